@@ -1,0 +1,91 @@
+# Everything a developer types. `make help` lists it; each line with ## is a target for people.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Kafka and PostgreSQL: those that KAFKA_BROKERS and DATABASE_URL name, else brought for the command.
+WITH := scripts/with-services
+# Two packages at once is what two cores carry; the event path's tests wait for real servers.
+TEST := $(WITH) go run ./scripts/tally -timeout=20m
+
+.PHONY: help build demo up test race torture wide journey bench gen contract golden breaking lint fmt vuln tools ci clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build the obole command and the four services into bin/
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./services/...
+
+up: build ## everything in one process on the embedded default; Ctrl-C ends it
+	bin/obole up
+
+demo: build ## the market's story on real measurements, start to end
+	bin/obole demo
+
+test: ## every test of both modules, on real Kafka and PostgreSQL
+	$(TEST) work
+
+race: ## the same under the race detector
+	$(TEST) -race work
+
+torture: ## the tests that kill and restart, with their full counts
+	OBOLE_TORTURE=full $(TEST) -timeout=2h -count=1 work
+
+journey: ## the story with four processes, killed and rebuilt on the way
+	$(TEST) -count=1 ./services/internal/journey/...
+
+wide: ## the importers over the whole folder named by OBOLE_DATA
+	@test -n "$${OBOLE_DATA:-}" || { echo 'OBOLE_DATA is not set: name the folder that holds the exports' >&2; exit 1; }
+	OBOLE_WIDE=1 go run ./scripts/tally -v -count=1 -timeout=1h -run Wide ./services/delivery/...
+
+bench: ## the figures of docs/performance.md, in one run
+	$(WITH) go run ./scripts/bench
+
+gen: .tools/buf .tools/protoc-gen-go .tools/protoc-gen-go-grpc ## regenerate the Go code of the contract, and docs/events.md
+	.tools/buf generate
+	if [ -d scripts/events ]; then .tools/buf build proto -o - | go run ./scripts/events > docs/events.md; fi
+
+breaking: .tools/buf ## what of the contract differs from the committed image in a way that breaks somebody
+	.tools/buf lint proto
+	.tools/buf breaking proto --exclude-imports --against proto/golden/contract.binpb
+
+contract: .tools/buf ## renew the image that `make breaking` compares with; until v0.1.0 with a decision note
+	mkdir -p proto/golden
+	.tools/buf build proto --exclude-source-info -o proto/golden/contract.binpb
+
+golden: ## write the frozen files of event shapes that have none yet
+	go test ./services/*/internal/wire -update
+
+lint: .tools/golangci-lint .tools/buf ## golangci-lint over both modules, buf lint
+	.tools/golangci-lint run ./...
+	cd proto && ../.tools/golangci-lint run --config ../.golangci.yml ./...
+	.tools/buf lint proto
+
+fmt: .tools/gofumpt .tools/goimports ## format the Go code
+	.tools/gofumpt -l -w pkg services scripts deploy
+	.tools/goimports -l -w -local github.com/obole-market/obole pkg services scripts deploy
+
+vuln: .tools/govulncheck ## known vulnerabilities of what we stand on; needs the network
+	.tools/govulncheck ./...
+
+ci: ## what runs before a change lands
+	.ci/run
+
+clean: ## remove what was built
+	rm -rf bin .tools .cache
+
+# Tools are built from their own modfiles, outside the workspace, so that the product takes none of their dependencies.
+# Never tidy such a modfile: renew it with `GOWORK=off go get -tool -modfile=tools/X.mod PACKAGE@VERSION`.
+tools: .tools/buf .tools/protoc-gen-go .tools/protoc-gen-go-grpc .tools/golangci-lint .tools/gofumpt .tools/goimports
+
+define tool
+.tools/$(1): tools/$(2).mod tools/$(2).sum
+	CGO_ENABLED=0 GOWORK=off go build -modfile=tools/$(2).mod -trimpath -o $$@ $(3)
+endef
+$(eval $(call tool,buf,buf,github.com/bufbuild/buf/cmd/buf))
+$(eval $(call tool,protoc-gen-go,gen,google.golang.org/protobuf/cmd/protoc-gen-go))
+$(eval $(call tool,protoc-gen-go-grpc,gen,google.golang.org/grpc/cmd/protoc-gen-go-grpc))
+$(eval $(call tool,golangci-lint,lint,github.com/golangci/golangci-lint/v2/cmd/golangci-lint))
+$(eval $(call tool,gofumpt,format,mvdan.cc/gofumpt))
+$(eval $(call tool,goimports,format,golang.org/x/tools/cmd/goimports))
+$(eval $(call tool,govulncheck,vuln,golang.org/x/vuln/cmd/govulncheck))

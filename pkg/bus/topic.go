@@ -1,0 +1,99 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+)
+
+// Topic is how a topic has to be. Topics are made before anybody subscribes, and their partitions never change in number.
+type Topic struct {
+	Name       string
+	Partitions int
+	// Replication factor and the least number of replicas in sync; 1 on one broker.
+	Replication int
+	InSync      int
+}
+
+// NewClient makes a client of the brokers. Everything of this package goes through it: there is no other producer.
+func NewClient(brokers []string, transport *kafka.Transport) *kafka.Client {
+	if transport == nil {
+		transport = &kafka.Transport{DialTimeout: 5 * time.Second, MetadataTTL: 10 * time.Second}
+	}
+	return &kafka.Client{Addr: kafka.TCP(brokers...), Timeout: 30 * time.Second, Transport: transport}
+}
+
+// ErrTopic says that a topic is not as it has to be.
+var ErrTopic = errors.New("bus: the topic is not as it has to be")
+
+// Ensure makes topics that are missing and checks those that exist.
+func Ensure(ctx context.Context, c *kafka.Client, topics ...Topic) error {
+	for _, t := range topics {
+		res, err := c.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{{
+			Topic: t.Name, NumPartitions: t.Partitions, ReplicationFactor: max(t.Replication, 1), ConfigEntries: []kafka.ConfigEntry{
+				{ConfigName: "cleanup.policy", ConfigValue: "delete"},
+				{ConfigName: "retention.ms", ConfigValue: "-1"},
+				{ConfigName: "retention.bytes", ConfigValue: "-1"},
+				{ConfigName: "min.insync.replicas", ConfigValue: fmt.Sprint(max(t.InSync, 1))},
+				{ConfigName: "unclean.leader.election.enable", ConfigValue: "false"},
+				{ConfigName: "message.timestamp.type", ConfigValue: "CreateTime"},
+			},
+		}}})
+		if err != nil {
+			return fmt.Errorf("bus: create topics: %w", err)
+		}
+		if err := res.Errors[t.Name]; err != nil && !errors.Is(err, kafka.TopicAlreadyExists) {
+			return fmt.Errorf("bus: create topic %s: %w", t.Name, err)
+		}
+		if err := check(ctx, c, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check waits until every partition of a topic has a leader, and refuses another number of partitions.
+func check(ctx context.Context, c *kafka.Client, t Topic) error {
+	for {
+		meta, err := c.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{t.Name}})
+		if err != nil {
+			return fmt.Errorf("bus: topic %s: %w", t.Name, err)
+		}
+		led := 0
+		var have []kafka.Partition
+		for _, m := range meta.Topics {
+			if m.Name == t.Name && m.Error == nil {
+				have = m.Partitions
+			}
+		}
+		for _, p := range have {
+			if p.Error == nil {
+				led++
+			}
+		}
+		switch {
+		case len(have) > 0 && len(have) != t.Partitions:
+			return fmt.Errorf("%w: %s has %d partitions, the log has %d", ErrTopic, t.Name, len(have), t.Partitions)
+		case led == t.Partitions:
+			return nil
+		}
+		if err := sleep(ctx, 50*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// sleep waits, unless ctx ends first.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

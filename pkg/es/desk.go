@@ -1,0 +1,561 @@
+package es
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
+
+	"github.com/obole-market/obole/pkg/id"
+)
+
+// desk is what a writer does with one root: it keeps states and lays decisions over them until they are stored. All
+// methods run in the writer.
+type desk interface {
+	// need says whether the desk holds what c decides on, and else notes it to be loaded.
+	need(c *call) bool
+	// gather adds to a load what was noted.
+	gather(w *Want)
+	// fold applies an event that another process stored to the states that are held.
+	fold(r *Record)
+	// learn takes in what was loaded.
+	learn(f *Found)
+	// stale returns roots whose state rows are of another fold or lacking, to be folded anew.
+	stale() []Stream
+	// recall answers a repeat from memory.
+	recall(c *call) bool
+	// repeat answers a repeat with its events from the log.
+	repeat(c *call, events []Record)
+	// decide runs the rules; false says that further streams must be loaded first.
+	decide(c *call) bool
+	// rows of the states that must be stored with the batch.
+	rows(into []StateRow, at Position) ([]StateRow, error)
+	// commit makes what was decided the states; rollback forgets it.
+	commit()
+	rollback()
+	// done ends a command whose events are stored.
+	done(c *call)
+	// trim ends a batch: it forgets what could not be read and what is too much.
+	trim()
+	// forget everything.
+	forget()
+	// refold folds a root anew from its events and returns the rows of all its states.
+	refold(root Stream, at Position, scan func(visit func(*Record) error) error) ([]StateRow, error)
+}
+
+// cell is one stream's state: as stored, and as the batch at hand would leave it.
+type cell[S any] struct {
+	stream   Stream
+	state    S
+	version  Version
+	next     S
+	upcoming Version
+	keys     any // of the last command on it: they open its events
+
+	row     Version // that its state row includes
+	hasRow  bool
+	loading bool
+	foreign bool // its row is of another fold
+	dirty   bool // next differs from state
+	write   bool // its row must be stored with the batch
+	err     error
+}
+
+// memory is a command that was stored.
+type memory[E any] struct {
+	hash   [32]byte
+	events []Recorded[E]
+}
+
+type undo[S any] struct {
+	cell     *cell[S]
+	next     S
+	upcoming Version
+	write    bool
+}
+
+type desktop[S, C, E any] struct {
+	root  *Root[S, C, E]
+	rules *Rules[S, C, E]
+	w     *writer
+
+	cells  recent[Stream, *cell[S]]
+	held   map[string]int // cells per root, where the rules touch
+	known  recent[id.ID, memory[E]]
+	wanted []*cell[S]
+	broken []*cell[S]
+	old    map[Stream]any   // roots to fold anew, and the keys for it
+	failed map[string]error // roots of which that failed in this batch
+	dirty  []*cell[S]
+	undo   []undo[S]
+
+	// Of the command being decided.
+	now    *job[S, C, E]
+	header Header
+	lookup func(Stream) S // method value, made once
+}
+
+func newDesk[S, C, E any](r *Root[S, C, E], w *writer) desk {
+	d := &desktop[S, C, E]{root: r, rules: &r.rules, w: w}
+	d.lookup = d.state
+	d.forget()
+	return d
+}
+
+func (d *desktop[S, C, E]) forget() {
+	d.cells.init()
+	d.known.init()
+	d.held = make(map[string]int)
+	d.old = make(map[Stream]any)
+	d.failed = make(map[string]error)
+	d.wanted, d.broken, d.dirty, d.undo = nil, nil, nil, nil
+}
+
+func (d *desktop[S, C, E]) need(c *call) bool {
+	ready := true
+	for _, s := range c.streams {
+		if !d.hold(s, c.keys) {
+			ready = false
+		}
+	}
+	return ready
+}
+
+// hold says whether a stream's state is here, and else notes it. Where the rules touch, the root's own stream comes
+// along: the presence of its row vouches for all rows of the root.
+func (d *desktop[S, C, E]) hold(s Stream, keys any) bool {
+	ready := d.note(s, keys)
+	if d.rules.Touch != nil {
+		if root := s.Root(); len(root) < len(s) {
+			ready = d.note(Stream(root), keys) && ready
+		}
+	}
+	return ready
+}
+
+func (d *desktop[S, C, E]) note(s Stream, keys any) bool {
+	if c, ok := d.cells.get(s); ok {
+		return !c.loading
+	}
+	c := &cell[S]{stream: s, keys: keys, loading: true}
+	d.cells.put(s, c)
+	if d.rules.Touch != nil {
+		d.held[s.Root()]++
+	}
+	d.wanted = append(d.wanted, c)
+	return false
+}
+
+func (d *desktop[S, C, E]) gather(w *Want) {
+	for _, c := range d.wanted {
+		w.Streams = append(w.Streams, WantStream{Stream: c.stream, Rows: d.rules.EncodeState != nil, Fold: d.rules.Fold})
+		if d.rules.Touch != nil && d.isRoot(c) {
+			w.Roots = append(w.Roots, c.stream)
+		}
+	}
+}
+
+func (d *desktop[S, C, E]) isRoot(c *cell[S]) bool { return len(c.stream.Root()) == len(c.stream) }
+
+func (d *desktop[S, C, E]) learn(f *Found) {
+	if len(d.wanted) == 0 {
+		return
+	}
+	for i := range f.Rows {
+		row := &f.Rows[i]
+		c, ok := d.cells.peek(row.Stream)
+		switch {
+		case !ok || !c.loading || d.rules.DecodeState == nil:
+		case row.Fold != d.rules.Fold:
+			c.foreign = true
+		default:
+			c.row, c.hasRow, c.version = row.Version, true, row.Version
+			c.err = d.guard(func() (err error) {
+				c.state, err = d.rules.DecodeState(row.Data, c.stream, c.keys)
+				return err
+			})
+		}
+	}
+	for i := range f.Events {
+		if c, ok := d.cells.peek(f.Events[i].Stream); ok && c.loading && c.err == nil {
+			c.err = d.apply(c, &f.Events[i])
+		}
+	}
+	for _, root := range f.Roots {
+		if c, ok := d.cells.peek(root); ok && c.loading && !c.hasRow && d.rules.Touch != nil {
+			c.foreign = true // events, but no row to vouch for the others
+		}
+	}
+	for _, c := range d.wanted {
+		c.loading = false
+		c.next, c.upcoming = c.state, c.version
+		if c.err != nil {
+			d.broken = append(d.broken, c)
+			d.w.alarm(c.err)
+		}
+		if c.foreign && d.rules.Touch != nil {
+			d.old[Stream(c.stream.Root())] = c.keys
+		}
+	}
+	d.wanted = d.wanted[:0]
+	for root := range d.old {
+		d.dropRoot(string(root)) // not to be decided on before the root is folded anew
+	}
+}
+
+// apply folds an event of the cell's own stream into the stored state. Events that it includes are skipped; a hole is a
+// fault.
+func (d *desktop[S, C, E]) apply(c *cell[S], r *Record) error {
+	if r.Version <= c.version {
+		return nil
+	}
+	if r.Version != c.version+1 {
+		return fmt.Errorf("%w: partition %d: version %d of a stream of root %s follows %d", ErrGap, r.Partition, r.Version, d.rules.Name, c.version)
+	}
+	return d.guard(func() error {
+		e, err := d.rules.Decode(r, c.keys)
+		if err != nil {
+			return err
+		}
+		c.state = d.rules.Evolve(c.state, r.Stream, entryOf(r, e))
+		c.version++
+		return nil
+	})
+}
+
+func (d *desktop[S, C, E]) fold(r *Record) {
+	own, ok := d.cells.peek(r.Stream)
+	if d.rules.Touch == nil {
+		if ok && !own.loading {
+			if err := d.apply(own, r); err != nil {
+				d.drop(own)
+				return
+			}
+			own.next, own.upcoming = own.state, own.version
+		}
+		return
+	}
+	root := r.Stream.Root()
+	if d.held[root] == 0 {
+		return
+	}
+	err := d.guard(func() error {
+		var keys any
+		if marker, ok := d.cells.peek(Stream(root)); ok {
+			keys, marker.hasRow = marker.keys, true // whoever wrote the event wrote that row
+		}
+		if ok {
+			keys = own.keys
+		}
+		e, err := d.rules.Decode(r, keys)
+		if err != nil {
+			return err
+		}
+		entry := entryOf(r, e)
+		if ok && !own.loading {
+			if r.Version != own.version+1 {
+				return ErrGap
+			}
+			own.state = d.rules.Evolve(own.state, r.Stream, entry)
+			own.version++
+			own.next, own.upcoming = own.state, own.version
+		}
+		for _, s := range d.rules.Touch(entry) {
+			if c, ok := d.cells.peek(s); ok && !c.loading && s != r.Stream {
+				c.state = d.rules.Evolve(c.state, s, entry)
+				c.next = c.state
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		d.dropRoot(root)
+	}
+}
+
+// drop forgets a stream; it is loaded again when it is needed.
+func (d *desktop[S, C, E]) drop(c *cell[S]) {
+	d.cells.drop(c.stream)
+	d.gone(c.stream)
+}
+
+func (d *desktop[S, C, E]) gone(s Stream) {
+	if d.rules.Touch == nil {
+		return
+	}
+	root := s.Root()
+	if d.held[root]--; d.held[root] <= 0 {
+		delete(d.held, root)
+	}
+}
+
+func (d *desktop[S, C, E]) dropRoot(root string) {
+	for s, n := range d.cells.at {
+		if s.Root() == root && !n.value.loading {
+			d.drop(n.value)
+		}
+	}
+}
+
+// state is what Decide asks.
+func (d *desktop[S, C, E]) state(s Stream) S {
+	for _, named := range d.now.streams {
+		if named == s {
+			c, _ := d.cells.peek(s)
+			return c.next
+		}
+	}
+	panic(fmt.Sprintf("es: root %s: Decide asks for a stream that Streams did not name", d.rules.Name))
+}
+
+var errMore = errors.New("es: further streams are needed")
+
+func (d *desktop[S, C, E]) decide(c *call) bool {
+	j := c.job.(*job[S, C, E])
+	j.result = Result[E]{}
+	if len(d.failed) > 0 {
+		if err, ok := d.failed[c.streams[0].Root()]; ok {
+			c.refusal = err
+			return true
+		}
+	}
+	for _, s := range c.streams {
+		switch cell, _ := d.cells.peek(s); {
+		case cell == nil || cell.loading:
+			return false
+		case cell.err != nil:
+			c.refusal = cell.err
+			return true
+		}
+	}
+	if c.kind == read {
+		cell, _ := d.cells.peek(c.streams[0])
+		j.state = cell.next
+		return true
+	}
+	records := len(d.w.records)
+	d.undo = d.undo[:0]
+	d.now = j
+	err := d.run(j)
+	d.now = nil
+	if err != nil {
+		d.takeBack()
+		d.w.records = d.w.records[:records]
+		j.result.Events = nil
+		if errors.Is(err, errMore) {
+			return false
+		}
+		c.refusal = err
+	}
+	c.events = len(d.w.records) - records
+	return true
+}
+
+// run decides a command and lays its events over the states.
+func (d *desktop[S, C, E]) run(j *job[S, C, E]) (err error) {
+	defer d.recovered(&err)
+	entries, err := d.rules.Decide(d.lookup, j.body, d.w.at)
+	if err != nil || len(entries) == 0 {
+		return err
+	}
+	j.result.Events = make([]Recorded[E], 0, len(entries))
+	meta := &eventv1.Meta{
+		CausationId: j.meta.GetCausationId(), CorrelationId: j.meta.GetCorrelationId(), OccurredAt: j.meta.GetOccurredAt(),
+		Actor: j.meta.GetActor(), OnBehalfOf: j.meta.GetOnBehalfOf(), Policy: j.meta.GetPolicy(),
+		RecordedAt: d.w.at.UnixMicro(),
+	}
+	root := j.streams[0].Root()
+	for i := range entries {
+		if err := d.append(j, &entries[i], meta, root); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// append encodes an event, folds it and puts it at the batch's end.
+func (d *desktop[S, C, E]) append(j *job[S, C, E], e *Entry[E], meta *eventv1.Meta, root string) error {
+	own, err := d.cell(e.Stream, j, root)
+	if err != nil {
+		return err
+	}
+	r := d.w.record()
+	r.ID = d.w.engine.opts.NewID()
+	r.Stream, r.Version = e.Stream, own.upcoming+1
+	r.Command, r.Ordinal = j.id, int32(len(j.result.Events))
+	meta.EventId = r.ID[:]
+	d.header = Header{ID: r.ID, Stream: e.Stream, Version: r.Version, At: d.w.at, Meta: meta}
+	r.Type, r.Data, err = d.rules.Encode(e.Event, &d.header, j.keys)
+	if err != nil {
+		return err
+	}
+	if len(r.Data) > MaxEvent {
+		return fmt.Errorf("%w: %s of %d bytes", ErrTooLarge, r.Type, len(r.Data))
+	}
+	about := Meta{ID: r.ID, Trace: j.trace, KeyRef: j.keyRef}
+	if r.Ordinal == 0 {
+		about.Hash = j.hash
+	}
+	r.Meta = AppendMeta(r.Meta[:0], about)
+	r.Chain = NextChain(d.w.link(), r)
+	e.Version, e.Position, e.At = r.Version, r.Position, r.At
+
+	d.change(own)
+	own.upcoming++
+	own.next = d.rules.Evolve(own.next, e.Stream, *e)
+	own.keys = j.keys
+	if d.rules.Touch != nil {
+		if err := d.touch(j, e, root); err != nil {
+			return err
+		}
+	}
+	j.result.Events = append(j.result.Events, Recorded[E]{
+		ID: r.ID, Stream: r.Stream, Version: r.Version, Position: r.Position, At: r.At, Event: e.Event,
+	})
+	return nil
+}
+
+// touch folds the event into the other states that it changes, whose rows are stored with it.
+func (d *desktop[S, C, E]) touch(j *job[S, C, E], e *Entry[E], root string) error {
+	if marker, err := d.cell(Stream(root), j, root); err != nil {
+		return err
+	} else if !marker.hasRow {
+		d.change(marker)
+		marker.write = true
+	}
+	for _, s := range d.rules.Touch(*e) {
+		if s == e.Stream {
+			continue
+		}
+		c, err := d.cell(s, j, root)
+		if err != nil {
+			return err
+		}
+		d.change(c)
+		c.write = true
+		c.next = d.rules.Evolve(c.next, s, *e)
+	}
+	return nil
+}
+
+// entryOf is a stored event as the rules see it.
+func entryOf[E any](r *Record, e E) Entry[E] {
+	return Entry[E]{Stream: r.Stream, Event: e, Version: r.Version, Position: r.Position, At: r.At}
+}
+
+// cell finds the state that an event changes; a stream that the command did not name is loaded first.
+func (d *desktop[S, C, E]) cell(s Stream, j *job[S, C, E], root string) (*cell[S], error) {
+	c, ok := d.cells.peek(s)
+	switch {
+	case !ok:
+		if s.Root() != root {
+			return nil, fmt.Errorf("%w: root %s: an event for a stream of another root", ErrDefect, d.rules.Name)
+		}
+		d.hold(s, j.keys)
+		return nil, errMore
+	case c.loading:
+		return nil, errMore
+	case c.err != nil:
+		return nil, c.err
+	}
+	return c, nil
+}
+
+// change notes what a cell was before the command at hand, and that it is no longer what is stored.
+func (d *desktop[S, C, E]) change(c *cell[S]) {
+	d.undo = append(d.undo, undo[S]{c, c.next, c.upcoming, c.write})
+	if !c.dirty {
+		c.dirty = true
+		d.dirty = append(d.dirty, c)
+	}
+}
+
+// takeBack undoes the command at hand. A cell that is clean again stays listed as dirty, which does no harm.
+func (d *desktop[S, C, E]) takeBack() {
+	for i := len(d.undo) - 1; i >= 0; i-- {
+		u := &d.undo[i]
+		u.cell.next, u.cell.upcoming, u.cell.write = u.next, u.upcoming, u.write
+	}
+	d.undo = d.undo[:0]
+}
+
+func (d *desktop[S, C, E]) rollback() {
+	for _, c := range d.dirty {
+		c.next, c.upcoming, c.dirty, c.write = c.state, c.version, false, false
+	}
+	d.dirty = d.dirty[:0]
+}
+
+func (d *desktop[S, C, E]) commit() {
+	for _, c := range d.dirty {
+		if c.write {
+			c.row, c.hasRow = c.upcoming, true
+		}
+		c.state, c.version, c.dirty, c.write = c.next, c.upcoming, false, false
+	}
+	d.dirty = d.dirty[:0]
+}
+
+func (d *desktop[S, C, E]) rows(into []StateRow, at Position) ([]StateRow, error) {
+	if d.rules.EncodeState == nil {
+		return into, nil
+	}
+	var before, after []S
+	for _, c := range d.dirty {
+		if d.rules.Conserve != nil {
+			before, after = append(before, c.state), append(after, c.next)
+		}
+		if c.upcoming-c.row >= Version(d.w.engine.opts.Rows) {
+			c.write = true
+		}
+		if !c.write {
+			continue
+		}
+		var data []byte
+		err := d.guard(func() (err error) {
+			data, err = d.rules.EncodeState(c.next, c.stream, c.keys)
+			return err
+		})
+		if err != nil {
+			return into, fmt.Errorf("%w: state of root %s: %w", ErrData, d.rules.Name, err)
+		}
+		into = append(into, StateRow{Stream: c.stream, Version: c.upcoming, Position: at, Fold: d.rules.Fold, Data: data})
+	}
+	if len(before) == 0 {
+		return into, nil
+	}
+	if err := d.guard(func() error { return d.rules.Conserve(before, after) }); err != nil {
+		return into, fmt.Errorf("%w: root %s: %w", ErrData, d.rules.Name, err)
+	}
+	return into, nil
+}
+
+func (d *desktop[S, C, E]) trim() {
+	for _, c := range d.broken {
+		if held, ok := d.cells.peek(c.stream); ok && held == c {
+			d.drop(c)
+		}
+	}
+	d.broken = d.broken[:0]
+	clear(d.failed)
+	d.cells.trim(d.w.engine.opts.States, d.gone)
+	d.known.trim(d.w.engine.opts.Commands, nil)
+}
+
+// guard runs rules that a defect may make panic.
+func (d *desktop[S, C, E]) guard(f func() error) (err error) {
+	defer d.recovered(&err)
+	return f()
+}
+
+func (d *desktop[S, C, E]) recovered(err *error) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	*err = fmt.Errorf("%w: root %s panicked", ErrDefect, d.rules.Name)
+	if hook := d.w.engine.opts.Hooks.Panicked; hook != nil {
+		hook(d.rules.Name, v, debug.Stack())
+	}
+}

@@ -1,0 +1,250 @@
+package espg_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/obole-market/obole/pkg/es"
+	"github.com/obole-market/obole/pkg/es/espg"
+	"github.com/obole-market/obole/pkg/es/estest"
+	"github.com/obole-market/obole/pkg/id"
+)
+
+func open(t testing.TB, url string) *espg.Log {
+	t.Helper()
+	log, err := espg.Open(context.Background(), espg.Config{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(log.Close)
+	return log
+}
+
+func TestSuite(t *testing.T) {
+	t.Parallel()
+	estest.Run(t, func(t *testing.T, n int) func() es.Log {
+		url := database(t, n)
+		return func() es.Log { return open(t, url) }
+	})
+}
+
+// TestTheApplicationMayOnlyAppend: whatever else the application's role tries with events is refused by the database.
+func TestTheApplicationMayOnlyAppend(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	url := empty(t)
+	role := "es_" + strings.ReplaceAll(id.Random().String(), "-", "")
+	execute(t, url, `create role `+role)
+	t.Cleanup(func() { execute(t, server(t), `drop role `+role) })
+	t.Cleanup(func() { execute(t, url, `drop owned by `+role) })
+	if err := espg.Migrate(ctx, url, espg.Birth{Partitions: 1, Role: role}); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, url, `grant usage on schema public to `+role)
+	conn, err := pgx.Connect(ctx, url+"&role="+role)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(ctx) }() // nothing is pending
+	if _, err := conn.Exec(ctx, `select count(*) from event`); err != nil {
+		t.Errorf("the application may not read: %v", err)
+	}
+	for _, sql := range []string{
+		`update event set data = ''`, `delete from event`, `truncate event`, `drop table event`, `alter table event add column x int`,
+		`update partition set incarnation = gen_random_uuid()`, `delete from partition`, `delete from state`,
+	} {
+		_, err := conn.Exec(ctx, sql)
+		var pg *pgconn.PgError
+		if !errors.As(err, &pg) || pg.Code != "42501" {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+}
+
+// TestALogBornOtherwiseIsRefused: the number of partitions is fixed at birth.
+func TestALogBornOtherwiseIsRefused(t *testing.T) {
+	t.Parallel()
+	url := database(t, 2)
+	if log, err := espg.Open(t.Context(), espg.Config{URL: url, Partitions: 3}); err == nil {
+		log.Close()
+		t.Error("opened with another number of partitions")
+	}
+	if err := espg.Migrate(t.Context(), url, espg.Birth{Partitions: 3}); err == nil {
+		t.Error("born again with another number of partitions")
+	}
+}
+
+// TestAForeignTransactionDelaysNothing: an idle transaction of somebody else's hides nothing and holds nothing up.
+func TestAForeignTransactionDelaysNothing(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	url := database(t, 1)
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(ctx) }() // rolls back
+	for _, sql := range []string{`begin isolation level repeatable read`, `select count(*) from event`, `create table stranger (x int)`} {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log := open(t, url)
+	e := es.New(log, es.Options{Service: "test"})
+	jar := es.Register(e, estest.Jar())
+	run(t, e)
+	soon, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	for range 50 {
+		if _, err := jar.Do(soon, es.Command[estest.Command]{ID: id.Random(), Body: estest.Command{Put: &estest.Put{On: es.StreamOf(id.Random()), Amounts: []int64{1}}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := 0
+	if _, err := log.Scan(ctx, 0, 0, 100, func(*es.Record) error { n++; return nil }); err != nil || n != 50 {
+		t.Errorf("%d of 50 events are seen, %v", n, err)
+	}
+}
+
+const (
+	envChild = "OBOLE_TEST_CHILD"
+	envURL   = "OBOLE_TEST_URL"
+)
+
+// TestMain lets the test binary be a process of its own that appends until it is killed, and tells what was acknowledged.
+func TestMain(m *testing.M) {
+	if os.Getenv(envChild) == "" {
+		os.Exit(m.Run())
+	}
+	ctx := context.Background()
+	log, err := espg.Open(ctx, espg.Config{URL: os.Getenv(envURL)})
+	if err != nil {
+		panic(err)
+	}
+	e := es.New(log, es.Options{Service: "test"})
+	jar := es.Register(e, estest.Jar())
+	go func() { _ = e.Run(ctx) }() // the process is killed
+	for range 16 {
+		go func() {
+			for {
+				command := id.Random()
+				_, err := jar.Do(ctx, es.Command[estest.Command]{ID: command, Body: estest.Command{Put: &estest.Put{On: es.StreamOf(id.Random()), Amounts: []int64{1}}}})
+				if err == nil {
+					_, _ = os.Stdout.WriteString(command.String() + "\n") // one write is one line
+				}
+			}
+		}()
+	}
+	select {}
+}
+
+func child(t *testing.T, url string) (*exec.Cmd, *strings.Builder) {
+	t.Helper()
+	c := exec.CommandContext(context.Background(), os.Args[0]) //nolint:gosec // this very test
+	c.Env = append(os.Environ(), envChild+"=1", envURL+"="+url)
+	out := new(strings.Builder)
+	c.Stdout, c.Stderr = out, os.Stderr
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return c, out
+}
+
+// events counts what is stored.
+func events(t *testing.T, url string) (n int) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }() // nothing is pending
+	if err := conn.QueryRow(t.Context(), `select count(*) from event`).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// grows waits until more events are stored than before.
+func grows(t *testing.T, url string, by int) {
+	t.Helper()
+	from := events(t, url)
+	for began := time.Now(); events(t, url) < from+by; time.Sleep(5 * time.Millisecond) {
+		if time.Since(began) > 30*time.Second {
+			t.Fatal("nothing is stored any more")
+		}
+	}
+}
+
+// TestKilledUnderLoad: whatever was acknowledged is stored when the process is killed at any moment.
+func TestKilledUnderLoad(t *testing.T) {
+	t.Parallel()
+	times := 5
+	if os.Getenv("OBOLE_TORTURE") == "full" {
+		times = 50
+	}
+	url := database(t, 2)
+	log := open(t, url)
+	acknowledged := map[string]bool{}
+	for range times {
+		c, out := child(t, url)
+		grows(t, url, 200)
+		if err := c.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Wait() // killed
+		lines := strings.Split(out.String(), "\n")
+		for _, line := range lines[:len(lines)-1] {
+			acknowledged[line] = true
+		}
+	}
+	stored := map[string]bool{}
+	for p := range log.Partitions() {
+		var check es.Checker
+		lives, err := log.Lives(t.Context(), es.Partition(p))
+		if err != nil {
+			t.Fatal(err)
+		}
+		check.Lives = lives
+		if _, err := log.Scan(t.Context(), es.Partition(p), 0, 1<<30, func(r *es.Record) error {
+			stored[r.Command.String()] = true
+			return check.Check(r)
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for command := range acknowledged {
+		if !stored[command] {
+			t.Errorf("%s was acknowledged and is not stored", command)
+		}
+	}
+	t.Logf("killed %d times, %d acknowledged, %d stored", times, len(acknowledged), len(stored))
+}
+
+// TestAFrozenWriterFreesItsPartition: a process that is stopped in the middle of a flush does not hold others up.
+func TestAFrozenWriterFreesItsPartition(t *testing.T) {
+	t.Parallel()
+	url := database(t, 1)
+	c, _ := child(t, url)
+	grows(t, url, 200)
+	if err := c.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Process.Kill(); _ = c.Wait() }() // it was stopped
+	e := es.New(open(t, url), es.Options{Service: "test"})
+	jar := es.Register(e, estest.Jar())
+	run(t, e)
+	soon, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	defer cancel()
+	if _, err := jar.Do(soon, es.Command[estest.Command]{ID: id.Random(), Body: estest.Command{Put: &estest.Put{On: es.StreamOf(id.Random()), Amounts: []int64{1}}}}); err != nil {
+		t.Fatalf("the partition is held by a frozen process: %v", err)
+	}
+}

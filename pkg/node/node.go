@@ -1,0 +1,252 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/segmentio/kafka-go"
+
+	"github.com/obole-market/obole/pkg/boot"
+	"github.com/obole-market/obole/pkg/bus"
+	"github.com/obole-market/obole/pkg/es"
+	"github.com/obole-market/obole/pkg/es/espg"
+	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/projection"
+	"github.com/obole-market/obole/pkg/vault"
+	"github.com/obole-market/obole/pkg/vault/vaultpg"
+	logv1 "github.com/obole-market/obole/proto/gen/obole/log/v1"
+)
+
+// Parts of a service's health that have names of their own.
+const (
+	PartTails = "tails" // every partition's tail is known: commands are decided
+	PartRelay = "relay" // events are published; a service answers without it
+)
+
+// Topic is the topic of a service's log; the prefix keeps installations apart that share brokers.
+func Topic(prefix, service string) string { return prefix + "obole." + service + ".v1" }
+
+// Node is one service's machinery.
+type Node struct {
+	Config    *boot.Config
+	Telemetry *boot.Telemetry
+	Health    *boot.Health
+	Pool      *pgxpool.Pool
+	Log       *espg.Log
+	Engine    *es.Engine
+	Server    *boot.Server
+	Peers     *boot.Peers
+	Client    *kafka.Client
+	Group     boot.Group
+
+	reactions map[string]*bus.Reaction
+	metrics   metrics
+	refetch   refetcher
+}
+
+// Open connects to what the configuration names, without waiting for any of it but the database.
+func Open(ctx context.Context, c *boot.Config) (n *Node, err error) {
+	n = &Node{Config: c, Health: boot.NewHealth(c.Service, PartTails), reactions: map[string]*bus.Reaction{}}
+	if n.Telemetry, err = boot.Observe(c); err != nil {
+		return nil, err
+	}
+	n.metrics = newMetrics(n.Telemetry.Registry)
+	if n.Pool, err = boot.OpenPool(ctx, c, n.Telemetry); err != nil {
+		return nil, err
+	}
+	where, err := appURL(c)
+	if err != nil {
+		return nil, err
+	}
+	if n.Log, err = espg.Open(ctx, espg.Config{URL: where, Partitions: int(c.PartitionCount()), Tracer: n.Telemetry.Pgx()}); err != nil {
+		return nil, err
+	}
+	n.Engine = es.New(n.Log, es.Options{Service: c.Service, Hooks: es.Hooks{
+		Flushed: n.metrics.flushed,
+		Missed:  n.metrics.missed,
+		Alarm:   func(p es.Partition, err error) { n.alarm("engine", "partition", int(p), "err", err) },
+		Trace:   boot.TraceParent,
+	}})
+	if n.Server, err = boot.NewServer(c, n.Telemetry, n.Health); err != nil {
+		return nil, err
+	}
+	if n.Peers, err = boot.NewPeers(c, n.Telemetry); err != nil {
+		return nil, err
+	}
+	n.refetch = refetcher{peers: n.Peers, prefix: c.Kafka.Prefix}
+	n.Client = bus.NewClient(c.Kafka.Brokers, nil)
+	logv1.RegisterLogServiceServer(n.Server, &logServer{node: n})
+	return n, nil
+}
+
+// appURL is where the log connects: in the application's role from the first statement on.
+func appURL(c *boot.Config) (string, error) {
+	text, err := c.DatabaseURL(false)
+	if err != nil || c.Database.Role == "" {
+		return text, err
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return "", errors.New("node: the database url is malformed") // the cause would quote a password
+	}
+	q := u.Query()
+	q.Set("role", c.Database.Role)
+	u.RawQuery = q.Encode()
+	return u.String(), nil
+}
+
+// Keys opens the service's keeper of personal keys.
+func (n *Node) Keys() (*vault.Keeper, error) {
+	keks, err := vault.OpenKEKs(n.Config.Keys)
+	if err != nil {
+		return nil, err
+	}
+	return vault.New(vault.Config{Store: vaultpg.New(n.Pool), KEKs: keks, Now: n.Config.Now}), nil
+}
+
+// Project adds a projection of the service's own log.
+func (n *Node) Project(p *projection.Projection) { n.Group.Add("projection", p.Run) }
+
+// React adds a reaction to topics of services. With Overtakes set, those types do not wait behind a parked event.
+func (n *Node) React(r *bus.Reaction, services ...string) {
+	r.Pool = n.Pool
+	r.Parked = func(topic string, e *bus.Received, reason string) {
+		n.metrics.parked.WithLabelValues(r.Name).Inc()
+		n.alarm("parked", "reaction", r.Name, "topic", topic, "type", e.Type, "position", int64(e.Position), "reason", reason)
+	}
+	r.Retried = func(topic string, _ error) { n.metrics.retried.WithLabelValues(r.Name).Inc() }
+	n.reactions[r.Name] = r
+	n.Group.Add("reaction "+r.Name, n.feed(r.Name, r.Take, services).Run)
+}
+
+// Follow adds a fold of other services' events into tables of this one.
+func (n *Node) Follow(name string, project func(context.Context, pgx.Tx, []bus.Received) error, services ...string) {
+	n.Group.Add("table "+name, n.feed(name, bus.Table(n.Pool, project), services).Run)
+}
+
+func (n *Node) feed(reader string, take func(context.Context, *bus.Checkpoint, []bus.Received) error, services []string) *bus.Feed {
+	topics := make([]string, len(services))
+	for i, s := range services {
+		topics[i] = Topic(n.Config.Kafka.Prefix, s)
+	}
+	return &bus.Feed{
+		Client: n.Client, Brokers: n.Config.Kafka.Brokers, Pool: n.Pool, Reader: reader, Group: n.Config.Kafka.Prefix + "obole-" + n.Config.Service + "-" + reader,
+		Topics: topics, Take: take, Refetch: n.refetch.read,
+		Moved: func(topic string, p es.Partition, at es.Position, behind int64) {
+			n.metrics.behind.WithLabelValues(reader, topic, fmt.Sprint(p)).Set(float64(behind))
+		},
+		Passed: func(topic, why string) { n.metrics.passed.WithLabelValues(reader, topic, why).Inc() },
+		Alarm: func(topic string, p es.Partition, err error) {
+			n.alarm("reader", "reader", reader, "topic", topic, "partition", int(p), "err", err)
+		},
+	}
+}
+
+// alarm logs what a person must see to.
+func (n *Node) alarm(what string, args ...any) { n.Telemetry.Log.Warn(what, args...) }
+
+// Run works until ctx ends or a part of the service cannot go on.
+func (n *Node) Run(ctx context.Context) error {
+	defer n.close(context.WithoutCancel(ctx))
+	n.Group.Add("engine", n.Engine.Run)
+	n.Group.Add("ready", n.ready)
+	for p := range n.Log.Partitions() {
+		n.Group.Add("relay", n.relay(es.Partition(p)).Run)
+	}
+	if addr := n.Config.Admin; addr != "" {
+		n.Group.Add("admin", boot.ServeHTTP(addr, boot.Admin(n.Telemetry, n.Health)))
+	}
+	n.Group.Add("grpc", n.Server.Serve)
+	return n.Group.Run(ctx)
+}
+
+func (n *Node) close(ctx context.Context) {
+	n.Log.Close()
+	n.Pool.Close()
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := n.Telemetry.Close(ctx); err != nil {
+		n.alarm("telemetry", "err", err)
+	}
+}
+
+// ready keeps the health of the log: whether every partition's tail is known.
+func (n *Node) ready(ctx context.Context) error {
+	const every = 2 * time.Second
+	for {
+		err := n.Engine.Ready(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		n.Health.Set(PartTails, err == nil)
+		if err != nil {
+			n.alarm("log", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(every):
+		}
+	}
+}
+
+func (n *Node) relay(p es.Partition) *bus.Relay {
+	return &bus.Relay{
+		Client: n.Client, Log: n.Log, Topic: Topic(n.Config.Kafka.Prefix, n.Config.Service), Partition: p, Source: "/obole/" + n.Config.Service,
+		Connect: func(ctx context.Context) (*pgx.Conn, error) {
+			return pgx.ConnectConfig(ctx, n.Pool.Config().ConnConfig)
+		},
+		Ahead: func(p es.Partition, at es.Position, event id.ID) {
+			if err := n.Engine.Known(context.Background(), p, at, event); err != nil && !errors.Is(err, es.ErrIncarnation) {
+				n.alarm("relay", "partition", int(p), "err", err)
+			}
+		},
+		Moved: func(p es.Partition, _ es.Position, behind int64) {
+			n.metrics.unpublished.WithLabelValues(fmt.Sprint(p)).Set(float64(behind))
+		},
+		State: func(_ es.Partition, publishing bool) { n.Health.Set(PartRelay, publishing) },
+		Alarm: func(p es.Partition, err error) { n.alarm("relay", "partition", int(p), "err", err) },
+	}
+}
+
+// metrics are what every service measures of its machinery. Labels are names of ours, never a person's.
+type metrics struct {
+	commands, events prometheus.Histogram
+	flush            prometheus.Histogram
+	misses           prometheus.Counter
+	unpublished      *prometheus.GaugeVec
+	behind           *prometheus.GaugeVec
+	passed           *prometheus.CounterVec
+	parked, retried  *prometheus.CounterVec
+}
+
+func newMetrics(r prometheus.Registerer) metrics {
+	sizes := prometheus.ExponentialBuckets(1, 2, 11)
+	m := metrics{
+		commands:    prometheus.NewHistogram(prometheus.HistogramOpts{Name: "obole_flush_commands", Help: "Commands in one flush of the log.", Buckets: sizes}),
+		events:      prometheus.NewHistogram(prometheus.HistogramOpts{Name: "obole_flush_events", Help: "Events in one flush of the log.", Buckets: sizes}),
+		flush:       prometheus.NewHistogram(prometheus.HistogramOpts{Name: "obole_flush_seconds", Help: "Time of one flush.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)}),
+		misses:      prometheus.NewCounter(prometheus.CounterOpts{Name: "obole_tail_missed_events_total", Help: "Events that another process had written."}),
+		unpublished: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "obole_relay_behind_events", Help: "Events not published yet."}, []string{"partition"}),
+		behind:      prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "obole_reader_behind_records", Help: "Records not read yet."}, []string{"reader", "topic", "partition"}),
+		passed:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "obole_reader_passed_total", Help: "Records passed over: foreign, repeats; and gaps filled."}, []string{"reader", "topic", "why"}),
+		parked:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "obole_parked_total", Help: "Events that parked their stream."}, []string{"reaction"}),
+		retried:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "obole_reaction_retries_total", Help: "Tries of reactions that failed for now."}, []string{"reaction"}),
+	}
+	r.MustRegister(m.commands, m.events, m.flush, m.misses, m.unpublished, m.behind, m.passed, m.parked, m.retried)
+	return m
+}
+
+func (m metrics) flushed(_ es.Partition, commands, events int, took time.Duration) {
+	m.commands.Observe(float64(commands))
+	m.events.Observe(float64(events))
+	m.flush.Observe(took.Seconds())
+}
+
+func (m metrics) missed(_ es.Partition, events int) { m.misses.Add(float64(events)) }

@@ -1,0 +1,113 @@
+// Package consent is the service that decides whether data about a person may be used, now.
+package consent
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/obole-market/obole/pkg/boot"
+	"github.com/obole-market/obole/pkg/bus"
+	"github.com/obole-market/obole/pkg/es"
+	"github.com/obole-market/obole/pkg/es/espg"
+	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/node"
+	"github.com/obole-market/obole/pkg/policy"
+	"github.com/obole-market/obole/pkg/projection"
+	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
+	"github.com/obole-market/obole/services/consent/internal/react"
+	"github.com/obole-market/obole/services/consent/internal/rpc"
+	"github.com/obole-market/obole/services/consent/internal/schema"
+	"github.com/obole-market/obole/services/consent/internal/view"
+	"github.com/obole-market/obole/services/consent/internal/wire"
+)
+
+// Name of the service.
+const Name = "consent"
+
+// Config of the service.
+type Config struct {
+	boot.Config
+}
+
+func people(pool *pgxpool.Pool, log es.Reader) *projection.Projection {
+	return projection.New(projection.Options{
+		Name: "people", Service: Name, Fold: view.Fold, Tables: schema.People, Pool: pool, Log: log, Project: view.Project,
+	})
+}
+
+// Run serves until ctx ends. Withdrawals and the gate need its database and nothing else.
+func Run(ctx context.Context, c Config) error {
+	c.Service = Name
+	rules, err := policy.Open(c.Policy)
+	if err != nil {
+		return err
+	}
+	n, err := node.Open(ctx, &c.Config)
+	if err != nil {
+		return err
+	}
+	keys, err := n.Keys()
+	if err != nil {
+		return err
+	}
+	persons, parties := es.Register(n.Engine, wire.People()), es.Register(n.Engine, wire.Parties())
+	rows := people(n.Pool, n.Log)
+	if err := rows.Open(ctx); err != nil {
+		return err
+	}
+	n.Project(rows)
+
+	reactor := &react.Reactor{People: persons, Parties: parties, Keys: keys, Policy: rules, Now: c.Now, Cause: cause}
+	n.React(&bus.Reaction{Name: react.Name, Handle: reactor.Handle, Overtakes: react.Overtakes}, react.Sources...)
+	n.Group.Add("deadlines", (&projection.Deadlines{Pool: n.Pool, Schema: "people", Now: c.Now, Fire: reactor.Expire}).Run)
+
+	consentv1.RegisterConsentServiceServer(n.Server, &rpc.Server{
+		People: persons, Parties: parties, Keys: keys, Policy: rules, View: view.View{Pool: n.Pool}, Seen: rows, Log: n.Log, Now: c.Now,
+	})
+	return n.Run(ctx)
+}
+
+func cause(event id.ID, m *eventv1.Meta) *eventv1.Meta { return node.Cause(Name, event, m) }
+
+// Migrate brings the database up to date, as its owner.
+func Migrate(ctx context.Context, c Config) error {
+	c.Service = Name
+	if err := node.Migrate(ctx, &c.Config, nil); err != nil {
+		return err
+	}
+	return c.tables(ctx, func(p *projection.Projection) error { return p.Migrate(ctx, c.Database.Role) })
+}
+
+// Rebuild folds the log into new tables beside the live ones and swaps them.
+func Rebuild(ctx context.Context, c Config) error {
+	c.Service = Name
+	return c.tables(ctx, func(p *projection.Projection) error { return p.Rebuild(ctx) })
+}
+
+// Fsck folds everything again and compares.
+func Fsck(ctx context.Context, c Config) error {
+	c.Service = Name
+	return c.tables(ctx, func(p *projection.Projection) error { return p.Verify(ctx) })
+}
+
+// tables does something to the projection as the database's owner.
+func (c *Config) tables(ctx context.Context, do func(*projection.Projection) error) error {
+	url, err := c.DatabaseURL(true)
+	if err != nil {
+		return err
+	}
+	pool, err := pgxpool.New(ctx, url)
+	if err != nil {
+		return errors.New("consent: the database url is malformed")
+	}
+	defer pool.Close()
+	log, err := espg.Open(ctx, espg.Config{URL: url, Partitions: int(c.PartitionCount())})
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	return do(people(pool, log))
+}

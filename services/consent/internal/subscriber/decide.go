@@ -1,0 +1,181 @@
+package subscriber
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Decide answers a command with the events that it causes at this time. state gives what Reads named.
+func Decide(state func(On) State, c Command, at time.Time) ([]Entry, error) {
+	on := c.on()
+	person, enrolled := state(On{Subscriber: on.Subscriber}).(Person)
+	if e, ok := c.(Enrol); ok {
+		return enrol(person, enrolled, e)
+	}
+	if g, ok := c.(Give); ok {
+		return give(person, enrolled, state(on), g, at), nil
+	}
+	if !enrolled {
+		return nil, ErrSubscriberUnknown
+	}
+	switch c := c.(type) {
+	case AssureAge:
+		return one(on, AgeAssured(c)), nil
+	case SetRules:
+		return one(on, RulesSet(c)), nil
+	case Withdraw:
+		return withdraw(person, state(on), c)
+	case Pause:
+		return pause(person, state(on), c)
+	case Resume:
+		return resume(person, state(on), c)
+	case Expire:
+		return expire(person, c, at), nil
+	case Release:
+		return release(person, state(on), c, at)
+	}
+	panic("subscriber: command without a rule")
+}
+
+func one(on On, e Event) []Entry { return []Entry{{On: on, Event: e}} }
+
+func enrol(p Person, enrolled bool, c Enrol) ([]Entry, error) {
+	if !enrolled {
+		return one(c.on(), Enrolled(c)), nil
+	}
+	if p.Identity != c.Identity {
+		return nil, ErrSubscriberExists
+	}
+	return nil, nil
+}
+
+// give never fails: the market waits for an answer, so a no is an event too.
+func give(p Person, enrolled bool, own State, c Give, at time.Time) []Entry {
+	if own != nil {
+		return nil
+	}
+	l := c.Licence
+	if err := mayGive(p, enrolled, c, at); err != nil {
+		return one(c.on(), Refused{
+			Scope:      Scope{Agreement: l.Agreement, Offer: l.Offer, Bid: l.Bid},
+			Subscriber: l.Subscriber,
+			Reason:     err.Reason,
+		})
+	}
+	return one(c.on(), Given{Licence: l, Record: c.Record})
+}
+
+func withdraw(p Person, own State, c Withdraw) ([]Entry, error) {
+	e := Withdrawn{Subscriber: c.Subscriber, Initiator: c.Initiator}
+	if c.Agreement.IsZero() {
+		e.All, e.Scope = true, p.all()
+		if len(e.Scope) == 0 {
+			return nil, nil
+		}
+		return one(c.on(), e), nil
+	}
+	if _, lives := p.Living[c.Agreement]; !lives {
+		return nil, known(own)
+	}
+	e.Scope = []Scope{p.scope(c.Agreement)}
+	return one(c.on(), e), nil
+}
+
+func pause(p Person, own State, c Pause) ([]Entry, error) {
+	e := Paused{Subscriber: c.Subscriber, Initiator: c.Initiator}
+	if c.Agreement.IsZero() {
+		if p.PausedAll {
+			return nil, nil
+		}
+		e.All, e.Scope = true, p.all()
+		return one(c.on(), e), nil
+	}
+	consent, lives := p.Living[c.Agreement]
+	switch {
+	case !lives:
+		return nil, gone(own)
+	case consent.Paused:
+		return nil, nil
+	}
+	e.Scope = []Scope{p.scope(c.Agreement)}
+	return one(c.on(), e), nil
+}
+
+func resume(p Person, own State, c Resume) ([]Entry, error) {
+	e := Resumed{Subscriber: c.Subscriber}
+	if c.Agreement.IsZero() {
+		for _, s := range p.all() {
+			if p.PausedAll || p.Living[s.Agreement].Paused {
+				e.Scope = append(e.Scope, s)
+			}
+		}
+		if !p.PausedAll && len(e.Scope) == 0 {
+			return nil, nil
+		}
+		e.All = true
+		return one(c.on(), e), nil
+	}
+	consent, lives := p.Living[c.Agreement]
+	switch {
+	case !lives:
+		return nil, gone(own)
+	case p.PausedAll:
+		// One consent cannot be taken out of a pause of everything: the person would think the rest still at work.
+		return nil, ErrPaused
+	case !consent.Paused:
+		return nil, nil
+	}
+	e.Scope = []Scope{p.scope(c.Agreement)}
+	return one(c.on(), e), nil
+}
+
+func expire(p Person, c Expire, at time.Time) []Entry {
+	consent, lives := p.Living[c.Agreement]
+	if !lives || c.Reason == ExpiryTime && at.Before(consent.ExpiresAt) {
+		return nil
+	}
+	return one(c.on(), Expired{Subscriber: c.Subscriber, Scope: p.scope(c.Agreement), Reason: c.Reason})
+}
+
+func release(p Person, own State, c Release, at time.Time) ([]Entry, error) {
+	if err := p.Allows(c.Agreement, own, at); err != nil {
+		return nil, err
+	}
+	consent := p.Living[c.Agreement]
+	switch {
+	case consent.Buyer != c.Buyer:
+		// The consent names one recipient; for any other there is none.
+		return nil, ErrConsentUnknown
+	case c.BuyerBarred:
+		return nil, ErrBuyerSuspended
+	}
+	return one(c.on(), Released{
+		Subscriber:      c.Subscriber,
+		Agreement:       c.Agreement,
+		Delivery:        c.Delivery,
+		Attempt:         c.Attempt,
+		ConsentPosition: consent.Position,
+	}), nil
+}
+
+// known is nil where the consent was given once: what has ended is ended again without an event.
+func known(own State) error {
+	if a, ok := own.(Answered); ok && a.Given {
+		return nil
+	}
+	return ErrConsentUnknown
+}
+
+// gone is the refusal for a consent that no longer lives.
+func gone(own State) error { return Person{}.Allows(AgreementID{}, own, time.Time{}) }
+
+// all is the full scope of what lives, in an order that does not depend on the map's.
+func (p Person) all() []Scope {
+	scope := make([]Scope, 0, len(p.Living))
+	for a := range p.Living {
+		scope = append(scope, p.scope(a))
+	}
+	slices.SortFunc(scope, func(a, b Scope) int { return cmp.Compare(string(a.Agreement.ID[:]), string(b.Agreement.ID[:])) })
+	return scope
+}

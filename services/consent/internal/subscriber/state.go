@@ -1,0 +1,127 @@
+package subscriber
+
+import (
+	"maps"
+	"time"
+
+	"github.com/obole-market/obole/pkg/fault"
+)
+
+// HouseLimit bounds the agreements that a person may have at once: a person's state stays small.
+const HouseLimit = 200
+
+// State is what deciding needs of one stream: a Person, or an Answered consent. Nil means that the stream does not exist.
+type State interface{ state() }
+
+// Person is the state of the person's own stream. Living is never changed in place.
+type Person struct {
+	Identity  Identity
+	AtLeast   int       // years, assured by the operator
+	AssuredAt time.Time // when
+	Rules     Rules
+	PausedAll bool
+	Living    map[AgreementID]Consent
+}
+
+// Consent is one that was given and has not ended.
+type Consent struct {
+	Offer     OfferID
+	Bid       BidID
+	Buyer     BuyerID
+	ExpiresAt time.Time
+	Position  int64 // of the Given
+	Paused    bool
+}
+
+// Answered is the state of a consent's own stream: given or refused, and never asked again.
+type Answered struct {
+	Given   bool
+	Expired bool // ended by itself; a consent that was given, lives no more and did not expire was withdrawn
+}
+
+func (Person) state()   {}
+func (Answered) state() {}
+
+// Law is what a country's policy pack says, as far as consent must know.
+type Law struct {
+	Country    string // ISO 3166-1 alpha-2
+	AdultAge   int    // years
+	PaidHealth bool   // whether identifiable health data may be paid for at all
+}
+
+// Eligible says why no paid offer may be made to the person at this time, nil when one may.
+func (p Person) Eligible(law Law, at time.Time) *fault.Error {
+	switch {
+	case !p.Identity.Birth.IsZero():
+		if p.Identity.Birth.AddDate(law.AdultAge, 0, 0).After(at) {
+			return ErrUnderAge
+		}
+	case p.AtLeast > 0:
+		if p.AssuredAt.AddDate(law.AdultAge-p.AtLeast, 0, 0).After(at) {
+			return ErrUnderAge
+		}
+	case p.Identity.BirthYear > 0:
+		// A year alone proves the age only from a difference of one more.
+		if at.Year()-p.Identity.BirthYear <= law.AdultAge {
+			return ErrUnderAge
+		}
+	default:
+		return ErrAgeUnknown
+	}
+	return nil
+}
+
+// Allows says why a consent's data may not be used at this time, nil when they may. own is the state of the consent's
+// own stream.
+func (p Person) Allows(a AgreementID, own State, at time.Time) *fault.Error {
+	c, ok := p.Living[a]
+	if !ok {
+		answer, _ := own.(Answered)
+		switch {
+		case !answer.Given:
+			return ErrConsentUnknown
+		case answer.Expired:
+			return ErrExpired
+		}
+		return ErrWithdrawn
+	}
+	switch {
+	case !at.Before(c.ExpiresAt):
+		return ErrExpired
+	case p.PausedAll || c.Paused:
+		return ErrPaused
+	}
+	return nil
+}
+
+// limit is the number of agreements that the person may have at once.
+func (p Person) limit() int {
+	if n := p.Rules.MaxAgreements; n > 0 && n < HouseLimit {
+		return n
+	}
+	return HouseLimit
+}
+
+func (p Person) scope(a AgreementID) Scope {
+	c := p.Living[a]
+	return Scope{Agreement: a, Offer: c.Offer, Bid: c.Bid}
+}
+
+// with returns the person with one living consent set.
+func (p Person) with(a AgreementID, c Consent) Person {
+	living := make(map[AgreementID]Consent, len(p.Living)+1)
+	maps.Copy(living, p.Living)
+	living[a] = c
+	p.Living = living
+	return p
+}
+
+// without returns the person with these consents ended.
+func (p Person) without(scope []Scope) Person {
+	living := maps.Clone(p.Living)
+	for _, s := range scope {
+		delete(living, s.Agreement)
+	}
+	p.Living = living
+	return p
+}

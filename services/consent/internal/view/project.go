@@ -1,0 +1,95 @@
+package view
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/obole-market/obole/pkg/es"
+	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
+	"github.com/obole-market/obole/services/consent/internal/wire"
+)
+
+// Fold is the version of Project: another one means rebuilding.
+const Fold = 1
+
+// Project folds a batch of the log's records into the tables, within the transaction that moves the checkpoint. All
+// statements of a batch go to the database in one round trip.
+func Project(ctx context.Context, tx pgx.Tx, records []es.Record) error {
+	var b pgx.Batch
+	for i := range records {
+		r := &records[i]
+		m := new(consentv1.Event)
+		if err := proto.Unmarshal(r.Data, m); err != nil {
+			return fmt.Errorf("view: partition %d, position %d: %w", r.Partition, r.Position, err)
+		}
+		add(&b, r, m)
+	}
+	if b.Len() == 0 {
+		return nil
+	}
+	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
+		return fmt.Errorf("view: %w", err)
+	}
+	return nil
+}
+
+// add queues what one event changes. An arm that is not named here changes no table.
+func add(b *pgx.Batch, r *es.Record, m *consentv1.Event) {
+	switch arm := m.GetEvent().(type) {
+	case *consentv1.Event_ConsentGiven:
+		e := arm.ConsentGiven
+		insert(b, r, e.GetAgreementId(), e.GetSubscriberId(), e.GetOfferId(), e.GetBidId(), "given", "")
+		b.Queue(`insert into deadline (stream, kind, due) values ($1, 'expire', $2)`, string(r.Stream), time.UnixMicro(e.GetExpiresAt()).UTC())
+	case *consentv1.Event_ConsentRefused:
+		e := arm.ConsentRefused
+		insert(b, r, e.GetAgreementId(), e.GetSubscriberId(), e.GetOfferId(), e.GetBidId(), "refused", wire.ReasonName(e.GetReason()))
+	case *consentv1.Event_ConsentWithdrawn:
+		end(b, r, arm.ConsentWithdrawn.GetScope(), "withdrawn")
+	case *consentv1.Event_ConsentExpired:
+		end(b, r, []*consentv1.Ended{arm.ConsentExpired.GetScope()}, "expired")
+	case *consentv1.Event_ConsentPaused:
+		e := arm.ConsentPaused
+		if e.GetAll() {
+			b.Queue(`insert into paused (subscriber) values ($1) on conflict do nothing`, e.GetSubscriberId())
+			return
+		}
+		b.Queue(`update consent set state = 'paused' where agreement = any($1::uuid[]) and state = 'given'`, agreements(e.GetScope()))
+	case *consentv1.Event_ConsentResumed:
+		e := arm.ConsentResumed
+		if e.GetAll() {
+			b.Queue(`delete from paused where subscriber = $1`, e.GetSubscriberId())
+		}
+		b.Queue(`update consent set state = 'given' where agreement = any($1::uuid[]) and state = 'paused'`, agreements(e.GetScope()))
+	case *consentv1.Event_ReleaseCommitted:
+		b.Queue(`update consent set releases = releases + 1 where agreement = $1`, arm.ReleaseCommitted.GetAgreementId())
+	}
+}
+
+func insert(b *pgx.Batch, r *es.Record, agreement, subscriber, offer, bid, state, refused string) {
+	b.Queue(`
+		insert into consent (agreement, subscriber, offer, bid, state, partition, position, given_at, refused, releases, stream, version, type, event, data)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, $13, $14)`,
+		agreement, subscriber, offer, bid, state, int32(r.Partition), int64(r.Position), r.At, refused,
+		string(r.Stream), int64(r.Version), r.Type, [16]byte(r.ID), r.Data)
+}
+
+func end(b *pgx.Batch, r *es.Record, scope []*consentv1.Ended, state string) {
+	streams := make([]string, len(scope))
+	for i, s := range scope {
+		streams[i] = r.Stream.Root() + "/" + s.GetAgreementId()
+	}
+	b.Queue(`update consent set state = $2, ended_at = $3 where agreement = any($1::uuid[]) and state in ('given', 'paused')`, agreements(scope), state, r.At)
+	b.Queue(`delete from deadline where stream = any($1)`, streams)
+}
+
+func agreements(scope []*consentv1.Ended) []string {
+	out := make([]string, len(scope))
+	for i, s := range scope {
+		out[i] = s.GetAgreementId()
+	}
+	return out
+}

@@ -1,0 +1,244 @@
+package wire
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/encoding/prototext"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/testing/protocmp"
+
+	"github.com/obole-market/obole/pkg/es"
+	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/vault"
+	"github.com/obole-market/obole/pkg/vault/vaultmem"
+	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
+	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
+	moneyv1 "github.com/obole-market/obole/proto/gen/obole/money/v1"
+	"github.com/obole-market/obole/services/consent/internal/party"
+	"github.com/obole-market/obole/services/consent/internal/subscriber"
+)
+
+var update = flag.Bool("update", false, "write the golden files of shapes that have none; a published one is never rewritten")
+
+const golden = "../../../../proto/golden/consent/v1"
+
+func named(s string) id.ID { return id.Derive([]byte("golden"), []byte(s)) }
+
+var (
+	at    = time.Date(2026, 11, 24, 12, 0, 0, 123_000, time.UTC)
+	who   = subscriber.ID{ID: named("subscriber")}
+	scope = subscriber.Scope{
+		Agreement: subscriber.AgreementID{ID: named("agreement")}, Offer: subscriber.OfferID{ID: named("offer")}, Bid: subscriber.BidID{ID: named("bid")},
+	}
+	buyer = named("buyer")
+)
+
+func record() *consentv1.Record {
+	return &consentv1.Record{
+		Licence: &marketv1.Licence{
+			AgreementId: scope.Agreement.String(), OfferId: scope.Offer.String(), BidId: scope.Bid.String(), BuyerId: buyer.String(),
+			SubscriberId: who.String(), Product: &marketv1.ProductRef{Id: "daily-steps", Version: "1"},
+			Purpose: "https://w3id.org/dpv#AcademicResearch", UnitPrice: &moneyv1.UnitPrice{Micros: 50_000, Currency: "EUR"},
+			Fields: []*marketv1.GrantedField{{Id: "steps", Rung: "exact"}}, Country: "BE", Health: true, ExpiresAt: at.UnixMicro(),
+		},
+		Controllers: []*consentv1.Controller{{Id: buyer.String(), Role: "controller"}}, LegalBases: []string{"GDPR-6-1-a", "GDPR-9-2-a"},
+		Rights: []string{"https://w3id.org/dpv/legal/eu/gdpr#A7-3"}, ExplicitStepAt: at.UnixMicro(),
+	}
+}
+
+// people is one of each event about a person that the rules know.
+func people(t *testing.T) []subscriber.Event {
+	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(record())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []subscriber.Event{
+		subscriber.Enrolled{Subscriber: who, Identity: subscriber.Identity{
+			Country: "BE", Language: "fr", Birth: time.Date(1990, 2, 3, 0, 0, 0, 0, time.UTC), Level: subscriber.LevelContract, LineUser: "L-1",
+		}},
+		subscriber.AgeAssured{Subscriber: who, Method: "CONTRACT", Level: subscriber.LevelContract, AtLeast: 18},
+		subscriber.RulesSet{Subscriber: who, Rules: subscriber.Rules{
+			Floors:   map[string]subscriber.Price{"daily-steps": {Micros: 40_000, Currency: "EUR"}},
+			Matching: true, PurposesNever: []string{"https://w3id.org/dpv#Marketing"}, BuyersNever: []subscriber.BuyerID{{ID: buyer}},
+			ProductsNever: []string{"body-weight"}, MaxAgreements: 3,
+		}},
+		subscriber.Given{Licence: subscriber.Licence{
+			Agreement: scope.Agreement, Offer: scope.Offer, Bid: scope.Bid, Buyer: subscriber.BuyerID{ID: buyer}, Subscriber: who, Product: "daily-steps",
+			Purpose: "https://w3id.org/dpv#AcademicResearch", Country: "BE", Health: true, ExpiresAt: at,
+		}, Record: raw},
+		subscriber.Refused{Scope: scope, Subscriber: who, Reason: "BELOW_FLOOR"},
+		subscriber.Withdrawn{Subscriber: who, Scope: []subscriber.Scope{scope}, All: true, Initiator: subscriber.InitiatorPerson},
+		subscriber.Paused{Subscriber: who, Scope: []subscriber.Scope{scope}, Initiator: subscriber.InitiatorPerson},
+		subscriber.Resumed{Subscriber: who, Scope: []subscriber.Scope{scope}},
+		subscriber.Expired{Subscriber: who, Scope: scope, Reason: subscriber.ExpiryTime},
+		subscriber.Released{
+			Subscriber: who, Agreement: scope.Agreement, Delivery: subscriber.DeliveryID{ID: named("delivery")},
+			Attempt: subscriber.AttemptID{ID: named("attempt")}, ConsentPosition: 7,
+		},
+		subscriber.ErasureRequested{Subscriber: who, Retention: []int32{1}},
+	}
+}
+
+func meta() *eventv1.Meta {
+	event, story := named("event"), named("story")
+	return &eventv1.Meta{
+		EventId: event[:], CorrelationId: story[:], RecordedAt: at.UnixMicro(), Actor: &eventv1.Actor{Role: eventv1.Role_ROLE_SUBSCRIBER, Id: who.String()},
+	}
+}
+
+// TestEveryPublishedShapeDecodesForEver holds today's code to the bytes of every shape that was ever published, and to
+// writing the same shapes. Golden files hold personal fields in clear: what is sealed is random, and nobody is named.
+func TestEveryPublishedShapeDecodesForEver(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	check := func(m *consentv1.Event) {
+		arm := Arm(m)
+		seen[arm] = true
+		m.Meta = meta()
+		want, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(golden, arm+".binpb")
+		frozen, err := os.ReadFile(file)
+		if os.IsNotExist(err) && *update {
+			text, _ := prototext.MarshalOptions{Multiline: true}.Marshal(m)
+			for name, b := range map[string][]byte{file: want, filepath.Join(golden, arm+".txt"): text} {
+				if err := os.MkdirAll(golden, 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(name, b, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return
+		}
+		if err != nil {
+			t.Fatalf("%s has no golden file; go test -update writes it: %v", arm, err)
+		}
+		old := new(consentv1.Event)
+		if err := proto.Unmarshal(frozen, old); err != nil {
+			t.Fatalf("%s: %v", arm, err)
+		}
+		if diff := cmp.Diff(old, m, protocmp.Transform()); diff != "" {
+			t.Errorf("%s is not written as it was frozen:\n%s", arm, diff)
+		}
+	}
+	for _, e := range people(t) {
+		m := person(e)
+		check(m)
+		back, err := personal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(e, back); diff != "" {
+			t.Errorf("%T does not come back:\n%s", e, diff)
+		}
+	}
+	for _, e := range []party.Event{party.Barred{Buyer: party.ID{ID: buyer}, Reason: "FRAUD"}, party.Unbarred{Buyer: party.ID{ID: buyer}}} {
+		m := bars(e)
+		check(m)
+		back, err := barring(m)
+		if err != nil || back != e {
+			t.Errorf("%T came back as %v, %v", e, back, err)
+		}
+	}
+	arms := arms.Fields()
+	for i := range arms.Len() {
+		if name := string(arms.Get(i).Name()); !seen[name] {
+			t.Errorf("the arm %s has no golden file", name)
+		}
+	}
+}
+
+// TestSealedFieldsComeBackUntilForgotten: what is stored shows nothing personal, opens with the person's keys only, and not any
+// more once they are forgotten.
+func TestSealedFieldsComeBackUntilForgotten(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	keks, err := vault.NewKEKs(make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := vault.New(vault.Config{Store: new(vaultmem.Store), KEKs: keks})
+	ring, err := keys.Ring(ctx, who.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger, err := keys.Ring(ctx, named("stranger"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := People()
+	var stored []*es.Record
+	for i, e := range people(t) {
+		h := &es.Header{ID: named("event"), Stream: es.StreamOf(who.ID), Version: es.Version(i + 1), At: at, Meta: meta()}
+		typ, data, err := rules.Encode(e, h, ring)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &es.Record{ID: h.ID, Stream: h.Stream, Version: h.Version, Type: typ, Data: data}
+		stored = append(stored, r)
+		back, err := rules.Decode(r, ring)
+		if err != nil {
+			t.Fatalf("%s: %v", typ, err)
+		}
+		if diff := cmp.Diff(e, back); diff != "" {
+			t.Errorf("%s does not come back:\n%s", typ, diff)
+		}
+		moved := *r
+		moved.Version++
+		sealed := new(consentv1.Event)
+		if err := proto.Unmarshal(data, sealed); err != nil {
+			t.Fatal(err)
+		}
+		if len(sealed.GetSealed()) == 0 {
+			continue
+		}
+		if _, err := rules.Decode(&moved, ring); err == nil {
+			t.Errorf("%s opens at another version", typ)
+		}
+		if _, err := rules.Decode(r, stranger); err == nil {
+			t.Errorf("%s opens with a stranger's keys", typ)
+		}
+	}
+	if err := keys.Forget(ctx, who.ID, eventv1.Retention_RETENTION_IDENTITY, eventv1.Retention_RETENTION_CONTENT, eventv1.Retention_RETENTION_CONSENT_PROOF); err != nil {
+		t.Fatal(err)
+	}
+	forgotten, err := keys.Ring(ctx, who.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range stored {
+		e, err := rules.Decode(r, forgotten)
+		if err != nil {
+			t.Errorf("%s cannot be read any more: %v", r.Type, err)
+		}
+		if enrolled, ok := e.(subscriber.Enrolled); ok && enrolled.Identity != (subscriber.Identity{}) {
+			t.Errorf("who the person was is still known: %+v", enrolled.Identity)
+		}
+	}
+}
+
+// TestReasons holds the refusals and the contract's Reason to the same names, both ways but for those that calls alone give.
+func TestReasons(t *testing.T) {
+	t.Parallel()
+	known := map[string]bool{"": true, "IDEMPOTENCY_CONFLICT": true, "ATTEMPT_REPEATED": true, "MATCHING_OFF": true}
+	for _, err := range subscriber.Refusals() {
+		known[err.Reason] = true
+		if ReasonName(ReasonProto(err.Reason)) != err.Reason {
+			t.Errorf("%s is no Reason of the contract", err.Reason)
+		}
+	}
+	for n := range consentv1.Reason_name {
+		if name := ReasonName(consentv1.Reason(n)); !known[name] {
+			t.Errorf("nothing refuses for %s", name)
+		}
+	}
+}

@@ -1,0 +1,176 @@
+// Package react turns what offers and delivery have decided into commands of the book.
+package react
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/obole-market/obole/pkg/bus"
+	"github.com/obole-market/obole/pkg/es"
+	"github.com/obole-market/obole/pkg/fault"
+	"github.com/obole-market/obole/pkg/id"
+	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
+	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
+	"github.com/obole-market/obole/services/settlement/internal/book"
+	"github.com/obole-market/obole/services/settlement/internal/wire"
+)
+
+// Name of the reaction; command ids derive from it.
+const Name = "settlement"
+
+// Sources are the services whose topics it reads.
+var Sources = []string{"offers", "delivery"}
+
+// Reactor reacts.
+type Reactor struct {
+	Book     book.ID
+	Currency string
+	Root     *es.Root[book.State, book.Command, book.Event]
+	// Cause says for whom a reaction acts.
+	Cause func(cause id.ID, m *eventv1.Meta) *eventv1.Meta
+}
+
+// Handle reacts to one event.
+func (r *Reactor) Handle(ctx context.Context, e *bus.Received) error {
+	switch e.Type {
+	case "bid_placed", "bid_rejected", "bid_drained", "agreement_formed":
+		m := new(offersv1.Event)
+		if err := proto.Unmarshal(e.Data, m); err != nil {
+			return undecodable(e)
+		}
+		return r.offers(ctx, e, m)
+	case "delivery_released", "agreement_ended":
+		m := new(deliveryv1.Event)
+		if err := proto.Unmarshal(e.Data, m); err != nil {
+			return undecodable(e)
+		}
+		return r.delivery(ctx, e, m)
+	}
+	return nil
+}
+
+func undecodable(e *bus.Received) error {
+	return fault.Internal(fmt.Sprintf("an event of type %s cannot be read", e.Type))
+}
+
+func (r *Reactor) offers(ctx context.Context, e *bus.Received, m *offersv1.Event) error {
+	var p parser
+	switch arm := m.GetEvent().(type) {
+	case *offersv1.Event_BidPlaced:
+		b := arm.BidPlaced
+		c := book.Hold{
+			Book: r.Book, Buyer: book.BuyerID{ID: p.id(b.GetBuyerId())}, Bid: book.BidID{ID: p.id(b.GetBidId())},
+			Amount: b.GetBudget().GetMinor() + b.GetTax().GetMinor(), Slots: int64(b.GetQuantity()), TaxPPM: int64(b.GetTaxPpm()),
+			TaxCountry: b.GetTaxCountry(), Currency: b.GetBudget().GetCurrency() == r.Currency && b.GetTax().GetCurrency() == r.Currency,
+		}
+		return r.do(ctx, e, m.GetMeta(), p.err, c)
+	case *offersv1.Event_BidRejected:
+		// A hold may have come too late for its bid.
+		held, err := r.holder(ctx, &p, arm.BidRejected.GetBidId())
+		if err != nil || held == nil {
+			return err
+		}
+		return r.do(ctx, e, m.GetMeta(), p.err, book.Drain{Book: r.Book, Buyer: held.Buyer, Bid: book.BidID{ID: p.id(arm.BidRejected.GetBidId())}})
+	case *offersv1.Event_BidDrained:
+		b := arm.BidDrained
+		return r.do(ctx, e, m.GetMeta(), p.err, book.Drain{
+			Book: r.Book, Buyer: book.BuyerID{ID: p.id(b.GetBuyerId())}, Bid: book.BidID{ID: p.id(b.GetBidId())},
+		})
+	case *offersv1.Event_AgreementFormed:
+		l := arm.AgreementFormed.GetLicence()
+		return r.do(ctx, e, m.GetMeta(), p.err, book.Earmark{Terms: book.Terms{
+			Book: r.Book, Agreement: book.AgreementID{ID: p.id(l.GetAgreementId())}, Bid: book.BidID{ID: p.id(l.GetBidId())},
+			Buyer: book.BuyerID{ID: p.id(l.GetBuyerId())}, Subscriber: book.SubscriberID{ID: p.id(l.GetSubscriberId())},
+			Product: l.GetProduct().GetId(), Price: l.GetUnitPrice().GetMicros(), Slots: int64(l.GetSlotsReserved()),
+			CommissionPPM: int64(l.GetCommissionPpm()), WithholdingPPM: int64(l.GetWithholdingPpm()), AvailableAfter: int64(l.GetAvailableAfterDays()),
+			Country: l.GetCountry(), PolicyPack: l.GetPolicy().GetPack(), PolicyVersion: l.GetPolicy().GetVersion(),
+		}})
+	}
+	return nil
+}
+
+func (r *Reactor) delivery(ctx context.Context, e *bus.Received, m *deliveryv1.Event) error {
+	var p parser
+	switch arm := m.GetEvent().(type) {
+	case *deliveryv1.Event_DeliveryReleased:
+		d := arm.DeliveryReleased
+		agreement := book.AgreementID{ID: p.id(d.GetAgreementId())}
+		mark, err := r.mark(ctx, agreement)
+		if err != nil {
+			return err
+		}
+		return r.do(ctx, e, m.GetMeta(), p.err, book.Settle{
+			Book: r.Book, Delivery: book.DeliveryID{ID: p.id(d.GetDeliveryId())}, Agreement: agreement, Bid: book.BidID{ID: p.id(d.GetBidId())},
+			Buyer: mark.Buyer, Subscriber: book.SubscriberID{ID: p.id(d.GetSubscriberId())}, Slots: int64(d.GetSlots()), ReleaseEvent: e.ID,
+		})
+	case *deliveryv1.Event_AgreementEnded:
+		d := arm.AgreementEnded
+		agreement := book.AgreementID{ID: p.id(d.GetAgreementId())}
+		mark, err := r.mark(ctx, agreement)
+		if err != nil {
+			return err
+		}
+		return r.do(ctx, e, m.GetMeta(), p.err, book.End{
+			Book: r.Book, Buyer: mark.Buyer, Bid: book.BidID{ID: p.id(d.GetBidId())}, Agreement: agreement,
+		})
+	}
+	return nil
+}
+
+// mark reads what the book has earmarked. An agreement comes on one topic and its deliveries on another: what is not there
+// yet will be.
+func (r *Reactor) mark(ctx context.Context, agreement book.AgreementID) (book.Mark, error) {
+	s, _, err := r.Root.State(ctx, wire.Stream(book.On{Book: r.Book, Child: agreement.ID}), nil)
+	if err != nil {
+		return book.Mark{}, err
+	}
+	mark, ok := s.(book.Mark)
+	if !ok {
+		return mark, bus.Later(book.ErrEarmarkUnknown)
+	}
+	return mark, nil
+}
+
+// holder reads a bid's hold; nil where there is none.
+func (r *Reactor) holder(ctx context.Context, p *parser, bid string) (*book.HeldFor, error) {
+	s, _, err := r.Root.State(ctx, wire.Stream(book.On{Book: r.Book, Child: p.id(bid)}), nil)
+	if err != nil {
+		return nil, err
+	}
+	if held, ok := s.(book.HeldFor); ok {
+		return &held, nil
+	}
+	return nil, nil
+}
+
+// do has the book decide. A settlement's command is named after its delivery, whichever event asks for it: one delivery posts
+// once, for ever.
+func (r *Reactor) do(ctx context.Context, e *bus.Received, m *eventv1.Meta, malformed error, c book.Command) error {
+	if malformed != nil {
+		return undecodable(e)
+	}
+	command := es.Command[book.Command]{ID: bus.CommandID(Name, e.ID, 0), Body: c, Meta: r.Cause(e.ID, m), Caller: "react"}
+	if s, ok := c.(book.Settle); ok {
+		command.ID = SettleID(s.Delivery)
+		command.Hash = hash(s)
+	}
+	_, err := r.Root.Do(ctx, command)
+	return err
+}
+
+// SettleID names the one settlement of a delivery.
+func SettleID(d book.DeliveryID) id.ID { return id.Derive([]byte("settle"), d.ID[:]) }
+
+// parser reads ids and keeps the first fault.
+type parser struct{ err error }
+
+func (p *parser) id(s string) id.ID {
+	v, err := id.Parse(s)
+	if err != nil && p.err == nil {
+		p.err = err
+	}
+	return v
+}

@@ -1,0 +1,189 @@
+package rpc
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/obole-market/obole/pkg/boot"
+	"github.com/obole-market/obole/pkg/es"
+	"github.com/obole-market/obole/pkg/fault"
+	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/projection"
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
+	moneyv1 "github.com/obole-market/obole/proto/gen/obole/money/v1"
+	settlementv1 "github.com/obole-market/obole/proto/gen/obole/settlement/v1"
+	"github.com/obole-market/obole/services/settlement/internal/book"
+	"github.com/obole-market/obole/services/settlement/internal/view"
+	"github.com/obole-market/obole/services/settlement/internal/wire"
+)
+
+// Server answers SettlementService.
+type Server struct {
+	settlementv1.UnimplementedSettlementServiceServer
+
+	Book     book.ID
+	Currency string // ISO 4217
+	Root     *es.Root[book.State, book.Command, book.Event]
+	Log      es.Reader
+	View     view.View
+	Seen     *projection.Projection
+	// Partition of the book's log.
+	Partition es.Partition
+}
+
+// Deposit records money that the bank has seen. The bank's reference names the command: the same payment told twice, by
+// whomever and under whatever key, is booked once.
+func (s *Server) Deposit(ctx context.Context, r *settlementv1.DepositRequest) (*settlementv1.DepositResponse, error) {
+	switch {
+	case r.GetAmount().GetCurrency() != s.Currency:
+		return nil, book.ErrCurrencyMismatch.And("amount.currency", "this book keeps "+s.Currency)
+	case r.GetAmount().GetMinor() <= 0:
+		return nil, fault.Invalid("amount.minor", "must be more than 0")
+	}
+	buyer, err := id.Parse(r.GetBuyerId())
+	if err != nil {
+		return nil, fault.Invalid("buyer_id", "must be a UUID")
+	}
+	same := proto.CloneOf(r)
+	same.IdempotencyKey = ""
+	hash, err := proto.MarshalOptions{Deterministic: true}.Marshal(same)
+	if err != nil {
+		return nil, err
+	}
+	result, err := s.Root.Do(ctx, es.Command[book.Command]{
+		ID:   id.Derive([]byte("deposit"), s.Book.ID[:], []byte(r.GetReference())),
+		Hash: sha256.Sum256(hash),
+		Body: book.PayIn{
+			Book: s.Book, Buyer: book.BuyerID{ID: buyer}, Amount: r.GetAmount().GetMinor(), Reference: r.GetReference(), ValueDate: r.GetValueDate(),
+		},
+		Meta:   &eventv1.Meta{Actor: boot.CallerFrom(ctx).Actor()},
+		Caller: boot.CallerFrom(ctx).Subject,
+	})
+	if err != nil {
+		return nil, conflict(err, book.ErrReferenceConflict)
+	}
+	state, _, err := s.Root.State(ctx, wire.Stream(book.On{Book: s.Book, Child: buyer}), nil)
+	if err != nil {
+		return nil, err
+	}
+	funds, _ := state.(book.Buyer)
+	return &settlementv1.DepositResponse{Available: s.money(funds.Available), Cursor: cursor(result.Cursor)}, nil
+}
+
+// GetFunds reads a buyer's money.
+func (s *Server) GetFunds(ctx context.Context, r *settlementv1.GetFundsRequest) (*settlementv1.GetFundsResponse, error) {
+	owner, at, err := s.reach(ctx, "buyer_id", r.GetBuyerId(), r.GetAfter())
+	if err != nil {
+		return nil, err
+	}
+	available, _, err := s.View.Balance(ctx, book.BuyerAvailable, owner)
+	if err != nil {
+		return nil, err
+	}
+	holds, err := s.View.Holds(ctx, owner)
+	if err != nil {
+		return nil, err
+	}
+	out := &settlementv1.GetFundsResponse{Available: s.money(available), Cursor: at}
+	var held int64
+	for _, h := range holds {
+		held += h.Held
+		out.Holds = append(out.Holds, &settlementv1.Hold{
+			BidId: h.Bid.String(), Held: s.money(h.Held), Initial: s.money(h.Initial), Captured: s.money(h.Captured),
+		})
+	}
+	out.Held = s.money(held)
+	return out, nil
+}
+
+// GetEarnings reads a person's money.
+func (s *Server) GetEarnings(ctx context.Context, r *settlementv1.GetEarningsRequest) (*settlementv1.GetEarningsResponse, error) {
+	owner, at, err := s.reach(ctx, "subscriber_id", r.GetSubscriberId(), r.GetAfter())
+	if err != nil {
+		return nil, err
+	}
+	e, err := s.View.Earner(ctx, owner)
+	if err != nil {
+		return nil, err
+	}
+	return &settlementv1.GetEarningsResponse{
+		Pending: s.money(e.Pending), Available: s.money(e.Payable), Paid: s.money(0), ResidualMicros: e.Residual, Cursor: at,
+	}, nil
+}
+
+// TrialBalance sums every kind of account.
+func (s *Server) TrialBalance(ctx context.Context, r *settlementv1.TrialBalanceRequest) (*settlementv1.TrialBalanceResponse, error) {
+	after := r.GetAfter()
+	if as := r.GetAsOf(); as != nil {
+		if as.GetPartition() != int32(s.Partition) {
+			return nil, errCursor.And("as_of.partition", "the book is in another partition")
+		}
+		if as.GetPosition() > after.GetPosition() {
+			after = as
+		}
+	}
+	at, err := s.seen(ctx, after)
+	if err != nil {
+		return nil, err
+	}
+	if as := r.GetAsOf(); as != nil {
+		at.Position = as.GetPosition()
+	}
+	sums, err := s.View.Trial(ctx, int32(s.Partition), at.GetPosition())
+	if err != nil {
+		return nil, err
+	}
+	out := &settlementv1.TrialBalanceResponse{AsOf: at}
+	var total int64
+	for _, sum := range sums {
+		total += sum.Minor
+		out.Sums = append(out.Sums, &settlementv1.Sum{
+			Kind: settlementv1.AccountKind(sum.Kind), Accounts: sum.Accounts, Balance: s.money(sum.Minor),
+		})
+	}
+	out.Total = s.money(total)
+	return out, nil
+}
+
+// reach reads an owner's id and waits until the view has seen what the caller has.
+func (s *Server) reach(ctx context.Context, field, owner string, after *eventv1.Cursor) (id.ID, *eventv1.Cursor, error) {
+	v, err := id.Parse(owner)
+	if err != nil {
+		return v, nil, fault.Invalid(field, "must be a UUID")
+	}
+	at, err := s.seen(ctx, after)
+	return v, at, err
+}
+
+// seen waits until the view has seen a cursor and says how far the view has come.
+func (s *Server) seen(ctx context.Context, after *eventv1.Cursor) (*eventv1.Cursor, error) {
+	c := es.Cursor{Service: after.GetService(), Partition: es.Partition(after.GetPartition()), Position: es.Position(after.GetPosition())}
+	copy(c.Incarnation[:], after.GetIncarnation())
+	if err := s.Seen.Wait(ctx, c); err != nil {
+		return nil, err
+	}
+	tail, err := s.Log.Tail(ctx, s.Partition)
+	if err != nil {
+		return nil, err
+	}
+	return cursor(es.Cursor{Service: service, Incarnation: tail.Incarnation, Partition: s.Partition, Position: s.Seen.Seen(s.Partition)}), nil
+}
+
+// conflict names a repeated command with another body.
+func conflict(err error, named *fault.Error) error {
+	if errors.Is(err, es.ErrOtherBody) {
+		return named
+	}
+	return err
+}
+
+func (s *Server) money(minor int64) *moneyv1.Money {
+	return &moneyv1.Money{Minor: minor, Currency: s.Currency}
+}
+
+func cursor(c es.Cursor) *eventv1.Cursor {
+	return &eventv1.Cursor{Service: c.Service, Incarnation: c.Incarnation[:], Partition: int32(c.Partition), Position: int64(c.Position)}
+}

@@ -1,0 +1,62 @@
+-- What an account comes to. The statement that writes here refuses deltas that do not sum to zero.
+create table account (
+    kind     smallint not null,
+    owner    uuid     not null, -- all zeros for the operator's own
+    balance  bigint   not null, -- minor units, credit positive
+    residual bigint   not null, -- micros below a minor unit
+    told     bigint   not null, -- position that told it
+    primary key (kind, owner)
+);
+
+-- One posting of one event, with the account's balance after it.
+create table line (
+    partition integer     not null,
+    position  bigint      not null,
+    ordinal   smallint    not null, -- among the postings of the event
+    kind      smallint    not null,
+    owner     uuid        not null,
+    minor     bigint      not null,
+    balance   bigint      not null,
+    type      text        not null,
+    bid       uuid,
+    delivery  uuid,
+    at        timestamptz not null,
+    primary key (partition, position, ordinal)
+);
+create index line_account on line (kind, owner, partition, position, ordinal);
+
+create table hold (
+    bid      uuid   primary key,
+    buyer    uuid   not null,
+    initial  bigint not null,
+    held     bigint not null,
+    captured bigint not null
+);
+create index hold_buyer on hold (buyer) where held > 0;
+
+-- One settlement as its person sees it.
+create table earning (
+    subscriber   uuid        not null,
+    partition    integer     not null,
+    position     bigint      not null,
+    delivery     uuid        not null,
+    agreement    uuid        not null,
+    buyer        uuid        not null,
+    product      text        not null,
+    slots        integer     not null,
+    net          bigint      not null,
+    commission   bigint      not null,
+    withheld     bigint      not null,
+    settled_at   timestamptz not null,
+    available_at timestamptz not null,
+    primary key (subscriber, partition, position)
+);
+
+-- Earnings that mature.
+create table deadline (
+    stream text        not null,
+    kind   text        not null,
+    due    timestamptz not null,
+    primary key (stream, kind, due)
+);
+create index deadline_due on deadline (due);

@@ -1,0 +1,176 @@
+package view
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/services/settlement/internal/book"
+)
+
+// View answers from the tables.
+type View struct {
+	Pool *pgxpool.Pool
+}
+
+// Balance of one account: minor units, and micros below one. Zero where nothing was ever posted.
+func (v View) Balance(ctx context.Context, kind book.Kind, owner id.ID) (minor, residual int64, err error) {
+	err = v.Pool.QueryRow(ctx, `select balance, residual from ledger.account where kind = $1 and owner = $2`, int16(kind), [16]byte(owner)).Scan(&minor, &residual)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return 0, 0, fmt.Errorf("view: balance: %w", err)
+	}
+	return minor, residual, nil
+}
+
+// Earner is a person's money: minor units, and micros below one.
+type Earner struct {
+	Pending, Payable, Residual int64
+}
+
+// Earner reads both accounts of a person at one moment. The residual is the person's, whichever account told it last.
+func (v View) Earner(ctx context.Context, subscriber id.ID) (e Earner, err error) {
+	err = v.Pool.QueryRow(ctx, `
+		select coalesce(sum(balance) filter (where kind = $2), 0)::bigint, coalesce(sum(balance) filter (where kind = $3), 0)::bigint,
+			coalesce((array_agg(residual order by told desc))[1], 0)
+		from ledger.account where owner = $1 and kind in ($2, $3)`,
+		[16]byte(subscriber), int16(book.SubscriberPending), int16(book.SubscriberPayable)).Scan(&e.Pending, &e.Payable, &e.Residual)
+	if err != nil {
+		return e, fmt.Errorf("view: earnings: %w", err)
+	}
+	return e, nil
+}
+
+// Hold is the money of one bid, in minor units.
+type Hold struct {
+	Bid                     id.ID
+	Initial, Held, Captured int64
+}
+
+// Holds lists a buyer's holds that are not empty.
+func (v View) Holds(ctx context.Context, buyer id.ID) ([]Hold, error) {
+	rows, err := v.Pool.Query(ctx, `select bid, initial, held, captured from ledger.hold where buyer = $1 and held > 0 order by bid`, [16]byte(buyer))
+	if err != nil {
+		return nil, fmt.Errorf("view: holds: %w", err)
+	}
+	holds, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (h Hold, err error) {
+		err = row.Scan((*[16]byte)(&h.Bid), &h.Initial, &h.Held, &h.Captured)
+		return h, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("view: holds: %w", err)
+	}
+	return holds, nil
+}
+
+// Place is where an event stands, and with Ordinal one of its postings: what a page begins after.
+type Place struct {
+	Partition int32
+	Position  int64
+	Ordinal   int32
+}
+
+// Earning is one settlement as its person sees it.
+type Earning struct {
+	Place                      Place
+	Delivery, Agreement, Buyer id.ID
+	Product                    string
+	Slots                      int32
+	Net, Commission, Withheld  int64 // minor
+	SettledAt, AvailableAt     time.Time
+}
+
+// Earnings lists a person's settlements before a place, newest first; a zero place means from the newest.
+func (v View) Earnings(ctx context.Context, subscriber id.ID, before Place, limit int) ([]Earning, error) {
+	rows, err := v.Pool.Query(ctx, `
+		select partition, position, delivery, agreement, buyer, product, slots, net, commission, withheld, settled_at, available_at
+		from ledger.earning where subscriber = $1 and ($3 = 0 or (partition, position) < ($2, $3))
+		order by partition desc, position desc limit $4`, [16]byte(subscriber), before.Partition, before.Position, limit)
+	if err != nil {
+		return nil, fmt.Errorf("view: earnings: %w", err)
+	}
+	earnings, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e Earning, err error) {
+		err = row.Scan(&e.Place.Partition, &e.Place.Position, (*[16]byte)(&e.Delivery), (*[16]byte)(&e.Agreement), (*[16]byte)(&e.Buyer),
+			&e.Product, &e.Slots, &e.Net, &e.Commission, &e.Withheld, &e.SettledAt, &e.AvailableAt)
+		return e, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("view: earnings: %w", err)
+	}
+	return earnings, nil
+}
+
+// Line is one posting on a statement, in minor units.
+type Line struct {
+	Place          Place
+	Type           string
+	Minor, Balance int64
+	Bid, Delivery  id.ID // zero where there is none
+	At             time.Time
+}
+
+// Lines lists an account's postings after a place, oldest first. Postings of nothing, which only tell a residual, are left out.
+func (v View) Lines(ctx context.Context, kind book.Kind, owner id.ID, after Place, limit int) ([]Line, error) {
+	rows, err := v.Pool.Query(ctx, `
+		select partition, position, ordinal, type, minor, balance, bid, delivery, at
+		from ledger.line where kind = $1 and owner = $2 and minor <> 0 and (partition, position, ordinal) > ($3, $4, $5)
+		order by partition, position, ordinal limit $6`, int16(kind), [16]byte(owner), after.Partition, after.Position, after.Ordinal, limit)
+	if err != nil {
+		return nil, fmt.Errorf("view: statement: %w", err)
+	}
+	lines, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (l Line, err error) {
+		var bid, delivery *[16]byte
+		err = row.Scan(&l.Place.Partition, &l.Place.Position, &l.Place.Ordinal, &l.Type, &l.Minor, &l.Balance, &bid, &delivery, &l.At)
+		if bid != nil {
+			l.Bid = *bid
+		}
+		if delivery != nil {
+			l.Delivery = *delivery
+		}
+		return l, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("view: statement: %w", err)
+	}
+	return lines, nil
+}
+
+// Sum is all accounts of one kind, in minor units.
+type Sum struct {
+	Kind     book.Kind
+	Accounts int64 // with a balance
+	Minor    int64
+}
+
+// Trial sums every kind of account as of a position of a partition; position 0 means as the tables stand.
+func (v View) Trial(ctx context.Context, partition int32, asOf int64) ([]Sum, error) {
+	const now = `select kind, count(*) filter (where balance <> 0), sum(balance)::bigint from ledger.account group by kind order by kind`
+	const then = `
+		select kind, count(*) filter (where balance <> 0), sum(balance)::bigint
+		from (select kind, owner, sum(minor) as balance from ledger.line where partition = $1 and position <= $2 group by kind, owner) as a
+		group by kind order by kind`
+	var (
+		rows pgx.Rows
+		err  error
+	)
+	if asOf == 0 {
+		rows, err = v.Pool.Query(ctx, now)
+	} else {
+		rows, err = v.Pool.Query(ctx, then, partition, asOf)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("view: trial balance: %w", err)
+	}
+	sums, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s Sum, err error) {
+		err = row.Scan(&s.Kind, &s.Accounts, &s.Minor)
+		return s, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("view: trial balance: %w", err)
+	}
+	return sums, nil
+}

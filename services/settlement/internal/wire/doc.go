@@ -1,0 +1,3 @@
+// Package wire turns the book's domain events into the contract's bytes and back, and its states into rows. Nothing here is
+// personal: settlement's replay outlives every erasure.
+package wire

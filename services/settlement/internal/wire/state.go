@@ -1,0 +1,165 @@
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/services/settlement/internal/book"
+)
+
+// A state row is a byte for the kind of state and then its fields in order: integers as signed varints, ids as 16 bytes,
+// texts behind their length. What does not exist is an empty row. Rows of another fold version are never read, so the form may change with it.
+const (
+	rowBuyer    = 'b'
+	rowHeld     = 'h'
+	rowMark     = 'm'
+	rowEarner   = 'e'
+	rowOperator = 'o'
+)
+
+var errRow = errors.New("wire: malformed state row")
+
+// EncodeState gives the row of a state.
+func EncodeState(s book.State) ([]byte, error) {
+	var w row
+	switch s := s.(type) {
+	case nil:
+		return row{}, nil
+	case book.Buyer:
+		w = append(w, rowBuyer)
+		w.ints(s.Available)
+	case book.HeldFor:
+		w = append(w, rowHeld)
+		w.id(s.Buyer.ID)
+		w.ints(s.Initial, s.Remaining, s.Gross, s.TaxPPM, s.Earmarked, flag(s.Drained))
+		w.text(s.TaxCountry)
+	case book.Mark:
+		w = append(w, rowMark)
+		for _, v := range []id.ID{s.Book.ID, s.Agreement.ID, s.Bid.ID, s.Buyer.ID, s.Subscriber.ID} {
+			w.id(v)
+		}
+		w.ints(s.Price, s.Slots, s.CommissionPPM, s.WithholdingPPM, s.AvailableAfter, s.Left, s.Settled, flag(s.Ended))
+		for _, v := range []string{s.Product, s.Country, s.PolicyPack, s.PolicyVersion} {
+			w.text(v)
+		}
+	case book.Earner:
+		w = append(w, rowEarner)
+		w.ints(s.Pending, s.Payable, s.Residual, int64(len(s.Due)))
+		for _, b := range s.Due {
+			w.ints(b.At.UnixMicro(), b.Minor)
+		}
+	case book.Operator:
+		w = append(w, rowOperator)
+		w.ints(s.Commission, s.VAT, s.Withholding, s.Rounding, s.Clearing, s.CommissionResidual, s.WithholdingResidual)
+	default:
+		return nil, errRow
+	}
+	return w, nil
+}
+
+// DecodeState is EncodeState's inverse.
+func DecodeState(b []byte) (book.State, error) {
+	if len(b) == 0 {
+		return nil, nil
+	}
+	r := reader{rest: b[1:]}
+	var s book.State
+	switch b[0] {
+	case rowBuyer:
+		s = book.Buyer{Available: r.int()}
+	case rowHeld:
+		s = book.HeldFor{
+			Buyer: book.BuyerID{ID: r.id()}, Initial: r.int(), Remaining: r.int(), Gross: r.int(), TaxPPM: r.int(),
+			Earmarked: r.int(), Drained: r.int() != 0, TaxCountry: r.text(),
+		}
+	case rowMark:
+		var m book.Mark
+		m.Book.ID, m.Agreement.ID, m.Bid.ID, m.Buyer.ID, m.Subscriber.ID = r.id(), r.id(), r.id(), r.id(), r.id()
+		m.Price, m.Slots, m.CommissionPPM, m.WithholdingPPM = r.int(), r.int(), r.int(), r.int()
+		m.AvailableAfter, m.Left, m.Settled, m.Ended = r.int(), r.int(), r.int(), r.int() != 0
+		m.Product, m.Country, m.PolicyPack, m.PolicyVersion = r.text(), r.text(), r.text(), r.text()
+		s = m
+	case rowEarner:
+		e := book.Earner{Pending: r.int(), Payable: r.int(), Residual: r.int()}
+		for range min(r.int(), int64(len(r.rest))) {
+			e.Due = append(e.Due, book.Bucket{At: time.UnixMicro(r.int()).UTC(), Minor: r.int()})
+		}
+		s = e
+	case rowOperator:
+		s = book.Operator{
+			Commission: r.int(), VAT: r.int(), Withholding: r.int(), Rounding: r.int(), Clearing: r.int(),
+			CommissionResidual: r.int(), WithholdingResidual: r.int(),
+		}
+	default:
+		return nil, errRow
+	}
+	if r.bad || len(r.rest) > 0 {
+		return nil, errRow
+	}
+	return s, nil
+}
+
+func flag(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+type row []byte
+
+func (w *row) ints(list ...int64) {
+	for _, v := range list {
+		*w = binary.AppendVarint(*w, v)
+	}
+}
+
+func (w *row) id(v id.ID) { *w = append(*w, v[:]...) }
+
+func (w *row) text(s string) {
+	*w = binary.AppendUvarint(*w, uint64(len(s)))
+	*w = append(*w, s...)
+}
+
+// reader reads a row; after a fault it gives zeros and stays bad.
+type reader struct {
+	rest []byte
+	bad  bool
+}
+
+func (r *reader) take(n int) []byte {
+	if r.bad || n < 0 || n > len(r.rest) {
+		r.bad = true
+		return nil
+	}
+	b := r.rest[:n]
+	r.rest = r.rest[n:]
+	return b
+}
+
+func (r *reader) int() int64 {
+	v, n := binary.Varint(r.rest)
+	if n <= 0 {
+		r.bad = true
+		return 0
+	}
+	r.take(n)
+	return v
+}
+
+func (r *reader) id() (v id.ID) {
+	copy(v[:], r.take(len(v)))
+	return v
+}
+
+func (r *reader) text() string {
+	v, n := binary.Uvarint(r.rest)
+	if n <= 0 || v > uint64(len(r.rest)) {
+		r.bad = true
+		return ""
+	}
+	r.take(n)
+	return string(r.take(int(v)))
+}

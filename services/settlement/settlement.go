@@ -1,0 +1,151 @@
+// Package settlement is the service that keeps the books: who owes whom, and the stream from which finance proves it.
+package settlement
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/obole-market/obole/pkg/boot"
+	"github.com/obole-market/obole/pkg/bus"
+	"github.com/obole-market/obole/pkg/es"
+	"github.com/obole-market/obole/pkg/es/espg"
+	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/money"
+	"github.com/obole-market/obole/pkg/node"
+	"github.com/obole-market/obole/pkg/projection"
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
+	settlementv1 "github.com/obole-market/obole/proto/gen/obole/settlement/v1"
+	"github.com/obole-market/obole/services/settlement/internal/book"
+	"github.com/obole-market/obole/services/settlement/internal/react"
+	"github.com/obole-market/obole/services/settlement/internal/rpc"
+	"github.com/obole-market/obole/services/settlement/internal/schema"
+	"github.com/obole-market/obole/services/settlement/internal/view"
+	"github.com/obole-market/obole/services/settlement/internal/wire"
+)
+
+// Name of the service.
+const Name = "settlement"
+
+// SplitRule is the version of the arithmetic by which a delivery's price is divided.
+const SplitRule = "1"
+
+// Config of the service.
+type Config struct {
+	boot.Config
+
+	Operator string `placeholder:"ID" help:"Whose book it is, with the currency; empty means obole."`
+	Currency string `placeholder:"CODE" help:"Currency of the book (ISO 4217); empty means EUR."`
+}
+
+// ledger is what the configuration says of the book.
+func (c *Config) ledger() (book.ID, book.Ledger, wire.Codec, error) {
+	code, operator := c.Currency, c.Operator
+	if code == "" {
+		code = "EUR"
+	}
+	if operator == "" {
+		operator = "obole"
+	}
+	currency, err := money.ParseCurrency(code)
+	if err != nil {
+		return book.ID{}, book.Ledger{}, wire.Codec{}, fmt.Errorf("settlement: currency: %w", err)
+	}
+	unit := int64(1)
+	for range 6 - currency.Exponent() {
+		unit *= 10
+	}
+	return BookID(operator, code), book.Ledger{Unit: unit, SplitRule: SplitRule}, wire.Codec{Currency: code}, nil
+}
+
+// BookID names the book of an operator and currency.
+func BookID(operator, currency string) book.ID {
+	return book.ID{ID: id.Derive([]byte("book"), []byte(operator), []byte(currency))}
+}
+
+func ledger(pool *pgxpool.Pool, log es.Reader, codec wire.Codec) *projection.Projection {
+	return projection.New(projection.Options{
+		Name: "ledger", Service: Name, Fold: view.Fold, Tables: schema.Ledger, Pool: pool, Log: log,
+		Project: func(ctx context.Context, tx pgx.Tx, records []es.Record) error {
+			return view.Project(ctx, tx, codec, records)
+		},
+	})
+}
+
+// Run serves until ctx ends.
+func Run(ctx context.Context, c Config) error {
+	c.Service = Name
+	number, rules, codec, err := c.ledger()
+	if err != nil {
+		return err
+	}
+	n, err := node.Open(ctx, &c.Config)
+	if err != nil {
+		return err
+	}
+	root := es.Register(n.Engine, wire.Rules(rules, codec))
+	rows := ledger(n.Pool, n.Log, codec)
+	if err := rows.Open(ctx); err != nil {
+		return err
+	}
+	n.Project(rows)
+
+	reactor := &react.Reactor{Book: number, Currency: codec.Currency, Root: root, Cause: cause}
+	n.React(&bus.Reaction{Name: react.Name, Handle: reactor.Handle}, react.Sources...)
+	n.Group.Add("deadlines", (&projection.Deadlines{Pool: n.Pool, Schema: "ledger", Now: c.Now, Fire: reactor.Mature}).Run)
+
+	settlementv1.RegisterSettlementServiceServer(n.Server, &rpc.Server{
+		Book: number, Currency: codec.Currency, Root: root, Log: n.Log, View: view.View{Pool: n.Pool}, Seen: rows,
+		Partition: es.PartitionOf(wire.Stream(book.On{Book: number}), n.Log.Partitions()),
+	})
+	return n.Run(ctx)
+}
+
+func cause(event id.ID, m *eventv1.Meta) *eventv1.Meta { return node.Cause(Name, event, m) }
+
+// Migrate brings the database up to date, as its owner.
+func Migrate(ctx context.Context, c Config) error {
+	c.Service = Name
+	if err := node.Migrate(ctx, &c.Config, nil); err != nil {
+		return err
+	}
+	return c.tables(ctx, func(p *projection.Projection) error { return p.Migrate(ctx, c.Database.Role) })
+}
+
+// Rebuild folds the log into new tables beside the live ones and swaps them.
+func Rebuild(ctx context.Context, c Config) error {
+	c.Service = Name
+	return c.tables(ctx, func(p *projection.Projection) error { return p.Rebuild(ctx) })
+}
+
+// Fsck folds everything again and compares: the chain, the states and the tables.
+func Fsck(ctx context.Context, c Config) error {
+	c.Service = Name
+	return errors.Join(c.tables(ctx, func(p *projection.Projection) error { return p.Verify(ctx) }))
+}
+
+// tables does something to the projection as the database's owner.
+func (c *Config) tables(ctx context.Context, do func(*projection.Projection) error) error {
+	_, _, codec, err := c.ledger()
+	if err != nil {
+		return err
+	}
+	url, err := c.DatabaseURL(true)
+	if err != nil {
+		return err
+	}
+	pool, err := pgxpool.New(ctx, url)
+	if err != nil {
+		return errors.New("settlement: the database url is malformed")
+	}
+	defer pool.Close()
+	log, err := espg.Open(ctx, espg.Config{URL: url, Partitions: int(c.PartitionCount())})
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	return do(ledger(pool, log, codec))
+}

@@ -1,0 +1,255 @@
+package settlement_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/obole-market/obole/pkg/es"
+	"github.com/obole-market/obole/pkg/fault"
+	"github.com/obole-market/obole/pkg/fault/grpcfault"
+	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/ledger"
+	"github.com/obole-market/obole/pkg/node"
+	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
+	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
+	moneyv1 "github.com/obole-market/obole/proto/gen/obole/money/v1"
+	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
+	settlementv1 "github.com/obole-market/obole/proto/gen/obole/settlement/v1"
+	"github.com/obole-market/obole/services/internal/worldtest"
+	"github.com/obole-market/obole/services/settlement"
+)
+
+func euro(minor int64) *moneyv1.Money { return &moneyv1.Money{Minor: minor, Currency: "EUR"} }
+
+type story struct {
+	buyer, bid, agreement, person id.ID
+	shelf                         es.Stream
+}
+
+func (s *story) placed(budget, tax int64) *offersv1.Event {
+	return &offersv1.Event{Event: &offersv1.Event_BidPlaced{BidPlaced: &offersv1.BidPlaced{
+		BidId: s.bid.String(), BuyerId: s.buyer.String(), Budget: euro(budget), Tax: euro(tax), TaxPpm: 210_000, TaxCountry: "BE", Quantity: 100,
+	}}}
+}
+
+func (s *story) formed(slots uint32) *offersv1.Event {
+	return &offersv1.Event{Event: &offersv1.Event_AgreementFormed{AgreementFormed: &offersv1.AgreementFormed{Licence: &marketv1.Licence{
+		AgreementId: s.agreement.String(), BidId: s.bid.String(), BuyerId: s.buyer.String(), SubscriberId: s.person.String(),
+		Product: &marketv1.ProductRef{Id: "daily-steps", Version: "1"}, UnitPrice: &moneyv1.UnitPrice{Micros: 50_000, Currency: "EUR"},
+		SlotsReserved: slots, CommissionPpm: 200_000, Country: "BE", Policy: &eventv1.PolicyRef{Pack: "BE", Version: "2026-01-01"},
+	}}}}
+}
+
+func (s *story) released(delivery id.ID, slots uint32) *deliveryv1.Event {
+	return &deliveryv1.Event{Event: &deliveryv1.Event_DeliveryReleased{DeliveryReleased: &deliveryv1.DeliveryReleased{
+		DeliveryId: delivery.String(), AgreementId: s.agreement.String(), BidId: s.bid.String(), SubscriberId: s.person.String(), Slots: slots, Currency: "EUR",
+	}}}
+}
+
+func (s *story) ended() *deliveryv1.Event {
+	return &deliveryv1.Event{Event: &deliveryv1.Event_AgreementEnded{AgreementEnded: &deliveryv1.AgreementEnded{
+		AgreementId: s.agreement.String(), BidId: s.bid.String(), SubscriberId: s.person.String(), Currency: "EUR", Reason: deliveryv1.EndReason_END_REASON_FULFILLED,
+	}}}
+}
+
+func (s *story) drained() *offersv1.Event {
+	return &offersv1.Event{Event: &offersv1.Event_BidDrained{BidDrained: &offersv1.BidDrained{BidId: s.bid.String(), BuyerId: s.buyer.String()}}}
+}
+
+// TestMoneyOfOneBid follows a bid's money from the bank to the person and back, over real Kafka and PostgreSQL, with finance
+// replaying the log in the end.
+func TestMoneyOfOneBid(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	w := worldtest.New(t)
+	c := settlement.Config{Config: w.Config(settlement.Name)}
+	if err := settlement.Migrate(ctx, c); err != nil {
+		t.Fatal(err)
+	}
+	w.Start(func(ctx context.Context) error { return settlement.Run(ctx, c) })
+	offers, delivery := w.Peer("offers"), w.Peer("delivery")
+	finance := settlementv1.NewSettlementServiceClient(w.Dial(settlement.Name, "finance", eventv1.Role_ROLE_FINANCE))
+
+	s := story{buyer: id.Random(), bid: id.Random(), agreement: id.Random(), person: id.Random()}
+	s.shelf = es.StreamOf(id.Derive([]byte("shelf"), s.person[:]))
+	deposit := &settlementv1.DepositRequest{BuyerId: s.buyer.String(), Amount: euro(1000_00), Reference: "BANK-1", IdempotencyKey: "1"}
+	paid, err := finance.Deposit(ctx, deposit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	deposit.IdempotencyKey = "2"
+	if again, err := finance.Deposit(ctx, deposit); err != nil || again.GetAvailable().GetMinor() != 1000_00 || again.GetCursor().GetPosition() != paid.GetCursor().GetPosition() {
+		t.Fatalf("the same payment was booked twice: %v, %v", again, err)
+	}
+	deposit.Amount = euro(5)
+	if _, err := finance.Deposit(ctx, deposit); reason(err) != "REFERENCE_CONFLICT" {
+		t.Fatalf("another payment under the same reference: %v", err)
+	}
+	deposit.Amount = &moneyv1.Money{Minor: 5, Currency: "USD"}
+	if _, err := finance.Deposit(ctx, deposit); reason(err) != "CURRENCY_MISMATCH" {
+		t.Fatalf("dollars: %v", err)
+	}
+
+	funds := func() *settlementv1.GetFundsResponse {
+		f, err := finance.GetFunds(ctx, &settlementv1.GetFundsRequest{BuyerId: s.buyer.String()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	bidStream, offerStream := es.StreamOf(s.bid), es.StreamOf(s.bid).Child(id.Random())
+	offers.Tell(bidStream, s.placed(500, 105))
+	w.Eventually("the hold", func() bool { return funds().GetHeld().GetMinor() == 605 })
+
+	// A delivery may be told before its agreement: it waits. Told twice, it is paid once.
+	parcel := id.Random()
+	delivery.Tell(s.shelf.Child(parcel), s.released(parcel, 4))
+	offers.Tell(offerStream, s.formed(10))
+	delivery.Tell(s.shelf.Child(parcel), s.released(parcel, 4))
+	earned := func() *settlementv1.GetEarningsResponse {
+		e, err := finance.GetEarnings(ctx, &settlementv1.GetEarningsRequest{SubscriberId: s.person.String()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	w.Eventually("the person's 16 cents", func() bool { return earned().GetAvailable().GetMinor() == 16 })
+	offers.Tell(bidStream, s.drained())
+	w.Eventually("what no agreement needs to be free", func() bool { return funds().GetAvailable().GetMinor() == 1000_00-24-37 })
+	delivery.Tell(s.shelf.Child(s.agreement), s.ended())
+	w.Eventually("the rest to be free", func() bool {
+		return funds().GetAvailable().GetMinor() == 1000_00-24 && funds().GetHeld().GetMinor() == 0
+	})
+
+	mine := settlementv1.NewSettlementServiceClient(w.Dial(settlement.Name, s.person.String(), eventv1.Role_ROLE_SUBSCRIBER))
+	list, err := mine.ListEarnings(ctx, &settlementv1.ListEarningsRequest{SubscriberId: s.person.String()})
+	if err != nil || len(list.GetEarnings()) != 1 || list.GetEarnings()[0].GetNet().GetMinor() != 16 || list.GetEarnings()[0].GetDeliveryId() != parcel.String() {
+		t.Fatalf("earnings %v, %v", list, err)
+	}
+	if _, err := mine.GetEarnings(ctx, &settlementv1.GetEarningsRequest{SubscriberId: id.Random().String()}); status.Code(err) != codes.PermissionDenied {
+		t.Fatalf("somebody else's earnings: %v", err)
+	}
+	if _, err := mine.TrialBalance(ctx, &settlementv1.TrialBalanceRequest{}); status.Code(err) != codes.PermissionDenied {
+		t.Fatalf("the trial balance for a subscriber: %v", err)
+	}
+
+	trial, err := finance.TrialBalance(ctx, &settlementv1.TrialBalanceRequest{})
+	if err != nil || trial.GetTotal().GetMinor() != 0 {
+		t.Fatalf("trial balance %v, %v", trial, err)
+	}
+	replayed, at := replay(t, finance)
+	sums, total := replayed.Sums()
+	if total != 0 || at != trial.GetAsOf().GetPosition() {
+		t.Fatalf("replayed to %d with total %d, the trial balance is of %d", at, total, trial.GetAsOf().GetPosition())
+	}
+	told := map[settlementv1.AccountKind]int64{}
+	for _, s := range trial.GetSums() {
+		told[s.GetKind()] = s.GetBalance().GetMinor()
+	}
+	for _, s := range sums {
+		if told[s.Kind] != s.Minor {
+			t.Errorf("%v: %d replayed, %d in the trial balance", s.Kind, s.Minor, told[s.Kind])
+		}
+	}
+	early, err := finance.TrialBalance(ctx, &settlementv1.TrialBalanceRequest{AsOf: paid.GetCursor()})
+	if err != nil || len(early.GetSums()) != 2 || early.GetSums()[0].GetBalance().GetMinor() != 1000_00 {
+		t.Errorf("as of the deposit: %v, %v", early, err)
+	}
+	lines, err := finance.ListStatement(ctx, &settlementv1.ListStatementRequest{
+		Account: &settlementv1.Account{Kind: settlementv1.AccountKind_ACCOUNT_KIND_BUYER_AVAILABLE, OwnerId: s.buyer.String()}, PageSize: 2,
+	})
+	if err != nil || len(lines.GetLines()) != 2 || lines.GetNextPageToken() == "" || lines.GetLines()[1].GetBalance().GetMinor() != 1000_00-605 {
+		t.Errorf("statement %v, %v", lines, err)
+	}
+	if filtered := count(t, finance, &settlementv1.ReplayFilter{ProductId: "daily-steps"}); filtered != 2 {
+		t.Errorf("%d events of the product, want the earmark and the settlement", filtered)
+	}
+	if filtered := count(t, finance, &settlementv1.ReplayFilter{BuyerId: id.Random().String()}); filtered != 0 {
+		t.Errorf("%d events of nobody", filtered)
+	}
+	if err := settlement.Fsck(ctx, c); err != nil {
+		t.Errorf("fsck: %v", err)
+	}
+	if err := settlement.Rebuild(ctx, c); err != nil {
+		t.Errorf("rebuild: %v", err)
+	}
+	if again, err := finance.TrialBalance(ctx, &settlementv1.TrialBalanceRequest{}); err != nil || len(again.GetSums()) != len(trial.GetSums()) {
+		t.Errorf("after rebuilding: %v, %v", again, err)
+	}
+}
+
+func TestABidWithoutMoneyIsRefused(t *testing.T) {
+	t.Parallel()
+	w := worldtest.New(t)
+	c := settlement.Config{Config: w.Config(settlement.Name)}
+	if err := settlement.Migrate(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	w.Start(func(ctx context.Context) error { return settlement.Run(ctx, c) })
+	offers := w.Peer("offers")
+	finance := settlementv1.NewSettlementServiceClient(w.Dial(settlement.Name, "finance", eventv1.Role_ROLE_FINANCE))
+	s := story{buyer: id.Random(), bid: id.Random()}
+	offers.Tell(es.StreamOf(s.bid), s.placed(500, 105))
+	w.Eventually("the refusal", func() bool {
+		return count(t, finance, &settlementv1.ReplayFilter{BuyerId: s.buyer.String()}) == 1
+	})
+}
+
+// replay folds the log as finance does.
+func replay(t *testing.T, c settlementv1.SettlementServiceClient) (*ledger.Ledger, int64) {
+	t.Helper()
+	stream, err := c.ReplayEvents(t.Context(), &settlementv1.ReplayEventsRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var l *ledger.Ledger
+	var at int64
+	for {
+		m, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return l, at
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		part := es.Partition(m.GetCursor().GetPartition())
+		if l == nil {
+			lives := make([][]es.Life, worldtest.Partitions)
+			lives[part] = []es.Life{{Incarnation: es.Incarnation(m.GetCursor().GetIncarnation())}}
+			l = ledger.New(lives)
+		}
+		for _, e := range m.GetEvents() {
+			if err := l.Apply(node.Record(part, e)); err != nil {
+				t.Fatal(err)
+			}
+			at = e.GetPosition()
+		}
+	}
+}
+
+// count counts the events that a filter picks.
+func count(t *testing.T, c settlementv1.SettlementServiceClient, f *settlementv1.ReplayFilter) (n int) {
+	t.Helper()
+	stream, err := c.ReplayEvents(t.Context(), &settlementv1.ReplayEventsRequest{Filter: f})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		m, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return n
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += len(m.GetEvents())
+	}
+}
+
+func reason(err error) string { return fault.ReasonOf(grpcfault.From(err)) }
