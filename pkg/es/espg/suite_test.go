@@ -149,7 +149,7 @@ func TestMain(m *testing.M) {
 
 func child(t *testing.T, url string) (*exec.Cmd, *strings.Builder) {
 	t.Helper()
-	c := exec.CommandContext(context.Background(), os.Args[0]) //nolint:gosec // this very test
+	c := exec.CommandContext(context.Background(), os.Args[0])
 	c.Env = append(os.Environ(), envChild+"=1", envURL+"="+url)
 	out := new(strings.Builder)
 	c.Stdout, c.Stderr = out, os.Stderr
