@@ -150,6 +150,8 @@ const (
 	Reason_REASON_HOLD_TIMEOUT Reason = 25
 	// Another currency than the operator's book keeps.
 	Reason_REASON_CURRENCY_UNSUPPORTED Reason = 26
+	// The buyer withdrew the bid before it opened.
+	Reason_REASON_WITHDRAWN Reason = 27
 )
 
 // Enum value maps for Reason.
@@ -182,6 +184,7 @@ var (
 		24: "REASON_COHORT_MISSED",
 		25: "REASON_HOLD_TIMEOUT",
 		26: "REASON_CURRENCY_UNSUPPORTED",
+		27: "REASON_WITHDRAWN",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":           0,
@@ -211,6 +214,7 @@ var (
 		"REASON_COHORT_MISSED":         24,
 		"REASON_HOLD_TIMEOUT":          25,
 		"REASON_CURRENCY_UNSUPPORTED":  26,
+		"REASON_WITHDRAWN":             27,
 	}
 )
 
@@ -2044,7 +2048,9 @@ type OfferVoided struct {
 	// Why, as consent or the market's rules named it.
 	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Slots that became free.
-	Slots         uint32 `protobuf:"varint,6,opt,name=slots,proto3" json:"slots,omitempty"`
+	Slots uint32 `protobuf:"varint,6,opt,name=slots,proto3" json:"slots,omitempty"`
+	// Whether it had been consented, so that an agreement had formed.
+	Consented     bool `protobuf:"varint,7,opt,name=consented,proto3" json:"consented,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2119,6 +2125,13 @@ func (x *OfferVoided) GetSlots() uint32 {
 		return x.Slots
 	}
 	return 0
+}
+
+func (x *OfferVoided) GetConsented() bool {
+	if x != nil {
+		return x.Consented
+	}
+	return false
 }
 
 // AgreementFormed: accepted and consented.
@@ -2421,14 +2434,15 @@ const file_obole_offers_v1_events_proto_rawDesc = "" +
 	"\rOfferDeclined\x12\x19\n" +
 	"\boffer_id\x18\x01 \x01(\tR\aofferId\x12\x15\n" +
 	"\x06bid_id\x18\x02 \x01(\tR\x05bidId\x12#\n" +
-	"\rsubscriber_id\x18\x03 \x01(\tR\fsubscriberId\"\xb5\x01\n" +
+	"\rsubscriber_id\x18\x03 \x01(\tR\fsubscriberId\"\xd3\x01\n" +
 	"\vOfferVoided\x12\x19\n" +
 	"\boffer_id\x18\x01 \x01(\tR\aofferId\x12\x15\n" +
 	"\x06bid_id\x18\x02 \x01(\tR\x05bidId\x12!\n" +
 	"\fagreement_id\x18\x03 \x01(\tR\vagreementId\x12#\n" +
 	"\rsubscriber_id\x18\x04 \x01(\tR\fsubscriberId\x12\x16\n" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x14\n" +
-	"\x05slots\x18\x06 \x01(\rR\x05slots\"\xaa\x01\n" +
+	"\x05slots\x18\x06 \x01(\rR\x05slots\x12\x1c\n" +
+	"\tconsented\x18\a \x01(\bR\tconsented\"\xaa\x01\n" +
 	"\x0fAgreementFormed\x122\n" +
 	"\alicence\x18\x01 \x01(\v2\x18.obole.market.v1.LicenceR\alicence\x12\x1f\n" +
 	"\vbid_version\x18\x02 \x01(\rR\n" +
@@ -2447,7 +2461,7 @@ const file_obole_offers_v1_events_proto_rawDesc = "" +
 	"\x14CLOSE_REASON_EXPIRED\x10\x02\x12\x1e\n" +
 	"\x1aCLOSE_REASON_COHORT_MISSED\x10\x03\x12\x1a\n" +
 	"\x16CLOSE_REASON_SUSPENDED\x10\x04\x12\x1a\n" +
-	"\x16CLOSE_REASON_WITHDRAWN\x10\x05*\xf3\x05\n" +
+	"\x16CLOSE_REASON_WITHDRAWN\x10\x05*\x89\x06\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14REASON_BUYER_UNKNOWN\x10\x01\x12\x17\n" +
@@ -2476,7 +2490,8 @@ const file_obole_offers_v1_events_proto_rawDesc = "" +
 	"\x18REASON_AGREEMENT_UNKNOWN\x10\x17\x12\x18\n" +
 	"\x14REASON_COHORT_MISSED\x10\x18\x12\x17\n" +
 	"\x13REASON_HOLD_TIMEOUT\x10\x19\x12\x1f\n" +
-	"\x1bREASON_CURRENCY_UNSUPPORTED\x10\x1aB\xc2\x01\n" +
+	"\x1bREASON_CURRENCY_UNSUPPORTED\x10\x1a\x12\x14\n" +
+	"\x10REASON_WITHDRAWN\x10\x1bB\xc2\x01\n" +
 	"\x13com.obole.offers.v1B\vEventsProtoP\x01Z@github.com/obole-market/obole/proto/gen/obole/offers/v1;offersv1\xa2\x02\x03OOX\xaa\x02\x0fObole.Offers.V1\xca\x02\x0fObole\\Offers\\V1\xe2\x02\x1bObole\\Offers\\V1\\GPBMetadata\xea\x02\x11Obole::Offers::V1b\x06proto3"
 
 var (

@@ -1,0 +1,182 @@
+// Package buyer decides who may bid. Its root is a legal entity.
+package buyer
+
+import (
+	"slices"
+
+	"github.com/obole-market/obole/pkg/fault"
+	"github.com/obole-market/obole/pkg/id"
+)
+
+// ID is a buyer's id.
+type ID struct{ id.ID }
+
+// Entity describes the legal entity. It is kept whole and opaque: deciding reads nothing of it.
+type Entity []byte
+
+// Key is a public key of a buyer, kept whole and opaque but for its name.
+type Key struct {
+	ID  string
+	Raw []byte
+}
+
+// State of a buyer's stream; its zero value is a buyer that is not there.
+type State struct {
+	Registered bool
+	Group      id.ID
+	Entity     Entity
+	Keys       []Key // newest first
+	Vetted     bool
+	Suspended  bool
+}
+
+// Command is what a buyer or the operator asks for.
+type Command interface{ Buyer() ID }
+
+// Commands.
+type (
+	// Register opens an account.
+	Register struct {
+		ID     ID
+		Group  id.ID
+		Entity Entity
+		Keys   []Key
+	}
+	// Vet lets a buyer bid.
+	Vet struct{ ID ID }
+	// Suspend stops a buyer.
+	Suspend struct {
+		ID     ID
+		Reason string
+	}
+	// Reinstate ends a suspension.
+	Reinstate struct{ ID ID }
+	// Rotate replaces a key.
+	Rotate struct {
+		ID       ID
+		Key      Key
+		Replaces string
+	}
+)
+
+// Buyer is whom a command is about.
+func (c Register) Buyer() ID  { return c.ID }
+func (c Vet) Buyer() ID       { return c.ID }
+func (c Suspend) Buyer() ID   { return c.ID }
+func (c Reinstate) Buyer() ID { return c.ID }
+func (c Rotate) Buyer() ID    { return c.ID }
+
+// Event is a fact about a buyer.
+type Event interface{ event() }
+
+// Events: what a command of the same name came to.
+type (
+	// Registered: the account is open.
+	Registered Register
+	// Vetted: the buyer may bid.
+	Vetted Vet
+	// Suspended: the buyer may do nothing.
+	Suspended Suspend
+	// Reinstated: the suspension is over.
+	Reinstated Reinstate
+	// Rotated: a new key took the place of another.
+	Rotated Rotate
+)
+
+func (Registered) event() {}
+func (Vetted) event()     {}
+func (Suspended) event()  {}
+func (Reinstated) event() {}
+func (Rotated) event()    {}
+
+// Refusals, each named by the contract's Reason.
+var (
+	ErrUnknown     = fault.NotFound("BUYER_UNKNOWN", "there is no such buyer")
+	ErrExists      = fault.Exists("BUYER_EXISTS", "the buyer is registered already, with another entity")
+	ErrKeyConflict = fault.Refuse("KEY_CONFLICT", "the key id is in use, or the key to be replaced is unknown")
+	ErrNotVetted   = fault.Refuse("BUYER_NOT_VETTED", "the buyer is not vetted yet")
+	ErrSuspended   = fault.Refuse("BUYER_SUSPENDED", "the buyer is suspended")
+)
+
+// MayBid says why the buyer may not bid, nil when it may.
+func (s State) MayBid() *fault.Error {
+	switch {
+	case !s.Registered:
+		return ErrUnknown
+	case s.Suspended:
+		return ErrSuspended
+	case !s.Vetted:
+		return ErrNotVetted
+	}
+	return nil
+}
+
+// Decide answers a command with the event that it causes, if any.
+func Decide(s State, c Command) ([]Event, error) {
+	if r, ok := c.(Register); ok {
+		switch {
+		case !s.Registered && distinct(r.Keys):
+			return []Event{Registered(r)}, nil
+		case !s.Registered:
+			return nil, ErrKeyConflict
+		case s.Group != r.Group || string(s.Entity) != string(r.Entity):
+			return nil, ErrExists
+		}
+		return nil, nil
+	}
+	if !s.Registered {
+		return nil, ErrUnknown
+	}
+	switch c := c.(type) {
+	case Vet:
+		if !s.Vetted {
+			return []Event{Vetted(c)}, nil
+		}
+	case Suspend:
+		if !s.Suspended {
+			return []Event{Suspended(c)}, nil
+		}
+	case Reinstate:
+		if s.Suspended {
+			return []Event{Reinstated(c)}, nil
+		}
+	case Rotate:
+		if s.has(c.Key.ID) || !s.has(c.Replaces) {
+			return nil, ErrKeyConflict
+		}
+		return []Event{Rotated(c)}, nil
+	}
+	return nil, nil
+}
+
+// Evolve folds an event into the state. It is total.
+func Evolve(s State, e Event) State {
+	switch e := e.(type) {
+	case Registered:
+		return State{Registered: true, Group: e.Group, Entity: e.Entity, Keys: e.Keys}
+	case Vetted:
+		s.Vetted = true
+	case Suspended:
+		s.Suspended = true
+	case Reinstated:
+		s.Suspended = false
+	case Rotated:
+		s.Keys = append([]Key{e.Key}, s.Keys...)
+	}
+	return s
+}
+
+func (s State) has(key string) bool {
+	return slices.ContainsFunc(s.Keys, func(k Key) bool { return k.ID == key })
+}
+
+func distinct(keys []Key) bool {
+	seen := map[string]bool{}
+	for _, k := range keys {
+		if k.ID == "" || seen[k.ID] {
+			return false
+		}
+		seen[k.ID] = true
+	}
+	return len(keys) > 0
+}

@@ -1,0 +1,79 @@
+package buyer_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/services/offers/internal/buyer"
+)
+
+var who = buyer.ID{ID: id.Derive([]byte("buyer"))}
+
+func register() buyer.Register {
+	return buyer.Register{ID: who, Group: who.ID, Entity: []byte("entity"), Keys: []buyer.Key{{ID: "k1", Raw: []byte{1}}}}
+}
+
+func fold(t *testing.T, commands ...buyer.Command) buyer.State {
+	t.Helper()
+	var s buyer.State
+	for _, c := range commands {
+		events, err := buyer.Decide(s, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events {
+			s = buyer.Evolve(s, e)
+		}
+	}
+	return s
+}
+
+func TestWhoMayBid(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		before []buyer.Command
+		want   error
+	}{
+		"nobody":     {nil, buyer.ErrUnknown},
+		"registered": {[]buyer.Command{register()}, buyer.ErrNotVetted},
+		"vetted":     {[]buyer.Command{register(), buyer.Vet{ID: who}}, nil},
+		"suspended":  {[]buyer.Command{register(), buyer.Vet{ID: who}, buyer.Suspend{ID: who, Reason: "FRAUD"}}, buyer.ErrSuspended},
+		"reinstated": {[]buyer.Command{register(), buyer.Vet{ID: who}, buyer.Suspend{ID: who, Reason: "FRAUD"}, buyer.Reinstate{ID: who}}, nil},
+	} {
+		got := fold(t, tc.before...).MayBid()
+		if tc.want == nil && got != nil || tc.want != nil && !errors.Is(got, tc.want) {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	s := fold(t, register())
+	other, twice := register(), register()
+	other.Entity = []byte("another")
+	twice.Keys = append(twice.Keys, twice.Keys[0])
+	for name, tc := range map[string]struct {
+		s    buyer.State
+		c    buyer.Command
+		want error
+	}{
+		"another entity":     {s, other, buyer.ErrExists},
+		"a key twice":        {buyer.State{}, twice, buyer.ErrKeyConflict},
+		"vet nobody":         {buyer.State{}, buyer.Vet{ID: who}, buyer.ErrUnknown},
+		"rotate to a known":  {s, buyer.Rotate{ID: who, Key: buyer.Key{ID: "k1"}, Replaces: "k1"}, buyer.ErrKeyConflict},
+		"rotate an unknown":  {s, buyer.Rotate{ID: who, Key: buyer.Key{ID: "k2"}, Replaces: "k9"}, buyer.ErrKeyConflict},
+		"the same again":     {s, register(), nil},
+		"reinstate for free": {s, buyer.Reinstate{ID: who}, nil},
+	} {
+		events, err := buyer.Decide(tc.s, tc.c)
+		if !errors.Is(err, tc.want) || tc.want == nil && (err != nil || len(events) != 0) {
+			t.Errorf("%s: %v, %v", name, events, err)
+		}
+	}
+	rotated := fold(t, register(), buyer.Rotate{ID: who, Key: buyer.Key{ID: "k2"}, Replaces: "k1"})
+	if rotated.Keys[0].ID != "k2" || len(rotated.Keys) != 2 {
+		t.Errorf("the newest key comes first: %v", rotated.Keys)
+	}
+}
