@@ -23,11 +23,11 @@ type Reaction struct {
 	Name string
 	Pool *pgxpool.Pool
 	// Handle reacts to one event. nil: done. An error that Later made, or of a kind that may pass, is tried again until it
-	// works; any other parks the event's stream.
+	// works; any other parks the event's root.
 	Handle func(ctx context.Context, e *Received) error
-	// Overtakes says of which types events are handled even while their stream is parked.
+	// Overtakes says of which types events are handled even while their root is parked.
 	Overtakes func(typ string) bool
-	// Workers is how many streams are handled at a time (64).
+	// Workers is how many roots are handled at a time (64).
 	Workers int
 	// Parked is told of a poison event; the reason carries no payload.
 	Parked func(topic string, e *Received, reason string)
@@ -61,9 +61,10 @@ func passes(err error) bool {
 	return false
 }
 
-// Take handles the next events of a partition: streams side by side, each in order.
+// Take handles the next events of a partition: roots side by side, the streams of one root in order, as what is decided
+// together is told in order.
 func (r *Reaction) Take(ctx context.Context, at *Checkpoint, events []Received) error {
-	parked, err := r.parkedStreams(ctx, at)
+	parked, err := r.parkedRoots(ctx, at)
 	if err != nil {
 		return err
 	}
@@ -77,21 +78,22 @@ func (r *Reaction) Take(ctx context.Context, at *Checkpoint, events []Received) 
 		wg     sync.WaitGroup
 		places = make(chan struct{}, max(r.Workers, 64))
 	)
-	streams := map[es.Stream][]*Received{}
-	var order []es.Stream
+	roots := map[string][]*Received{}
+	var order []string
 	for i := range events {
 		e := &events[i]
-		if _, known := streams[e.Stream]; !known {
-			order = append(order, e.Stream)
+		root := e.Stream.Root()
+		if _, known := roots[root]; !known {
+			order = append(order, root)
 		}
-		streams[e.Stream] = append(streams[e.Stream], e)
+		roots[root] = append(roots[root], e)
 	}
-	for _, stream := range order {
+	for _, root := range order {
 		places <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-places }()
-			waits := parked[stream]
-			for _, e := range streams[stream] {
+			waits := parked[root]
+			for _, e := range roots[root] {
 				if ctx.Err() != nil {
 					return
 				}
@@ -170,14 +172,14 @@ func describe(err error) string {
 	return f.Kind.String() + ": " + f.Msg
 }
 
-func (r *Reaction) parkedStreams(ctx context.Context, at *Checkpoint) (map[es.Stream]bool, error) {
-	rows, err := r.Pool.Query(ctx, `select distinct stream from parked where reader = $1 and topic = $2 and partition = $3`, at.Reader, at.Topic, int32(at.Partition))
+func (r *Reaction) parkedRoots(ctx context.Context, at *Checkpoint) (map[string]bool, error) {
+	rows, err := r.Pool.Query(ctx, `select distinct root from parked where reader = $1 and topic = $2 and partition = $3`, at.Reader, at.Topic, int32(at.Partition))
 	if err != nil {
 		return nil, fmt.Errorf("bus: parked: %w", err)
 	}
-	out := map[es.Stream]bool{}
-	var stream string
-	_, err = pgx.ForEachRow(rows, []any{&stream}, func() error { out[es.Stream(stream)] = true; return nil })
+	out := map[string]bool{}
+	var root string
+	_, err = pgx.ForEachRow(rows, []any{&root}, func() error { out[root] = true; return nil })
 	if err != nil {
 		return nil, fmt.Errorf("bus: parked: %w", err)
 	}
@@ -186,9 +188,9 @@ func (r *Reaction) parkedStreams(ctx context.Context, at *Checkpoint) (map[es.St
 
 func park(ctx context.Context, tx pgx.Tx, at *Checkpoint, e *Received, reason string) error {
 	_, err := tx.Exec(ctx, `
-		insert into parked (reader, topic, partition, stream, position, incarnation, version, command, ordinal, type, data, meta, chain, at, reason)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
-		at.Reader, at.Topic, int32(at.Partition), string(e.Stream), int64(e.Position), e.Incarnation[:], int64(e.Version), [16]byte(e.Command),
+		insert into parked (reader, topic, partition, root, stream, position, incarnation, version, command, ordinal, type, data, meta, chain, at, reason)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+		at.Reader, at.Topic, int32(at.Partition), e.Stream.Root(), string(e.Stream), int64(e.Position), e.Incarnation[:], int64(e.Version), [16]byte(e.Command),
 		e.Ordinal, e.Type, e.Data, e.Meta, e.Chain[:], e.At, reason)
 	if err != nil {
 		return fmt.Errorf("bus: park: %w", err)
@@ -196,7 +198,7 @@ func park(ctx context.Context, tx pgx.Tx, at *Checkpoint, e *Received, reason st
 	return nil
 }
 
-// Stuck is a stream that was set aside.
+// Stuck is a root that was set aside, named by the stream of its poison event.
 type Stuck struct {
 	Topic     string
 	Partition es.Partition
@@ -208,28 +210,28 @@ type Stuck struct {
 	ParkedAt  time.Time
 }
 
-// Stuck lists a reaction's parked streams, by topic and stream, after a given one.
-func (r *Reaction) Stuck(ctx context.Context, afterTopic string, afterStream es.Stream, limit int) ([]Stuck, error) {
+// Stuck lists a reaction's parked roots, by topic and root, after that of a given stream.
+func (r *Reaction) Stuck(ctx context.Context, afterTopic string, after es.Stream, limit int) ([]Stuck, error) {
 	rows, err := r.Pool.Query(ctx, `
-		select distinct on (topic, stream) topic, partition, stream, position, type, reason,
-			(select count(*) - 1 from parked w where w.reader = p.reader and w.topic = p.topic and w.stream = p.stream), parked_at
-		from parked p where reader = $1 and (topic, stream) > ($2, $3) order by topic, stream, position limit $4`,
-		r.Name, afterTopic, string(afterStream), limit)
+		select distinct on (topic, root) topic, partition, stream, position, type, reason,
+			(select count(*) - 1 from parked w where w.reader = p.reader and w.topic = p.topic and w.root = p.root), parked_at
+		from parked p where reader = $1 and (topic, root) > ($2, $3) order by topic, root, position limit $4`,
+		r.Name, afterTopic, after.Root(), limit)
 	if err != nil {
 		return nil, fmt.Errorf("bus: parked: %w", err)
 	}
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[Stuck])
 }
 
-// Redrive handles a parked stream's events again, in order, and stops at the first that fails again.
+// Redrive handles the parked events of a stream's root again, in order, and stops at the first that fails again.
 func (r *Reaction) Redrive(ctx context.Context, topic string, stream es.Stream) (handled, left int64, err error) {
 	for {
 		var e Received
 		var inc, chain []byte
 		err := r.Pool.QueryRow(ctx, `
-			select partition, position, incarnation, version, command, ordinal, type, data, meta, chain, at
-			from parked where reader = $1 and topic = $2 and stream = $3 order by position limit 1`, r.Name, topic, string(stream)).
-			Scan(&e.Partition, &e.Position, &inc, &e.Version, (*[16]byte)(&e.Command), &e.Ordinal, &e.Type, &e.Data, &e.Meta, &chain, &e.At)
+			select stream, partition, position, incarnation, version, command, ordinal, type, data, meta, chain, at
+			from parked where reader = $1 and topic = $2 and root = $3 order by position limit 1`, r.Name, topic, stream.Root()).
+			Scan(&e.Stream, &e.Partition, &e.Position, &inc, &e.Version, (*[16]byte)(&e.Command), &e.Ordinal, &e.Type, &e.Data, &e.Meta, &chain, &e.At)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return handled, 0, nil
 		}
@@ -238,7 +240,7 @@ func (r *Reaction) Redrive(ctx context.Context, topic string, stream es.Stream) 
 		}
 		copy(e.Incarnation[:], inc)
 		copy(e.Chain[:], chain)
-		e.Stream, e.At = stream, e.At.UTC()
+		e.At = e.At.UTC()
 		meta, err := es.DecodeMeta(e.Meta)
 		if err != nil {
 			return handled, left, err
@@ -246,8 +248,8 @@ func (r *Reaction) Redrive(ctx context.Context, topic string, stream es.Stream) 
 		e.ID = meta.ID
 		if failed := r.handle(ctx, &e); failed != nil {
 			err := r.Pool.QueryRow(ctx, `
-				with again as (update parked set reason = $4 where reader = $1 and topic = $2 and stream = $3 and position = $5)
-				select count(*) from parked where reader = $1 and topic = $2 and stream = $3`, r.Name, topic, string(stream), describe(failed), int64(e.Position)).Scan(&left)
+				with again as (update parked set reason = $4 where reader = $1 and topic = $2 and root = $3 and position = $5)
+				select count(*) from parked where reader = $1 and topic = $2 and root = $3`, r.Name, topic, stream.Root(), describe(failed), int64(e.Position)).Scan(&left)
 			return handled, left, errors.Join(failed, err)
 		}
 		if _, err := r.Pool.Exec(ctx, `delete from parked where reader = $1 and topic = $2 and position = $3 and partition = $4`, r.Name, topic, int64(e.Position), int32(e.Partition)); err != nil {

@@ -3,17 +3,21 @@ package node
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io/fs"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/database"
 
 	"github.com/obole-market/obole/pkg/boot"
 	"github.com/obole-market/obole/pkg/bus"
+	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/es/espg"
+	"github.com/obole-market/obole/pkg/projection"
 	"github.com/obole-market/obole/pkg/vault/vaultpg"
 )
 
@@ -64,6 +68,25 @@ func up(ctx context.Context, db *sql.DB, table string, files fs.FS) error {
 		return fmt.Errorf("node: migrate %s: %w", table, err)
 	}
 	return nil
+}
+
+// Tables does something to a service's projection as the database's owner: migrating, rebuilding, verifying.
+func Tables(ctx context.Context, c *boot.Config, rows func(*pgxpool.Pool, es.Reader) *projection.Projection, do func(*projection.Projection) error) error {
+	url, err := c.DatabaseURL(true)
+	if err != nil {
+		return err
+	}
+	pool, err := pgxpool.New(ctx, url)
+	if err != nil {
+		return errors.New("node: the database url is malformed") // the cause would quote a password
+	}
+	defer pool.Close()
+	log, err := espg.Open(ctx, espg.Config{URL: url, Partitions: int(c.PartitionCount())})
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	return do(rows(pool, log))
 }
 
 // grant lets the application work with the tables that are not the log's.

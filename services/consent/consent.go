@@ -3,14 +3,12 @@ package consent
 
 import (
 	"context"
-	"errors"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/obole-market/obole/pkg/boot"
 	"github.com/obole-market/obole/pkg/bus"
 	"github.com/obole-market/obole/pkg/es"
-	"github.com/obole-market/obole/pkg/es/espg"
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/node"
 	"github.com/obole-market/obole/pkg/policy"
@@ -78,36 +76,17 @@ func Migrate(ctx context.Context, c Config) error {
 	if err := node.Migrate(ctx, &c.Config, nil); err != nil {
 		return err
 	}
-	return c.tables(ctx, func(p *projection.Projection) error { return p.Migrate(ctx, c.Database.Role) })
+	return node.Tables(ctx, &c.Config, people, func(p *projection.Projection) error { return p.Migrate(ctx, c.Database.Role) })
 }
 
 // Rebuild folds the log into new tables beside the live ones and swaps them.
 func Rebuild(ctx context.Context, c Config) error {
 	c.Service = Name
-	return c.tables(ctx, func(p *projection.Projection) error { return p.Rebuild(ctx) })
+	return node.Tables(ctx, &c.Config, people, func(p *projection.Projection) error { return p.Rebuild(ctx) })
 }
 
 // Fsck folds everything again and compares.
 func Fsck(ctx context.Context, c Config) error {
 	c.Service = Name
-	return c.tables(ctx, func(p *projection.Projection) error { return p.Verify(ctx) })
-}
-
-// tables does something to the projection as the database's owner.
-func (c *Config) tables(ctx context.Context, do func(*projection.Projection) error) error {
-	url, err := c.DatabaseURL(true)
-	if err != nil {
-		return err
-	}
-	pool, err := pgxpool.New(ctx, url)
-	if err != nil {
-		return errors.New("consent: the database url is malformed")
-	}
-	defer pool.Close()
-	log, err := espg.Open(ctx, espg.Config{URL: url, Partitions: int(c.PartitionCount())})
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	return do(people(pool, log))
+	return node.Tables(ctx, &c.Config, people, func(p *projection.Projection) error { return p.Verify(ctx) })
 }

@@ -3,7 +3,6 @@ package settlement
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -12,7 +11,6 @@ import (
 	"github.com/obole-market/obole/pkg/boot"
 	"github.com/obole-market/obole/pkg/bus"
 	"github.com/obole-market/obole/pkg/es"
-	"github.com/obole-market/obole/pkg/es/espg"
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/money"
 	"github.com/obole-market/obole/pkg/node"
@@ -124,7 +122,7 @@ func Rebuild(ctx context.Context, c Config) error {
 // Fsck folds everything again and compares: the chain, the states and the tables.
 func Fsck(ctx context.Context, c Config) error {
 	c.Service = Name
-	return errors.Join(c.tables(ctx, func(p *projection.Projection) error { return p.Verify(ctx) }))
+	return c.tables(ctx, func(p *projection.Projection) error { return p.Verify(ctx) })
 }
 
 // tables does something to the projection as the database's owner.
@@ -133,19 +131,5 @@ func (c *Config) tables(ctx context.Context, do func(*projection.Projection) err
 	if err != nil {
 		return err
 	}
-	url, err := c.DatabaseURL(true)
-	if err != nil {
-		return err
-	}
-	pool, err := pgxpool.New(ctx, url)
-	if err != nil {
-		return errors.New("settlement: the database url is malformed")
-	}
-	defer pool.Close()
-	log, err := espg.Open(ctx, espg.Config{URL: url, Partitions: int(c.PartitionCount())})
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	return do(ledger(pool, log, codec))
+	return node.Tables(ctx, &c.Config, func(pool *pgxpool.Pool, log es.Reader) *projection.Projection { return ledger(pool, log, codec) }, do)
 }

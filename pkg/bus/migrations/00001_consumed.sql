@@ -15,6 +15,7 @@ create table parked (
     reader      text        not null,
     topic       text        not null,
     partition   integer     not null,
+    root        text        not null, -- of the stream: what is parked together
     stream      text        not null,
     position    bigint      not null,
     incarnation bytea       not null,
@@ -30,7 +31,7 @@ create table parked (
     parked_at   timestamptz not null default now(),
     primary key (reader, topic, partition, position)
 );
-create index parked_stream on parked (reader, topic, stream, position);
+create index parked_root on parked (reader, topic, root, position);
 
 -- +goose Down
 drop table parked, consumed;

@@ -122,6 +122,9 @@ func (w *World) Config(service string) boot.Config {
 	}
 }
 
+// Listener is where a service's peers look for it: for a test that answers in its place.
+func (w *World) Listener(service string) net.Listener { return w.listeners[service] }
+
 func (w *World) drop(url string, db deploy.Database) {
 	ctx := context.Background()
 	conn, err := pgx.Connect(ctx, url)

@@ -19,8 +19,9 @@ type (
 	}
 	// Open says that the money is held.
 	Open struct {
-		Bid  ID
-		Held int64
+		Bid      ID
+		Held     int64
+		Currency string
 	}
 	// Reject says that it is not, or that no answer came.
 	Reject struct {

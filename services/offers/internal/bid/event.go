@@ -66,8 +66,9 @@ type Placed struct {
 
 // Opened: the money is held.
 type Opened struct {
-	Bid  ID
-	Held int64 // minor, tax included
+	Bid      ID
+	Held     int64 // minor, tax included
+	Currency string
 }
 
 // Rejected: the bid never opened.

@@ -31,7 +31,7 @@ type State struct {
 }
 
 // Command is what a buyer or the operator asks for.
-type Command interface{ Buyer() ID }
+type Command interface{ on() ID }
 
 // Commands.
 type (
@@ -59,12 +59,14 @@ type (
 	}
 )
 
-// Buyer is whom a command is about.
-func (c Register) Buyer() ID  { return c.ID }
-func (c Vet) Buyer() ID       { return c.ID }
-func (c Suspend) Buyer() ID   { return c.ID }
-func (c Reinstate) Buyer() ID { return c.ID }
-func (c Rotate) Buyer() ID    { return c.ID }
+func (c Register) on() ID  { return c.ID }
+func (c Vet) on() ID       { return c.ID }
+func (c Suspend) on() ID   { return c.ID }
+func (c Reinstate) on() ID { return c.ID }
+func (c Rotate) on() ID    { return c.ID }
+
+// On is whom a command is about.
+func On(c Command) ID { return c.on() }
 
 // Event is a fact about a buyer.
 type Event interface{ event() }

@@ -1,0 +1,226 @@
+package rpc
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/obole-market/obole/pkg/boot"
+	"github.com/obole-market/obole/pkg/fault"
+	"github.com/obole-market/obole/pkg/id"
+	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
+	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
+	"github.com/obole-market/obole/services/offers/internal/buyer"
+	"github.com/obole-market/obole/services/offers/internal/view"
+	"github.com/obole-market/obole/services/offers/internal/wire"
+)
+
+const page = 100
+
+// algorithms to which content keys can be sealed.
+var algorithms = []string{"HPKE-X25519-HKDF-SHA256-AES256GCM", "HPKE-MLKEM768X25519-HKDF-SHA256-AES256GCM"}
+
+// RegisterBuyer opens a buyer's account.
+func (s *Server) RegisterBuyer(ctx context.Context, r *offersv1.RegisterBuyerRequest) (*offersv1.RegisterBuyerResponse, error) {
+	number, err := parse("buyer_id", r.GetBuyerId())
+	if err != nil {
+		return nil, err
+	}
+	group := number
+	if r.GetGroupId() != "" {
+		if group, err = parse("group_id", r.GetGroupId()); err != nil {
+			return nil, err
+		}
+	}
+	e := r.GetEntity()
+	for field, text := range map[string]string{
+		"entity.legal_entity_id": e.GetLegalEntityId(), "entity.legal_name": e.GetLegalName(), "entity.country": e.GetCountry(),
+		"entity.dpo_contact": e.GetDpoContact(),
+	} {
+		if strings.TrimSpace(text) == "" {
+			return nil, fault.Invalid(field, "is required")
+		}
+	}
+	if !strings.HasPrefix(e.GetPrivacyNoticeUri(), "https://") {
+		return nil, fault.Invalid("entity.privacy_notice_uri", "must be an https address")
+	}
+	keys := make([]buyer.Key, 0, len(r.GetKeys()))
+	for _, k := range r.GetKeys() {
+		if err := checkKey("keys", k); err != nil {
+			return nil, err
+		}
+		keys = append(keys, wire.Key(k))
+	}
+	taken, err := s.View.EntityTaken(ctx, e.GetLegalEntityId(), number)
+	if err != nil {
+		return nil, err
+	}
+	if taken {
+		return nil, buyer.ErrExists.And("entity.legal_entity_id", "is registered under another account")
+	}
+	body := buyer.Register{ID: buyer.ID{ID: number}, Group: group, Entity: wire.Entity(e), Keys: keys}
+	c, err := command[buyer.Command](ctx, "RegisterBuyer", r.GetIdempotencyKey(), r, body)
+	if err != nil {
+		return nil, err
+	}
+	result, err := s.Buyers.Do(ctx, c)
+	if err != nil {
+		return nil, conflict(err)
+	}
+	out := &offersv1.Buyer{BuyerId: r.GetBuyerId(), GroupId: group.String(), Entity: e, Keys: r.GetKeys(), State: offersv1.BuyerState_BUYER_STATE_REGISTERED}
+	if len(result.Events) > 0 {
+		out.RegisteredAt = result.Events[0].At.UnixMicro()
+	}
+	return &offersv1.RegisterBuyerResponse{Buyer: out, Cursor: cursor(result.Cursor)}, nil
+}
+
+func checkKey(field string, k *offersv1.BuyerKey) error {
+	switch {
+	case k.GetId() == "" || len(k.GetId()) > 64:
+		return fault.Invalid(field+".id", "must be 1 to 64 bytes")
+	case !slices.Contains(algorithms, k.GetAlgorithm()):
+		return fault.Invalid(field+".algorithm", "must be one of "+strings.Join(algorithms, ", "))
+	case len(k.GetPublicKey()) == 0 || len(k.GetPublicKey()) > 4096:
+		return fault.Invalid(field+".public_key", "is required")
+	case len(k.GetReceiptKey()) != 32:
+		return fault.Invalid(field+".receipt_key", "must be an Ed25519 public key of 32 bytes")
+	}
+	return nil
+}
+
+// do has a buyer's root decide.
+func (s *Server) do(ctx context.Context, method, key string, r proto.Message, body buyer.Command) (*eventv1.Cursor, error) {
+	c, err := command(ctx, method, key, r, body)
+	if err != nil {
+		return nil, err
+	}
+	result, err := s.Buyers.Do(ctx, c)
+	if err != nil {
+		return nil, conflict(err)
+	}
+	return cursor(result.Cursor), nil
+}
+
+// VetBuyer lets a registered buyer bid.
+func (s *Server) VetBuyer(ctx context.Context, r *offersv1.VetBuyerRequest) (*offersv1.VetBuyerResponse, error) {
+	number, err := parse("buyer_id", r.GetBuyerId())
+	if err != nil {
+		return nil, err
+	}
+	at, err := s.do(ctx, "VetBuyer", r.GetIdempotencyKey(), r, buyer.Vet{ID: buyer.ID{ID: number}})
+	return &offersv1.VetBuyerResponse{Cursor: at}, err
+}
+
+// SuspendBuyer stops a buyer. The gate is told by call as well, so that it obeys while Kafka is down; when consent is down too
+// the event will tell it, and the answer does not wait for that.
+func (s *Server) SuspendBuyer(ctx context.Context, r *offersv1.SuspendBuyerRequest) (*offersv1.SuspendBuyerResponse, error) {
+	number, err := parse("buyer_id", r.GetBuyerId())
+	if err != nil {
+		return nil, err
+	}
+	at, err := s.do(ctx, "SuspendBuyer", r.GetIdempotencyKey(), r, buyer.Suspend{ID: buyer.ID{ID: number}, Reason: r.GetReason()})
+	if err != nil {
+		return nil, err
+	}
+	soon, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	_, _ = s.Consent.BarBuyer(soon, &consentv1.BarBuyerRequest{BuyerId: r.GetBuyerId(), Reason: r.GetReason(), IdempotencyKey: r.GetIdempotencyKey()}) // the event tells it again
+	return &offersv1.SuspendBuyerResponse{Cursor: at}, nil
+}
+
+// ReinstateBuyer ends a suspension.
+func (s *Server) ReinstateBuyer(ctx context.Context, r *offersv1.ReinstateBuyerRequest) (*offersv1.ReinstateBuyerResponse, error) {
+	number, err := parse("buyer_id", r.GetBuyerId())
+	if err != nil {
+		return nil, err
+	}
+	at, err := s.do(ctx, "ReinstateBuyer", r.GetIdempotencyKey(), r, buyer.Reinstate{ID: buyer.ID{ID: number}})
+	return &offersv1.ReinstateBuyerResponse{Cursor: at}, err
+}
+
+// RotateKey replaces a key.
+func (s *Server) RotateKey(ctx context.Context, r *offersv1.RotateKeyRequest) (*offersv1.RotateKeyResponse, error) {
+	number, err := parse("buyer_id", r.GetBuyerId())
+	if err != nil {
+		return nil, err
+	}
+	if err := checkKey("key", r.GetKey()); err != nil {
+		return nil, err
+	}
+	at, err := s.do(ctx, "RotateKey", r.GetIdempotencyKey(), r, buyer.Rotate{ID: buyer.ID{ID: number}, Key: wire.Key(r.GetKey()), Replaces: r.GetReplaces()})
+	return &offersv1.RotateKeyResponse{Cursor: at}, err
+}
+
+// GetBuyer reads one buyer.
+func (s *Server) GetBuyer(ctx context.Context, r *offersv1.GetBuyerRequest) (*offersv1.GetBuyerResponse, error) {
+	number, err := parse("buyer_id", r.GetBuyerId())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.seen(ctx, r.GetAfter()); err != nil {
+		return nil, err
+	}
+	found, err := s.View.Buyers(ctx, []id.ID{number})
+	if err != nil {
+		return nil, err
+	}
+	b, ok := found[number.String()]
+	if !ok {
+		return nil, buyer.ErrUnknown
+	}
+	return &offersv1.GetBuyerResponse{Buyer: buyerProto(b)}, nil
+}
+
+var buyerStates = map[string]offersv1.BuyerState{
+	"registered": offersv1.BuyerState_BUYER_STATE_REGISTERED, "vetted": offersv1.BuyerState_BUYER_STATE_VETTED,
+	"suspended": offersv1.BuyerState_BUYER_STATE_SUSPENDED,
+}
+
+func buyerProto(b view.Buyer) *offersv1.Buyer {
+	keys := slices.Clone(b.Registered.GetKeys())
+	slices.Reverse(keys)
+	return &offersv1.Buyer{
+		BuyerId: b.Registered.GetBuyerId(), GroupId: b.Registered.GetGroupId(), Entity: b.Registered.GetEntity(), Keys: keys,
+		State: buyerStates[b.State], RegisteredAt: b.RegisteredAt.UnixMicro(),
+	}
+}
+
+// ListBuyers lists buyers by registration.
+func (s *Server) ListBuyers(ctx context.Context, r *offersv1.ListBuyersRequest) (*offersv1.ListBuyersResponse, error) {
+	if err := s.seen(ctx, r.GetAfter()); err != nil {
+		return nil, err
+	}
+	place := new(offersv1.Buyer)
+	if err := boot.ParsePage("buyers", r.GetPageToken(), place); err != nil {
+		return nil, err
+	}
+	after, _ := id.Parse(place.GetBuyerId()) // none on the first page
+	limit := size(r.GetPageSize())
+	rows, err := s.View.ListBuyers(ctx, time.UnixMicro(place.GetRegisteredAt()).UTC(), after, limit+1)
+	if err != nil {
+		return nil, err
+	}
+	out := new(offersv1.ListBuyersResponse)
+	if len(rows) > limit {
+		rows = rows[:limit]
+		last := rows[limit-1]
+		if out.NextPageToken, err = boot.PageToken("buyers", &offersv1.Buyer{BuyerId: last.Registered.GetBuyerId(), RegisteredAt: last.RegisteredAt.UnixMicro()}); err != nil {
+			return nil, err
+		}
+	}
+	for _, b := range rows {
+		out.Buyers = append(out.Buyers, buyerProto(b))
+	}
+	return out, nil
+}
+
+func size(asked uint32) int {
+	if asked == 0 {
+		return page
+	}
+	return int(asked)
+}

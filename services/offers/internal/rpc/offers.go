@@ -1,0 +1,406 @@
+package rpc
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/obole-market/obole/pkg/boot"
+	"github.com/obole-market/obole/pkg/es"
+	"github.com/obole-market/obole/pkg/fault"
+	"github.com/obole-market/obole/pkg/id"
+	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
+	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
+	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
+	moneyv1 "github.com/obole-market/obole/proto/gen/obole/money/v1"
+	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
+	"github.com/obole-market/obole/services/offers/internal/bid"
+	"github.com/obole-market/obole/services/offers/internal/view"
+	"github.com/obole-market/obole/services/offers/internal/wire"
+)
+
+const (
+	// peersWait is how long consent and delivery may take to say what a person may be shown.
+	peersWait = 2 * time.Second
+	// answerWait is how long consent may take to answer an acceptance.
+	answerWait = 15 * time.Minute
+	offersPage = 50
+)
+
+func countLive(number id.ID) *consentv1.CountLiveRequest {
+	return &consentv1.CountLiveRequest{BidId: number.String()}
+}
+
+// doBid has a bid's root decide.
+func (s *Server) doBid(ctx context.Context, method, key string, r proto.Message, body bid.Command) (*eventv1.Cursor, error) {
+	c, err := command(ctx, method, key, r, body)
+	if err != nil {
+		return nil, err
+	}
+	result, err := s.Bids.Do(ctx, c)
+	if err != nil {
+		return nil, conflict(err)
+	}
+	return cursor(result.Cursor), nil
+}
+
+// asker is what may be known of a person for the length of one call.
+type asker struct {
+	profile *consentv1.GetProfileResponse
+	facts   *deliveryv1.GetFactsResponse
+}
+
+// ask asks consent and delivery about a person. Without both there is no offer: never a stale one.
+func (s *Server) ask(ctx context.Context, who string) (asker, error) {
+	ctx, cancel := context.WithTimeout(ctx, peersWait)
+	defer cancel()
+	var a asker
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		a.profile, err = s.Consent.GetProfile(ctx, &consentv1.GetProfileRequest{SubscriberId: who})
+		return err
+	})
+	g.Go(func() (err error) {
+		a.facts, err = s.Delivery.GetFacts(ctx, &deliveryv1.GetFactsRequest{SubscriberId: who})
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		return a, fault.Unavailable("what may be offered cannot be found out now").Because(err)
+	}
+	return a, nil
+}
+
+// hidden says why an offer is not shown.
+type hidden int
+
+const (
+	visible hidden = iota
+	byFloor
+	byRules
+	unfit // the person has not the data, or is not in the audience
+)
+
+// fits says whether a bid may be shown to a person, at what it comes to for them.
+func (a asker) fits(p *offersv1.BidPlaced, net money64) hidden {
+	t, rules := p.GetTerms(), a.profile.GetRules()
+	stock := a.stock(t.GetProduct().GetId())
+	switch {
+	case stock == nil || !overlap(stock.GetDays(), t.GetSlots()) && future(t.GetSlots(), stock.GetDays()) == 0:
+		return unfit
+	case stock.GetAssurance() < t.GetMinAssurance():
+		return unfit
+	case !a.matches(t.GetPredicates()):
+		return unfit
+	case slices.Contains(rules.GetPurposesNever(), t.GetPurpose()), slices.Contains(rules.GetBuyersNever(), p.GetBuyerId()),
+		slices.Contains(rules.GetProductsNever(), t.GetProduct().GetId()),
+		rules.GetMaxAgreements() > 0 && a.profile.GetAgreements() >= rules.GetMaxAgreements():
+		return byRules
+	}
+	for _, f := range rules.GetFloors() {
+		if f.GetProduct() == t.GetProduct().GetId() && (f.GetCurrency() != t.GetUnitPrice().GetCurrency() || int64(net) < f.GetMicros()) {
+			return byFloor
+		}
+	}
+	return visible
+}
+
+// money64 is micros of a slot, net.
+type money64 int64
+
+func (a asker) stock(product string) *deliveryv1.Stock {
+	for _, s := range a.facts.GetStock() {
+		if s.GetProduct() == product && s.GetValidSlots() > 0 {
+			return s
+		}
+	}
+	return nil
+}
+
+func overlap(a, b *marketv1.Days) bool {
+	return a.GetFirst() <= b.GetLast() && b.GetFirst() <= a.GetLast()
+}
+
+// future says how the asked days lie after the data that a person has: more may come.
+func future(asked, have *marketv1.Days) int {
+	if asked.GetFirst() > have.GetLast() {
+		return 1
+	}
+	return 0
+}
+
+// matches says whether a person is in an audience. Whoever has not turned matching on is in none that asks.
+func (a asker) matches(predicates []*marketv1.Predicate) bool {
+	if len(predicates) == 0 {
+		return true
+	}
+	rules := a.profile.GetRules()
+	// Every fact of the catalogue is about health so far, so the explicit step is needed as well.
+	if !rules.GetMatching() || !rules.GetMatchingHealth() {
+		return false
+	}
+	for _, p := range predicates {
+		if !slices.ContainsFunc(a.facts.GetFacts(), func(f *deliveryv1.Fact) bool {
+			return f.GetId() == p.GetFact() && slices.Contains(p.GetBands(), f.GetBand())
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// ListOffers computes the offers for the person who asks and records each card that is shown for the first time.
+func (s *Server) ListOffers(ctx context.Context, r *offersv1.ListOffersRequest) (*offersv1.ListOffersResponse, error) {
+	person, err := parse("subscriber_id", r.GetSubscriberId())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.seen(ctx, r.GetAfter()); err != nil {
+		return nil, err
+	}
+	a, err := s.ask(ctx, r.GetSubscriberId())
+	if err != nil {
+		return nil, err
+	}
+	out := new(offersv1.ListOffersResponse)
+	pack, err := s.Policy.At(a.profile.GetCountry(), s.Now())
+	if a.profile.GetNotEligible() != 0 || err != nil || a.profile.GetPaused() {
+		out.NotEligible = offersv1.Reason_REASON_NOT_ELIGIBLE
+		return out, nil //nolint:nilerr // a country without a pack is an answer
+	}
+	rates := s.rates(pack)
+	cards, err := s.cards(ctx, a, rates, person, language(r.GetLanguage()), pack.PaidHealth.Value, out)
+	if err != nil {
+		return nil, err
+	}
+	list, place := "offers/"+person.String(), new(eventv1.StoredEvent)
+	if err := boot.ParsePage(list, r.GetPageToken(), place); err != nil {
+		return nil, err
+	}
+	limit := int(r.GetPageSize())
+	if limit == 0 {
+		limit = offersPage
+	}
+	from := min(int(place.GetPosition()), len(cards))
+	if rest := cards[from:]; len(rest) > limit {
+		cards = rest[:limit]
+		if out.NextPageToken, err = boot.PageToken(list, &eventv1.StoredEvent{Position: int64(from + limit)}); err != nil {
+			return nil, err
+		}
+	} else {
+		cards = rest
+	}
+	return out, s.present(ctx, bid.SubscriberID{ID: person}, cards, out)
+}
+
+func language(asked string) string {
+	if asked == "" {
+		return "en"
+	}
+	return asked
+}
+
+// candidate is a bid that may be shown, with how its offer stands.
+type candidate struct {
+	*shown
+	placed *offersv1.BidPlaced
+	number id.ID
+	offer  view.Offer
+	net    int64
+}
+
+// cards makes the cards of all bids that fit the person, best net first, and counts those that the person's own rules hide.
+func (s *Server) cards(ctx context.Context, a asker, r rates, person id.ID, lang string, paidHealth bool, out *offersv1.ListOffersResponse) ([]candidate, error) {
+	var products []string
+	for _, stock := range a.facts.GetStock() {
+		products = append(products, stock.GetProduct())
+	}
+	open, err := s.View.Open(ctx, products, s.Now())
+	if err != nil {
+		return nil, err
+	}
+	var numbers, sellers []id.ID
+	for _, b := range open {
+		number, _ := id.Parse(b.Placed.GetBidId())   // stored by us
+		seller, _ := id.Parse(b.Placed.GetBuyerId()) // stored by us
+		numbers, sellers = append(numbers, number), append(sellers, seller)
+	}
+	buyers, err := s.View.Buyers(ctx, sellers)
+	if err != nil {
+		return nil, err
+	}
+	answers, err := s.View.Offers(ctx, person, numbers)
+	if err != nil {
+		return nil, err
+	}
+	var cards []candidate
+	for i, b := range open {
+		who, known := buyers[b.Placed.GetBuyerId()]
+		product, listed := s.Catalog.Product(b.Placed.GetTerms().GetProduct().GetId(), b.Placed.GetTerms().GetProduct().GetVersion())
+		if !known || who.State != "vetted" || !listed || product.Health && !paidHealth {
+			continue
+		}
+		parts, err := r.net(b.Placed.GetTerms().GetUnitPrice().GetMicros())
+		if err != nil {
+			return nil, err
+		}
+		switch a.fits(b.Placed, money64(parts.Net)) {
+		case byFloor:
+			out.HiddenByFloor++
+			continue
+		case byRules:
+			out.HiddenByRules++
+			continue
+		case unfit:
+			continue
+		}
+		card, err := s.show(b, who, product, r, lang)
+		if err != nil {
+			return nil, err
+		}
+		cards = append(cards, candidate{card, b.Placed, numbers[i], answers[numbers[i]], parts.Net})
+	}
+	slices.SortFunc(cards, func(x, y candidate) int {
+		return cmp.Or(cmp.Compare(y.net, x.net), slices.Compare(x.number[:], y.number[:]))
+	})
+	return cards, nil
+}
+
+var offerStates = map[string]offersv1.OfferState{
+	"presented": offersv1.OfferState_OFFER_STATE_PRESENTED, "accepted": offersv1.OfferState_OFFER_STATE_ACCEPTED,
+	"declined": offersv1.OfferState_OFFER_STATE_DECLINED, "voided": offersv1.OfferState_OFFER_STATE_VOIDED,
+	"agreed": offersv1.OfferState_OFFER_STATE_AGREED, "finished": offersv1.OfferState_OFFER_STATE_FINISHED,
+}
+
+// present answers with the cards, and records those that are not the ones shown last.
+func (s *Server) present(ctx context.Context, person bid.SubscriberID, cards []candidate, out *offersv1.ListOffersResponse) error {
+	var commands []es.Command[bid.Command]
+	for _, c := range cards {
+		number := bid.ID{ID: c.number}
+		o := &offersv1.Offer{
+			OfferId: bid.OfferOf(number, person).String(), State: offerStates[c.offer.State], Card: c.bytes, CardSha256: c.hash[:], Voided: c.offer.Voided,
+		}
+		if c.offer.Agreement != nil {
+			o.AgreementId = id.ID(*c.offer.Agreement).String()
+		}
+		answered := c.offer.State != "" && c.offer.State != "presented" && c.offer.State != "voided"
+		if !answered {
+			o.State = offersv1.OfferState_OFFER_STATE_PRESENTED
+			if c.offer.State != "presented" || string(c.offer.Card) != string(c.hash[:]) {
+				commands = append(commands, es.Command[bid.Command]{
+					Body: bid.Present{Bid: number, Subscriber: person, Notice: noticeVersion, Language: c.card.GetLanguage(), Card: c.hash},
+					Meta: meta(ctx), Caller: boot.CallerFrom(ctx).Subject,
+				})
+			}
+		}
+		out.Offers = append(out.Offers, o)
+	}
+	reached := map[es.Partition]es.Cursor{}
+	for _, outcome := range s.Bids.DoMany(ctx, commands) {
+		if outcome.Err != nil {
+			return outcome.Err
+		}
+		if at := outcome.Result.Cursor; at.Position >= reached[at.Partition].Position {
+			reached[at.Partition] = at
+		}
+	}
+	for _, at := range reached {
+		out.Cursors = append(out.Cursors, cursor(at))
+	}
+	return nil
+}
+
+// AcceptOffer accepts all or some fields of exactly the card that was shown.
+func (s *Server) AcceptOffer(ctx context.Context, r *offersv1.AcceptOfferRequest) (*offersv1.AcceptOfferResponse, error) {
+	person, number, offer, err := s.offered(r.GetSubscriberId(), r.GetBidId(), r.GetOfferId())
+	if err != nil {
+		return nil, err
+	}
+	state, _, err := s.Bids.State(ctx, es.StreamOf(number.ID), nil)
+	if err != nil {
+		return nil, err
+	}
+	b, ok := state.(bid.Bid)
+	if !ok {
+		return nil, bid.ErrUnknown
+	}
+	placed := wire.Placed(b)
+	profile, err := s.Consent.GetProfile(ctx, &consentv1.GetProfileRequest{SubscriberId: r.GetSubscriberId()})
+	if err != nil {
+		return nil, fault.Unavailable("consent does not answer").Because(err)
+	}
+	pack, err := s.Policy.At(profile.GetCountry(), s.Now())
+	if err != nil || profile.GetNotEligible() != 0 {
+		return nil, errEligible.Because(err)
+	}
+	seller, err := id.Parse(placed.GetBuyerId())
+	if err != nil {
+		return nil, err
+	}
+	owner, _, err := s.Buyers.State(ctx, es.StreamOf(seller), nil)
+	if err != nil {
+		return nil, err
+	}
+	if no := owner.MayBid(); no != nil {
+		return nil, no
+	}
+	granted, err := b.Terms.Grant(r.GetFields())
+	if err != nil {
+		return nil, err
+	}
+	card := &shown{terms: b.Terms, rates: s.rates(pack), hash: [32]byte(r.GetCardSha256())}
+	parts, err := card.rates.net(b.Terms.Price(granted))
+	if err != nil {
+		return nil, err
+	}
+	c, err := command[bid.Command](ctx, "AcceptOffer", r.GetIdempotencyKey(), r, nil)
+	if err != nil {
+		return nil, err
+	}
+	agreement := bid.AgreementID{ID: id.Derive([]byte("agreement"), offer.ID[:], c.ID[:])}
+	c.Body = bid.Accept{
+		Bid: number, Subscriber: person, Card: card.hash, Fields: r.GetFields(), Explicit: r.GetExplicitStep(), Agreement: agreement, Wait: answerWait,
+		Licence: wire.Licence(card.licence(placed, offer, person, granted, wire.EntityProto(owner.Entity))),
+	}
+	result, err := s.Bids.Do(ctx, c)
+	if err != nil {
+		return nil, conflict(err)
+	}
+	return &offersv1.AcceptOfferResponse{
+		AgreementId: agreement.String(), Net: &moneyv1.UnitPrice{Micros: parts.Net, Currency: s.Currency}, Cursor: cursor(result.Cursor),
+	}, nil
+}
+
+var errEligible = fault.Refuse("NOT_ELIGIBLE", "paid offers are not made to this person")
+
+// DeclineOffer says no, without a reason.
+func (s *Server) DeclineOffer(ctx context.Context, r *offersv1.DeclineOfferRequest) (*offersv1.DeclineOfferResponse, error) {
+	person, number, _, err := s.offered(r.GetSubscriberId(), r.GetBidId(), r.GetOfferId())
+	if err != nil {
+		return nil, err
+	}
+	at, err := s.doBid(ctx, "DeclineOffer", r.GetIdempotencyKey(), r, bid.Decline{Bid: number, Subscriber: person})
+	return &offersv1.DeclineOfferResponse{Cursor: at}, err
+}
+
+// offered reads whose offer of which bid is meant; an offer of somebody else's is none.
+func (s *Server) offered(who, number, offer string) (bid.SubscriberID, bid.ID, bid.OfferID, error) {
+	var none bid.OfferID
+	p, err := parse("subscriber_id", who)
+	if err != nil {
+		return bid.SubscriberID{}, bid.ID{}, none, err
+	}
+	b, err := parse("bid_id", number)
+	if err != nil {
+		return bid.SubscriberID{}, bid.ID{}, none, err
+	}
+	person, one := bid.SubscriberID{ID: p}, bid.ID{ID: b}
+	if bid.OfferOf(one, person).String() != offer {
+		return person, one, none, bid.ErrOfferUnknown
+	}
+	return person, one, bid.OfferOf(one, person), nil
+}

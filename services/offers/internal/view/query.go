@@ -1,0 +1,230 @@
+package view
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/obole-market/obole/pkg/id"
+	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
+)
+
+// View answers from the tables.
+type View struct {
+	Pool *pgxpool.Pool
+}
+
+// Buyer is a buyer as it stands.
+type Buyer struct {
+	Registered   *offersv1.BuyerRegistered // keys oldest first
+	State        string
+	RegisteredAt time.Time
+}
+
+const buyerColumns = `registered, state, registered_at`
+
+func buyer(row pgx.CollectableRow) (b Buyer, err error) {
+	var raw []byte
+	if err := row.Scan(&raw, &b.State, &b.RegisteredAt); err != nil {
+		return b, err
+	}
+	b.Registered = new(offersv1.BuyerRegistered)
+	return b, proto.Unmarshal(raw, b.Registered)
+}
+
+// Buyers reads some buyers by their ids.
+func (v View) Buyers(ctx context.Context, ids []id.ID) (map[string]Buyer, error) {
+	raw := make([][16]byte, len(ids))
+	for i := range ids {
+		raw[i] = ids[i]
+	}
+	rows, err := v.Pool.Query(ctx, `select `+buyerColumns+` from market.buyer where buyer = any($1)`, raw)
+	if err != nil {
+		return nil, fmt.Errorf("view: buyers: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, buyer)
+	if err != nil {
+		return nil, fmt.Errorf("view: buyers: %w", err)
+	}
+	out := make(map[string]Buyer, len(list))
+	for _, b := range list {
+		out[b.Registered.GetBuyerId()] = b
+	}
+	return out, nil
+}
+
+// ListBuyers lists buyers in the order in which they registered, after one of them.
+func (v View) ListBuyers(ctx context.Context, after time.Time, afterID id.ID, limit int) ([]Buyer, error) {
+	rows, err := v.Pool.Query(ctx, `select `+buyerColumns+` from market.buyer where (registered_at, buyer) > ($1, $2) order by registered_at, buyer limit $3`, after, [16]byte(afterID), limit)
+	if err != nil {
+		return nil, fmt.Errorf("view: buyers: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, buyer)
+	if err != nil {
+		return nil, fmt.Errorf("view: buyers: %w", err)
+	}
+	return list, nil
+}
+
+// EntityTaken says whether another buyer is registered under a legal entity's number.
+func (v View) EntityTaken(ctx context.Context, entity string, but id.ID) (taken bool, err error) {
+	err = v.Pool.QueryRow(ctx, `select exists (select from market.buyer where legal_entity = $1 and buyer <> $2)`, entity, [16]byte(but)).Scan(&taken)
+	if err != nil {
+		return false, fmt.Errorf("view: buyers: %w", err)
+	}
+	return taken, nil
+}
+
+// Bid is a bid as it stands.
+type Bid struct {
+	Placed    *offersv1.BidPlaced
+	State     string
+	Rejected  string
+	Closed    int32
+	Cleared   bool
+	Consented int64 // slots
+	Held      int64 // minor
+	PlacedAt  time.Time
+}
+
+const bidColumns = `placed, state, rejected, closed, cleared, consented, held, placed_at`
+
+func bid(row pgx.CollectableRow) (b Bid, err error) {
+	var raw []byte
+	if err := row.Scan(&raw, &b.State, &b.Rejected, &b.Closed, &b.Cleared, &b.Consented, &b.Held, &b.PlacedAt); err != nil {
+		return b, err
+	}
+	b.Placed = new(offersv1.BidPlaced)
+	return b, proto.Unmarshal(raw, b.Placed)
+}
+
+// Bid reads one bid of a buyer.
+func (v View) Bid(ctx context.Context, number, owner id.ID) (Bid, bool, error) {
+	rows, err := v.Pool.Query(ctx, `select `+bidColumns+` from market.bid where bid = $1 and buyer = $2`, [16]byte(number), [16]byte(owner))
+	if err != nil {
+		return Bid{}, false, fmt.Errorf("view: bid: %w", err)
+	}
+	b, err := pgx.CollectExactlyOneRow(rows, bid)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Bid{}, false, nil
+	}
+	if err != nil {
+		return Bid{}, false, fmt.Errorf("view: bid: %w", err)
+	}
+	return b, true, nil
+}
+
+// Bids lists a buyer's bids before a place, newest first; a zero time means from the newest.
+func (v View) Bids(ctx context.Context, owner id.ID, before time.Time, beforeID id.ID, limit int) ([]Bid, error) {
+	rows, err := v.Pool.Query(ctx, `
+		select `+bidColumns+` from market.bid where buyer = $1 and ($2::timestamptz is null or (placed_at, bid) < ($2, $3))
+		order by placed_at desc, bid desc limit $4`, [16]byte(owner), zero(before), [16]byte(beforeID), limit)
+	if err != nil {
+		return nil, fmt.Errorf("view: bids: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, bid)
+	if err != nil {
+		return nil, fmt.Errorf("view: bids: %w", err)
+	}
+	return list, nil
+}
+
+// Running lists the numbers of a buyer's bids that are placed or open.
+func (v View) Running(ctx context.Context, owner id.ID) ([]id.ID, error) {
+	rows, err := v.Pool.Query(ctx, `select bid from market.bid where buyer = $1 and state in ('placed', 'open')`, [16]byte(owner))
+	if err != nil {
+		return nil, fmt.Errorf("view: bids: %w", err)
+	}
+	return numbers(rows)
+}
+
+// Open lists the bids on some products that may be shown now.
+func (v View) Open(ctx context.Context, products []string, now time.Time) ([]Bid, error) {
+	rows, err := v.Pool.Query(ctx, `
+		select `+bidColumns+` from market.bid where state = 'open' and product = any($1) and opens_at <= $2 and closes_at > $2 and consented < quantity`, products, now)
+	if err != nil {
+		return nil, fmt.Errorf("view: open bids: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, bid)
+	if err != nil {
+		return nil, fmt.Errorf("view: open bids: %w", err)
+	}
+	return list, nil
+}
+
+// Offer is an offer as it stands.
+type Offer struct {
+	Bid       id.ID
+	Offer     id.ID
+	State     string
+	Card      []byte // hash of the card shown last
+	Agreement *[16]byte
+	Voided    string
+}
+
+// Offers reads a person's offers under some bids.
+func (v View) Offers(ctx context.Context, subscriber id.ID, bids []id.ID) (map[id.ID]Offer, error) {
+	raw := make([][16]byte, len(bids))
+	for i := range bids {
+		raw[i] = bids[i]
+	}
+	rows, err := v.Pool.Query(ctx, `select bid, offer, state, card, agreement, voided from market.offer where subscriber = $1 and bid = any($2)`, [16]byte(subscriber), raw)
+	if err != nil {
+		return nil, fmt.Errorf("view: offers: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (o Offer, err error) {
+		err = row.Scan((*[16]byte)(&o.Bid), (*[16]byte)(&o.Offer), &o.State, &o.Card, &o.Agreement, &o.Voided)
+		return o, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("view: offers: %w", err)
+	}
+	out := make(map[id.ID]Offer, len(list))
+	for _, o := range list {
+		out[o.Bid] = o
+	}
+	return out, nil
+}
+
+// Still lists the offers of a bid that run, with their agreements.
+func (v View) Still(ctx context.Context, number id.ID) (offers, agreements []id.ID, err error) {
+	rows, err := v.Pool.Query(ctx, `select offer, agreement from market.offer where bid = $1 and state in ('accepted', 'agreed')`, [16]byte(number))
+	if err != nil {
+		return nil, nil, fmt.Errorf("view: offers: %w", err)
+	}
+	var o, a [16]byte
+	_, err = pgx.ForEachRow(rows, []any{&o, &a}, func() error {
+		offers, agreements = append(offers, o), append(agreements, a)
+		return nil
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("view: offers: %w", err)
+	}
+	return offers, agreements, nil
+}
+
+func numbers(rows pgx.Rows) ([]id.ID, error) {
+	list, err := pgx.CollectRows(rows, pgx.RowTo[[16]byte])
+	if err != nil {
+		return nil, fmt.Errorf("view: %w", err)
+	}
+	out := make([]id.ID, len(list))
+	for i := range list {
+		out[i] = list[i]
+	}
+	return slices.Clip(out), nil
+}
+
+// zero is nil for the zero time.
+func zero(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

@@ -1,0 +1,125 @@
+// Package offers is the market: which bids are open, who may be shown what, who accepted.
+package offers
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/obole-market/obole/pkg/boot"
+	"github.com/obole-market/obole/pkg/bus"
+	"github.com/obole-market/obole/pkg/catalog"
+	"github.com/obole-market/obole/pkg/es"
+	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/node"
+	"github.com/obole-market/obole/pkg/policy"
+	"github.com/obole-market/obole/pkg/projection"
+	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
+	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
+	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
+	"github.com/obole-market/obole/services/offers/internal/react"
+	"github.com/obole-market/obole/services/offers/internal/rpc"
+	"github.com/obole-market/obole/services/offers/internal/schema"
+	"github.com/obole-market/obole/services/offers/internal/view"
+	"github.com/obole-market/obole/services/offers/internal/wire"
+)
+
+// Name of the service.
+const Name = "offers"
+
+// Config of the service.
+type Config struct {
+	boot.Config
+
+	Currency   string `placeholder:"CODE" help:"Currency of the operator's book (ISO 4217); empty means EUR."`
+	Commission int64  `placeholder:"PPM" help:"The operator's commission in millionths of a slot's price; 0 means 200000, below 0 none."`
+}
+
+func (c *Config) currency() string {
+	if c.Currency == "" {
+		return "EUR"
+	}
+	return c.Currency
+}
+
+func (c *Config) commission() int64 {
+	const usual = 200_000
+	switch {
+	case c.Commission == 0:
+		return usual
+	case c.Commission < 0:
+		return 0
+	}
+	return c.Commission
+}
+
+func market(pool *pgxpool.Pool, log es.Reader) *projection.Projection {
+	return projection.New(projection.Options{
+		Name: "market", Service: Name, Fold: view.Fold, Tables: schema.Market, Pool: pool, Log: log, Project: view.Project,
+	})
+}
+
+// Run serves until ctx ends.
+func Run(ctx context.Context, c Config) error {
+	c.Service = Name
+	products, err := catalog.Open(c.Products)
+	if err != nil {
+		return err
+	}
+	rules, err := policy.Open(c.Policy)
+	if err != nil {
+		return err
+	}
+	n, err := node.Open(ctx, &c.Config)
+	if err != nil {
+		return err
+	}
+	buyers, bids := es.Register(n.Engine, wire.Buyers()), es.Register(n.Engine, wire.Bids())
+	rows := market(n.Pool, n.Log)
+	if err := rows.Open(ctx); err != nil {
+		return err
+	}
+	n.Project(rows)
+	consent, err := n.Peers.Dial("consent")
+	if err != nil {
+		return err
+	}
+	delivery, err := n.Peers.Dial("delivery")
+	if err != nil {
+		return err
+	}
+	tables := view.View{Pool: n.Pool}
+	reactor := &react.Reactor{Bids: bids, Still: tables.Still, Running: tables.Running, Caught: rows.Wait, Cause: cause}
+	n.React(&bus.Reaction{Name: react.Name, Handle: reactor.Handle, Overtakes: react.Overtakes}, react.Sources...)
+	n.Group.Add("deadlines", (&projection.Deadlines{Pool: n.Pool, Schema: "market", Now: c.Now, Fire: reactor.Due}).Run)
+
+	offersv1.RegisterOffersServiceServer(n.Server, &rpc.Server{
+		Buyers: buyers, Bids: bids, View: tables, Seen: rows, Catalog: products, Policy: rules, Consent: consentv1.NewConsentServiceClient(consent),
+		Delivery: deliveryv1.NewDeliveryServiceClient(delivery), Now: c.Now, Currency: c.currency(), Commission: c.commission(),
+	})
+	return n.Run(ctx)
+}
+
+func cause(event id.ID, m *eventv1.Meta) *eventv1.Meta { return node.Cause(Name, event, m) }
+
+// Migrate brings the database up to date, as its owner.
+func Migrate(ctx context.Context, c Config) error {
+	c.Service = Name
+	if err := node.Migrate(ctx, &c.Config, nil); err != nil {
+		return err
+	}
+	return node.Tables(ctx, &c.Config, market, func(p *projection.Projection) error { return p.Migrate(ctx, c.Database.Role) })
+}
+
+// Rebuild folds the log into new tables beside the live ones and swaps them.
+func Rebuild(ctx context.Context, c Config) error {
+	c.Service = Name
+	return node.Tables(ctx, &c.Config, market, func(p *projection.Projection) error { return p.Rebuild(ctx) })
+}
+
+// Fsck folds everything again and compares.
+func Fsck(ctx context.Context, c Config) error {
+	c.Service = Name
+	return node.Tables(ctx, &c.Config, market, func(p *projection.Projection) error { return p.Verify(ctx) })
+}
