@@ -92,8 +92,9 @@ func (r *Relay) locked(ctx context.Context, wake <-chan struct{}) error {
 		return errTaken
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	go hold(ctx, cancel, conn)
+	held := make(chan struct{})
+	go func() { defer close(held); hold(ctx, cancel, conn) }()
+	defer func() { cancel(nil); <-held }() // before the connection closes: it serves one goroutine at a time
 	p := &publisher{Relay: r, wake: wake}
 	p.batch.source = r.Source
 	if r.State != nil {

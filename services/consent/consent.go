@@ -3,6 +3,8 @@ package consent
 
 import (
 	"context"
+	"errors"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -85,8 +87,18 @@ func Rebuild(ctx context.Context, c Config) error {
 	return node.Tables(ctx, &c.Config, people, func(p *projection.Projection) error { return p.Rebuild(ctx) })
 }
 
-// Fsck folds everything again and compares.
+// Fsck folds everything again and compares: the chain, the states and the tables.
 func Fsck(ctx context.Context, c Config) error {
 	c.Service = Name
+	err := node.Check(ctx, &c.Config, func(log node.Checked) error {
+		parties := func(typ string) bool { return strings.HasPrefix(typ, "buyer_") }
+		return errors.Join(
+			node.Refold(ctx, log, wire.Parties(), parties, false),
+			node.Refold(ctx, log, wire.People(), func(typ string) bool { return !parties(typ) }, true),
+		)
+	})
+	if err != nil {
+		return err
+	}
 	return node.Tables(ctx, &c.Config, people, func(p *projection.Projection) error { return p.Verify(ctx) })
 }

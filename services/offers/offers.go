@@ -3,6 +3,8 @@ package offers
 
 import (
 	"context"
+	"errors"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -118,8 +120,18 @@ func Rebuild(ctx context.Context, c Config) error {
 	return node.Tables(ctx, &c.Config, market, func(p *projection.Projection) error { return p.Rebuild(ctx) })
 }
 
-// Fsck folds everything again and compares.
+// Fsck folds everything again and compares: the chain, the states and the tables.
 func Fsck(ctx context.Context, c Config) error {
 	c.Service = Name
+	err := node.Check(ctx, &c.Config, func(log node.Checked) error {
+		buyers := func(typ string) bool { return strings.HasPrefix(typ, "buyer_") }
+		return errors.Join(
+			node.Refold(ctx, log, wire.Buyers(), buyers, false),
+			node.Refold(ctx, log, wire.Bids(), func(typ string) bool { return !buyers(typ) }, false),
+		)
+	})
+	if err != nil {
+		return err
+	}
 	return node.Tables(ctx, &c.Config, market, func(p *projection.Projection) error { return p.Verify(ctx) })
 }

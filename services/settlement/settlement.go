@@ -122,6 +122,16 @@ func Rebuild(ctx context.Context, c Config) error {
 // Fsck folds everything again and compares: the chain, the states and the tables.
 func Fsck(ctx context.Context, c Config) error {
 	c.Service = Name
+	_, rules, codec, err := c.ledger()
+	if err != nil {
+		return err
+	}
+	err = node.Check(ctx, &c.Config, func(log node.Checked) error {
+		return node.Refold(ctx, log, wire.Rules(rules, codec), func(string) bool { return true }, false)
+	})
+	if err != nil {
+		return err
+	}
 	return c.tables(ctx, func(p *projection.Projection) error { return p.Verify(ctx) })
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -175,6 +176,27 @@ func TestMoneyOfOneBid(t *testing.T) {
 	}
 	if err := settlement.Fsck(ctx, c); err != nil {
 		t.Errorf("fsck: %v", err)
+	}
+	conn, err := pgx.Connect(ctx, c.Database.OwnerURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(ctx) }() // nothing is pending
+	flip := func() {
+		if _, err := conn.Exec(ctx, `update event set data = set_byte(data, 20, get_byte(data, 20) # 1) where position = 2`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	flip()
+	if err := settlement.Fsck(ctx, c); !errors.Is(err, es.ErrChain) {
+		t.Errorf("a byte was flipped in the database, and fsck says %v", err)
+	}
+	flip() // back
+	if _, err := conn.Exec(ctx, `update state set data = set_byte(data, 1, get_byte(data, 1) # 2) where data <> '' and stream like '%/%' and stream <> $1`, "x"); err != nil {
+		t.Fatal(err)
+	}
+	if err := settlement.Fsck(ctx, c); !errors.Is(err, es.ErrState) {
+		t.Errorf("states were altered in the database, and fsck says %v", err)
 	}
 	if err := settlement.Rebuild(ctx, c); err != nil {
 		t.Errorf("rebuild: %v", err)

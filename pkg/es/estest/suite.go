@@ -22,7 +22,7 @@ type Open func(t *testing.T, partitions int) func() es.Log
 func Run(t *testing.T, open Open) {
 	for name, test := range map[string]func(*testing.T, Open){
 		"one hot stream": hotStream, "streams of one root": oneRoot, "repeats": repeats, "each fails alone": alone,
-		"many engines": manyEngines, "evicted states": evicted, "what cannot be read": unreadable, "limits": limits,
+		"many engines": manyEngines, "evicted states": evicted, "what cannot be read": unreadable, "limits": limits, "states refolded": refolded,
 	} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, open) })
 	}
@@ -423,5 +423,31 @@ func limits(t *testing.T, open Open) {
 	}
 	if full != 2 {
 		t.Errorf("%d of 4 calls of one caller were refused, its share is 2", full)
+	}
+}
+
+// refolded: every stored state is what its events say, and one that is not is found.
+func refolded(t *testing.T, open Open) {
+	log := open(t, 1)()
+	d := start(t, log, es.Options{Rows: 2})
+	root := id.Random()
+	a, b := es.StreamOf(root).Child(id.Random()), es.StreamOf(root).Child(id.Random())
+	for range 10 {
+		if _, err := d.rack.Do(t.Context(), put(a, 5)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.rack.Do(t.Context(), es.Command[Command]{ID: id.Random(), Body: Command{Pour: &Pour{a, b, 3}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := func(*es.Record) bool { return true }
+	none := func(es.Stream) (any, error) { return nil, nil }
+	if n, err := es.Refold(t.Context(), log, 0, Rack(), all, none); err != nil || n < 2 {
+		t.Errorf("%d states compared, %v", n, err)
+	}
+	lazy := Rack()
+	lazy.Evolve = func(s State, _ es.Stream, _ es.Entry[Event]) State { return s }
+	if _, err := es.Refold(t.Context(), log, 0, lazy, all, none); !errors.Is(err, es.ErrState) {
+		t.Errorf("a fold that does nothing agrees with the stored states: %v", err)
 	}
 }

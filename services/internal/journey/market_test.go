@@ -4,6 +4,8 @@ package journey
 import (
 	"context"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -404,5 +406,43 @@ func TestWhatIsRefused(t *testing.T) {
 	}
 	if _, err := m.bids.GetBid(ctx, &offersv1.GetBidRequest{BidId: small, BuyerId: id.Random().String()}); status.Code(err) != codes.PermissionDenied {
 		t.Errorf("somebody else's bid: %v", err)
+	}
+}
+
+// TestManyAcceptAtOnce: 40 people accept at the same moment what only a few can have; slots and money are never exceeded.
+func TestManyAcceptAtOnce(t *testing.T) {
+	t.Parallel()
+	m := open(t)
+	m.register(100_00)
+	bid := m.place(m.bid(52, 5), "few")
+	m.comesTo(bid, offersv1.BidState_BID_STATE_OPEN)
+	people := make([]*person, 40)
+	for i := range people {
+		people[i] = m.enrol("1990-02-03")
+		people[i].list()
+	}
+	var wg sync.WaitGroup
+	var taken, refused atomic.Int32
+	for _, p := range people {
+		wg.Go(func() {
+			_, err := p.accept(bid)
+			switch {
+			case err == nil:
+				taken.Add(1)
+			case reason(err) == "SLOTS_EXHAUSTED":
+				refused.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	// Ten take five slots each, one takes the two that are left.
+	if taken.Load() != 11 || refused.Load() != 29 {
+		t.Errorf("%d accepted, %d were refused", taken.Load(), refused.Load())
+	}
+	m.comesTo(bid, offersv1.BidState_BID_STATE_CLOSED)
+	if b := m.stands(bid); b.GetClosed() != offersv1.CloseReason_CLOSE_REASON_FILLED {
+		t.Errorf("closed for %v", b.GetClosed())
 	}
 }

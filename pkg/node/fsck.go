@@ -1,0 +1,70 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/obole-market/obole/pkg/boot"
+	"github.com/obole-market/obole/pkg/es"
+	"github.com/obole-market/obole/pkg/es/espg"
+	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/vault"
+	"github.com/obole-market/obole/pkg/vault/vaultpg"
+)
+
+// Checked is a log that is being checked, with what opens it.
+type Checked struct {
+	Log  *espg.Log
+	Keys *vault.Keeper // nil where the configuration names no keys
+}
+
+// Check opens a service's log as its owner and does something to it.
+func Check(ctx context.Context, c *boot.Config, do func(Checked) error) error {
+	url, err := c.DatabaseURL(true)
+	if err != nil {
+		return err
+	}
+	log, err := espg.Open(ctx, espg.Config{URL: url, Partitions: int(c.PartitionCount())})
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	out := Checked{Log: log}
+	if c.Keys != "" {
+		keks, err := vault.OpenKEKs(c.Keys)
+		if err != nil {
+			return err
+		}
+		pool, err := pgxpool.New(ctx, url)
+		if err != nil {
+			return errors.New("node: the database url is malformed") // the cause would quote a password
+		}
+		defer pool.Close()
+		out.Keys = vault.New(vault.Config{Store: vaultpg.New(pool), KEKs: keks, Now: c.Now})
+	}
+	return do(out)
+}
+
+// Refold checks every partition's chain, and folds the events of one kind of root anew; see es.Refold. types are the kind's
+// events. Where personal says so, a root's id is a person's, whose keys open it.
+func Refold[S, C, E any](ctx context.Context, c Checked, rules es.Rules[S, C, E], types func(string) bool, personal bool) error {
+	keys := func(s es.Stream) (any, error) {
+		if !personal {
+			return nil, nil
+		}
+		who, err := id.Parse(s.Root())
+		if err != nil {
+			return nil, err
+		}
+		return c.Keys.Ring(ctx, who)
+	}
+	for p := range c.Log.Partitions() {
+		if _, err := es.Refold(ctx, c.Log, es.Partition(p), rules, func(r *es.Record) bool { return types(r.Type) }, keys); err != nil {
+			return fmt.Errorf("root %s: %w", rules.Name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package journey
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/dynamicpb"
+
+	"github.com/obole-market/obole/pkg/boot"
+	"github.com/obole-market/obole/pkg/id"
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
+	"github.com/obole-market/obole/services/consent"
+	"github.com/obole-market/obole/services/offers"
+	"github.com/obole-market/obole/services/settlement"
+)
+
+// roles are all that a token may carry.
+var roles = []eventv1.Role{
+	eventv1.Role_ROLE_SUBSCRIBER, eventv1.Role_ROLE_BUYER, eventv1.Role_ROLE_SOURCE, eventv1.Role_ROLE_FINANCE, eventv1.Role_ROLE_OPERATOR,
+	eventv1.Role_ROLE_AUDITOR, eventv1.Role_ROLE_SERVICE,
+}
+
+// TestEveryCallByEveryRoleForEveryOwner walks the whole matrix over running servers: a role that the contract does not list is
+// denied, and a person or buyer reaches what is theirs and nothing else, whatever else is wrong with the request.
+func TestEveryCallByEveryRoleForEveryOwner(t *testing.T) {
+	t.Parallel()
+	m := open(t)
+	methods, err := boot.Methods(protoregistry.GlobalFiles, "obole.")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, other := id.Random().String(), id.Random().String()
+	conns := map[string]map[eventv1.Role]*grpc.ClientConn{}
+	for _, service := range []string{offers.Name, consent.Name, settlement.Name} {
+		conns[service] = map[eventv1.Role]*grpc.ClientConn{}
+		for _, role := range roles {
+			conns[service][role] = m.Dial(service, own, role)
+		}
+	}
+	walked, denied := 0, 0
+	for _, method := range methods {
+		if method.Access == nil {
+			t.Errorf("%s: the contract does not say who may call it", method.Name)
+			continue
+		}
+		service := strings.Split(strings.TrimPrefix(method.Name, "/obole."), ".")[0]
+		if service == "log" {
+			service = consent.Name // every service serves it
+		}
+		byRole, running := conns[service]
+		if !running {
+			continue // delivery's contract stands, its server does not
+		}
+		for _, role := range roles {
+			for _, owner := range []string{own, other} {
+				listed := slices.Contains(method.Access.GetRoles(), role)
+				self := role == eventv1.Role_ROLE_SUBSCRIBER || role == eventv1.Role_ROLE_BUYER
+				want := listed && (owner == own || !self || method.Access.GetOwner() == "")
+				got := call(t, byRole[role], method, owner)
+				if allowed := got != codes.PermissionDenied && got != codes.Unauthenticated; allowed != want {
+					t.Errorf("%s by %v for %s: %v, want allowed %v", method.Name, role, map[string]string{own: "itself", other: "another"}[owner], got, want)
+				}
+				walked++
+				if !want {
+					denied++
+				}
+			}
+		}
+	}
+	if walked < 400 || denied < 200 {
+		t.Errorf("only %d cells were walked, %d of them denials", walked, denied)
+	}
+}
+
+// call makes a call whose request names an owner and is empty otherwise, and gives its code; a stream's is that of its first answer.
+func call(t *testing.T, conn *grpc.ClientConn, method *boot.Method, owner string) codes.Code {
+	t.Helper()
+	req := dynamicpb.NewMessage(method.Desc.Input())
+	set(req, method.Access.GetOwner(), owner)
+	res := dynamicpb.NewMessage(method.Desc.Output())
+	ctx := t.Context()
+	if !method.Desc.IsStreamingClient() && !method.Desc.IsStreamingServer() {
+		return status.Code(conn.Invoke(ctx, method.Name, req, res))
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second) // a stream that is allowed may have nothing to say
+	defer cancel()
+	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method.Name)
+	if err != nil {
+		return status.Code(err)
+	}
+	_ = stream.SendMsg(req) // the answer tells
+	_ = stream.CloseSend()
+	return status.Code(stream.RecvMsg(res))
+}
+
+// set sets the field at a path of dots.
+func set(m protoreflect.Message, path, value string) {
+	if path == "" {
+		return
+	}
+	head, rest, nested := strings.Cut(path, ".")
+	f := m.Descriptor().Fields().ByName(protoreflect.Name(head))
+	if nested {
+		set(m.Mutable(f).Message(), rest, value)
+		return
+	}
+	m.Set(f, protoreflect.ValueOfString(value))
+}
