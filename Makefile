@@ -8,19 +8,13 @@ WITH := scripts/with-services
 # Two packages at once is what two cores carry; the event path's tests wait for real servers.
 TEST := $(WITH) go run ./scripts/tally -timeout=20m
 
-.PHONY: help build demo up test race torture wide journey bench gen contract golden breaking lint fmt vuln tools ci clean
+.PHONY: help build test race torture journey bench gen contract golden breaking lint fmt vuln tools ci clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## build the obole command and the four services into bin/
+build: ## build the services into bin/
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./services/...
-
-up: build ## everything in one process on the embedded default; Ctrl-C ends it
-	bin/obole up
-
-demo: build ## the market's story on real measurements, start to end
-	bin/obole demo
 
 test: ## every test of both modules, on real Kafka and PostgreSQL
 	$(TEST) work
@@ -31,15 +25,11 @@ race: ## the same under the race detector
 torture: ## the tests that kill and restart, with their full counts
 	OBOLE_TORTURE=full $(TEST) -timeout=2h -count=1 work
 
-journey: ## the story with four processes, killed and rebuilt on the way
+journey: ## the market's story with the services over real Kafka and PostgreSQL
 	$(TEST) -count=1 ./services/internal/journey/...
 
-wide: ## the importers over the whole folder named by OBOLE_DATA
-	@test -n "$${OBOLE_DATA:-}" || { echo 'OBOLE_DATA is not set: name the folder that holds the exports' >&2; exit 1; }
-	OBOLE_WIDE=1 go run ./scripts/tally -v -count=1 -timeout=1h -run Wide ./services/delivery/...
-
 bench: ## the figures of docs/performance.md, in one run
-	$(WITH) go run ./scripts/bench
+	$(WITH) go test -run '^$$' -bench Paths -benchtime 1x ./pkg/es/espg
 
 gen: .tools/buf .tools/protoc-gen-go .tools/protoc-gen-go-grpc ## regenerate the Go code of the contract, and docs/events.md
 	.tools/buf generate
