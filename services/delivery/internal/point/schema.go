@@ -1,0 +1,67 @@
+package point
+
+import "strings"
+
+// Schema names a published schema of a body.
+type Schema struct {
+	Namespace, Name, Version string
+}
+
+// Schemas taken here. Where both families have one, it is the one that is not deprecated and fits what devices say.
+var (
+	StepCount        = Schema{"omh", "step-count", "3.0"}
+	CaloriesBurned   = Schema{"omh", "calories-burned", "2.0"}
+	BodyWeight       = Schema{"omh", "body-weight", "2.0"}
+	HeartRate        = Schema{"omh", "heart-rate", "2.0"}
+	PhysicalActivity = Schema{"ieee", "physical-activity", "1.0"}
+	TotalSleepTime   = Schema{"ieee", "total-sleep-time", "1.0"}
+	TimeInBed        = Schema{"ieee", "time-in-bed", "1.0"}
+	SleepEpisode     = Schema{"ieee", "sleep-episode", "1.0"}
+)
+
+// Schemas lists them.
+func Schemas() []Schema {
+	return []Schema{StepCount, CaloriesBurned, BodyWeight, HeartRate, PhysicalActivity, TotalSleepTime, TimeInBed, SleepEpisode}
+}
+
+// String is "namespace:name:version".
+func (s Schema) String() string { return s.Namespace + ":" + s.Name + ":" + s.Version }
+
+// ParseSchema reads String's form. It does not ask whether the schema is taken here.
+func ParseSchema(text string) (Schema, bool) {
+	part := strings.Split(text, ":")
+	if len(part) != 3 {
+		return Schema{}, false
+	}
+	return Schema{part[0], part[1], part[2]}, true
+}
+
+// Measures are what a body of the schema may hold, in their order; nil when the schema is not taken here.
+func (s Schema) Measures() []Measure { return shapes[s].measures }
+
+// IsInterval says that the schema refuses instants.
+func (s Schema) IsInterval() bool { return shapes[s].interval }
+
+// shape is what a schema asks of a body.
+type shape struct {
+	measures []Measure
+	required Measure // 0: none by itself
+	interval bool    // instants are refused
+	activity string  // activity_name, where the schema requires one
+}
+
+var shapes = map[Schema]shape{
+	StepCount:      {measures: []Measure{Steps}, required: Steps, interval: true},
+	CaloriesBurned: {measures: []Measure{Energy}, required: Energy, interval: true},
+	BodyWeight:     {measures: []Measure{Weight}, required: Weight},
+	HeartRate:      {measures: []Measure{Pulse}, required: Pulse},
+	PhysicalActivity: {
+		measures: []Measure{Distance, ActiveEnergy, LightActivity, ModerateActivity, VigorousActivity}, interval: true,
+		activity: "physical activity", // all of the frame's, whatever it was
+	},
+	TotalSleepTime: {measures: []Measure{Asleep}, required: Asleep, interval: true},
+	TimeInBed:      {measures: []Measure{InBed}, required: InBed, interval: true},
+	SleepEpisode: {
+		measures: []Measure{Asleep, LightSleep, DeepSleep, REMSleep, FallingAsleep, Arising, AwakeAfterOnset, Awakenings}, interval: true,
+	},
+}
