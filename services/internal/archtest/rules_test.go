@@ -80,6 +80,8 @@ func (r room) allows(dir, imported string) bool {
 		return slices.ContainsFunc(r.third, starts) && !slices.ContainsFunc(r.never, starts)
 	case under(to, "proto"):
 		return r.gen
+	case under(to, "third_party"):
+		return slices.Contains(r.third, "") // others' files kept here, as their modules are elsewhere
 	case under(to, "pkg"):
 		return slices.ContainsFunc(r.pkg, func(p string) bool { return p == "*" || under(to, "pkg/"+p) })
 	case target == service:
