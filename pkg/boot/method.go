@@ -166,6 +166,12 @@ func (m *Method) names(req proto.Message, subject string) bool {
 	return err == nil && string(v.Bytes()) == string(own[:])
 }
 
+// continues says whether a message of a stream is a further part of what an earlier one has named: its owner would stand in a
+// part of it that is not there.
+func (m *Method) continues(msg proto.Message) bool {
+	return len(m.owner) > 1 && !msg.ProtoReflect().Has(m.owner[0])
+}
+
 // first is the lowest role of a set; a set of one is the usual case.
 func first(s token.Roles) eventv1.Role {
 	for r := eventv1.Role(1); r < 32; r++ {

@@ -76,6 +76,7 @@ type checked struct {
 	claims *token.Claims
 	start  time.Time
 	moved  atomic.Int64 // nanoseconds from start to the newest message, either way
+	named  bool         // the first message named the owner; RecvMsg is one goroutine's
 	// refused is what was wrong with a message: it stays so, also when the handler swallows it.
 	refused atomic.Pointer[error]
 }
@@ -150,8 +151,11 @@ func (c *checked) check(msg proto.Message) error {
 	if err := c.method.fits(msg); err != nil {
 		return err
 	}
-	if _, err := c.method.Authorise(c.claims, msg); err != nil {
-		return err
+	if !c.named || !c.method.continues(msg) {
+		if _, err := c.method.Authorise(c.claims, msg); err != nil {
+			return err
+		}
+		c.named = true
 	}
 	return c.guard.validator.Validate(msg)
 }

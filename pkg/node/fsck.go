@@ -48,15 +48,21 @@ func Check(ctx context.Context, c *boot.Config, do func(Checked) error) error {
 	return do(out)
 }
 
+// Owner says whose keys open a stream's events; the zero id, that they need none.
+type Owner func(s es.Stream) (id.ID, error)
+
+// Nobody owns streams in which nothing is sealed.
+func Nobody(es.Stream) (id.ID, error) { return id.ID{}, nil }
+
+// ByRoot is for roots whose id is the person's.
+func ByRoot(s es.Stream) (id.ID, error) { return id.Parse(s.Root()) }
+
 // Refold checks every partition's chain, and folds the events of one kind of root anew; see es.Refold. types are the kind's
-// events. Where personal says so, a root's id is a person's, whose keys open it.
-func Refold[S, C, E any](ctx context.Context, c Checked, rules es.Rules[S, C, E], types func(string) bool, personal bool) error {
+// events.
+func Refold[S, C, E any](ctx context.Context, c Checked, rules es.Rules[S, C, E], types func(string) bool, owner Owner) error {
 	keys := func(s es.Stream) (any, error) {
-		if !personal {
-			return nil, nil
-		}
-		who, err := id.Parse(s.Root())
-		if err != nil {
+		who, err := owner(s)
+		if err != nil || who.IsZero() {
 			return nil, err
 		}
 		return c.Keys.Ring(ctx, who)

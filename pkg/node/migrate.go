@@ -22,7 +22,7 @@ import (
 )
 
 // Migrate brings a service's database up to date as its owner: the log, the readers' tables, the keys, and tables of the
-// service's own, if any; then it gives the application's role what it needs and no more. Run it before the processes.
+// service's own, if any, in a schema named store; then it gives the application's role what it needs and no more. Run it before the processes.
 func Migrate(ctx context.Context, c *boot.Config, own fs.FS) error {
 	url, err := c.DatabaseURL(true)
 	if err != nil {
@@ -52,7 +52,7 @@ func Migrate(ctx context.Context, c *boot.Config, own fs.FS) error {
 			return err
 		}
 	}
-	return grant(ctx, db, c.Database.Role)
+	return grant(ctx, db, c.Database.Role, own != nil)
 }
 
 func up(ctx context.Context, db *sql.DB, table string, files fs.FS) error {
@@ -90,15 +90,19 @@ func Tables(ctx context.Context, c *boot.Config, rows func(*pgxpool.Pool, es.Rea
 }
 
 // grant lets the application work with the tables that are not the log's.
-func grant(ctx context.Context, db *sql.DB, role string) error {
+func grant(ctx context.Context, db *sql.DB, role string, own bool) error {
 	if role == "" {
 		return nil
 	}
 	name := pgx.Identifier{role}.Sanitize()
-	for _, right := range []string{
+	rights := []string{
 		`select, insert, update, delete on consumed, parked`,
 		`select, insert, update on vault_key`,
-	} {
+	}
+	if own {
+		rights = append(rights, `usage on schema store`, `select, insert, update, delete on all tables in schema store`)
+	}
+	for _, right := range rights {
 		if _, err := db.ExecContext(ctx, `grant `+right+` to `+name); err != nil {
 			return fmt.Errorf("node: grant: %w", err)
 		}

@@ -93,8 +93,8 @@ func Fsck(ctx context.Context, c Config) error {
 	err := node.Check(ctx, &c.Config, func(log node.Checked) error {
 		parties := func(typ string) bool { return strings.HasPrefix(typ, "buyer_") }
 		return errors.Join(
-			node.Refold(ctx, log, wire.Parties(), parties, false),
-			node.Refold(ctx, log, wire.People(), func(typ string) bool { return !parties(typ) }, true),
+			node.Refold(ctx, log, wire.Parties(), parties, node.Nobody),
+			node.Refold(ctx, log, wire.People(), func(typ string) bool { return !parties(typ) }, node.ByRoot),
 		)
 	})
 	if err != nil {

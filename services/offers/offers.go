@@ -126,8 +126,8 @@ func Fsck(ctx context.Context, c Config) error {
 	err := node.Check(ctx, &c.Config, func(log node.Checked) error {
 		buyers := func(typ string) bool { return strings.HasPrefix(typ, "buyer_") }
 		return errors.Join(
-			node.Refold(ctx, log, wire.Buyers(), buyers, false),
-			node.Refold(ctx, log, wire.Bids(), func(typ string) bool { return !buyers(typ) }, false),
+			node.Refold(ctx, log, wire.Buyers(), buyers, node.Nobody),
+			node.Refold(ctx, log, wire.Bids(), func(typ string) bool { return !buyers(typ) }, node.Nobody),
 		)
 	})
 	if err != nil {

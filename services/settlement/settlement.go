@@ -127,7 +127,7 @@ func Fsck(ctx context.Context, c Config) error {
 		return err
 	}
 	err = node.Check(ctx, &c.Config, func(log node.Checked) error {
-		return node.Refold(ctx, log, wire.Rules(rules, codec), func(string) bool { return true }, false)
+		return node.Refold(ctx, log, wire.Rules(rules, codec), func(string) bool { return true }, node.Nobody)
 	})
 	if err != nil {
 		return err

@@ -6,9 +6,6 @@ const module = "github.com/obole-market/obole"
 // services have identical rooms.
 var services = []string{"offers", "consent", "delivery", "settlement"}
 
-// planned are services that have not been built; each leaves this list with its first commit.
-var planned = []string{"delivery"}
-
 // others are below services, with rooms of their own.
 var others = []string{"app", "obole", "internal"}
 
@@ -21,9 +18,11 @@ var domainFiles = []string{"doc.go", "command.go", "event.go", "state.go", "deci
 // extras are rooms that only one service needs, with what they are for.
 var extras = map[string]map[string]string{
 	"delivery": {
+		"point":    "one measurement, in canonical units",
 		"source":   "one importer of a foreign export format per file: bytes to data points",
 		"minimise": "data points to what a licence grants of them",
-		"parcel":   "a package's bytes: sealed, opened, digested",
+		"store":    "measurements and packages, sealed, beside the log",
+		"packing":  "what is due under an agreement, made a package",
 	},
 	"offers": {
 		"card": "what a person is shown of a bid, and its hash",
@@ -60,7 +59,13 @@ var impureCalls = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc
 
 var plan = map[string]room{
 	"domain": {std: pure, pkg: []string{"money", "id", "fault"}},
-	"extra":  {own: []string{"domain"}, pkg: []string{"*"}, gen: true, third: any3, never: []string{grpc, pgx, kafka}},
+	"extra":  {own: []string{"domain", "extra"}, pkg: []string{"*"}, gen: true, third: any3, never: []string{grpc, pgx, kafka}},
+	"store": {
+		own: []string{"extra"}, pkg: []string{"id", "fault", "vault", "catalog"}, gen: true, third: []string{pgx},
+	},
+	"packing": {
+		own: []string{"domain", "extra", "wire", "store"}, pkg: []string{"*"}, gen: true, third: any3, never: []string{grpc, pgx, kafka},
+	},
 	"wire": {
 		own: []string{"domain"}, pkg: []string{"money", "id", "fault", "es", "vault", "policy"}, gen: true, third: []string{protobuf},
 	},
@@ -69,16 +74,16 @@ var plan = map[string]room{
 		third: []string{pgx, protobuf},
 	},
 	"rpc": {
-		own: []string{"domain", "extra", "wire", "view"}, pkg: []string{"*"}, gen: true, third: any3,
+		own: []string{"domain", "extra", "wire", "view", "store", "packing"}, pkg: []string{"*"}, gen: true, third: any3,
 		never: []string{pgx, kafka},
 	},
 	"react": {
-		own: []string{"domain", "extra", "wire"}, pkg: []string{"es", "bus", "projection", "fault", "id", "money", "vault", "policy"}, gen: true,
+		own: []string{"domain", "extra", "wire", "store", "packing"}, pkg: []string{"es", "bus", "projection", "fault", "id", "money", "vault", "policy"}, gen: true,
 		third: any3, never: []string{grpc, pgx, kafka},
 	},
 	"schema": {own: nil, pkg: []string{"*"}},
 	"face": {
-		own: []string{"domain", "extra", "wire", "view", "rpc", "react", "schema"}, pkg: []string{"*"}, gen: true,
+		own: []string{"domain", "extra", "wire", "view", "rpc", "react", "schema", "store", "packing"}, pkg: []string{"*"}, gen: true,
 		third: any3, never: []string{kafka},
 	},
 	"cmd": {own: []string{"face"}, pkg: []string{"boot"}, third: []string{"github.com/alecthomas/kong"}},

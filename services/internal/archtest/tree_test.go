@@ -115,6 +115,9 @@ func place(dir string) (service, kind string) {
 	case slices.Contains(rooms, part[3]):
 		return service, part[3]
 	case extras[service][part[3]] != "":
+		if _, planned := plan[part[3]]; planned {
+			return service, part[3]
+		}
 		return service, "extra"
 	default:
 		return service, "domain"

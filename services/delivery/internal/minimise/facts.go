@@ -3,6 +3,7 @@ package minimise
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/obole-market/obole/pkg/fault"
@@ -60,4 +61,14 @@ func Facts(points []point.Point) (map[string]string, error) {
 		}
 	}
 	return facts, nil
+}
+
+// FactSchemas are the point schemas on which facts look.
+func FactSchemas() []point.Schema {
+	var all []point.Schema
+	for _, of := range factRules {
+		all = append(all, of.rule.schemas...)
+	}
+	slices.SortFunc(all, func(a, b point.Schema) int { return strings.Compare(a.String(), b.String()) })
+	return slices.Compact(all)
 }

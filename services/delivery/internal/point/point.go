@@ -96,6 +96,14 @@ const (
 	OperatorFeed
 )
 
+// Day is the local day YYYY-MM-DD that the point is of: a night's is the one on which it ends.
+func (p *Point) Day() string {
+	if shapes[p.Schema].night {
+		return p.Frame.LastDay()
+	}
+	return p.Frame.Day()
+}
+
 // Value of a measure, if the point has it.
 func (p *Point) Value(m Measure) (Quantity, bool) {
 	for _, v := range p.Values {

@@ -47,6 +47,7 @@ type shape struct {
 	measures []Measure
 	required Measure // 0: none by itself
 	interval bool    // instants are refused
+	night    bool    // of the day on which it ends
 	activity string  // activity_name, where the schema requires one
 }
 
@@ -59,9 +60,9 @@ var shapes = map[Schema]shape{
 		measures: []Measure{Distance, ActiveEnergy, LightActivity, ModerateActivity, VigorousActivity}, interval: true,
 		activity: "physical activity", // all of the frame's, whatever it was
 	},
-	TotalSleepTime: {measures: []Measure{Asleep}, required: Asleep, interval: true},
-	TimeInBed:      {measures: []Measure{InBed}, required: InBed, interval: true},
+	TotalSleepTime: {measures: []Measure{Asleep}, required: Asleep, interval: true, night: true},
+	TimeInBed:      {measures: []Measure{InBed}, required: InBed, interval: true, night: true},
 	SleepEpisode: {
-		measures: []Measure{Asleep, LightSleep, DeepSleep, REMSleep, FallingAsleep, Arising, AwakeAfterOnset, Awakenings}, interval: true,
+		measures: []Measure{Asleep, LightSleep, DeepSleep, REMSleep, FallingAsleep, Arising, AwakeAfterOnset, Awakenings}, interval: true, night: true,
 	},
 }

@@ -3,6 +3,7 @@ package source
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -51,7 +52,7 @@ func conform(s *jsonschema.Schema, v any, at ...string) error {
 	if err == nil {
 		return nil
 	}
-	wrong, ok := err.(*jsonschema.ValidationError)
+	wrong, ok := errors.AsType[*jsonschema.ValidationError](err)
 	if !ok {
 		return err
 	}
@@ -119,7 +120,7 @@ func (l loader) Load(url string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	v, err := jsonschema.UnmarshalJSON(f)
 	if o, ok := v.(map[string]any); ok {
 		delete(o, "$id")

@@ -229,11 +229,7 @@ func (in *input) put(p *point.Point) error {
 	if err := p.Check(); err != nil {
 		return in.blame(err)
 	}
-	day := p.Frame.Day()
-	if p.Schema == point.TotalSleepTime || p.Schema == point.TimeInBed || p.Schema == point.SleepEpisode {
-		day = p.Frame.LastDay() // a night is of the day on which it ends
-	}
-	if day < in.First || in.Last != "" && day > in.Last {
+	if day := p.Day(); day < in.First || in.Last != "" && day > in.Last {
 		return nil
 	}
 	p.Source, p.Assurance = in.Source, in.Assurance

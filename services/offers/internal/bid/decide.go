@@ -108,6 +108,9 @@ func (b Bid) confirm(on On, c Confirm) []Entry {
 		return nil
 	case c.Live >= b.Terms.CohortMin:
 		return at1(on, Confirmed(c))
+	case b.Status == StatusClosed && !b.Voids():
+		// It was filled, or its time was over, and now people have gone: it closes for another reason, and all of it is voided.
+		return b.drain(at1(on, Closed{Bid: on.Bid, Reason: ClosedCohortMissed}), b.Open, 0)
 	}
 	return b.close(on, ClosedCohortMissed)
 }

@@ -198,6 +198,14 @@ func TestEndsBeforeTheCohort(t *testing.T) {
 	if lost.bid().MayRelease() || !lost.bid().Voids() {
 		t.Error("a bid that lost its cohort lets keys leave")
 	}
+	over := open(t, nil)
+	over.must(t, show(1), show(2), yes(1), yes(2), given(1), given(2))
+	same(t, "its time is over", over.must(t, bid.Close{Bid: number, Reason: bid.ClosedExpired}), "closed expired")
+	same(t, "the cohort was lost after that", over.must(t, bid.Confirm{Bid: number, Live: 1}), "closed cohort")
+	same(t, "asked again", over.must(t, bid.Confirm{Bid: number, Live: 1}))
+	if over.bid().MayRelease() || !over.bid().Voids() {
+		t.Error("a closed bid that lost its cohort keeps its offers for ever")
+	}
 }
 
 func TestRefusals(t *testing.T) {

@@ -380,6 +380,7 @@ type Event struct {
 	//	*Event_FactsDerived
 	//	*Event_AgreementTaken
 	//	*Event_AgreementEnded
+	//	*Event_AgreementCleared
 	//	*Event_DeliveryPrepared
 	//	*Event_PackageResealed
 	//	*Event_ReceiptSigned
@@ -495,6 +496,15 @@ func (x *Event) GetAgreementEnded() *AgreementEnded {
 	if x != nil {
 		if x, ok := x.Event.(*Event_AgreementEnded); ok {
 			return x.AgreementEnded
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetAgreementCleared() *AgreementCleared {
+	if x != nil {
+		if x, ok := x.Event.(*Event_AgreementCleared); ok {
+			return x.AgreementCleared
 		}
 	}
 	return nil
@@ -624,6 +634,11 @@ type Event_AgreementEnded struct {
 	AgreementEnded *AgreementEnded `protobuf:"bytes,21,opt,name=agreement_ended,json=agreementEnded,proto3,oneof"`
 }
 
+type Event_AgreementCleared struct {
+	// On an agreement's stream.
+	AgreementCleared *AgreementCleared `protobuf:"bytes,22,opt,name=agreement_cleared,json=agreementCleared,proto3,oneof"`
+}
+
 type Event_DeliveryPrepared struct {
 	// On a delivery's stream.
 	DeliveryPrepared *DeliveryPrepared `protobuf:"bytes,30,opt,name=delivery_prepared,json=deliveryPrepared,proto3,oneof"`
@@ -685,6 +700,8 @@ func (*Event_FactsDerived) isEvent_Event() {}
 func (*Event_AgreementTaken) isEvent_Event() {}
 
 func (*Event_AgreementEnded) isEvent_Event() {}
+
+func (*Event_AgreementCleared) isEvent_Event() {}
 
 func (*Event_DeliveryPrepared) isEvent_Event() {}
 
@@ -1170,7 +1187,14 @@ type AgreementTaken struct {
 	// Whose.
 	SubscriberId string `protobuf:"bytes,2,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
 	// What was agreed.
-	Licence       *v11.Licence `protobuf:"bytes,3,opt,name=licence,proto3" json:"licence,omitempty"`
+	Licence *v11.Licence `protobuf:"bytes,3,opt,name=licence,proto3" json:"licence,omitempty"`
+	// Bid behind it.
+	BidId string `protobuf:"bytes,4,opt,name=bid_id,json=bidId,proto3" json:"bid_id,omitempty"`
+	// Whether enough people had agreed already.
+	Cleared bool `protobuf:"varint,5,opt,name=cleared,proto3" json:"cleared,omitempty"`
+	// Moment at which its days are over and what is there is delivered together, microseconds since 1970-01-01T00:00Z; 0 when
+	// slots fall due as they come.
+	DueAt         int64 `protobuf:"varint,6,opt,name=due_at,json=dueAt,proto3" json:"due_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1226,6 +1250,82 @@ func (x *AgreementTaken) GetLicence() *v11.Licence {
 	return nil
 }
 
+func (x *AgreementTaken) GetBidId() string {
+	if x != nil {
+		return x.BidId
+	}
+	return ""
+}
+
+func (x *AgreementTaken) GetCleared() bool {
+	if x != nil {
+		return x.Cleared
+	}
+	return false
+}
+
+func (x *AgreementTaken) GetDueAt() int64 {
+	if x != nil {
+		return x.DueAt
+	}
+	return 0
+}
+
+// AgreementCleared: enough people have agreed to the bid, so packages may be prepared.
+type AgreementCleared struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Agreement.
+	AgreementId string `protobuf:"bytes,1,opt,name=agreement_id,json=agreementId,proto3" json:"agreement_id,omitempty"`
+	// As in AgreementTaken.
+	DueAt         int64 `protobuf:"varint,2,opt,name=due_at,json=dueAt,proto3" json:"due_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AgreementCleared) Reset() {
+	*x = AgreementCleared{}
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AgreementCleared) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AgreementCleared) ProtoMessage() {}
+
+func (x *AgreementCleared) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AgreementCleared.ProtoReflect.Descriptor instead.
+func (*AgreementCleared) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *AgreementCleared) GetAgreementId() string {
+	if x != nil {
+		return x.AgreementId
+	}
+	return ""
+}
+
+func (x *AgreementCleared) GetDueAt() int64 {
+	if x != nil {
+		return x.DueAt
+	}
+	return 0
+}
+
 // AgreementEnded: nothing more will leave under it. It follows every DeliveryReleased of the agreement.
 type AgreementEnded struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1249,7 +1349,7 @@ type AgreementEnded struct {
 
 func (x *AgreementEnded) Reset() {
 	*x = AgreementEnded{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[8]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1261,7 +1361,7 @@ func (x *AgreementEnded) String() string {
 func (*AgreementEnded) ProtoMessage() {}
 
 func (x *AgreementEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[8]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1274,7 +1374,7 @@ func (x *AgreementEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgreementEnded.ProtoReflect.Descriptor instead.
 func (*AgreementEnded) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{8}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AgreementEnded) GetAgreementId() string {
@@ -1369,7 +1469,7 @@ type DeliveryPrepared struct {
 
 func (x *DeliveryPrepared) Reset() {
 	*x = DeliveryPrepared{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[9]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1381,7 +1481,7 @@ func (x *DeliveryPrepared) String() string {
 func (*DeliveryPrepared) ProtoMessage() {}
 
 func (x *DeliveryPrepared) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[9]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1394,7 +1494,7 @@ func (x *DeliveryPrepared) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryPrepared.ProtoReflect.Descriptor instead.
 func (*DeliveryPrepared) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{9}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DeliveryPrepared) GetDeliveryId() string {
@@ -1529,7 +1629,7 @@ type PackageResealed struct {
 
 func (x *PackageResealed) Reset() {
 	*x = PackageResealed{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[10]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1541,7 +1641,7 @@ func (x *PackageResealed) String() string {
 func (*PackageResealed) ProtoMessage() {}
 
 func (x *PackageResealed) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[10]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1554,7 +1654,7 @@ func (x *PackageResealed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PackageResealed.ProtoReflect.Descriptor instead.
 func (*PackageResealed) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{10}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PackageResealed) GetDeliveryId() string {
@@ -1590,7 +1690,7 @@ type ReceiptSigned struct {
 
 func (x *ReceiptSigned) Reset() {
 	*x = ReceiptSigned{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[11]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1602,7 +1702,7 @@ func (x *ReceiptSigned) String() string {
 func (*ReceiptSigned) ProtoMessage() {}
 
 func (x *ReceiptSigned) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[11]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1615,7 +1715,7 @@ func (x *ReceiptSigned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiptSigned.ProtoReflect.Descriptor instead.
 func (*ReceiptSigned) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{11}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ReceiptSigned) GetDeliveryId() string {
@@ -1671,14 +1771,16 @@ type DeliveryReleased struct {
 	// Event id of the permit (16 bytes).
 	ReleaseEventId []byte `protobuf:"bytes,7,opt,name=release_event_id,json=releaseEventId,proto3" json:"release_event_id,omitempty"`
 	// Time from before the permit was asked for to the key's leaving, microseconds on delivery's monotonic clock; below 1,000,000.
-	ElapsedUs     int64 `protobuf:"varint,8,opt,name=elapsed_us,json=elapsedUs,proto3" json:"elapsed_us,omitempty"`
+	ElapsedUs int64 `protobuf:"varint,8,opt,name=elapsed_us,json=elapsedUs,proto3" json:"elapsed_us,omitempty"`
+	// Whether nothing is left to deliver under the agreement. Its end follows when the buyer has had time to ask for a lost answer again.
+	Last          bool `protobuf:"varint,9,opt,name=last,proto3" json:"last,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DeliveryReleased) Reset() {
 	*x = DeliveryReleased{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[12]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1690,7 +1792,7 @@ func (x *DeliveryReleased) String() string {
 func (*DeliveryReleased) ProtoMessage() {}
 
 func (x *DeliveryReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[12]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1703,7 +1805,7 @@ func (x *DeliveryReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryReleased.ProtoReflect.Descriptor instead.
 func (*DeliveryReleased) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{12}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DeliveryReleased) GetDeliveryId() string {
@@ -1762,6 +1864,13 @@ func (x *DeliveryReleased) GetElapsedUs() int64 {
 	return 0
 }
 
+func (x *DeliveryReleased) GetLast() bool {
+	if x != nil {
+		return x.Last
+	}
+	return false
+}
+
 // DeliveryBlocked: the key did not leave.
 type DeliveryBlocked struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1779,7 +1888,7 @@ type DeliveryBlocked struct {
 
 func (x *DeliveryBlocked) Reset() {
 	*x = DeliveryBlocked{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[13]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1791,7 +1900,7 @@ func (x *DeliveryBlocked) String() string {
 func (*DeliveryBlocked) ProtoMessage() {}
 
 func (x *DeliveryBlocked) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[13]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1804,7 +1913,7 @@ func (x *DeliveryBlocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryBlocked.ProtoReflect.Descriptor instead.
 func (*DeliveryBlocked) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{13}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DeliveryBlocked) GetDeliveryId() string {
@@ -1848,7 +1957,7 @@ type DeliveryLapsed struct {
 
 func (x *DeliveryLapsed) Reset() {
 	*x = DeliveryLapsed{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[14]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1860,7 +1969,7 @@ func (x *DeliveryLapsed) String() string {
 func (*DeliveryLapsed) ProtoMessage() {}
 
 func (x *DeliveryLapsed) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[14]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1873,7 +1982,7 @@ func (x *DeliveryLapsed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryLapsed.ProtoReflect.Descriptor instead.
 func (*DeliveryLapsed) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{14}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DeliveryLapsed) GetDeliveryId() string {
@@ -1905,7 +2014,7 @@ type DeliveryDisputed struct {
 
 func (x *DeliveryDisputed) Reset() {
 	*x = DeliveryDisputed{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[15]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1917,7 +2026,7 @@ func (x *DeliveryDisputed) String() string {
 func (*DeliveryDisputed) ProtoMessage() {}
 
 func (x *DeliveryDisputed) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[15]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1930,7 +2039,7 @@ func (x *DeliveryDisputed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryDisputed.ProtoReflect.Descriptor instead.
 func (*DeliveryDisputed) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{15}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DeliveryDisputed) GetDeliveryId() string {
@@ -1969,7 +2078,7 @@ type DisputeResolved struct {
 
 func (x *DisputeResolved) Reset() {
 	*x = DisputeResolved{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[16]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1981,7 +2090,7 @@ func (x *DisputeResolved) String() string {
 func (*DisputeResolved) ProtoMessage() {}
 
 func (x *DisputeResolved) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[16]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1994,7 +2103,7 @@ func (x *DisputeResolved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisputeResolved.ProtoReflect.Descriptor instead.
 func (*DisputeResolved) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{16}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DisputeResolved) GetDeliveryId() string {
@@ -2035,7 +2144,7 @@ type DeletionOrdered struct {
 
 func (x *DeletionOrdered) Reset() {
 	*x = DeletionOrdered{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[17]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2047,7 +2156,7 @@ func (x *DeletionOrdered) String() string {
 func (*DeletionOrdered) ProtoMessage() {}
 
 func (x *DeletionOrdered) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[17]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2060,7 +2169,7 @@ func (x *DeletionOrdered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletionOrdered.ProtoReflect.Descriptor instead.
 func (*DeletionOrdered) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{17}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DeletionOrdered) GetAgreementId() string {
@@ -2110,7 +2219,7 @@ type DeletionAttested struct {
 
 func (x *DeletionAttested) Reset() {
 	*x = DeletionAttested{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[18]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2122,7 +2231,7 @@ func (x *DeletionAttested) String() string {
 func (*DeletionAttested) ProtoMessage() {}
 
 func (x *DeletionAttested) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[18]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2135,7 +2244,7 @@ func (x *DeletionAttested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletionAttested.ProtoReflect.Descriptor instead.
 func (*DeletionAttested) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{18}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DeletionAttested) GetAgreementId() string {
@@ -2177,8 +2286,7 @@ var File_obole_delivery_v1_events_proto protoreflect.FileDescriptor
 
 const file_obole_delivery_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x1eobole/delivery/v1/events.proto\x12\x11obole.delivery.v1\x1a\x1aobole/event/v1/event.proto\x1a\x1cobole/market/v1/market.proto\"\xe2\n" +
-	"\n" +
+	"\x1eobole/delivery/v1/events.proto\x12\x11obole.delivery.v1\x1a\x1aobole/event/v1/event.proto\x1a\x1cobole/market/v1/market.proto\"\xb6\v\n" +
 	"\x05Event\x12(\n" +
 	"\x04meta\x18\x01 \x01(\v2\x14.obole.event.v1.MetaR\x04meta\x12.\n" +
 	"\x06sealed\x18\x02 \x03(\v2\x16.obole.event.v1.SealedR\x06sealed\x12O\n" +
@@ -2189,6 +2297,7 @@ const file_obole_delivery_v1_events_proto_rawDesc = "" +
 	"\rfacts_derived\x18\r \x01(\v2\x1f.obole.delivery.v1.FactsDerivedH\x00R\ffactsDerived\x12L\n" +
 	"\x0fagreement_taken\x18\x14 \x01(\v2!.obole.delivery.v1.AgreementTakenH\x00R\x0eagreementTaken\x12L\n" +
 	"\x0fagreement_ended\x18\x15 \x01(\v2!.obole.delivery.v1.AgreementEndedH\x00R\x0eagreementEnded\x12R\n" +
+	"\x11agreement_cleared\x18\x16 \x01(\v2#.obole.delivery.v1.AgreementClearedH\x00R\x10agreementCleared\x12R\n" +
 	"\x11delivery_prepared\x18\x1e \x01(\v2#.obole.delivery.v1.DeliveryPreparedH\x00R\x10deliveryPrepared\x12O\n" +
 	"\x10package_resealed\x18\x1f \x01(\v2\".obole.delivery.v1.PackageResealedH\x00R\x0fpackageResealed\x12I\n" +
 	"\x0ereceipt_signed\x18  \x01(\v2 .obole.delivery.v1.ReceiptSignedH\x00R\rreceiptSigned\x12R\n" +
@@ -2235,11 +2344,17 @@ const file_obole_delivery_v1_events_proto_rawDesc = "" +
 	"\fFactsDerived\x12#\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tR\fsubscriberId\x12!\n" +
 	"\frule_version\x18\x02 \x01(\rR\vruleVersion\x123\n" +
-	"\x05facts\x18\x03 \x03(\v2\x17.obole.delivery.v1.FactB\x04\x88\xb5\x18\x01R\x05facts\"\x92\x01\n" +
+	"\x05facts\x18\x03 \x03(\v2\x17.obole.delivery.v1.FactB\x04\x88\xb5\x18\x01R\x05facts\"\xda\x01\n" +
 	"\x0eAgreementTaken\x12!\n" +
 	"\fagreement_id\x18\x01 \x01(\tR\vagreementId\x12#\n" +
 	"\rsubscriber_id\x18\x02 \x01(\tR\fsubscriberId\x128\n" +
-	"\alicence\x18\x03 \x01(\v2\x18.obole.market.v1.LicenceB\x04\x88\xb5\x18\x02R\alicence\"\x83\x02\n" +
+	"\alicence\x18\x03 \x01(\v2\x18.obole.market.v1.LicenceB\x04\x88\xb5\x18\x02R\alicence\x12\x15\n" +
+	"\x06bid_id\x18\x04 \x01(\tR\x05bidId\x12\x18\n" +
+	"\acleared\x18\x05 \x01(\bR\acleared\x12\x15\n" +
+	"\x06due_at\x18\x06 \x01(\x03R\x05dueAt\"L\n" +
+	"\x10AgreementCleared\x12!\n" +
+	"\fagreement_id\x18\x01 \x01(\tR\vagreementId\x12\x15\n" +
+	"\x06due_at\x18\x02 \x01(\x03R\x05dueAt\"\x83\x02\n" +
 	"\x0eAgreementEnded\x12!\n" +
 	"\fagreement_id\x18\x01 \x01(\tR\vagreementId\x12\x19\n" +
 	"\boffer_id\x18\x02 \x01(\tR\aofferId\x12\x15\n" +
@@ -2282,7 +2397,7 @@ const file_obole_delivery_v1_events_proto_rawDesc = "" +
 	"\x06digest\x18\x03 \x01(\fR\x06digest\x12&\n" +
 	"\fbuyer_key_id\x18\x04 \x01(\tB\x04\x88\xb5\x18\x02R\n" +
 	"buyerKeyId\x12\x1c\n" +
-	"\tsignature\x18\x05 \x01(\fR\tsignature\"\x8d\x02\n" +
+	"\tsignature\x18\x05 \x01(\fR\tsignature\"\xa1\x02\n" +
 	"\x10DeliveryReleased\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12!\n" +
@@ -2293,7 +2408,8 @@ const file_obole_delivery_v1_events_proto_rawDesc = "" +
 	"\bcurrency\x18\x06 \x01(\tR\bcurrency\x12(\n" +
 	"\x10release_event_id\x18\a \x01(\fR\x0ereleaseEventId\x12\x1d\n" +
 	"\n" +
-	"elapsed_us\x18\b \x01(\x03R\telapsedUs\"\x9e\x01\n" +
+	"elapsed_us\x18\b \x01(\x03R\telapsedUs\x12\x12\n" +
+	"\x04last\x18\t \x01(\bR\x04last\"\x9e\x01\n" +
 	"\x0fDeliveryBlocked\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12!\n" +
@@ -2388,7 +2504,7 @@ func file_obole_delivery_v1_events_proto_rawDescGZIP() []byte {
 }
 
 var file_obole_delivery_v1_events_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_obole_delivery_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_obole_delivery_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_obole_delivery_v1_events_proto_goTypes = []any{
 	(Route)(0),               // 0: obole.delivery.v1.Route
 	(EndReason)(0),           // 1: obole.delivery.v1.EndReason
@@ -2402,58 +2518,60 @@ var file_obole_delivery_v1_events_proto_goTypes = []any{
 	(*Fact)(nil),             // 9: obole.delivery.v1.Fact
 	(*FactsDerived)(nil),     // 10: obole.delivery.v1.FactsDerived
 	(*AgreementTaken)(nil),   // 11: obole.delivery.v1.AgreementTaken
-	(*AgreementEnded)(nil),   // 12: obole.delivery.v1.AgreementEnded
-	(*DeliveryPrepared)(nil), // 13: obole.delivery.v1.DeliveryPrepared
-	(*PackageResealed)(nil),  // 14: obole.delivery.v1.PackageResealed
-	(*ReceiptSigned)(nil),    // 15: obole.delivery.v1.ReceiptSigned
-	(*DeliveryReleased)(nil), // 16: obole.delivery.v1.DeliveryReleased
-	(*DeliveryBlocked)(nil),  // 17: obole.delivery.v1.DeliveryBlocked
-	(*DeliveryLapsed)(nil),   // 18: obole.delivery.v1.DeliveryLapsed
-	(*DeliveryDisputed)(nil), // 19: obole.delivery.v1.DeliveryDisputed
-	(*DisputeResolved)(nil),  // 20: obole.delivery.v1.DisputeResolved
-	(*DeletionOrdered)(nil),  // 21: obole.delivery.v1.DeletionOrdered
-	(*DeletionAttested)(nil), // 22: obole.delivery.v1.DeletionAttested
-	(*v1.Meta)(nil),          // 23: obole.event.v1.Meta
-	(*v1.Sealed)(nil),        // 24: obole.event.v1.Sealed
-	(v11.Assurance)(0),       // 25: obole.market.v1.Assurance
-	(*v11.Days)(nil),         // 26: obole.market.v1.Days
-	(*v11.Licence)(nil),      // 27: obole.market.v1.Licence
+	(*AgreementCleared)(nil), // 12: obole.delivery.v1.AgreementCleared
+	(*AgreementEnded)(nil),   // 13: obole.delivery.v1.AgreementEnded
+	(*DeliveryPrepared)(nil), // 14: obole.delivery.v1.DeliveryPrepared
+	(*PackageResealed)(nil),  // 15: obole.delivery.v1.PackageResealed
+	(*ReceiptSigned)(nil),    // 16: obole.delivery.v1.ReceiptSigned
+	(*DeliveryReleased)(nil), // 17: obole.delivery.v1.DeliveryReleased
+	(*DeliveryBlocked)(nil),  // 18: obole.delivery.v1.DeliveryBlocked
+	(*DeliveryLapsed)(nil),   // 19: obole.delivery.v1.DeliveryLapsed
+	(*DeliveryDisputed)(nil), // 20: obole.delivery.v1.DeliveryDisputed
+	(*DisputeResolved)(nil),  // 21: obole.delivery.v1.DisputeResolved
+	(*DeletionOrdered)(nil),  // 22: obole.delivery.v1.DeletionOrdered
+	(*DeletionAttested)(nil), // 23: obole.delivery.v1.DeletionAttested
+	(*v1.Meta)(nil),          // 24: obole.event.v1.Meta
+	(*v1.Sealed)(nil),        // 25: obole.event.v1.Sealed
+	(v11.Assurance)(0),       // 26: obole.market.v1.Assurance
+	(*v11.Days)(nil),         // 27: obole.market.v1.Days
+	(*v11.Licence)(nil),      // 28: obole.market.v1.Licence
 }
 var file_obole_delivery_v1_events_proto_depIdxs = []int32{
-	23, // 0: obole.delivery.v1.Event.meta:type_name -> obole.event.v1.Meta
-	24, // 1: obole.delivery.v1.Event.sealed:type_name -> obole.event.v1.Sealed
+	24, // 0: obole.delivery.v1.Event.meta:type_name -> obole.event.v1.Meta
+	25, // 1: obole.delivery.v1.Event.sealed:type_name -> obole.event.v1.Sealed
 	5,  // 2: obole.delivery.v1.Event.source_connected:type_name -> obole.delivery.v1.SourceConnected
 	6,  // 3: obole.delivery.v1.Event.data_imported:type_name -> obole.delivery.v1.DataImported
 	8,  // 4: obole.delivery.v1.Event.point_corrected:type_name -> obole.delivery.v1.PointCorrected
 	10, // 5: obole.delivery.v1.Event.facts_derived:type_name -> obole.delivery.v1.FactsDerived
 	11, // 6: obole.delivery.v1.Event.agreement_taken:type_name -> obole.delivery.v1.AgreementTaken
-	12, // 7: obole.delivery.v1.Event.agreement_ended:type_name -> obole.delivery.v1.AgreementEnded
-	13, // 8: obole.delivery.v1.Event.delivery_prepared:type_name -> obole.delivery.v1.DeliveryPrepared
-	14, // 9: obole.delivery.v1.Event.package_resealed:type_name -> obole.delivery.v1.PackageResealed
-	15, // 10: obole.delivery.v1.Event.receipt_signed:type_name -> obole.delivery.v1.ReceiptSigned
-	16, // 11: obole.delivery.v1.Event.delivery_released:type_name -> obole.delivery.v1.DeliveryReleased
-	17, // 12: obole.delivery.v1.Event.delivery_blocked:type_name -> obole.delivery.v1.DeliveryBlocked
-	18, // 13: obole.delivery.v1.Event.delivery_lapsed:type_name -> obole.delivery.v1.DeliveryLapsed
-	19, // 14: obole.delivery.v1.Event.delivery_disputed:type_name -> obole.delivery.v1.DeliveryDisputed
-	20, // 15: obole.delivery.v1.Event.dispute_resolved:type_name -> obole.delivery.v1.DisputeResolved
-	21, // 16: obole.delivery.v1.Event.deletion_ordered:type_name -> obole.delivery.v1.DeletionOrdered
-	22, // 17: obole.delivery.v1.Event.deletion_attested:type_name -> obole.delivery.v1.DeletionAttested
-	0,  // 18: obole.delivery.v1.SourceConnected.route:type_name -> obole.delivery.v1.Route
-	0,  // 19: obole.delivery.v1.DataImported.route:type_name -> obole.delivery.v1.Route
-	25, // 20: obole.delivery.v1.DataImported.assurance:type_name -> obole.market.v1.Assurance
-	7,  // 21: obole.delivery.v1.DataImported.arrivals:type_name -> obole.delivery.v1.Arrival
-	26, // 22: obole.delivery.v1.Arrival.days:type_name -> obole.market.v1.Days
-	9,  // 23: obole.delivery.v1.FactsDerived.facts:type_name -> obole.delivery.v1.Fact
-	27, // 24: obole.delivery.v1.AgreementTaken.licence:type_name -> obole.market.v1.Licence
-	1,  // 25: obole.delivery.v1.AgreementEnded.reason:type_name -> obole.delivery.v1.EndReason
-	3,  // 26: obole.delivery.v1.DeliveryBlocked.reason:type_name -> obole.delivery.v1.Reason
-	2,  // 27: obole.delivery.v1.DeliveryDisputed.code:type_name -> obole.delivery.v1.DisputeCode
-	1,  // 28: obole.delivery.v1.DeletionOrdered.reason:type_name -> obole.delivery.v1.EndReason
-	29, // [29:29] is the sub-list for method output_type
-	29, // [29:29] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	13, // 7: obole.delivery.v1.Event.agreement_ended:type_name -> obole.delivery.v1.AgreementEnded
+	12, // 8: obole.delivery.v1.Event.agreement_cleared:type_name -> obole.delivery.v1.AgreementCleared
+	14, // 9: obole.delivery.v1.Event.delivery_prepared:type_name -> obole.delivery.v1.DeliveryPrepared
+	15, // 10: obole.delivery.v1.Event.package_resealed:type_name -> obole.delivery.v1.PackageResealed
+	16, // 11: obole.delivery.v1.Event.receipt_signed:type_name -> obole.delivery.v1.ReceiptSigned
+	17, // 12: obole.delivery.v1.Event.delivery_released:type_name -> obole.delivery.v1.DeliveryReleased
+	18, // 13: obole.delivery.v1.Event.delivery_blocked:type_name -> obole.delivery.v1.DeliveryBlocked
+	19, // 14: obole.delivery.v1.Event.delivery_lapsed:type_name -> obole.delivery.v1.DeliveryLapsed
+	20, // 15: obole.delivery.v1.Event.delivery_disputed:type_name -> obole.delivery.v1.DeliveryDisputed
+	21, // 16: obole.delivery.v1.Event.dispute_resolved:type_name -> obole.delivery.v1.DisputeResolved
+	22, // 17: obole.delivery.v1.Event.deletion_ordered:type_name -> obole.delivery.v1.DeletionOrdered
+	23, // 18: obole.delivery.v1.Event.deletion_attested:type_name -> obole.delivery.v1.DeletionAttested
+	0,  // 19: obole.delivery.v1.SourceConnected.route:type_name -> obole.delivery.v1.Route
+	0,  // 20: obole.delivery.v1.DataImported.route:type_name -> obole.delivery.v1.Route
+	26, // 21: obole.delivery.v1.DataImported.assurance:type_name -> obole.market.v1.Assurance
+	7,  // 22: obole.delivery.v1.DataImported.arrivals:type_name -> obole.delivery.v1.Arrival
+	27, // 23: obole.delivery.v1.Arrival.days:type_name -> obole.market.v1.Days
+	9,  // 24: obole.delivery.v1.FactsDerived.facts:type_name -> obole.delivery.v1.Fact
+	28, // 25: obole.delivery.v1.AgreementTaken.licence:type_name -> obole.market.v1.Licence
+	1,  // 26: obole.delivery.v1.AgreementEnded.reason:type_name -> obole.delivery.v1.EndReason
+	3,  // 27: obole.delivery.v1.DeliveryBlocked.reason:type_name -> obole.delivery.v1.Reason
+	2,  // 28: obole.delivery.v1.DeliveryDisputed.code:type_name -> obole.delivery.v1.DisputeCode
+	1,  // 29: obole.delivery.v1.DeletionOrdered.reason:type_name -> obole.delivery.v1.EndReason
+	30, // [30:30] is the sub-list for method output_type
+	30, // [30:30] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_obole_delivery_v1_events_proto_init() }
@@ -2468,6 +2586,7 @@ func file_obole_delivery_v1_events_proto_init() {
 		(*Event_FactsDerived)(nil),
 		(*Event_AgreementTaken)(nil),
 		(*Event_AgreementEnded)(nil),
+		(*Event_AgreementCleared)(nil),
 		(*Event_DeliveryPrepared)(nil),
 		(*Event_PackageResealed)(nil),
 		(*Event_ReceiptSigned)(nil),
@@ -2485,7 +2604,7 @@ func file_obole_delivery_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_obole_delivery_v1_events_proto_rawDesc), len(file_obole_delivery_v1_events_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   19,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,41 @@
+// Command delivery runs the service of that name, and what an operator does with its database.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/obole-market/obole/pkg/boot"
+	"github.com/obole-market/obole/services/delivery"
+)
+
+// cli is the configuration, which every command takes, and the commands.
+type cli struct {
+	delivery.Config
+
+	Serve   struct{} `cmd:"" help:"Answer until told to stop."`
+	Migrate struct{} `cmd:"" help:"Bring the database up to date, as its owner. Run it before serve."`
+	Rebuild struct{} `cmd:"" help:"Fold the log into new tables beside the live ones, then swap them."`
+	Fsck    struct{} `cmd:"" help:"Fold everything again and compare; exit status 1 when something differs."`
+}
+
+func main() {
+	var c cli
+	parsed, err := boot.Parse(&c, delivery.Name, "The service delivery of Obole.", os.Args[1:])
+	if err != nil {
+		exit(err)
+	}
+	do := map[string]func(context.Context, delivery.Config) error{
+		"serve": delivery.Run, "migrate": delivery.Migrate, "rebuild": delivery.Rebuild, "fsck": delivery.Fsck,
+	}[parsed.Command()]
+	exit(boot.Signals(func(ctx context.Context) error { return do(ctx, c.Config) }))
+}
+
+func exit(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "delivery:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}

@@ -1,0 +1,275 @@
+// Package delivery is what leaves about people, minimised and sealed, and the proof that it arrived; and where their measurements
+// come in.
+package delivery
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/obole-market/obole/pkg/boot"
+	"github.com/obole-market/obole/pkg/bus"
+	"github.com/obole-market/obole/pkg/catalog"
+	"github.com/obole-market/obole/pkg/es"
+	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/node"
+	"github.com/obole-market/obole/pkg/projection"
+	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
+	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
+	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
+	"github.com/obole-market/obole/services/delivery/internal/minimise"
+	"github.com/obole-market/obole/services/delivery/internal/packing"
+	"github.com/obole-market/obole/services/delivery/internal/react"
+	"github.com/obole-market/obole/services/delivery/internal/rpc"
+	"github.com/obole-market/obole/services/delivery/internal/schema"
+	"github.com/obole-market/obole/services/delivery/internal/shelf"
+	"github.com/obole-market/obole/services/delivery/internal/store"
+	"github.com/obole-market/obole/services/delivery/internal/view"
+	"github.com/obole-market/obole/services/delivery/internal/wire"
+)
+
+// Name of the service.
+const Name = "delivery"
+
+// Config of the service.
+type Config struct {
+	boot.Config
+}
+
+func shelves(pool *pgxpool.Pool, log es.Reader) *projection.Projection {
+	return projection.New(projection.Options{
+		Name: "shelves", Service: Name, Fold: view.Fold, Tables: schema.Shelves, Pool: pool, Log: log, Project: view.Project,
+	})
+}
+
+// Run serves until ctx ends.
+func Run(ctx context.Context, c Config) error {
+	c.Service = Name
+	products, err := catalog.Open(c.Products)
+	if err != nil {
+		return err
+	}
+	if err := minimise.Check(products); err != nil {
+		return err
+	}
+	n, err := node.Open(ctx, &c.Config)
+	if err != nil {
+		return err
+	}
+	keys, err := n.Keys()
+	if err != nil {
+		return err
+	}
+	holdings, roots := es.Register(n.Engine, wire.Holdings()), es.Register(n.Engine, wire.Shelves())
+	rows := shelves(n.Pool, n.Log)
+	if err := rows.Open(ctx); err != nil {
+		return err
+	}
+	n.Project(rows)
+	market, err := n.Peers.Dial("offers")
+	if err != nil {
+		return err
+	}
+	consenting, err := n.Peers.Dial("consent")
+	if err != nil {
+		return err
+	}
+	offers, consent := offersv1.NewOffersServiceClient(market), consentv1.NewConsentServiceClient(consenting)
+	kept, tables, buyers := store.Store{Pool: n.Pool}, view.View{Pool: n.Pool}, packing.NewBuyers(offers, c.Now)
+
+	packer := &packing.Packer{
+		Shelves: roots, Keys: keys, Store: kept, Catalog: products, Buyers: buyers, Consent: consent, Now: c.Now, NewID: id.Random, Random: rand.Reader,
+	}
+	reactor := &react.Reactor{
+		Shelves: roots, Keys: keys, Store: kept, Packer: packer, Buyers: buyers, Cause: cause, Caught: caught(n.Log, rows),
+		OfBid: agreements(tables.OfBid), Living: agreements(tables.Living), Unreleased: unreleased(tables),
+	}
+	n.React(&bus.Reaction{Name: react.Name, Handle: reactor.Handle, Overtakes: react.Overtakes}, react.Sources...)
+	clock := &react.Clock{Reactor: reactor, Owner: owner(tables)}
+	n.Group.Add("deadlines", (&projection.Deadlines{Pool: n.Pool, Schema: "shelves", Now: c.Now, Fire: clock.Due}).Run)
+
+	m := newMetrics(n.Telemetry.Registry)
+	server := &rpc.Server{
+		Holdings: holdings, Shelves: roots, Keys: keys, Store: kept, Catalog: products, View: tables, Seen: rows, Buyers: buyers,
+		Offers: offers, Consent: consent, Now: c.Now, Tick: time.Now, NewID: id.Random, Gate: m.gate, Sent: m.sent,
+	}
+	deliveryv1.RegisterDeliveryServiceServer(n.Server, server)
+	n.Group.Add("sweep", sweep{kept, server, c.Now}.run)
+	return n.Run(ctx)
+}
+
+func cause(event id.ID, m *eventv1.Meta) *eventv1.Meta { return node.Cause(Name, event, m) }
+
+// caught waits until the tables have seen all that is in the log now.
+func caught(log es.Reader, rows *projection.Projection) func(context.Context) error {
+	return func(ctx context.Context) error {
+		for p := range log.Partitions() {
+			tail, err := log.Tail(ctx, es.Partition(p))
+			if err != nil {
+				return err
+			}
+			if err := rows.Wait(ctx, es.Cursor{Partition: es.Partition(p), Position: tail.Position}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func agreements(list func(context.Context, id.ID) ([]view.Agreement, error)) func(context.Context, id.ID) ([]packing.Agreement, error) {
+	return func(ctx context.Context, of id.ID) (out []packing.Agreement, err error) {
+		rows, err := list(ctx, of)
+		for _, a := range rows {
+			out = append(out, packing.Agreement{ID: shelf.AgreementID{ID: a.ID}, Subscriber: shelf.SubscriberID{ID: a.Subscriber}})
+		}
+		return out, err
+	}
+}
+
+func unreleased(v view.View) func(context.Context, id.ID) ([]react.Parcel, error) {
+	return func(ctx context.Context, buyer id.ID) (out []react.Parcel, err error) {
+		rows, err := v.Unreleased(ctx, buyer)
+		for i := range rows {
+			d := &rows[i]
+			out = append(out, react.Parcel{Delivery: shelf.DeliveryID{ID: d.ID}, Agreement: packing.Agreement{
+				ID: shelf.AgreementID{ID: d.Agreement}, Subscriber: shelf.SubscriberID{ID: d.Subscriber},
+			}})
+		}
+		return out, err
+	}
+}
+
+func owner(v view.View) func(context.Context, id.ID) (shelf.SubscriberID, error) {
+	return func(ctx context.Context, root id.ID) (shelf.SubscriberID, error) {
+		who, err := v.Owner(ctx, root)
+		return shelf.SubscriberID{ID: who}, err
+	}
+}
+
+// sweep tells the log of imports whose process ended before it had, and destroys packages of which the log knows nothing.
+type sweep struct {
+	store  store.Store
+	server *rpc.Server
+	now    func() time.Time
+}
+
+const (
+	sweepEvery = 10 * time.Second
+	stale      = time.Minute // longer than any call that may still be at work on it
+	orphan     = time.Hour   // longer than the tables ever lag
+)
+
+func (s sweep) run(ctx context.Context) error {
+	ticker := time.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+		// What fails now is tried again at the next look.
+		if open, err := s.store.Unrecorded(ctx, s.now().Add(-stale)); err == nil {
+			_ = s.server.Catch(ctx, open, cause(id.ID{}, nil))
+		}
+		if old, err := s.store.Old(ctx, s.now().Add(-orphan)); err == nil && len(old) > 0 {
+			_ = s.store.Destroy(ctx, old...)
+		}
+	}
+}
+
+// metrics are what the gate's second looks like.
+type metrics struct {
+	asked *prometheus.HistogramVec
+	left  prometheus.Histogram
+}
+
+func newMetrics(r prometheus.Registerer) metrics {
+	times := prometheus.ExponentialBuckets(0.001, 2, 11)
+	m := metrics{
+		asked: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "obole_gate_seconds", Help: "Time that consent's gate took to answer.", Buckets: times}, []string{"outcome"}),
+		left:  prometheus.NewHistogram(prometheus.HistogramOpts{Name: "obole_gate_to_key_seconds", Help: "Time from asking the gate to the key's leaving.", Buckets: times}),
+	}
+	r.MustRegister(m.asked, m.left)
+	return m
+}
+
+func (m metrics) gate(took time.Duration, outcome string) {
+	m.asked.WithLabelValues(outcome).Observe(took.Seconds())
+}
+func (m metrics) sent(took time.Duration) { m.left.Observe(took.Seconds()) }
+
+// Migrate brings the database up to date, as its owner.
+func Migrate(ctx context.Context, c Config) error {
+	c.Service = Name
+	own, err := fs.Sub(schema.Store, "store")
+	if err != nil {
+		return err
+	}
+	if err := node.Migrate(ctx, &c.Config, own); err != nil {
+		return err
+	}
+	return node.Tables(ctx, &c.Config, shelves, func(p *projection.Projection) error { return p.Migrate(ctx, c.Database.Role) })
+}
+
+// Rebuild folds the log into new tables beside the live ones and swaps them.
+func Rebuild(ctx context.Context, c Config) error {
+	c.Service = Name
+	return node.Tables(ctx, &c.Config, shelves, func(p *projection.Projection) error { return p.Rebuild(ctx) })
+}
+
+// Fsck folds everything again and compares: the chain, the states and the tables.
+func Fsck(ctx context.Context, c Config) error {
+	c.Service = Name
+	err := node.Check(ctx, &c.Config, func(log node.Checked) error {
+		whose, err := owners(ctx, log.Log)
+		if err != nil {
+			return err
+		}
+		return errors.Join(
+			node.Refold(ctx, log, wire.Holdings(), wire.OfHolding, node.ByRoot),
+			node.Refold(ctx, log, wire.Shelves(), func(typ string) bool { return !wire.OfHolding(typ) }, whose),
+		)
+	})
+	if err != nil {
+		return err
+	}
+	return node.Tables(ctx, &c.Config, shelves, func(p *projection.Projection) error { return p.Verify(ctx) })
+}
+
+// owners reads whose each shelf is: the first event on it says so.
+func owners(ctx context.Context, log es.Reader) (node.Owner, error) {
+	whose := map[string]id.ID{}
+	for p := range log.Partitions() {
+		_, err := es.Fsck(ctx, log, es.Partition(p), func(r *es.Record) error {
+			if r.Type != "agreement_taken" {
+				return nil
+			}
+			m := new(deliveryv1.Event)
+			if err := proto.Unmarshal(r.Data, m); err != nil {
+				return fmt.Errorf("position %d: %w", r.Position, err)
+			}
+			who, err := id.Parse(m.GetAgreementTaken().GetSubscriberId())
+			whose[r.Stream.Root()] = who
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return func(s es.Stream) (id.ID, error) {
+		who, known := whose[s.Root()]
+		if !known {
+			return who, fmt.Errorf("stream %s: nothing says whose it is", s)
+		}
+		return who, nil
+	}, nil
+}

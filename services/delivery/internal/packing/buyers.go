@@ -1,0 +1,83 @@
+package packing
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/obole-market/obole/pkg/fault"
+	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/lru"
+	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
+)
+
+// fresh is how long a buyer's keys are known before they are asked for again. A rotation drops them at once where it is heard of.
+const fresh = 10 * time.Second
+
+// Buyers knows buyers' keys, as offers has them.
+type Buyers struct {
+	client offersv1.OffersServiceClient
+	now    func() time.Time
+	known  *lru.Map[id.ID, known]
+}
+
+type known struct {
+	buyer Buyer
+	until time.Time
+}
+
+// Buyer is a buyer's keys, newest first.
+type Buyer struct {
+	Keys []*offersv1.BuyerKey
+}
+
+// NewBuyers asks offers.
+func NewBuyers(client offersv1.OffersServiceClient, now func() time.Time) *Buyers {
+	const size = 4096
+	return &Buyers{client: client, now: now, known: lru.New[id.ID, known](size)}
+}
+
+// Find gives a buyer's keys. Unavailable where offers cannot be asked.
+func (b *Buyers) Find(ctx context.Context, buyer id.ID) (Buyer, error) {
+	if k, ok := b.known.Get(buyer); ok && b.now().Before(k.until) {
+		return k.buyer, nil
+	}
+	r, err := b.client.GetBuyer(ctx, &offersv1.GetBuyerRequest{BuyerId: buyer.String()})
+	if err != nil {
+		if errors.Is(err, fault.KindNotFound) {
+			return Buyer{}, nil
+		}
+		return Buyer{}, fault.Unavailable("offers does not answer").Because(err)
+	}
+	found := Buyer{Keys: r.GetBuyer().GetKeys()}
+	b.known.Put(buyer, known{found, b.now().Add(fresh)})
+	return found, nil
+}
+
+// Forget makes Find ask again: the buyer's keys have changed.
+func (b *Buyers) Forget(buyer id.ID) { b.known.Delete(buyer) }
+
+// Current is the newest key that is valid.
+func (b Buyer) Current(now time.Time) (*offersv1.BuyerKey, bool) {
+	for _, k := range b.Keys {
+		if valid(k, now) {
+			return k, true
+		}
+	}
+	return nil, false
+}
+
+// Key finds a key that is valid by its id.
+func (b Buyer) Key(name string, now time.Time) (*offersv1.BuyerKey, bool) {
+	for _, k := range b.Keys {
+		if k.GetId() == name && valid(k, now) {
+			return k, true
+		}
+	}
+	return nil, false
+}
+
+func valid(k *offersv1.BuyerKey, now time.Time) bool {
+	us := now.UnixMicro()
+	return us >= k.GetValidFrom() && (k.GetValidTo() == 0 || us < k.GetValidTo())
+}

@@ -1,0 +1,281 @@
+package packing
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/obole-market/obole/pkg/catalog"
+	"github.com/obole-market/obole/pkg/es"
+	"github.com/obole-market/obole/pkg/fault"
+	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/parcel"
+	"github.com/obole-market/obole/pkg/vault"
+	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
+	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
+	"github.com/obole-market/obole/services/delivery/internal/minimise"
+	"github.com/obole-market/obole/services/delivery/internal/point"
+	"github.com/obole-market/obole/services/delivery/internal/shelf"
+	"github.com/obole-market/obole/services/delivery/internal/store"
+	"github.com/obole-market/obole/services/delivery/internal/wire"
+)
+
+// epoch of the secrets behind pseudonyms: another one would give everybody new names.
+const epoch = 1
+
+// Agreement names an agreement and whose it is.
+type Agreement struct {
+	ID         shelf.AgreementID
+	Subscriber shelf.SubscriberID
+}
+
+// Packer makes packages.
+type Packer struct {
+	Shelves *es.Root[shelf.State, shelf.Command, shelf.Event]
+	Keys    *vault.Keeper
+	Store   store.Store
+	Catalog *catalog.Catalog
+	Buyers  *Buyers
+	Consent consentv1.ConsentServiceClient
+	Now     func() time.Time
+	NewID   id.Source
+	Random  io.Reader // of content keys
+}
+
+// tries bounds how often a package is made anew because its slots went elsewhere meanwhile.
+const tries = 3
+
+// Prepare puts on the shelf what is due under an agreement, if anything is and the person's consent allows its use now; where nothing
+// is and nothing will be, the agreement ends, and so it does where its consent has ended before the agreement came to be known
+// here. cause names the command: preparing twice for one cause prepares once.
+func (p *Packer) Prepare(ctx context.Context, a Agreement, cause id.ID, meta *eventv1.Meta) error {
+	ring, err := p.Keys.Ring(ctx, a.Subscriber.ID)
+	if err != nil {
+		return err
+	}
+	for range tries {
+		again, err := p.prepare(ctx, a, ring, cause, meta)
+		if err != nil || !again {
+			return err
+		}
+	}
+	return nil // others have taken what was due; they said so in events that come here too
+}
+
+func (p *Packer) prepare(ctx context.Context, a Agreement, ring *vault.Ring, cause id.ID, meta *eventv1.Meta) (again bool, err error) {
+	on := shelf.On{Shelf: shelf.Of(a.Subscriber), Child: a.ID.ID}
+	agreement, shelved, err := p.states(ctx, on, ring)
+	if err != nil || agreement.Ended || agreement.Document == nil {
+		return false, err
+	}
+	command := es.Command[shelf.Command]{ID: cause, Keys: ring, Meta: meta, Caller: "prepare"}
+	allowed, ended, err := p.allowed(ctx, a)
+	if ended != 0 {
+		command.Body = shelf.End{Shelf: on.Shelf, Agreement: a.ID, Reason: ended}
+		_, err = p.Shelves.Do(ctx, command)
+	}
+	if err != nil || !allowed || !agreement.Cleared {
+		return false, err
+	}
+	licence := new(marketv1.Licence)
+	if err := proto.Unmarshal(agreement.Document, licence); err != nil {
+		return false, fault.Internal("a licence cannot be read")
+	}
+	person, err := p.Store.Person(ctx, ring)
+	if err != nil {
+		return false, err
+	}
+	stock, err := days(person.Days(licence.GetProduct().GetId(), point.Assurance(licence.GetMinAssurance())))
+	if err != nil {
+		return false, err
+	}
+	due, none := agreement.Due(shelved, stock, p.Now())
+	if none {
+		command.Body = shelf.Conclude{Shelf: on.Shelf, Agreement: a.ID, Stock: stock}
+		_, err := p.Shelves.Do(ctx, command)
+		return false, err
+	}
+	if len(due) == 0 {
+		return false, nil
+	}
+	delivery := shelf.DeliveryID{ID: p.NewID()}
+	contents, err := p.pack(ctx, ring, licence, person, agreement, delivery, due)
+	if err != nil {
+		return false, err
+	}
+	contents.Valid = within(stock, agreement.Licence)
+	command.Body = shelf.Prepare{Shelf: on.Shelf, Agreement: a.ID, Delivery: delivery, Contents: contents}
+	result, err := p.Shelves.Do(ctx, command)
+	if err != nil || result.Repeated {
+		// Where the outcome is unknown the package stays; what nobody knows of is swept away later.
+		if result.Repeated || errors.Is(err, shelf.ErrSlotTaken) || errors.Is(err, shelf.ErrAgreementEnded) {
+			if e := p.Store.Destroy(ctx, delivery.ID); e != nil {
+				return false, e
+			}
+		}
+		switch {
+		case errors.Is(err, shelf.ErrSlotTaken):
+			return true, nil
+		case errors.Is(err, shelf.ErrAgreementEnded):
+			return false, nil
+		}
+	}
+	return false, err
+}
+
+// states reads an agreement and its shelf.
+func (p *Packer) states(ctx context.Context, on shelf.On, ring *vault.Ring) (a shelf.Agreement, s shelf.Shelf, err error) {
+	own, _, err := p.Shelves.State(ctx, wire.Stream(on), ring)
+	if err != nil {
+		return a, s, err
+	}
+	root, _, err := p.Shelves.State(ctx, wire.Stream(shelf.On{Shelf: on.Shelf}), ring)
+	if err != nil {
+		return a, s, err
+	}
+	a, _ = own.(shelf.Agreement)
+	s, _ = root.(shelf.Shelf)
+	return a, s, nil
+}
+
+// allowed asks consent whether a person's data may be used, and as what the agreement ends where they never may again. Where it
+// cannot be asked nothing is read.
+func (p *Packer) allowed(ctx context.Context, a Agreement) (bool, shelf.EndReason, error) {
+	r, err := p.Consent.Check(ctx, &consentv1.CheckRequest{SubscriberId: a.Subscriber.String(), AgreementId: a.ID.String()})
+	if err != nil {
+		return false, 0, fault.Unavailable("consent does not answer").Because(err)
+	}
+	switch r.GetReason() {
+	case consentv1.Reason_REASON_WITHDRAWN:
+		return false, shelf.EndWithdrawn, nil
+	case consentv1.Reason_REASON_EXPIRED:
+		return false, shelf.EndExpired, nil
+	}
+	return r.GetAllowed(), 0, nil
+}
+
+// pack makes and stores the package of some slots.
+func (p *Packer) pack(
+	ctx context.Context, ring *vault.Ring, licence *marketv1.Licence, person store.Person, agreement shelf.Agreement, delivery shelf.DeliveryID, due []shelf.Day,
+) (shelf.Contents, error) {
+	var c shelf.Contents
+	product, known := p.Catalog.Product(licence.GetProduct().GetId(), licence.GetProduct().GetVersion())
+	if !known {
+		return c, fault.Internal("the catalogue has no such version of a product any more")
+	}
+	schemas, err := minimise.Schemas(&product)
+	if err != nil {
+		return c, err
+	}
+	buyer, err := p.Buyers.Find(ctx, agreement.Licence.Buyer.ID)
+	if err != nil {
+		return c, err
+	}
+	key, ok := buyer.Current(p.Now())
+	if !ok {
+		return c, fault.Unavailable("the buyer has no valid key now")
+	}
+	slots := texts(due)
+	points, err := p.Store.Points(ctx, ring, person, schemas, slots)
+	if err != nil {
+		return c, err
+	}
+	c = shelf.Contents{
+		Slots: due, Schema: product.ID + "/" + product.Version, BuyerKey: key.GetId(), Epoch: epoch, Minimiser: minimise.Version,
+		Expected: person.Expected(schemas, agreement.Licence.First.String(), agreement.Licence.Last.String()),
+	}
+	scope := sha256.Sum256([]byte(licence.GetBuyerId() + "\x00" + product.ID + "\x00" + licence.GetPurpose()))
+	c.Scope = hex.EncodeToString(scope[:])
+	pseudonym, err := ring.Pseudonym(eventv1.Retention_RETENTION_CONTENT, epoch, licence.GetBuyerId(), product.ID, licence.GetPurpose())
+	if err != nil {
+		return c, err
+	}
+	grants := grants(licence)
+	rows, n, err := minimise.Rows(&product, pseudonym.String(), grants, slots, points)
+	if err != nil {
+		return c, err
+	}
+	schema, err := minimise.Schema(&product, grants)
+	if err != nil {
+		return c, err
+	}
+	file, err := manifest(licence, agreement, delivery, slots, n, schema).File(rows)
+	if err != nil {
+		return c, err
+	}
+	content := make([]byte, parcel.KeySize)
+	if _, err := io.ReadFull(p.Random, content); err != nil {
+		return c, err
+	}
+	sealed, digest, err := parcel.Seal(content, delivery.ID, file)
+	if err != nil {
+		return c, err
+	}
+	c.Rows, c.Bytes, c.Digest = n, int64(len(sealed)), digest
+	return c, p.Store.Keep(ctx, ring, store.Package{Delivery: delivery.ID, Agreement: agreement.Licence.Agreement.ID, Sealed: sealed, Key: content, At: p.Now()})
+}
+
+func grants(l *marketv1.Licence) []minimise.Grant {
+	out := make([]minimise.Grant, 0, len(l.GetFields()))
+	for _, f := range l.GetFields() {
+		out = append(out, minimise.Grant{Field: f.GetId(), Rung: f.GetRung()})
+	}
+	return out
+}
+
+func manifest(l *marketv1.Licence, a shelf.Agreement, d shelf.DeliveryID, slots []string, rows int, schema []byte) parcel.Manifest {
+	m := parcel.Manifest{
+		Delivery: d.String(), Agreement: l.GetAgreementId(), Sequence: a.Sequence + 1, Product: l.GetProduct().GetId(), Version: l.GetProduct().GetVersion(),
+		Purpose: l.GetPurpose(), Rows: rows, Retention: int(l.GetRetentionDays()), Schema: schema,
+	}
+	exact := false
+	for _, f := range l.GetFields() {
+		m.Fields = append(m.Fields, f.GetId()+":"+f.GetRung())
+		exact = exact || f.GetId() == "date" && f.GetRung() == "exact"
+	}
+	if exact { // a coarser date must not be told by the manifest
+		m.Slots = slots
+	}
+	for _, r := range l.GetRecipients() {
+		m.Recipients = append(m.Recipients, r.GetLegalName())
+	}
+	return m
+}
+
+// days reads local days; they come from our own store.
+func days(list []string) ([]shelf.Day, error) {
+	out := make([]shelf.Day, len(list))
+	for i, s := range list {
+		d, err := shelf.ParseDay(s)
+		if err != nil {
+			return nil, fault.Internal("a stored day is none")
+		}
+		out[i] = d
+	}
+	return out, nil
+}
+
+func texts(list []shelf.Day) []string {
+	out := make([]string, len(list))
+	for i, d := range list {
+		out[i] = d.String()
+	}
+	return out
+}
+
+// within counts the days of a stock that an agreement is for.
+func within(stock []shelf.Day, l shelf.Licence) (n int) {
+	from, _ := slices.BinarySearch(stock, l.First)
+	to, found := slices.BinarySearch(stock, l.Last)
+	if found {
+		to++
+	}
+	return to - from
+}

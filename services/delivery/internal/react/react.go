@@ -1,0 +1,301 @@
+package react
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/obole-market/obole/pkg/bus"
+	"github.com/obole-market/obole/pkg/es"
+	"github.com/obole-market/obole/pkg/fault"
+	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/vault"
+	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
+	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
+	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
+	"github.com/obole-market/obole/services/delivery/internal/packing"
+	"github.com/obole-market/obole/services/delivery/internal/shelf"
+	"github.com/obole-market/obole/services/delivery/internal/store"
+	"github.com/obole-market/obole/services/delivery/internal/wire"
+)
+
+// Name of the reaction; command ids derive from it.
+const Name = "delivery"
+
+// Sources are the services whose topics it reads, its own among them.
+var Sources = []string{"offers", "consent", "delivery"}
+
+// Overtakes says which events are obeyed even while their stream is parked.
+func Overtakes(typ string) bool {
+	return typ == "consent_withdrawn" || typ == "consent_expired" || typ == "offer_voided"
+}
+
+// Parcel is a package whose key has not left.
+type Parcel struct {
+	Agreement packing.Agreement
+	Delivery  shelf.DeliveryID
+}
+
+// Reactor reacts.
+type Reactor struct {
+	Shelves *es.Root[shelf.State, shelf.Command, shelf.Event]
+	Keys    *vault.Keeper
+	Store   store.Store
+	Packer  *packing.Packer
+	Buyers  *packing.Buyers
+	// OfBid lists the agreements of a bid that run; Living those of a person for which packages may be prepared; Unreleased a
+	// buyer's packages whose key has not left.
+	OfBid      func(ctx context.Context, bid id.ID) ([]packing.Agreement, error)
+	Living     func(ctx context.Context, subscriber id.ID) ([]packing.Agreement, error)
+	Unreleased func(ctx context.Context, buyer id.ID) ([]Parcel, error)
+	// Caught waits until those lists have seen everything that is in the log now.
+	Caught func(ctx context.Context) error
+	// Cause says for whom a reaction acts.
+	Cause func(cause id.ID, m *eventv1.Meta) *eventv1.Meta
+}
+
+// Handle reacts to one event.
+func (r *Reactor) Handle(ctx context.Context, e *bus.Received) error {
+	switch e.Type {
+	case "bid_placed", "agreement_formed", "bid_cleared", "offer_voided", "buyer_key_rotated":
+		m := new(offersv1.Event)
+		if err := proto.Unmarshal(e.Data, m); err != nil {
+			return undecodable(e)
+		}
+		return r.offers(ctx, e, m)
+	case "consent_withdrawn", "consent_expired", "consent_resumed":
+		m := new(consentv1.Event)
+		if err := proto.Unmarshal(e.Data, m); err != nil {
+			return undecodable(e)
+		}
+		return r.consent(ctx, e, m)
+	case "data_imported", "agreement_ended", "delivery_lapsed":
+		m := new(deliveryv1.Event)
+		if err := proto.Unmarshal(e.Data, m); err != nil {
+			return undecodable(e)
+		}
+		return r.own(ctx, e, m)
+	}
+	return nil
+}
+
+func undecodable(e *bus.Received) error {
+	return fault.Internal(fmt.Sprintf("an event of type %s cannot be read", e.Type))
+}
+
+func (r *Reactor) offers(ctx context.Context, e *bus.Received, m *offersv1.Event) error {
+	var p parser
+	switch arm := m.GetEvent().(type) {
+	case *offersv1.Event_BidPlaced:
+		bid, buyer := p.id(arm.BidPlaced.GetBidId()), p.id(arm.BidPlaced.GetBuyerId())
+		if p.err != nil {
+			return undecodable(e)
+		}
+		return r.Store.Bid(ctx, bid, buyer)
+	case *offersv1.Event_AgreementFormed:
+		return r.take(ctx, e, m.GetMeta(), arm.AgreementFormed)
+	case *offersv1.Event_BidCleared:
+		return r.clear(ctx, e, m.GetMeta(), arm.BidCleared)
+	case *offersv1.Event_OfferVoided:
+		v := arm.OfferVoided
+		if v.GetAgreementId() == "" || !v.GetConsented() {
+			return nil // no agreement had formed
+		}
+		return r.end(ctx, e, 0, m.GetMeta(), v.GetSubscriberId(), v.GetAgreementId(), shelf.EndVoided)
+	case *offersv1.Event_BuyerKeyRotated:
+		return r.reseal(ctx, e, m.GetMeta(), arm.BuyerKeyRotated)
+	}
+	return nil
+}
+
+// take puts an agreement on its person's shelf, and prepares what is due under it.
+func (r *Reactor) take(ctx context.Context, e *bus.Received, m *eventv1.Meta, formed *offersv1.AgreementFormed) error {
+	licence, err := wire.Licence(formed.GetLicence())
+	if err != nil {
+		return undecodable(e)
+	}
+	document, err := proto.MarshalOptions{Deterministic: true}.Marshal(formed.GetLicence())
+	if err != nil {
+		return err
+	}
+	c := shelf.Take{Licence: licence, Document: document, Cleared: formed.GetCleared()}
+	if err := r.do(ctx, e, 0, m, c, licence.Subscriber); err != nil {
+		return err
+	}
+	// Also where the bid has not cleared: the consent may have ended before the agreement came here, and nobody says so again.
+	return r.prepare(ctx, e, m, packing.Agreement{ID: licence.Agreement, Subscriber: licence.Subscriber})
+}
+
+// clear lets the packages of a bid be prepared: enough people have agreed.
+func (r *Reactor) clear(ctx context.Context, e *bus.Received, m *eventv1.Meta, cleared *offersv1.BidCleared) error {
+	var p parser
+	bid := p.id(cleared.GetBidId())
+	if p.err != nil {
+		return undecodable(e)
+	}
+	// The bid's agreements came before on the same stream, so they are in our log; the list must have seen them.
+	if err := r.Caught(ctx); err != nil {
+		return err
+	}
+	list, err := r.OfBid(ctx, bid)
+	if err != nil {
+		return err
+	}
+	for _, a := range list {
+		ring, err := r.Keys.Ring(ctx, a.Subscriber.ID)
+		if err != nil {
+			return err
+		}
+		if _, err := r.Shelves.Do(ctx, es.Command[shelf.Command]{
+			ID:   id.Derive([]byte("clear"), e.ID[:], a.ID.ID[:]),
+			Body: shelf.Clear{Shelf: shelf.Of(a.Subscriber), Agreement: a.ID}, Keys: ring, Meta: r.Cause(e.ID, m), Caller: "react",
+		}); err != nil {
+			return err
+		}
+		if err := r.prepare(ctx, e, m, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prepare names its command after the event and the agreement: one event may be the cause of several packages.
+func (r *Reactor) prepare(ctx context.Context, e *bus.Received, m *eventv1.Meta, a packing.Agreement) error {
+	return r.Packer.Prepare(ctx, a, id.Derive([]byte("prepare"), e.ID[:], a.ID.ID[:]), r.Cause(e.ID, m))
+}
+
+// reseal gives every package whose key has not left the buyer's new key.
+func (r *Reactor) reseal(ctx context.Context, e *bus.Received, m *eventv1.Meta, rotated *offersv1.BuyerKeyRotated) error {
+	var p parser
+	buyer := p.id(rotated.GetBuyerId())
+	if p.err != nil {
+		return undecodable(e)
+	}
+	r.Buyers.Forget(buyer)
+	if err := r.Caught(ctx); err != nil {
+		return err
+	}
+	list, err := r.Unreleased(ctx, buyer)
+	if err != nil {
+		return err
+	}
+	for _, parcel := range list {
+		ring, err := r.Keys.Ring(ctx, parcel.Agreement.Subscriber.ID)
+		if err != nil {
+			return err
+		}
+		if _, err := r.Shelves.Do(ctx, es.Command[shelf.Command]{
+			ID:   id.Derive([]byte("reseal"), e.ID[:], parcel.Delivery.ID[:]),
+			Body: shelf.Reseal{Shelf: shelf.Of(parcel.Agreement.Subscriber), Delivery: parcel.Delivery, BuyerKey: rotated.GetKey().GetId()},
+			Keys: ring, Meta: r.Cause(e.ID, m), Caller: "react",
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Reactor) consent(ctx context.Context, e *bus.Received, m *consentv1.Event) error {
+	switch arm := m.GetEvent().(type) {
+	case *consentv1.Event_ConsentWithdrawn:
+		w := arm.ConsentWithdrawn
+		for i, s := range w.GetScope() {
+			if err := r.end(ctx, e, i, m.GetMeta(), w.GetSubscriberId(), s.GetAgreementId(), shelf.EndWithdrawn); err != nil {
+				return err
+			}
+		}
+	case *consentv1.Event_ConsentExpired:
+		x := arm.ConsentExpired
+		why := shelf.EndExpired
+		switch x.GetReason() {
+		case consentv1.ExpiryReason_EXPIRY_REASON_FULFILLED:
+			return nil // it was we who said so
+		case consentv1.ExpiryReason_EXPIRY_REASON_VOIDED:
+			why = shelf.EndVoided
+		}
+		return r.end(ctx, e, 0, m.GetMeta(), x.GetSubscriberId(), x.GetScope().GetAgreementId(), why)
+	case *consentv1.Event_ConsentResumed:
+		resumed := arm.ConsentResumed
+		var p parser
+		who := shelf.SubscriberID{ID: p.id(resumed.GetSubscriberId())}
+		for _, s := range resumed.GetScope() {
+			a := packing.Agreement{ID: shelf.AgreementID{ID: p.id(s.GetAgreementId())}, Subscriber: who}
+			if p.err != nil {
+				return undecodable(e)
+			}
+			if err := r.prepare(ctx, e, m.GetMeta(), a); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// own reacts to delivery's own events: what was imported may be due, and what can never be opened is destroyed.
+func (r *Reactor) own(ctx context.Context, e *bus.Received, m *deliveryv1.Event) error {
+	var p parser
+	switch arm := m.GetEvent().(type) {
+	case *deliveryv1.Event_DataImported:
+		who := p.id(arm.DataImported.GetSubscriberId())
+		if p.err != nil {
+			return undecodable(e)
+		}
+		list, err := r.Living(ctx, who)
+		if err != nil {
+			return err
+		}
+		for _, a := range list {
+			if err := r.prepare(ctx, e, m.GetMeta(), a); err != nil {
+				return err
+			}
+		}
+	case *deliveryv1.Event_DeliveryLapsed:
+		delivery := p.id(arm.DeliveryLapsed.GetDeliveryId())
+		if p.err != nil {
+			return undecodable(e)
+		}
+		return r.Store.Destroy(ctx, delivery)
+	case *deliveryv1.Event_AgreementEnded:
+		agreement := p.id(arm.AgreementEnded.GetAgreementId())
+		if p.err != nil {
+			return undecodable(e)
+		}
+		return r.Store.DestroyOf(ctx, agreement)
+	}
+	return nil
+}
+
+// end ends an agreement. One that was never taken has nothing to end.
+func (r *Reactor) end(ctx context.Context, e *bus.Received, n int, m *eventv1.Meta, who, agreement string, why shelf.EndReason) error {
+	var p parser
+	subscriber := shelf.SubscriberID{ID: p.id(who)}
+	c := shelf.End{Shelf: shelf.Of(subscriber), Agreement: shelf.AgreementID{ID: p.id(agreement)}, Reason: why}
+	if p.err != nil {
+		return undecodable(e)
+	}
+	return r.do(ctx, e, n, m, c, subscriber)
+}
+
+func (r *Reactor) do(ctx context.Context, e *bus.Received, n int, m *eventv1.Meta, c shelf.Command, who shelf.SubscriberID) error {
+	ring, err := r.Keys.Ring(ctx, who.ID)
+	if err != nil {
+		return err
+	}
+	_, err = r.Shelves.Do(ctx, es.Command[shelf.Command]{
+		ID: bus.CommandID(Name, e.ID, n), Body: c, Keys: ring, Meta: r.Cause(e.ID, m), Caller: "react",
+	})
+	return err
+}
+
+// parser reads ids and keeps the first fault.
+type parser struct{ err error }
+
+func (p *parser) id(s string) id.ID {
+	v, err := id.Parse(s)
+	if err != nil && p.err == nil {
+		p.err = err
+	}
+	return v
+}

@@ -1,0 +1,374 @@
+package rpc
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/obole-market/obole/pkg/boot"
+	"github.com/obole-market/obole/pkg/fault"
+	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/vault"
+	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
+	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
+	"github.com/obole-market/obole/services/delivery/internal/shelf"
+	"github.com/obole-market/obole/services/delivery/internal/view"
+	"github.com/obole-market/obole/services/delivery/internal/wire"
+)
+
+var states = map[string]deliveryv1.DeliveryState{
+	"prepared": deliveryv1.DeliveryState_DELIVERY_STATE_PREPARED, "receipted": deliveryv1.DeliveryState_DELIVERY_STATE_RECEIPTED,
+	"released": deliveryv1.DeliveryState_DELIVERY_STATE_RELEASED, "blocked": deliveryv1.DeliveryState_DELIVERY_STATE_BLOCKED,
+	"lapsed": deliveryv1.DeliveryState_DELIVERY_STATE_LAPSED,
+}
+
+// named is the state's name in the tables; empty for the unset one.
+func named(s deliveryv1.DeliveryState) string {
+	for name, v := range states {
+		if v == s {
+			return name
+		}
+	}
+	return ""
+}
+
+// buying reads whose deliveries are asked for, and of which bid.
+func buying(buyer, bid string) (owner, of id.ID, err error) {
+	if owner, err = parse("buyer_id", buyer); err != nil || bid == "" {
+		return owner, of, err
+	}
+	of, err = parse("bid_id", bid)
+	return owner, of, err
+}
+
+// ListDeliveries lists what waits for, or went to, a buyer.
+func (s *Server) ListDeliveries(ctx context.Context, r *deliveryv1.ListDeliveriesRequest) (*deliveryv1.ListDeliveriesResponse, error) {
+	owner, bid, err := buying(r.GetBuyerId(), r.GetBidId())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.seen(ctx, r.GetAfter()); err != nil {
+		return nil, err
+	}
+	list, place := "deliveries/"+owner.String()+"/"+r.GetBidId(), new(deliveryv1.Delivery)
+	if err := boot.ParsePage(list, r.GetPageToken(), place); err != nil {
+		return nil, err
+	}
+	var after view.Place
+	if place.GetDeliveryId() != "" {
+		after.At = time.UnixMicro(place.GetPreparedAt()).UTC()
+		after.ID, _ = id.Parse(place.GetDeliveryId()) // our own token
+	}
+	limit := page(r.GetPageSize(), 100)
+	rows, err := s.View.Deliveries(ctx, owner, bid, named(r.GetState()), after, limit+1)
+	if err != nil {
+		return nil, err
+	}
+	out := new(deliveryv1.ListDeliveriesResponse)
+	if len(rows) > limit {
+		rows = rows[:limit]
+		last := rows[limit-1]
+		if out.NextPageToken, err = boot.PageToken(list, &deliveryv1.Delivery{DeliveryId: last.ID.String(), PreparedAt: last.PreparedAt.UnixMicro()}); err != nil {
+			return nil, err
+		}
+	}
+	for i := range rows {
+		d, err := s.delivery(ctx, &rows[i])
+		if err != nil {
+			return nil, err
+		}
+		out.Deliveries = append(out.Deliveries, d)
+	}
+	return out, nil
+}
+
+// delivery opens what a row carries sealed.
+func (s *Server) delivery(ctx context.Context, row *view.Delivery) (*deliveryv1.Delivery, error) {
+	ring, err := s.Keys.Ring(ctx, row.Subscriber)
+	if err != nil {
+		return nil, err
+	}
+	taken, prepared, key, err := opened(row, ring)
+	if err != nil {
+		return nil, err
+	}
+	out := &deliveryv1.Delivery{
+		DeliveryId: row.ID.String(), AgreementId: row.Agreement.String(), BidId: row.Bid.String(), Sequence: uint32(row.Sequence),
+		Product: taken.GetLicence().GetProduct(), State: states[row.State], Blocked: wire.ReasonProto(row.Blocked), Slots: uint32(row.Slots),
+		Bytes: uint64(row.Bytes), Digest: row.Digest, PreparedAt: row.PreparedAt.UnixMicro(), LapsesAt: prepared.GetLapsesAt(), BuyerKeyId: key,
+	}
+	if row.ReleasedAt != nil {
+		out.ReleasedAt = row.ReleasedAt.UnixMicro()
+	}
+	return out, nil
+}
+
+// opened reads the events of a row: what was agreed, what was prepared, and the buyer's key since.
+func opened(row *view.Delivery, ring *vault.Ring) (taken *deliveryv1.AgreementTaken, prepared *deliveryv1.DeliveryPrepared, key string, err error) {
+	t, err := message(&row.Taken, ring)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	p, err := message(&row.Prepared, ring)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	key = p.GetDeliveryPrepared().GetBuyerKeyId()
+	if row.Resealed != nil {
+		r, err := message(row.Resealed, ring)
+		if err != nil {
+			return nil, nil, "", err
+		}
+		key = r.GetPackageResealed().GetBuyerKeyId()
+	}
+	return t.GetAgreementTaken(), p.GetDeliveryPrepared(), key, nil
+}
+
+// overlap is how far a watch looks back: the times of changes come from several partitions.
+const overlap = 5 * time.Second
+
+// WatchDeliveries streams a buyer's deliveries: first those that wait, then each as it is prepared or changes.
+func (s *Server) WatchDeliveries(r *deliveryv1.WatchDeliveriesRequest, stream grpc.ServerStreamingServer[deliveryv1.WatchDeliveriesResponse]) error {
+	ctx := stream.Context()
+	owner, bid, err := buying(r.GetBuyerId(), r.GetBidId())
+	if err != nil {
+		return err
+	}
+	told := map[id.ID]time.Time{}
+	tell := func(rows []view.Delivery) error {
+		for i := range rows {
+			row := &rows[i]
+			if told[row.ID].Equal(row.ChangedAt) {
+				continue
+			}
+			d, err := s.delivery(ctx, row)
+			if err != nil {
+				return err
+			}
+			told[row.ID] = row.ChangedAt
+			if err := stream.Send(&deliveryv1.WatchDeliveriesResponse{Delivery: d}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	since := s.Now().Add(-overlap)
+	changed := s.Seen.Changed()
+	waiting, err := s.View.Unreleased(ctx, owner)
+	if err != nil {
+		return err
+	}
+	for i := 0; i < len(waiting); i++ {
+		if !bid.IsZero() && waiting[i].Bid != bid {
+			waiting = append(waiting[:i], waiting[i+1:]...)
+			i--
+		}
+	}
+	if err := tell(waiting); err != nil {
+		return err
+	}
+	for {
+		const batch = 1000
+		rows, err := s.View.Changed(ctx, owner, bid, since, batch)
+		if err != nil {
+			return err
+		}
+		if err := tell(rows); err != nil {
+			return err
+		}
+		if len(rows) > 0 {
+			last := rows[len(rows)-1].ChangedAt
+			if len(rows) == batch {
+				since = last
+				continue
+			}
+			if last.Add(-overlap).After(since) {
+				since = last.Add(-overlap)
+			}
+			for d, at := range told {
+				if at.Before(since) {
+					delete(told, d)
+				}
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changed:
+			changed = s.Seen.Changed()
+		}
+	}
+}
+
+// held is a delivery that a buyer names, with what the log says of it now.
+type held struct {
+	row       view.Delivery
+	ring      *vault.Ring
+	agreement shelf.Agreement
+	delivery  shelf.Delivery
+}
+
+func (p *held) shelf() shelf.ID { return shelf.ID{ID: p.row.Shelf} }
+
+// find looks a delivery up. One of another buyer is unknown.
+func (s *Server) find(ctx context.Context, buyer, delivery string) (p held, err error) {
+	owner, err := parse("buyer_id", buyer)
+	if err != nil {
+		return p, err
+	}
+	number, err := parse("delivery_id", delivery)
+	if err != nil {
+		return p, err
+	}
+	row, known, err := s.View.Delivery(ctx, number)
+	if err != nil {
+		return p, err
+	}
+	if !known {
+		return p, shelf.ErrDeliveryUnknown
+	}
+	p.row = row
+	if p.ring, err = s.Keys.Ring(ctx, row.Subscriber); err != nil {
+		return p, err
+	}
+	own, _, err := s.Shelves.State(ctx, wire.Stream(shelf.On{Shelf: p.shelf(), Child: row.Agreement}), p.ring)
+	if err != nil {
+		return p, err
+	}
+	of, _, err := s.Shelves.State(ctx, wire.Stream(shelf.On{Shelf: p.shelf(), Child: number}), p.ring)
+	if err != nil {
+		return p, err
+	}
+	p.agreement, _ = own.(shelf.Agreement)
+	p.delivery, _ = of.(shelf.Delivery)
+	if p.agreement.Licence.Buyer.ID != owner {
+		return p, shelf.ErrDeliveryUnknown
+	}
+	if no := p.delivery.Refusal(); no != nil {
+		return p, no
+	}
+	return p, nil
+}
+
+// FetchPackage streams a package's ciphertext from an offset, while the consent lives.
+func (s *Server) FetchPackage(r *deliveryv1.FetchPackageRequest, stream grpc.ServerStreamingServer[deliveryv1.FetchPackageResponse]) error {
+	ctx := stream.Context()
+	p, err := s.find(ctx, r.GetBuyerId(), r.GetDeliveryId())
+	if err != nil {
+		return err
+	}
+	if r.GetOffset() > uint64(p.row.Bytes) {
+		return errOffset
+	}
+	if err := s.lives(ctx, &p); err != nil {
+		return err
+	}
+	const size = 64 << 10
+	for at := int64(r.GetOffset()); at < p.row.Bytes; {
+		piece, err := s.Store.Piece(ctx, p.row.ID, at)
+		if err != nil {
+			return err
+		}
+		if len(piece) == 0 {
+			return shelf.ErrAgreementEnded // destroyed meanwhile
+		}
+		for len(piece) > 0 {
+			n := min(size, len(piece))
+			if err := stream.Send(&deliveryv1.FetchPackageResponse{Offset: uint64(at), Chunk: piece[:n]}); err != nil {
+				return err
+			}
+			at, piece = at+int64(n), piece[n:]
+		}
+	}
+	return nil
+}
+
+// lives asks consent whether the data may be used. Where it cannot be asked nothing is sent.
+func (s *Server) lives(ctx context.Context, p *held) error {
+	if p.agreement.Ended {
+		return shelf.ErrAgreementEnded
+	}
+	r, err := s.Consent.Check(ctx, &consentv1.CheckRequest{SubscriberId: p.row.Subscriber.String(), AgreementId: p.row.Agreement.String()})
+	if err != nil {
+		return errUnreachable.Because(err)
+	}
+	if !r.GetAllowed() {
+		return refusal(reasonOf(r.GetReason()))
+	}
+	return nil
+}
+
+// reasonOf names consent's reason as this context does.
+func reasonOf(r consentv1.Reason) string {
+	name := r.String()[len("REASON_"):]
+	if wire.ReasonProto(name) == 0 {
+		return "CONSENT_UNKNOWN"
+	}
+	return name
+}
+
+// refusal is the fault behind a reason of the gate.
+func refusal(reason string) *fault.Error {
+	switch reason {
+	case "WITHDRAWN":
+		return fault.Refuse(reason, "the consent was withdrawn")
+	case "PAUSED":
+		return fault.Refuse(reason, "the consent is paused")
+	case "EXPIRED":
+		return fault.Refuse(reason, "the consent has expired")
+	case "BUYER_SUSPENDED":
+		return fault.Refuse(reason, "the buyer is suspended")
+	}
+	return fault.Refuse("CONSENT_UNKNOWN", "consent knows no such agreement")
+}
+
+// ListUses lists for a person every delivery about them.
+func (s *Server) ListUses(ctx context.Context, r *deliveryv1.ListUsesRequest) (*deliveryv1.ListUsesResponse, error) {
+	who, err := parse("subscriber_id", r.GetSubscriberId())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.seen(ctx, r.GetAfter()); err != nil {
+		return nil, err
+	}
+	ring, err := s.Keys.Ring(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	list := "uses/" + who.String()
+	place, err := from(list, r.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	limit := page(r.GetPageSize(), 100)
+	rows, err := s.View.Uses(ctx, who, place, limit+1)
+	if err != nil {
+		return nil, err
+	}
+	out := new(deliveryv1.ListUsesResponse)
+	if len(rows) > limit {
+		rows = rows[:limit]
+		if out.NextPageToken, err = token(list, rows[limit-1].Position); err != nil {
+			return nil, err
+		}
+	}
+	for i := range rows {
+		row := &rows[i]
+		taken, prepared, _, err := opened(row, ring)
+		if err != nil {
+			return nil, err
+		}
+		l := taken.GetLicence()
+		use := &deliveryv1.Use{
+			DeliveryId: row.ID.String(), AgreementId: row.Agreement.String(), BuyerId: l.GetBuyerId(), Product: l.GetProduct(), Fields: l.GetFields(),
+			Purpose: l.GetPurpose(), Slots: prepared.GetSlots(), State: states[row.State], Blocked: wire.ReasonProto(row.Blocked),
+			PreparedAt: row.PreparedAt.UnixMicro(),
+		}
+		if row.ReleasedAt != nil {
+			use.ReleasedAt = row.ReleasedAt.UnixMicro()
+		}
+		out.Uses = append(out.Uses, use)
+	}
+	return out, nil
+}

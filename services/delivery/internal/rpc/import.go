@@ -1,0 +1,338 @@
+package rpc
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+
+	"google.golang.org/grpc"
+
+	"github.com/obole-market/obole/pkg/boot"
+	"github.com/obole-market/obole/pkg/es"
+	"github.com/obole-market/obole/pkg/fault"
+	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/vault"
+	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
+	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
+	"github.com/obole-market/obole/services/delivery/internal/holding"
+	"github.com/obole-market/obole/services/delivery/internal/point"
+	"github.com/obole-market/obole/services/delivery/internal/source"
+	"github.com/obole-market/obole/services/delivery/internal/store"
+	"github.com/obole-market/obole/services/delivery/internal/wire"
+)
+
+// ConnectSource names where measurements will come from.
+func (s *Server) ConnectSource(ctx context.Context, r *deliveryv1.ConnectSourceRequest) (*deliveryv1.ConnectSourceResponse, error) {
+	who, err := parse("subscriber_id", r.GetSubscriberId())
+	if err != nil {
+		return nil, err
+	}
+	switch r.GetImporter() {
+	case source.Fitabase, source.Withings, source.Points:
+	default:
+		return nil, fault.Invalid("importer", "is none of "+source.Fitabase+", "+source.Withings+" and "+source.Points)
+	}
+	// A person's own word does not make a file the operator's feed.
+	if boot.CallerFrom(ctx).Role == eventv1.Role_ROLE_SUBSCRIBER && r.GetRoute() == deliveryv1.Route_ROUTE_OPERATOR {
+		return nil, fault.Invalid("route", "only the operator connects its own feed")
+	}
+	command, hash, err := boot.Command(ctx, "ConnectSource", r.GetIdempotencyKey(), r)
+	if err != nil {
+		return nil, err
+	}
+	ring, err := s.Keys.Ring(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	c := holding.Connect{
+		Holding: holding.ID{ID: who}, Source: holding.SourceID{ID: id.Derive([]byte("source"), command[:])},
+		Importer: r.GetImporter(), Route: holding.Route(r.GetRoute()),
+	}
+	result, err := s.Holdings.Do(ctx, es.Command[holding.Command]{
+		ID: command, Hash: hash, Body: c, Keys: ring, Meta: meta(ctx), Caller: boot.CallerFrom(ctx).Subject,
+	})
+	if err != nil {
+		return nil, conflict(err)
+	}
+	return &deliveryv1.ConnectSourceResponse{SourceId: c.Source.String(), Cursor: cursor(result.Cursor)}, nil
+}
+
+// origin finds a person's source.
+func (s *Server) origin(ctx context.Context, who, from id.ID, ring *vault.Ring) (holding.Source, error) {
+	state, _, err := s.Holdings.State(ctx, wire.HoldingStream(holding.On{Holding: holding.ID{ID: who}, Source: holding.SourceID{ID: from}}), ring)
+	if err != nil {
+		return holding.Source{}, err
+	}
+	found, ok := state.(holding.Source)
+	if !ok {
+		return found, holding.ErrSourceUnknown
+	}
+	return found, nil
+}
+
+// ListSources lists a person's sources and what came from them.
+func (s *Server) ListSources(ctx context.Context, r *deliveryv1.ListSourcesRequest) (*deliveryv1.ListSourcesResponse, error) {
+	who, err := parse("subscriber_id", r.GetSubscriberId())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.seen(ctx, r.GetAfter()); err != nil {
+		return nil, err
+	}
+	ring, err := s.Keys.Ring(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	sources, err := s.View.Sources(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	imports, err := s.View.Imports(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	out := new(deliveryv1.ListSourcesResponse)
+	of := map[string]*deliveryv1.Source{}
+	for i := range sources {
+		m, err := message(&sources[i].Event, ring)
+		if err != nil {
+			return nil, err
+		}
+		e := m.GetSourceConnected()
+		of[e.GetSourceId()] = &deliveryv1.Source{
+			SourceId: e.GetSourceId(), Importer: e.GetImporter(), Route: e.GetRoute(), ConnectedAt: sources[i].Event.At.UnixMicro(),
+		}
+		out.Sources = append(out.Sources, of[e.GetSourceId()])
+	}
+	for i := range imports {
+		m, err := message(&imports[i], ring)
+		if err != nil {
+			return nil, err
+		}
+		if at := of[m.GetDataImported().GetSourceId()]; at != nil {
+			at.ImportedAt = imports[i].At.UnixMicro()
+			at.Arrivals = join(at.Arrivals, m.GetDataImported().GetArrivals())
+		}
+	}
+	return out, nil
+}
+
+// join adds arrivals up by schema.
+func join(all, more []*deliveryv1.Arrival) []*deliveryv1.Arrival {
+next:
+	for _, m := range more {
+		for _, a := range all {
+			if a.GetSchema() == m.GetSchema() {
+				a.Points += m.GetPoints()
+				a.Days = &marketv1.Days{First: min(a.GetDays().GetFirst(), m.GetDays().GetFirst()), Last: max(a.GetDays().GetLast(), m.GetDays().GetLast())}
+				continue next
+			}
+		}
+		all = append(all, &deliveryv1.Arrival{Schema: m.GetSchema(), Points: m.GetPoints(), Days: m.GetDays()})
+	}
+	return all
+}
+
+// chunks reads a file from a stream.
+type chunks struct {
+	recv func() (*deliveryv1.ImportRequest, error)
+	left []byte
+}
+
+func (c *chunks) Read(b []byte) (int, error) {
+	for len(c.left) == 0 {
+		r, err := c.recv()
+		if err != nil {
+			return 0, err // io.EOF at the end
+		}
+		if r.GetHeader() != nil {
+			return 0, fault.Invalid("header", "must come once, first")
+		}
+		c.left = r.GetChunk()
+	}
+	n := copy(b, c.left)
+	c.left = c.left[n:]
+	return n, nil
+}
+
+// Import reads one file as a stream.
+func (s *Server) Import(stream grpc.ClientStreamingServer[deliveryv1.ImportRequest, deliveryv1.ImportResponse]) error {
+	ctx := stream.Context()
+	first, err := stream.Recv()
+	if err != nil {
+		if errors.Is(err, io.EOF) {
+			return fault.Invalid("header", "must come first")
+		}
+		return err
+	}
+	h := first.GetHeader()
+	if h == nil {
+		return fault.Invalid("header", "must come first")
+	}
+	who, err := parse("header.subscriber_id", h.GetSubscriberId())
+	if err != nil {
+		return err
+	}
+	origin, err := parse("header.source_id", h.GetSourceId())
+	if err != nil {
+		return err
+	}
+	ring, err := s.Keys.Ring(ctx, who)
+	if err != nil {
+		return err
+	}
+	known, err := s.origin(ctx, who, origin, ring)
+	if err != nil {
+		return err
+	}
+	assurance := point.Assurance(known.Route.Assurance())
+	o := source.Options{
+		Person: who, Source: origin, Importer: known.Importer, File: h.GetFileName(), Zone: h.GetZone(), Participant: h.GetPerson(),
+		First: h.GetDays().GetFirst(), Last: h.GetDays().GetLast(), Assurance: assurance,
+	}
+	what := fmt.Sprintf("%x %s %s", sha256.Sum256([]byte(o.Participant)), o.First, o.Last)
+	done, err := s.Store.Read(ctx, ring, origin, assurance, s.Catalog.Products(), what, s.Now(), func(emit func(*point.Point) error) (source.Summary, error) {
+		return source.Import(ctx, &chunks{recv: stream.Recv}, o, emit)
+	})
+	if err != nil {
+		return err
+	}
+	at, err := s.record(ctx, ring, done, meta(ctx))
+	if err != nil {
+		return err
+	}
+	return stream.SendAndClose(&deliveryv1.ImportResponse{
+		ImportId: done.ID.String(), Arrivals: wire.ArrivalsProto(arrivals(done)), RepeatedPoints: uint32(done.Repeated), FileSha256: done.File[:], Cursor: cursor(at),
+	})
+}
+
+// record tells the log of an import. However often it is told, it is told once.
+func (s *Server) record(ctx context.Context, ring *vault.Ring, i store.Import, m *eventv1.Meta) (es.Cursor, error) {
+	result, err := s.Holdings.Do(ctx, es.Command[holding.Command]{
+		ID: id.Derive([]byte("imported"), i.ID[:]), Keys: ring, Meta: m, Caller: "import",
+		Body: holding.Import{
+			Holding: holding.ID{ID: i.Subscriber}, Import: holding.ImportID{ID: i.ID}, Source: holding.SourceID{ID: i.Source}, Zone: i.Zone,
+			Fingerprint: i.Fingerprint, Importer: i.Version, File: i.File, Arrivals: arrivals(i), Repeated: i.Repeated, Rules: i.Rules, Facts: i.Facts,
+		},
+	})
+	if err != nil {
+		return es.Cursor{}, err
+	}
+	return result.Cursor, s.Store.Recorded(ctx, i.ID)
+}
+
+// Catch tells the log of imports that were made and not told: the process ended between the two.
+func (s *Server) Catch(ctx context.Context, list []store.Import, m *eventv1.Meta) error {
+	for _, open := range list {
+		ring, err := s.Keys.Ring(ctx, open.Subscriber)
+		if err != nil {
+			return err
+		}
+		i, err := s.Store.Import(ctx, ring, open.ID)
+		if err != nil || i == nil {
+			return err
+		}
+		if _, err := s.record(ctx, ring, *i, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func arrivals(i store.Import) []holding.Arrival {
+	out := make([]holding.Arrival, 0, len(i.Arrivals))
+	for _, a := range i.Arrivals {
+		out = append(out, holding.Arrival(a))
+	}
+	return out
+}
+
+// PutPoints takes finished data points, a batch a message.
+func (s *Server) PutPoints(stream grpc.BidiStreamingServer[deliveryv1.PutPointsRequest, deliveryv1.PutPointsResponse]) error {
+	ctx := stream.Context()
+	for {
+		r, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		out := &deliveryv1.PutPointsResponse{IdempotencyKey: r.GetIdempotencyKey()}
+		done, at, err := s.put(ctx, r)
+		switch f, refused := errors.AsType[*fault.Error](err); {
+		case err == nil:
+			out.RepeatedPoints, out.Cursor = uint32(done.Repeated), cursor(at)
+			for _, a := range done.Arrivals {
+				out.Points += uint32(a.Points)
+			}
+		case refused && (f.Kind == fault.KindInvalid || f.Kind == fault.KindNotFound):
+			if out.Refused = wire.ReasonProto(f.Reason); out.Refused == 0 {
+				out.Refused = deliveryv1.Reason_REASON_ROW_INVALID
+			}
+			out.Problem = problem(f)
+		default:
+			return err
+		}
+		if err := stream.Send(out); err != nil {
+			return err
+		}
+	}
+}
+
+// problem says what is wrong with a batch: its facts name the point and the field.
+func problem(f *fault.Error) string {
+	text := ""
+	for _, fact := range f.Facts {
+		text += fact.Name + " " + fact.Text + "; "
+	}
+	return text + f.Msg
+}
+
+func (s *Server) put(ctx context.Context, r *deliveryv1.PutPointsRequest) (store.Import, es.Cursor, error) {
+	var none store.Import
+	who, err := parse("subscriber_id", r.GetSubscriberId())
+	if err != nil {
+		return none, es.Cursor{}, err
+	}
+	origin, err := parse("source_id", r.GetSourceId())
+	if err != nil {
+		return none, es.Cursor{}, err
+	}
+	ring, err := s.Keys.Ring(ctx, who)
+	if err != nil {
+		return none, es.Cursor{}, err
+	}
+	known, err := s.origin(ctx, who, origin, ring)
+	if err != nil {
+		return none, es.Cursor{}, err
+	}
+	assurance := point.Assurance(known.Route.Assurance())
+	what := "batch " + boot.CallerFrom(ctx).Subject + " " + r.GetIdempotencyKey()
+	done, err := s.Store.Read(ctx, ring, origin, assurance, s.Catalog.Products(), what, s.Now(), func(emit func(*point.Point) error) (source.Summary, error) {
+		for i, raw := range r.GetPoints() {
+			p, err := source.Read(raw)
+			if err != nil {
+				if f, ok := errors.AsType[*fault.Error](err); ok {
+					return source.Summary{}, f.And("point", i)
+				}
+				return source.Summary{}, err
+			}
+			p.Source, p.Assurance = origin, assurance
+			p.ID = point.Identify(who, origin, &p)
+			if err := emit(&p); err != nil {
+				return source.Summary{}, err
+			}
+		}
+		return source.Summary{SHA256: sha256.Sum256(bytes.Join(r.GetPoints(), []byte{'\n'}))}, nil
+	})
+	if err != nil {
+		return none, es.Cursor{}, err
+	}
+	at, err := s.record(ctx, ring, done, meta(ctx))
+	return done, at, err
+}

@@ -1,0 +1,208 @@
+package rpc
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/obole-market/obole/pkg/catalog"
+	"github.com/obole-market/obole/pkg/fault"
+	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
+	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
+	"github.com/obole-market/obole/services/delivery/internal/holding"
+	"github.com/obole-market/obole/services/delivery/internal/minimise"
+	"github.com/obole-market/obole/services/delivery/internal/point"
+	"github.com/obole-market/obole/services/delivery/internal/shelf"
+	"github.com/obole-market/obole/services/delivery/internal/store"
+	"github.com/obole-market/obole/services/delivery/internal/wire"
+)
+
+// A place in a person's measurements is a day and how many of its points came before, in one number.
+const placeBits = 32
+
+// ListPoints reads a person's own measurements, day after day and within a day by time.
+func (s *Server) ListPoints(ctx context.Context, r *deliveryv1.ListPointsRequest) (*deliveryv1.ListPointsResponse, error) {
+	who, err := parse("subscriber_id", r.GetSubscriberId())
+	if err != nil {
+		return nil, err
+	}
+	schemas := point.Schemas()
+	if r.GetSchema() != "" {
+		one, ok := point.ParseSchema(r.GetSchema())
+		if !ok || !slices.Contains(schemas, one) {
+			return nil, fault.Invalid("schema", "is none of the schemas taken here")
+		}
+		schemas = []point.Schema{one}
+	}
+	if err := s.seen(ctx, r.GetAfter()); err != nil {
+		return nil, err
+	}
+	ring, err := s.Keys.Ring(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	list := "points/" + who.String() + "/" + r.GetSchema()
+	place, err := from(list, r.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	person, err := s.Store.Person(ctx, ring)
+	if err != nil {
+		return nil, err
+	}
+	limit := page(r.GetPageSize(), 1000)
+	out := new(deliveryv1.ListPointsResponse)
+	for _, text := range days(person, schemas, r.GetDays()) {
+		day, err := shelf.ParseDay(text)
+		if err != nil {
+			return nil, fault.Internal("a stored day is none")
+		}
+		if int64(day) < place>>placeBits {
+			continue
+		}
+		points, err := s.Store.Points(ctx, ring, person, schemas, []string{text})
+		if err != nil {
+			return nil, err
+		}
+		slices.SortStableFunc(points, func(a, b point.Point) int {
+			return cmp.Or(a.Frame.Start.Compare(b.Frame.Start), slices.Compare(a.ID[:], b.ID[:]))
+		})
+		skip := 0
+		if int64(day) == place>>placeBits {
+			skip = min(int(place&(1<<placeBits-1)), len(points))
+		}
+		for i := skip; i < len(points); i++ {
+			if len(out.Points) == limit {
+				out.NextPageToken, err = token(list, int64(day)<<placeBits|int64(i))
+				return out, err
+			}
+			out.Points = append(out.Points, points[i].AppendJSON(nil))
+		}
+	}
+	return out, nil
+}
+
+// days lists the days of some schemas within what was asked for, ascending.
+func days(p store.Person, schemas []point.Schema, within *marketv1.Days) []string {
+	var out []string
+	for _, page := range p.Pages {
+		if slices.Contains(schemas, page.Schema) && page.Day >= within.GetFirst() && (within.GetLast() == "" || page.Day <= within.GetLast()) {
+			out = append(out, page.Day)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// GetFacts tells offers what the rules say of a person, and of which products there are slots.
+func (s *Server) GetFacts(ctx context.Context, r *deliveryv1.GetFactsRequest) (*deliveryv1.GetFactsResponse, error) {
+	who, err := parse("subscriber_id", r.GetSubscriberId())
+	if err != nil {
+		return nil, err
+	}
+	ring, err := s.Keys.Ring(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	state, _, err := s.Holdings.State(ctx, wire.HoldingStream(holding.On{Holding: holding.ID{ID: who}}), ring)
+	if err != nil {
+		return nil, err
+	}
+	out := new(deliveryv1.GetFactsResponse)
+	if h, ok := state.(holding.Holding); ok && h.Rules == minimise.FactsVersion {
+		for fact, band := range h.Facts {
+			out.Facts = append(out.Facts, &deliveryv1.Fact{Id: fact, Band: band})
+		}
+		slices.SortFunc(out.Facts, func(a, b *deliveryv1.Fact) int { return cmp.Compare(a.GetId(), b.GetId()) })
+	}
+	person, err := s.Store.Person(ctx, ring)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range s.Catalog.Products() {
+		slots := person.Days(p.ID, point.OwnFile)
+		if len(slots) == 0 {
+			continue
+		}
+		stock := &deliveryv1.Stock{
+			Product: p.ID, Days: &marketv1.Days{First: slots[0], Last: slots[len(slots)-1]}, ValidSlots: uint32(len(slots)),
+		}
+		for _, a := range person.Slots[p.ID] {
+			stock.Assurance = max(stock.GetAssurance(), marketv1.Assurance(a))
+		}
+		out.Stock = append(out.Stock, stock)
+	}
+	return out, nil
+}
+
+// band is what audiences are rounded down to: nobody learns of fewer people.
+const band = 50
+
+// EstimateAudience counts people of whom there are slots and all predicates hold. It does not know who has turned matching
+// off, so it is an upper bound.
+func (s *Server) EstimateAudience(ctx context.Context, r *deliveryv1.EstimateAudienceRequest) (*deliveryv1.EstimateAudienceResponse, error) {
+	sets := [][]string{{store.ProductLabel(r.GetTerms().GetProduct().GetId())}}
+	for _, p := range r.GetTerms().GetPredicates() {
+		var labels []string
+		for _, b := range p.GetBands() {
+			labels = append(labels, store.FactLabel(p.GetFact(), b))
+		}
+		sets = append(sets, labels)
+	}
+	n, err := s.Store.Reach(ctx, sets)
+	if err != nil {
+		return nil, err
+	}
+	return &deliveryv1.EstimateAudienceResponse{People: uint32(n / band * band)}, nil
+}
+
+// DescribeProduct gives a product's schema and a synthetic sample.
+func (s *Server) DescribeProduct(_ context.Context, r *deliveryv1.DescribeProductRequest) (*deliveryv1.DescribeProductResponse, error) {
+	p, ok := s.Catalog.Product(r.GetProduct().GetId(), r.GetProduct().GetVersion())
+	if !ok {
+		return nil, errProduct.And("product", "is not in the catalogue")
+	}
+	schema, err := minimise.Schema(&p, nil)
+	if err != nil {
+		return nil, err
+	}
+	sample, err := minimise.Sample(&p)
+	if err != nil {
+		return nil, err
+	}
+	return &deliveryv1.DescribeProductResponse{Product: product(p), JsonSchema: schema, Sample: sample}, nil
+}
+
+// ListProducts lists the catalogue.
+func (s *Server) ListProducts(_ context.Context, r *deliveryv1.ListProductsRequest) (*deliveryv1.ListProductsResponse, error) {
+	place, err := from("products", r.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	all := s.Catalog.Products()
+	first := min(int(place), len(all))
+	last := min(first+page(r.GetPageSize(), 100), len(all))
+	out := new(deliveryv1.ListProductsResponse)
+	for _, p := range all[first:last] {
+		out.Products = append(out.Products, product(p))
+	}
+	if last < len(all) {
+		out.NextPageToken, err = token("products", int64(last))
+	}
+	return out, err
+}
+
+func product(p catalog.Product) *deliveryv1.Product {
+	out := &deliveryv1.Product{
+		Ref: &marketv1.ProductRef{Id: p.ID, Version: p.Version}, Description: p.Description, Slot: p.Slot, Validity: p.Validity,
+		Purposes: p.Purposes, CohortMin: uint32(p.CohortMin), Health: p.Health,
+	}
+	for _, f := range p.Fields {
+		field := &deliveryv1.ProductField{Id: f.ID, Description: f.Description, Unit: f.Unit, Categories: f.Categories}
+		for _, r := range f.Rungs {
+			field.Rungs = append(field.Rungs, &deliveryv1.Rung{Id: r.ID, Description: r.Description})
+		}
+		out.Fields = append(out.Fields, field)
+	}
+	return out
+}

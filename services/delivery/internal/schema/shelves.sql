@@ -1,0 +1,81 @@
+-- A person's sources.
+create table source (
+    source       uuid        primary key,
+    subscriber   uuid        not null,
+    connected_at timestamptz not null,
+    stream       text        not null, -- with the next three, what the event's boxes are bound to
+    version      bigint      not null,
+    event        uuid        not null,
+    data         bytea       not null
+);
+create index source_subscriber on source (subscriber, connected_at);
+
+-- What was imported from them.
+create table import (
+    import     uuid        primary key,
+    subscriber uuid        not null,
+    source     uuid        not null,
+    at         timestamptz not null,
+    stream     text        not null,
+    version    bigint      not null,
+    event      uuid        not null,
+    data       bytea       not null
+);
+create index import_subscriber on import (subscriber, at);
+
+-- Agreements. What was agreed is only in the event, sealed.
+create table agreement (
+    agreement  uuid   primary key,
+    shelf      uuid   not null,
+    subscriber uuid   not null,
+    bid        uuid   not null,
+    cleared    boolean not null,
+    ended      boolean not null,
+    stream     text   not null,
+    version    bigint not null,
+    event      uuid   not null,
+    data       bytea  not null
+);
+create index agreement_subscriber on agreement (subscriber) where not ended;
+create index agreement_bid on agreement (bid);
+create index agreement_shelf on agreement (shelf);
+
+-- Deliveries as they stand.
+create table delivery (
+    delivery    uuid        primary key,
+    shelf       uuid        not null,
+    subscriber  uuid        not null,
+    agreement   uuid        not null,
+    bid         uuid        not null,
+    sequence    integer     not null,
+    state       text        not null, -- prepared, receipted, released, blocked, lapsed
+    blocked     text        not null,
+    slots       integer     not null,
+    bytes       bigint      not null,
+    digest      bytea       not null,
+    partition   integer     not null, -- of the event that prepared it
+    position    bigint      not null,
+    prepared_at timestamptz not null,
+    lapses_at   timestamptz not null,
+    released_at timestamptz,
+    changed_at  timestamptz not null,
+    stream      text        not null,
+    version     bigint      not null,
+    event       uuid        not null,
+    data        bytea       not null,
+    resealed_version bigint,          -- of the event that changed the buyer's key, if any
+    resealed_event   uuid,
+    resealed_data    bytea
+);
+create index delivery_subscriber on delivery (subscriber, position);
+create index delivery_bid on delivery (bid, prepared_at, delivery);
+create index delivery_agreement on delivery (agreement);
+
+-- What falls due by itself.
+create table deadline (
+    stream text        not null,
+    kind   text        not null, -- due: the days of an agreement are over; finish: nothing is left to deliver; lapse
+    due    timestamptz not null,
+    primary key (stream, kind, due)
+);
+create index deadline_due on deadline (due);

@@ -1,0 +1,338 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/obole-market/obole/pkg/catalog"
+	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/vault"
+	"github.com/obole-market/obole/services/delivery/internal/minimise"
+	"github.com/obole-market/obole/services/delivery/internal/point"
+	"github.com/obole-market/obole/services/delivery/internal/source"
+)
+
+// Arrival counts new points of one schema.
+type Arrival struct {
+	Schema string `json:"schema"`
+	Points int    `json:"points"`
+	First  string `json:"first"`
+	Last   string `json:"last"`
+}
+
+// Import is what an import came to. It is kept until its event is in the log.
+type Import struct {
+	ID          id.ID             `json:"-"`
+	Subscriber  id.ID             `json:"-"`
+	Source      id.ID             `json:"source"`
+	Zone        string            `json:"zone"`
+	Fingerprint []byte            `json:"fingerprint"`
+	Version     string            `json:"version"` // of the importer
+	File        [sha256.Size]byte `json:"file"`
+	Arrivals    []Arrival         `json:"arrivals"`
+	Repeated    int               `json:"repeated"`
+	Rules       int               `json:"rules"` // version of those that derived the facts
+	Facts       map[string]string `json:"facts"`
+}
+
+// held is how many points wait in memory at most before they are written: some tens of megabytes.
+const held = 100_000
+
+// Read reads one file or batch into the store. feed calls its argument for each point, and gives the summary of the file when it
+// has ended well. The same file for the same source, zone and days is the same import: nothing is added, and what it came to
+// the first time is given again. At is when it is.
+func (s Store) Read(
+	ctx context.Context, ring *vault.Ring, from id.ID, assurance point.Assurance, products []catalog.Product, what string, at time.Time,
+	feed func(func(*point.Point) error) (source.Summary, error),
+) (Import, error) {
+	sum, err := ring.Fingerprint(content, "import")
+	if err != nil {
+		return Import{}, err
+	}
+	out := Import{Subscriber: ring.Subject(), Source: from, Version: source.Version, Rules: minimise.FactsVersion}
+	err = pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+		// One import of a person at a time: pages are read, merged and written.
+		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended('obole import ' || $1, 0))`, ring.Subject().String()); err != nil {
+			return fmt.Errorf("store: import: %w", err)
+		}
+		w := &writer{ctx: ctx, tx: tx, ring: ring, source: from, assurance: assurance, sum: sum, open: map[Page][]point.Point{}, touched: map[Page]bool{}}
+		summary, err := feed(w.add)
+		if err != nil {
+			return err
+		}
+		if err := w.flush(); err != nil {
+			return err
+		}
+		out.File, out.Zone, out.Fingerprint, out.Repeated, out.Arrivals = summary.SHA256, summary.Zone, sum.Sum(nil), w.repeated, w.arrivals
+		subject := ring.Subject()
+		out.ID = id.Derive([]byte("import"), subject[:], from[:], summary.SHA256[:], []byte(summary.Zone), []byte(what))
+		known, err := kept(ctx, tx, ring, out.ID)
+		if err != nil {
+			return err
+		}
+		if known != nil {
+			out = *known
+			return errRepeated
+		}
+		if out.Facts, err = w.derive(products); err != nil {
+			return err
+		}
+		plain, err := json.Marshal(out)
+		if err != nil {
+			return err
+		}
+		box, err := ring.SealBytes(content, aad("import "+out.ID.String(), ring), plain)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `insert into store.import (import, subscriber, box, at, recorded) values ($1, $2, $3, $4, false)`,
+			[16]byte(out.ID), [16]byte(subject), box, at); err != nil {
+			return fmt.Errorf("store: import: %w", err)
+		}
+		return nil
+	})
+	if errors.Is(err, errRepeated) {
+		err = nil
+	}
+	return out, err
+}
+
+var errRepeated = errors.New("store: the import was made before")
+
+// kept finds an import.
+func kept(ctx context.Context, q querier, ring *vault.Ring, number id.ID) (*Import, error) {
+	var box []byte
+	err := q.QueryRow(ctx, `select box from store.import where import = $1`, [16]byte(number)).Scan(&box)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store: import: %w", err)
+	}
+	plain, err := ring.OpenBytes(content, aad("import "+number.String(), ring), box)
+	if err != nil {
+		return nil, fmt.Errorf("store: import: %w", err)
+	}
+	out := &Import{ID: number, Subscriber: ring.Subject()}
+	if json.Unmarshal(plain, out) != nil {
+		return nil, errPage // the cause may quote it
+	}
+	return out, nil
+}
+
+// Import finds an import that was made.
+func (s Store) Import(ctx context.Context, ring *vault.Ring, number id.ID) (*Import, error) {
+	return kept(ctx, s.Pool, ring, number)
+}
+
+// Recorded says that an import's event is in the log.
+func (s Store) Recorded(ctx context.Context, number id.ID) error {
+	if _, err := s.Pool.Exec(ctx, `update store.import set recorded = true where import = $1`, [16]byte(number)); err != nil {
+		return fmt.Errorf("store: import: %w", err)
+	}
+	return nil
+}
+
+// Unrecorded lists imports from before a time whose event is not known to be in the log.
+func (s Store) Unrecorded(ctx context.Context, before time.Time) (list []Import, err error) {
+	rows, err := s.Pool.Query(ctx, `select import, subscriber from store.import where not recorded and at < $1 order by at limit 1000`, before)
+	if err != nil {
+		return nil, fmt.Errorf("store: imports: %w", err)
+	}
+	list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (i Import, err error) {
+		err = row.Scan((*[16]byte)(&i.ID), (*[16]byte)(&i.Subscriber))
+		return i, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("store: imports: %w", err)
+	}
+	return list, nil
+}
+
+// writer takes the points of one import.
+type writer struct {
+	ctx       context.Context
+	tx        pgx.Tx
+	ring      *vault.Ring
+	source    id.ID
+	assurance point.Assurance
+	sum       hash.Hash
+	open      map[Page][]point.Point
+	waiting   int
+	touched   map[Page]bool
+	arrivals  []Arrival
+	repeated  int
+}
+
+// add takes a point. What it points to is its caller's, so its values are copied.
+func (w *writer) add(p *point.Point) error {
+	w.sum.Write(p.ID[:])
+	page := Page{Source: w.source, Schema: p.Schema, Day: p.Day()}
+	own := *p
+	own.Values = slices.Clone(p.Values)
+	w.open[page] = append(w.open[page], own)
+	if w.waiting++; w.waiting < held {
+		return nil
+	}
+	return w.flush()
+}
+
+// flush merges what waits into its pages.
+func (w *writer) flush() error {
+	pages := make([]Page, 0, len(w.open))
+	for page := range w.open {
+		pages = append(pages, page)
+	}
+	for _, page := range pages {
+		if err := w.merge(page, w.open[page]); err != nil {
+			return err
+		}
+		delete(w.open, page)
+	}
+	w.waiting = 0
+	return nil
+}
+
+func (w *writer) merge(page Page, arrived []point.Point) error {
+	before, err := points(w.ctx, w.tx, w.ring, []Page{page})
+	if err != nil {
+		return err
+	}
+	seen := make(map[id.ID]bool, len(before)+len(arrived))
+	for i := range before {
+		seen[before[i].ID] = true
+	}
+	all := before
+	for i := range arrived {
+		if seen[arrived[i].ID] {
+			w.repeated++
+			continue
+		}
+		seen[arrived[i].ID] = true
+		all = append(all, arrived[i])
+	}
+	added := len(all) - len(before)
+	if added == 0 {
+		return nil
+	}
+	w.arrive(page, added)
+	w.touched[page] = true
+	slices.SortStableFunc(all, func(a, b point.Point) int { return a.Frame.Start.Compare(b.Frame.Start) })
+	box, err := page.seal(w.ring, w.assurance, all)
+	if err != nil {
+		return err
+	}
+	bucket, err := page.bucket(w.ring)
+	if err != nil {
+		return err
+	}
+	_, err = w.tx.Exec(w.ctx, `
+		insert into store.page (subscriber, source, bucket, box) values ($1, $2, $3, $4) on conflict (subscriber, source, bucket) do update set box = excluded.box`,
+		[16]byte(w.ring.Subject()), [16]byte(page.Source), bucket, box)
+	if err != nil {
+		return fmt.Errorf("store: page: %w", err)
+	}
+	return nil
+}
+
+// arrive counts new points.
+func (w *writer) arrive(page Page, n int) {
+	name := page.Schema.String()
+	i, found := slices.BinarySearchFunc(w.arrivals, name, func(a Arrival, name string) int { return slices.Compare([]byte(a.Schema), []byte(name)) })
+	if !found {
+		w.arrivals = slices.Insert(w.arrivals, i, Arrival{Schema: name, First: page.Day, Last: page.Day})
+	}
+	a := &w.arrivals[i]
+	a.Points, a.First, a.Last = a.Points+n, min(a.First, page.Day), max(a.Last, page.Day)
+}
+
+// derive brings the person's slots, facts and reach up to date. It reads the days that the import touched and those that facts
+// look back on, a day at a time.
+func (w *writer) derive(products []catalog.Product) (map[string]string, error) {
+	p, err := person(w.ctx, w.tx, w.ring)
+	if err != nil {
+		return nil, err
+	}
+	p = p.merge(w.touched)
+	if p.Slots == nil {
+		p.Slots = map[string]map[string]point.Assurance{}
+	}
+	for i := range products {
+		if err := w.count(&p, &products[i]); err != nil {
+			return nil, err
+		}
+	}
+	schemas := minimise.FactSchemas()
+	list, err := points(w.ctx, w.tx, w.ring, p.recent(schemas))
+	if err != nil {
+		return nil, err
+	}
+	facts, err := minimise.Facts(list)
+	if err != nil {
+		return nil, err
+	}
+	if err := keepReach(w.ctx, w.tx, w.ring, p, facts); err != nil {
+		return nil, err
+	}
+	return facts, keepPerson(w.ctx, w.tx, w.ring, p)
+}
+
+// count finds a product's slots of the days that the import touched.
+func (w *writer) count(p *Person, product *catalog.Product) error {
+	schemas, err := minimise.Schemas(product)
+	if err != nil {
+		return err
+	}
+	days := map[string]bool{}
+	for page := range w.touched {
+		if slices.Contains(schemas, page.Schema) {
+			days[page.Day] = true
+		}
+	}
+	for day := range days {
+		list, err := points(w.ctx, w.tx, w.ring, p.on(schemas, []string{day}))
+		if err != nil {
+			return err
+		}
+		slots, _, err := minimise.Stock(product, list)
+		if err != nil {
+			return err
+		}
+		of := p.Slots[product.ID]
+		if of == nil {
+			of = map[string]point.Assurance{}
+			p.Slots[product.ID] = of
+		}
+		delete(of, day)
+		for _, slot := range slots {
+			of[slot.Day] = slot.Assurance
+		}
+	}
+	return nil
+}
+
+// recent lists the pages on which facts look back: four weeks of days with any, and as many again where some do not count.
+func (p Person) recent(schemas []point.Schema) []Page {
+	const days = 56
+	last := map[point.Schema][]string{}
+	for _, page := range p.Pages {
+		if slices.Contains(schemas, page.Schema) && !slices.Contains(last[page.Schema], page.Day) {
+			last[page.Schema] = append(last[page.Schema], page.Day) // pages are in the order of their days
+		}
+	}
+	var out []Page
+	for _, page := range p.Pages {
+		if of := last[page.Schema]; slices.Contains(schemas, page.Schema) && page.Day >= of[max(0, len(of)-days)] {
+			out = append(out, page)
+		}
+	}
+	return out
+}

@@ -1,0 +1,124 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/vault"
+)
+
+// chunkSize is how many bytes of a package stand in one row.
+const chunkSize = 256 << 10
+
+// ErrGone says that a package, or its content key, was destroyed.
+var ErrGone = errors.New("store: the package is gone")
+
+// Package is what is kept of a delivery.
+type Package struct {
+	Delivery, Agreement id.ID
+	Sealed, Key         []byte
+	At                  time.Time
+}
+
+// Keep stores a package and its content key.
+func (s Store) Keep(ctx context.Context, ring *vault.Ring, p Package) error {
+	box, err := ring.SealBytes(content, aad("key "+p.Delivery.String(), ring), p.Key)
+	if err != nil {
+		return err
+	}
+	var b pgx.Batch
+	b.Queue(`insert into store.package (delivery, agreement, subscriber, bytes, key, at) values ($1, $2, $3, $4, $5, $6)`,
+		[16]byte(p.Delivery), [16]byte(p.Agreement), [16]byte(ring.Subject()), int64(len(p.Sealed)), box, p.At)
+	for i := 0; i*chunkSize < len(p.Sealed); i++ {
+		piece := p.Sealed[i*chunkSize : min(len(p.Sealed), (i+1)*chunkSize)]
+		b.Queue(`insert into store.chunk (delivery, number, data) values ($1, $2, $3)`, [16]byte(p.Delivery), i, piece)
+	}
+	err = pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error { return tx.SendBatch(ctx, &b).Close() })
+	if err != nil {
+		return fmt.Errorf("store: package: %w", err)
+	}
+	return nil
+}
+
+// Key opens a package's content key.
+func (s Store) Key(ctx context.Context, ring *vault.Ring, delivery id.ID) ([]byte, error) {
+	var box []byte
+	err := s.Pool.QueryRow(ctx, `select key from store.package where delivery = $1`, [16]byte(delivery)).Scan(&box)
+	if errors.Is(err, pgx.ErrNoRows) || err == nil && box == nil {
+		return nil, ErrGone
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store: key: %w", err)
+	}
+	key, err := ring.OpenBytes(content, aad("key "+delivery.String(), ring), box)
+	if errors.Is(err, vault.ErrErased) {
+		return nil, ErrGone
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store: key: %w", err)
+	}
+	return key, nil
+}
+
+// Piece reads a package from an offset to the end of the stored piece that holds it; empty at the package's end.
+func (s Store) Piece(ctx context.Context, delivery id.ID, offset int64) ([]byte, error) {
+	var data []byte
+	err := s.Pool.QueryRow(ctx, `select data from store.chunk where delivery = $1 and number = $2`, [16]byte(delivery), offset/chunkSize).Scan(&data)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store: package: %w", err)
+	}
+	return data[min(int(offset%chunkSize), len(data)):], nil
+}
+
+// Destroy removes packages with their content keys: nobody can open them any more.
+func (s Store) Destroy(ctx context.Context, deliveries ...id.ID) error {
+	numbers := make([][16]byte, len(deliveries))
+	for i, d := range deliveries {
+		numbers[i] = d
+	}
+	if _, err := s.Pool.Exec(ctx, `delete from store.package where delivery = any($1)`, numbers); err != nil {
+		return fmt.Errorf("store: package: %w", err)
+	}
+	return nil
+}
+
+// DestroyOf removes all packages of an agreement.
+func (s Store) DestroyOf(ctx context.Context, agreement id.ID) error {
+	if _, err := s.Pool.Exec(ctx, `delete from store.package where agreement = $1`, [16]byte(agreement)); err != nil {
+		return fmt.Errorf("store: package: %w", err)
+	}
+	return nil
+}
+
+// Old lists packages from before a time, of which the log may know nothing.
+func (s Store) Old(ctx context.Context, before time.Time) ([]id.ID, error) {
+	rows, err := s.Pool.Query(ctx, `
+		select p.delivery from store.package p where p.at < $1 and not exists (select from shelves.delivery d where d.delivery = p.delivery) limit 1000`, before)
+	if err != nil {
+		return nil, fmt.Errorf("store: packages: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (v id.ID, err error) {
+		err = row.Scan((*[16]byte)(&v))
+		return v, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("store: packages: %w", err)
+	}
+	return list, nil
+}
+
+// Bid notes who placed a bid.
+func (s Store) Bid(ctx context.Context, bid, buyer id.ID) error {
+	if _, err := s.Pool.Exec(ctx, `insert into store.bid (bid, buyer) values ($1, $2) on conflict do nothing`, [16]byte(bid), [16]byte(buyer)); err != nil {
+		return fmt.Errorf("store: bid: %w", err)
+	}
+	return nil
+}

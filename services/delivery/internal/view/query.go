@@ -1,0 +1,202 @@
+package view
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/obole-market/obole/pkg/es"
+	"github.com/obole-market/obole/pkg/id"
+)
+
+// View answers from the tables.
+type View struct {
+	Pool *pgxpool.Pool
+}
+
+// Stored is an event that a row carries: id, stream, version, type, data and time only.
+type Stored struct {
+	es.Record
+}
+
+// Source is a source as it was connected.
+type Source struct {
+	ID    id.ID
+	Event Stored
+}
+
+// Sources lists a person's sources, oldest first.
+func (v View) Sources(ctx context.Context, subscriber id.ID) ([]Source, error) {
+	rows, err := v.Pool.Query(ctx, `
+		select source, connected_at, stream, version, event, data from shelves.source where subscriber = $1 order by connected_at, source`, [16]byte(subscriber))
+	return collect(rows, err, "sources", func(row pgx.CollectableRow) (s Source, err error) {
+		s.Event.Type = "source_connected"
+		err = row.Scan((*[16]byte)(&s.ID), &s.Event.At, &s.Event.Stream, &s.Event.Version, (*[16]byte)(&s.Event.ID), &s.Event.Data)
+		return s, err
+	})
+}
+
+// Imports lists what was imported of a person, oldest first.
+func (v View) Imports(ctx context.Context, subscriber id.ID) ([]Stored, error) {
+	rows, err := v.Pool.Query(ctx, `
+		select at, stream, version, event, data from shelves.import where subscriber = $1 order by at, import`, [16]byte(subscriber))
+	return collect(rows, err, "imports", func(row pgx.CollectableRow) (s Stored, err error) {
+		s.Type = "data_imported"
+		err = row.Scan(&s.At, &s.Stream, &s.Version, (*[16]byte)(&s.ID), &s.Data)
+		return s, err
+	})
+}
+
+// Delivery is a delivery as it stands, with the events that say what is sealed: what was agreed, what it holds, and which key of
+// the buyer it is for since.
+type Delivery struct {
+	ID         id.ID
+	Shelf      id.ID
+	Subscriber id.ID
+	Agreement  id.ID
+	Bid        id.ID
+	Sequence   int32
+	State      string
+	Blocked    string
+	Slots      int32
+	Bytes      int64
+	Digest     []byte
+	Position   int64
+	PreparedAt time.Time
+	LapsesAt   time.Time
+	ReleasedAt *time.Time
+	ChangedAt  time.Time
+
+	Taken    Stored
+	Prepared Stored
+	Resealed *Stored
+}
+
+const deliveryColumns = `
+	d.delivery, d.shelf, d.subscriber, d.agreement, d.bid, d.sequence, d.state, d.blocked, d.slots, d.bytes, d.digest, d.position, d.prepared_at,
+	d.lapses_at, d.released_at, d.changed_at, d.stream, d.version, d.event, d.data, d.resealed_version, d.resealed_event, d.resealed_data,
+	a.stream, a.version, a.event, a.data`
+
+func delivery(row pgx.CollectableRow) (d Delivery, err error) {
+	var version *int64
+	var event *[16]byte
+	var data []byte
+	d.Prepared.Type, d.Taken.Type = "delivery_prepared", "agreement_taken"
+	err = row.Scan((*[16]byte)(&d.ID), (*[16]byte)(&d.Shelf), (*[16]byte)(&d.Subscriber), (*[16]byte)(&d.Agreement), (*[16]byte)(&d.Bid),
+		&d.Sequence, &d.State, &d.Blocked, &d.Slots, &d.Bytes, &d.Digest, &d.Position, &d.PreparedAt, &d.LapsesAt, &d.ReleasedAt, &d.ChangedAt,
+		&d.Prepared.Stream, &d.Prepared.Version, (*[16]byte)(&d.Prepared.ID), &d.Prepared.Data, &version, &event, &data,
+		&d.Taken.Stream, &d.Taken.Version, (*[16]byte)(&d.Taken.ID), &d.Taken.Data)
+	if version != nil && event != nil {
+		d.Resealed = &Stored{es.Record{ID: *event, Stream: d.Prepared.Stream, Version: es.Version(*version), Type: "package_resealed", Data: data}}
+	}
+	return d, err
+}
+
+// Delivery finds a delivery.
+func (v View) Delivery(ctx context.Context, number id.ID) (d Delivery, ok bool, err error) {
+	rows, err := v.Pool.Query(ctx, `
+		select `+deliveryColumns+` from shelves.delivery d join shelves.agreement a using (agreement) where d.delivery = $1`, [16]byte(number))
+	list, err := collect(rows, err, "delivery", delivery)
+	if err != nil || len(list) == 0 {
+		return d, false, err
+	}
+	return list[0], true, nil
+}
+
+// Place is where a page of deliveries ended.
+type Place struct {
+	At time.Time
+	ID id.ID
+}
+
+// Deliveries lists a buyer's deliveries after a place, oldest first; bid and state restrict them where they are set.
+func (v View) Deliveries(ctx context.Context, buyer, bid id.ID, state string, after Place, limit int) ([]Delivery, error) {
+	rows, err := v.Pool.Query(ctx, `
+		select `+deliveryColumns+` from store.bid b join shelves.delivery d using (bid) join shelves.agreement a using (agreement)
+		where b.buyer = $1 and ($2::uuid is null or d.bid = $2) and ($3 = '' or d.state = $3) and (d.prepared_at, d.delivery) > ($4, $5)
+		order by d.prepared_at, d.delivery limit $6`, [16]byte(buyer), set(bid), state, after.At, [16]byte(after.ID), limit)
+	return collect(rows, err, "deliveries", delivery)
+}
+
+// Changed lists a buyer's deliveries that changed at or after a time, by the time of the change.
+func (v View) Changed(ctx context.Context, buyer, bid id.ID, since time.Time, limit int) ([]Delivery, error) {
+	rows, err := v.Pool.Query(ctx, `
+		select `+deliveryColumns+` from store.bid b join shelves.delivery d using (bid) join shelves.agreement a using (agreement)
+		where b.buyer = $1 and ($2::uuid is null or d.bid = $2) and d.changed_at >= $3
+		order by d.changed_at, d.delivery limit $4`, [16]byte(buyer), set(bid), since, limit)
+	return collect(rows, err, "deliveries", delivery)
+}
+
+// Uses lists the deliveries about a person before a place, newest first; position 0 means from the newest.
+func (v View) Uses(ctx context.Context, subscriber id.ID, before int64, limit int) ([]Delivery, error) {
+	rows, err := v.Pool.Query(ctx, `
+		select `+deliveryColumns+` from shelves.delivery d join shelves.agreement a using (agreement)
+		where d.subscriber = $1 and ($2 = 0 or d.position < $2) order by d.position desc limit $3`, [16]byte(subscriber), before, limit)
+	return collect(rows, err, "uses", delivery)
+}
+
+// Agreement names an agreement and whose it is.
+type Agreement struct {
+	ID         id.ID
+	Shelf      id.ID
+	Subscriber id.ID
+}
+
+// Living lists a person's agreements for which packages may be prepared.
+func (v View) Living(ctx context.Context, subscriber id.ID) ([]Agreement, error) {
+	rows, err := v.Pool.Query(ctx, `
+		select agreement, shelf, subscriber from shelves.agreement where subscriber = $1 and cleared and not ended order by agreement`, [16]byte(subscriber))
+	return collect(rows, err, "agreements", agreement)
+}
+
+// OfBid lists the agreements of a bid that have not ended.
+func (v View) OfBid(ctx context.Context, bid id.ID) ([]Agreement, error) {
+	rows, err := v.Pool.Query(ctx, `
+		select agreement, shelf, subscriber from shelves.agreement where bid = $1 and not ended order by agreement`, [16]byte(bid))
+	return collect(rows, err, "agreements", agreement)
+}
+
+// Unreleased lists a buyer's deliveries whose key has not left.
+func (v View) Unreleased(ctx context.Context, buyer id.ID) ([]Delivery, error) {
+	rows, err := v.Pool.Query(ctx, `
+		select `+deliveryColumns+` from store.bid b join shelves.delivery d using (bid) join shelves.agreement a using (agreement)
+		where b.buyer = $1 and d.state in ('prepared', 'receipted') order by d.delivery`, [16]byte(buyer))
+	return collect(rows, err, "deliveries", delivery)
+}
+
+func agreement(row pgx.CollectableRow) (a Agreement, err error) {
+	err = row.Scan((*[16]byte)(&a.ID), (*[16]byte)(&a.Shelf), (*[16]byte)(&a.Subscriber))
+	return a, err
+}
+
+func collect[T any](rows pgx.Rows, err error, what string, one pgx.RowToFunc[T]) ([]T, error) {
+	if err != nil {
+		return nil, fmt.Errorf("view: %s: %w", what, err)
+	}
+	list, err := pgx.CollectRows(rows, one)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return nil, fmt.Errorf("view: %s: %w", what, err)
+	}
+	return list, nil
+}
+
+// set is an id as SQL takes it: null for none.
+func set(v id.ID) *[16]byte {
+	if v.IsZero() {
+		return nil
+	}
+	return (*[16]byte)(&v)
+}
+
+// Owner says whose a shelf is.
+func (v View) Owner(ctx context.Context, shelf id.ID) (who id.ID, err error) {
+	err = v.Pool.QueryRow(ctx, `select subscriber from shelves.agreement where shelf = $1 limit 1`, [16]byte(shelf)).Scan((*[16]byte)(&who))
+	if err != nil {
+		return who, fmt.Errorf("view: owner: %w", err)
+	}
+	return who, nil
+}
