@@ -56,11 +56,15 @@ type event struct {
 // key names a test, or with an empty test a package.
 type key struct{ pkg, test string }
 
+// suites are those of others, which leave out by themselves what a feature that was not promised would need.
+var suites = []key{{"/pkg/mill", "TestSuite/"}}
+
 type tally struct {
 	out                     io.Writer
 	output                  map[key][]string // of what runs
 	packages, empty         int
 	passed, failed, skipped []key
+	beside                  []key    // left out by a suite of others
 	broken                  []string // packages that failed for another reason than a test
 }
 
@@ -113,6 +117,10 @@ func (t *tally) endTest(k key, action string) {
 	case "fail":
 		t.failed = append(t.failed, k)
 	case "skip":
+		if slices.ContainsFunc(suites, func(s key) bool { return strings.HasSuffix(k.pkg, s.pkg) && strings.HasPrefix(k.test, s.test) }) {
+			t.beside = append(t.beside, k)
+			return
+		}
 		t.skipped = append(t.skipped, k)
 	}
 	for _, line := range t.output[k] {
@@ -158,6 +166,9 @@ func (t *tally) close() bool {
 		for _, k := range list.tests {
 			fmt.Fprintf(t.out, "%s: %s %s\n", list.word, k.pkg, k.test)
 		}
+	}
+	if len(t.beside) > 0 {
+		fmt.Fprintf(t.out, "%d left out by suites of others\n", len(t.beside))
 	}
 	for _, p := range t.broken {
 		fmt.Fprintf(t.out, "broken: %s\n", p)

@@ -59,6 +59,13 @@ func openFull(t *testing.T) *full {
 	for name, run := range f.run {
 		f.stop[name] = f.Start(run)
 	}
+	f.connect()
+	return f
+}
+
+// connect dials the services as those who use them.
+func (f *full) connect() {
+	f.t.Helper()
 	f.operator = offersv1.NewOffersServiceClient(f.Dial(offers.Name, "staff", eventv1.Role_ROLE_OPERATOR))
 	f.bids = offersv1.NewOffersServiceClient(f.Dial(offers.Name, f.buyer.String(), eventv1.Role_ROLE_BUYER))
 	f.finance = settlementv1.NewSettlementServiceClient(f.Dial(settlement.Name, "finance", eventv1.Role_ROLE_FINANCE))
@@ -66,7 +73,6 @@ func openFull(t *testing.T) *full {
 	var err error
 	f.keys, err = parcel.NewKeys(parcel.X25519)
 	f.must(err)
-	return f
 }
 
 // opens registers the buyer with keys that work, vetted and with this much money.

@@ -56,8 +56,14 @@ func Need(t testing.TB, name string) string {
 // New makes the surroundings, but for the databases, which Config makes.
 func New(t testing.TB) *World {
 	t.Helper()
+	return NewOn(t, strings.Split(Need(t, "KAFKA_BROKERS"), ",")...)
+}
+
+// NewOn is New on brokers of the test's own: they can be stopped.
+func NewOn(t testing.TB, brokers ...string) *World {
+	t.Helper()
 	w := &World{
-		t: t, Brokers: strings.Split(Need(t, "KAFKA_BROKERS"), ","), folder: t.TempDir(),
+		t: t, Brokers: brokers, folder: t.TempDir(),
 		listeners: map[string]net.Listener{}, peers: map[string]string{}, run: strings.ReplaceAll(id.Random().String(), "-", "")[:12],
 	}
 	w.Prefix = "test-" + w.run + "."

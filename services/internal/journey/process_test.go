@@ -1,0 +1,551 @@
+package journey
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	kafkago "github.com/segmentio/kafka-go"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/obole-market/obole/pkg/boot"
+	"github.com/obole-market/obole/pkg/bus"
+	"github.com/obole-market/obole/pkg/embedded/kafka"
+	"github.com/obole-market/obole/pkg/es"
+	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/ledger"
+	"github.com/obole-market/obole/pkg/node"
+	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
+	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
+	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
+	settlementv1 "github.com/obole-market/obole/proto/gen/obole/settlement/v1"
+	"github.com/obole-market/obole/services/consent"
+	"github.com/obole-market/obole/services/delivery"
+	"github.com/obole-market/obole/services/internal/worldtest"
+	"github.com/obole-market/obole/services/offers"
+	"github.com/obole-market/obole/services/settlement"
+)
+
+// binaries builds the services' commands, once.
+var binaries = sync.OnceValues(func() (string, error) {
+	folder, err := os.MkdirTemp("", "obole-journey-")
+	if err != nil {
+		return "", err
+	}
+	var where []string
+	for _, s := range worldtest.Services {
+		where = append(where, "../../"+s+"/cmd/"+s)
+	}
+	build := exec.Command("go", append([]string{"build", "-o", folder + "/"}, where...)...)
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return folder, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if folder, err := binaries(); err == nil {
+		_ = os.RemoveAll(folder) // it was temporary
+	}
+	os.Exit(code)
+}
+
+// fleet is the four services as processes of their own, on a Kafka of their own.
+type fleet struct {
+	*full
+	kafka   *kafka.Broker
+	bin     string
+	configs map[string]boot.Config
+	running map[string]*exec.Cmd
+	logs    map[string]*bytes.Buffer
+}
+
+func launch(t *testing.T) *fleet {
+	t.Helper()
+	bin, err := binaries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	starting, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	b, err := kafka.Start(starting, kafka.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	f := &fleet{
+		full: &full{market: &market{World: worldtest.NewOn(t, b.Addr()), t: t, buyer: id.Random()}}, kafka: b, bin: bin,
+		configs: map[string]boot.Config{}, running: map[string]*exec.Cmd{}, logs: map[string]*bytes.Buffer{},
+	}
+	t.Cleanup(f.end)
+	for _, s := range worldtest.Services {
+		f.configs[s] = f.Config(s)
+		f.must(f.Listener(s).Close()) // the process listens there
+		f.once(s, "migrate")
+		f.start(s)
+	}
+	f.connect()
+	return f
+}
+
+// command is a service's command with its configuration as flags.
+func (f *fleet) command(service, verb string) *exec.Cmd {
+	c := f.configs[service]
+	folder := filepath.Join(f.t.TempDir(), service+"-"+verb)
+	f.must(os.MkdirAll(folder, 0o700))
+	url := filepath.Join(folder, "url")
+	f.must(os.WriteFile(url, []byte(c.Database.URL+"\n"), 0o600))
+	var peers []string
+	for name, addr := range c.Peers {
+		peers = append(peers, name+"="+addr)
+	}
+	args := []string{
+		verb, "--listen=" + c.Peers[service], "--peers=" + strings.Join(peers, ";"), "--keys=" + c.Keys, fmt.Sprintf("--partitions=%d", c.Partitions),
+		"--database.url-file=" + url, "--database.role=" + c.Database.Role, "--kafka.brokers=" + strings.Join(c.Kafka.Brokers, ","),
+		"--kafka.prefix=" + c.Kafka.Prefix, "--auth.issuer=" + c.Auth.Issuer, "--auth.secret-file=" + c.Auth.SecretFile, "--limits.rate=-1",
+		"--telemetry.level=warn",
+	}
+	cmd := exec.Command(filepath.Join(f.bin, service), args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd
+}
+
+// once runs a command to its end.
+func (f *fleet) once(service, verb string) {
+	f.t.Helper()
+	if out, err := f.command(service, verb).CombinedOutput(); err != nil {
+		f.t.Fatalf("%s %s: %v\n%s", service, verb, err, out)
+	}
+}
+
+// start begins to serve.
+func (f *fleet) start(service string) {
+	f.t.Helper()
+	cmd := f.command(service, "serve")
+	log := new(bytes.Buffer)
+	cmd.Stdout, cmd.Stderr = log, log
+	f.must(cmd.Start())
+	f.running[service], f.logs[service] = cmd, log
+}
+
+// kill ends a service as kill -9 does.
+func (f *fleet) kill(service string) {
+	f.t.Helper()
+	cmd := f.running[service]
+	f.must(cmd.Process.Kill())
+	_ = cmd.Wait() // it was killed
+	delete(f.running, service)
+}
+
+func (f *fleet) again(service string) {
+	f.t.Helper()
+	f.kill(service)
+	f.start(service)
+}
+
+func (f *fleet) end() {
+	for s, cmd := range f.running {
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			f.t.Errorf("%s had ended by itself: %v", s, err)
+		}
+		if err := cmd.Wait(); err != nil {
+			f.t.Errorf("%s did not end clean: %v", s, err)
+		}
+	}
+	if f.t.Failed() {
+		for s, log := range f.logs {
+			lines := strings.Split(log.String(), "\n")
+			f.t.Logf("%s said last:\n%s", s, strings.Join(lines[max(0, len(lines)-20):], "\n"))
+		}
+	}
+}
+
+// accept is the person's, tried again while a service is away.
+func (f *fleet) accepts(p *holder, bid string) (deal string) {
+	f.t.Helper()
+	f.Eventually("an acceptance", func() bool {
+		ctx, cancel := context.WithTimeout(f.t.Context(), 5*time.Second)
+		defer cancel()
+		l, err := p.offers.ListOffers(ctx, &offersv1.ListOffersRequest{SubscriberId: p.id.String()})
+		if err != nil {
+			return passing(f.t, err)
+		}
+		for _, o := range l.GetOffers() {
+			card := new(offersv1.Card)
+			f.must(proto.Unmarshal(o.GetCard(), card))
+			if card.GetBidId() != bid {
+				continue
+			}
+			if deal = o.GetAgreementId(); deal != "" {
+				return true // an answer was lost
+			}
+			r, err := p.offers.AcceptOffer(ctx, &offersv1.AcceptOfferRequest{
+				SubscriberId: p.id.String(), OfferId: o.GetOfferId(), BidId: bid, CardSha256: o.GetCardSha256(), ExplicitStep: true, IdempotencyKey: "a" + bid,
+			})
+			if err != nil {
+				return passing(f.t, err)
+			}
+			deal = r.GetAgreementId()
+			return true
+		}
+		return false
+	})
+	return deal
+}
+
+// passing tells errors of a service that is away from others, which fail the test.
+func passing(t testing.TB, err error) bool {
+	t.Helper()
+	switch status.Code(err) {
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
+		return false
+	}
+	t.Fatal(err)
+	return false
+}
+
+// receives signs for a package until its key comes, however often services are killed meanwhile.
+func (f *fleet) receives(d *deliveryv1.Delivery) (key *deliveryv1.SignReceiptResponse) {
+	f.t.Helper()
+	f.Eventually("a key", func() bool {
+		ctx, cancel := context.WithTimeout(f.t.Context(), 5*time.Second)
+		defer cancel()
+		var err error
+		if key, err = f.packages.SignReceipt(ctx, f.receipt(d)); err != nil {
+			return passing(f.t, err)
+		}
+		return true
+	})
+	return key
+}
+
+// rows reads every row of a service's tables, in an order of their own.
+func (f *fleet) rows(service, schema string) map[string][]string {
+	f.t.Helper()
+	ctx := f.t.Context()
+	conn, err := pgx.Connect(ctx, f.configs[service].Database.URL)
+	f.must(err)
+	defer func() { _ = conn.Close(ctx) }() // nothing is pending
+	names, err := conn.Query(ctx, `select table_name from information_schema.tables where table_schema = $1`, schema)
+	f.must(err)
+	tables, err := pgx.CollectRows(names, pgx.RowTo[string])
+	f.must(err)
+	out := map[string][]string{}
+	for _, table := range tables {
+		list, err := conn.Query(ctx, `select t::text from `+pgx.Identifier{schema, table}.Sanitize()+` t order by 1`)
+		f.must(err)
+		out[table], err = pgx.CollectRows(list, pgx.RowTo[string])
+		f.must(err)
+	}
+	return out
+}
+
+// replayed folds the settlement stream as finance does.
+func (f *fleet) replayed() *ledger.Ledger {
+	f.t.Helper()
+	stream, err := f.finance.ReplayEvents(f.t.Context(), &settlementv1.ReplayEventsRequest{})
+	f.must(err)
+	var l *ledger.Ledger
+	for {
+		m, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return l
+		}
+		f.must(err)
+		part := es.Partition(m.GetCursor().GetPartition())
+		if l == nil {
+			lives := make([][]es.Life, worldtest.Partitions)
+			lives[part] = []es.Life{{Incarnation: es.Incarnation(m.GetCursor().GetIncarnation())}}
+			l = ledger.New(lives)
+		}
+		for _, e := range m.GetEvents() {
+			f.must(l.Apply(node.Record(part, e)))
+		}
+	}
+}
+
+// TestFourProcesses tells the story with four real processes over a Kafka and PostgreSQL of their own, and breaks it where it
+// hurts: each service is killed in the middle, the tables are built anew, the topics are emptied, consent is out of reach, and a
+// person withdraws while everything but consent and its database is down.
+func TestFourProcesses(t *testing.T) {
+	t.Parallel()
+	f := launch(t)
+	ctx := t.Context()
+	f.opens(1000_00)
+	who := participants(t, "dailyActivity_merged.csv")
+	people := make([]*holder, 6)
+	for i := range people {
+		people[i] = f.holder()
+		_, err := people[i].bring("dailyActivity_merged.csv", who[i], nil)
+		f.must(err)
+	}
+
+	// Every service is killed in the middle of the story, and the story ends right.
+	bid := f.place(f.bid(30, 5), "one")
+	f.again(settlement.Name)
+	f.comesTo(bid, offersv1.BidState_BID_STATE_OPEN)
+	deals := map[string]*holder{}
+	for i, p := range people {
+		switch i {
+		case 1:
+			f.again(offers.Name)
+		case 3:
+			f.again(consent.Name)
+		case 4:
+			f.again(delivery.Name)
+		}
+		deals[f.accepts(p, bid)] = p
+	}
+	f.Eventually("six packages", func() bool { return len(f.listed(bid, prepared)) == 6 })
+	for i, d := range f.listed(bid, prepared) {
+		sealed := f.fetch(d, 0)
+		switch i {
+		case 0:
+			f.again(consent.Name)
+		case 1:
+			f.again(offers.Name)
+		case 2:
+			f.again(delivery.Name)
+		case 3:
+			f.again(settlement.Name)
+		}
+		m, _ := f.open(d, sealed, f.receives(d))
+		if m.Rows != 5 {
+			t.Errorf("a package of %d rows", m.Rows)
+		}
+	}
+	for i, p := range people {
+		f.Eventually(fmt.Sprintf("20 cents for person %d", i), func() bool { return p.earned() == 20 })
+	}
+
+	f.rebuilt()
+	f.refilled()
+
+	// Consent cannot be reached: no key leaves, and it does when it can.
+	second := f.place(f.bid(30, 5), "two")
+	f.comesTo(second, offersv1.BidState_BID_STATE_OPEN)
+	taken := map[string]*holder{}
+	for _, p := range people {
+		taken[f.accepts(p, second)] = p
+	}
+	f.Eventually("six more packages", func() bool { return len(f.listed(second, prepared)) == 6 })
+	waiting := f.listed(second, prepared)
+	f.receives(waiting[0]) // the cohort is confirmed with the first
+	f.kill(consent.Name)
+	if _, err := f.packages.SignReceipt(ctx, f.receipt(waiting[1])); reason(err) != "CONSENT_UNREACHABLE" {
+		t.Errorf("a receipt while consent is away: %v", err)
+	}
+	f.start(consent.Name)
+	f.receives(waiting[1])
+
+	f.withdrawnInTheDark(waiting[2], taken[waiting[2].GetAgreementId()])
+
+	// The others go on.
+	for _, d := range waiting[3:] {
+		f.receives(d)
+	}
+	silent := taken[waiting[2].GetAgreementId()]
+	for _, p := range people {
+		want := int64(40)
+		if p == silent {
+			want = 20
+		}
+		f.Eventually(fmt.Sprintf("%d cents in all", want), func() bool { return p.earned() == want })
+	}
+
+	// Finance replays twice, and comes to what the book says.
+	first, again := f.replayed(), f.replayed()
+	if !slices.Equal(first.Accounts(), again.Accounts()) {
+		t.Error("two replays name other accounts")
+	}
+	var sum int64
+	for _, a := range first.Accounts() {
+		if first.Balance(a) != again.Balance(a) {
+			t.Errorf("account %v: %v, and %v when replayed again", a, first.Balance(a), again.Balance(a))
+		}
+		sum += first.Balance(a).Minor
+	}
+	trial, err := f.finance.TrialBalance(ctx, &settlementv1.TrialBalanceRequest{})
+	f.must(err)
+	if sum != 0 || trial.GetTotal().GetMinor() != 0 {
+		t.Errorf("the books come to %d and %v", sum, trial.GetTotal())
+	}
+	for _, s := range worldtest.Services {
+		f.once(s, "fsck")
+	}
+}
+
+// listed is waiting, tried again while delivery is away.
+func (f *fleet) listed(bid string, state deliveryv1.DeliveryState) []*deliveryv1.Delivery {
+	f.t.Helper()
+	r, err := f.packages.ListDeliveries(f.t.Context(), &deliveryv1.ListDeliveriesRequest{BuyerId: f.buyer.String(), BidId: bid, State: state})
+	if err != nil {
+		passing(f.t, err)
+		return nil
+	}
+	return r.GetDeliveries()
+}
+
+// earned is what a person has, pending or available; below zero while settlement is away.
+func (p *person) earned() int64 {
+	p.m.t.Helper()
+	r, err := p.money.GetEarnings(p.m.t.Context(), &settlementv1.GetEarningsRequest{SubscriberId: p.id.String()})
+	if err != nil {
+		passing(p.m.t, err)
+		return -1
+	}
+	return r.GetPending().GetMinor() + r.GetAvailable().GetMinor()
+}
+
+// rebuilt drops every table of every service and folds it anew: row for row the same.
+func (f *fleet) rebuilt() {
+	f.t.Helper()
+	for service, schema := range map[string]string{offers.Name: "market", consent.Name: "people", delivery.Name: "shelves", settlement.Name: "ledger"} {
+		f.quiet(service)
+		before := f.rows(service, schema)
+		f.once(service, "rebuild")
+		after := f.rows(service, schema)
+		for table, rows := range before {
+			if table != "checkpoint" && !slices.Equal(rows, after[table]) {
+				f.t.Errorf("%s: table %s was built anew as something else: %d rows, then %d", service, table, len(rows), len(after[table]))
+			}
+		}
+		if len(before) == 0 {
+			f.t.Errorf("%s has no tables in %s", service, schema)
+		}
+	}
+}
+
+// quiet waits until a service's log and tables stand still.
+func (f *fleet) quiet(service string) {
+	f.t.Helper()
+	ctx := f.t.Context()
+	conn, err := pgx.Connect(ctx, f.configs[service].Database.URL)
+	f.must(err)
+	defer func() { _ = conn.Close(ctx) }() // nothing is pending
+	var last int64
+	still := 0
+	f.Eventually(service+" to stand still", func() bool {
+		var n int64
+		f.must(conn.QueryRow(ctx, `select count(*) from event`).Scan(&n))
+		if n != last {
+			last, still = n, 0
+		}
+		still++
+		return still > 50
+	})
+}
+
+// refilled empties every topic by deleting it under the running relays, and waits until each is filled again from its log.
+func (f *fleet) refilled() {
+	f.t.Helper()
+	ctx := f.t.Context()
+	client := bus.NewClient(f.Brokers, nil)
+	before := map[string]int64{}
+	topics := make([]string, 0, len(worldtest.Services))
+	for _, s := range worldtest.Services {
+		topic := node.Topic(f.Prefix, s)
+		topics = append(topics, topic)
+		for p := range worldtest.Partitions {
+			before[fmt.Sprint(s, p)] = f.tail(s, p)
+		}
+	}
+	r, err := client.DeleteTopics(ctx, &kafkago.DeleteTopicsRequest{Topics: topics})
+	f.must(err)
+	for topic, err := range r.Errors {
+		if err != nil {
+			f.t.Fatal(topic, err)
+		}
+	}
+	f.Eventually("the topics to be made anew", func() bool {
+		for _, topic := range topics {
+			if err := bus.Ensure(ctx, client, bus.Topic{Name: topic, Partitions: worldtest.Partitions}); err != nil {
+				return false
+			}
+		}
+		return true
+	})
+	for _, s := range worldtest.Services {
+		for p := range worldtest.Partitions {
+			f.Eventually(fmt.Sprintf("topic of %s, partition %d, to be full again", s, p), func() bool {
+				conn, err := kafkago.DialLeader(ctx, "tcp", f.Brokers[0], node.Topic(f.Prefix, s), p)
+				if err != nil {
+					return false
+				}
+				defer func() { _ = conn.Close() }() // it was only read
+				end, err := conn.ReadLastOffset()
+				return err == nil && end >= before[fmt.Sprint(s, p)]
+			})
+		}
+	}
+}
+
+// tail is the last position of a partition of a service's log.
+func (f *fleet) tail(service string, partition int) (n int64) {
+	f.t.Helper()
+	ctx := f.t.Context()
+	conn, err := pgx.Connect(ctx, f.configs[service].Database.URL)
+	f.must(err)
+	defer func() { _ = conn.Close(ctx) }() // nothing is pending
+	f.must(conn.QueryRow(ctx, `select coalesce(max(position), 0) from event where partition = $1`, partition).Scan(&n))
+	return n
+}
+
+// withdrawnInTheDark: with Kafka and the three other services down a person withdraws. It is taken and obeyed at once, and by
+// everybody when they are back.
+func (f *fleet) withdrawnInTheDark(d *deliveryv1.Delivery, p *holder) {
+	f.t.Helper()
+	ctx := f.t.Context()
+	for _, s := range []string{offers.Name, delivery.Name, settlement.Name} {
+		f.kill(s)
+	}
+	f.kafka.Kill()
+	w, err := p.consent.Withdraw(ctx, &consentv1.WithdrawRequest{SubscriberId: p.id.String(), AgreementId: d.GetAgreementId(), IdempotencyKey: "dark"})
+	if err != nil || w.GetEnded() != 1 {
+		f.t.Fatalf("withdrawn in the dark: %v, %v", w, err)
+	}
+	gate := consentv1.NewConsentServiceClient(f.Dial(consent.Name, "delivery", eventv1.Role_ROLE_SERVICE))
+	_, err = gate.Release(ctx, &consentv1.ReleaseRequest{
+		SubscriberId: p.id.String(), AgreementId: d.GetAgreementId(), DeliveryId: d.GetDeliveryId(), BuyerId: f.buyer.String(), AttemptId: id.Random().String(),
+	})
+	if reason(err) != "WITHDRAWN" {
+		f.t.Errorf("the gate after that: %v", err)
+	}
+	resuming, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	f.must(f.kafka.Resume(resuming))
+	for _, s := range []string{offers.Name, delivery.Name, settlement.Name} {
+		f.start(s)
+	}
+	f.Eventually("the withdrawal to reach delivery", func() bool {
+		for _, got := range f.listed(d.GetBidId(), deliveryv1.DeliveryState_DELIVERY_STATE_BLOCKED) {
+			if got.GetDeliveryId() == d.GetDeliveryId() {
+				return got.GetBlocked() == deliveryv1.Reason_REASON_WITHDRAWN
+			}
+		}
+		return false
+	})
+	if _, err := f.packages.SignReceipt(ctx, f.receipt(d)); reason(err) != "WITHDRAWN" {
+		f.t.Errorf("a receipt for what was withdrawn: %v", err)
+	}
+}
