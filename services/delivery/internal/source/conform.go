@@ -116,12 +116,11 @@ func (l loader) Load(url string) (any, error) {
 		}
 		name = "ieee/" + name
 	}
-	f, err := l.tree.Open(name)
+	b, err := fs.ReadFile(l.tree, name)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = f.Close() }() // it was only read
-	v, err := jsonschema.UnmarshalJSON(f)
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(b))
 	if o, ok := v.(map[string]any); ok {
 		delete(o, "$id")
 	}

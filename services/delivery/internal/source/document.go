@@ -28,20 +28,21 @@ func (in *input) document() *document {
 
 // lineCounter knows on which line a byte stands, and refuses to read far ahead of what was used.
 type lineCounter struct {
-	r     io.Reader
-	read  int64
-	used  int64
-	line  int64   // of the byte at used, from 0
-	ends  []int64 // line ends from used on
-	tooBg bool
+	r      io.Reader
+	read   int64
+	used   int64
+	line   int64   // of the byte at used, from 0
+	ends   []int64 // line ends from used on
+	tooBig bool
 }
 
 func (c *lineCounter) Read(b []byte) (int, error) {
-	if c.read-c.used > maxElement {
-		c.tooBg = true
+	room := maxElement + 1 - (c.read - c.used)
+	if room <= 0 {
+		c.tooBig = true
 		return 0, io.ErrUnexpectedEOF
 	}
-	n, err := c.r.Read(b)
+	n, err := c.r.Read(b[:min(int64(len(b)), room)])
 	for i, v := range b[:n] {
 		if v == '\n' {
 			c.ends = append(c.ends, c.read+int64(i))
@@ -60,12 +61,14 @@ func (c *lineCounter) at(offset int64) int64 {
 	return c.line + 1
 }
 
-// fail says what is wrong with the JSON at hand.
+// fail says what is wrong with the JSON at hand, on the line where what cannot be read begins.
 func (d *document) fail(err error) error {
-	d.in.line = d.lines.at(d.dec.InputOffset())
+	rest, _ := io.ReadAll(d.dec.Buffered()) // from memory
+	blanks := len(rest) - len(bytes.TrimLeft(rest, " \t\r\n"))
+	d.in.line = d.lines.at(d.dec.InputOffset() + int64(blanks))
 	var syntax *json.SyntaxError
 	switch {
-	case d.lines.tooBg:
+	case d.lines.tooBig:
 		return d.in.wrong("element", "is larger than 4 MiB")
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 		return d.in.wrong("end", "of the file comes in the middle")
@@ -91,7 +94,9 @@ func (d *document) value() (json.RawMessage, error) {
 	if err := d.dec.Decode(&raw); err != nil {
 		return nil, d.fail(err)
 	}
-	d.in.line = d.lines.at(d.dec.InputOffset() - int64(len(raw)))
+	end := d.dec.InputOffset()
+	d.in.line = d.lines.at(end - int64(len(raw)))
+	d.lines.at(end) // the next one may be as large
 	return raw, nil
 }
 

@@ -2,6 +2,7 @@ package source
 
 import (
 	"math"
+	"math/bits"
 
 	"github.com/obole-market/obole/services/delivery/internal/point"
 )
@@ -96,7 +97,7 @@ func parseExponent(text []byte) (int, bool) {
 
 // scale is what one of a file's units comes to in a measure's: times x 10^shift.
 type scale struct {
-	times int64 // at most 604,800, the seconds of a week
+	times uint64
 	shift int
 }
 
@@ -114,34 +115,35 @@ func (d decimal) quantity(m point.Measure, s scale) (q point.Quantity, wrong str
 	for r := step; r > 1; r /= 10 {
 		power--
 	}
-	if d.mantissa != 0 && (d.mantissa > math.MaxInt64/s.times || d.mantissa < math.MinInt64/s.times) {
-		return 0, far
-	}
-	n, exponent := d.mantissa*s.times, d.exponent+s.shift+power
+	size := uint64(max(d.mantissa, -d.mantissa))
+	high, n := bits.Mul64(size, s.times) // pounds with all digits of a float take more than 64 bits
+	exponent := d.exponent + s.shift + power
 	for ; exponent > 0 && n != 0; exponent-- {
-		if n > math.MaxInt64/10 || n < math.MinInt64/10 {
+		if high != 0 || n > math.MaxInt64/10 {
 			return 0, far
 		}
 		n *= 10
 	}
-	half := int64(0) // what the digits dropped last were, in tenths
+	half := uint64(0) // what the digits dropped last were, in tenths
 	whole := true
-	for ; exponent < 0 && (n != 0 || half != 0); exponent++ {
-		half = n % 10
+	for ; exponent < 0 && (high != 0 || n != 0 || half != 0); exponent++ {
+		rest := high % 10
+		high /= 10
+		n, half = bits.Div64(rest, n, 10)
 		whole = whole && half == 0
-		n /= 10
 	}
 	if !whole && (m == point.Steps || m == point.Awakenings) {
 		return 0, "is not a whole number"
 	}
-	switch {
-	case half >= 5:
+	if half >= 5 {
 		n++
-	case half <= -5:
-		n--
 	}
-	if n > math.MaxInt64/int64(step) || n < math.MinInt64/int64(step) {
+	if high != 0 || n > math.MaxInt64/uint64(step) {
 		return 0, far
 	}
-	return point.Quantity(n) * step, ""
+	q = point.Quantity(n) * step
+	if d.mantissa < 0 {
+		q = -q
+	}
+	return q, ""
 }

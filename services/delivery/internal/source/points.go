@@ -190,7 +190,7 @@ func (j *jsonPoint) frame() (f point.Frame, err error) {
 		if wrong != "" {
 			return f, fault.Invalid(path+".time_interval.duration", wrong)
 		}
-		length = time.Duration(min(int64(ms), 1<<40) * int64(time.Millisecond))
+		length = time.Duration(min(ms, 1<<40)) * time.Millisecond
 	}
 	switch {
 	case i.Start != nil && i.End != nil:

@@ -1,0 +1,125 @@
+package source_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/obole-market/obole/services/delivery/internal/point"
+	"github.com/obole-market/obole/services/delivery/internal/source"
+)
+
+// endless makes a file up as it is read: a beginning, elements until its size is reached, an end.
+type endless struct {
+	element func(i int) string
+	begin   string
+	end     string
+	size    int
+	made    int
+	i       int
+	rest    []byte
+	ended   bool
+}
+
+func (e *endless) Read(b []byte) (int, error) {
+	for len(e.rest) == 0 {
+		switch {
+		case e.ended:
+			return 0, io.EOF
+		case e.i == 0:
+			e.rest = append(e.rest[:0], e.begin...)
+		case e.made < e.size:
+			e.rest = append(e.rest[:0], e.element(e.i)...)
+		default:
+			e.rest, e.ended = append(e.rest[:0], e.end...), true
+		}
+		e.made += len(e.rest)
+		e.i++
+	}
+	n := copy(b, e.rest)
+	e.rest = e.rest[n:]
+	return n, nil
+}
+
+// TestMemoryIsFlat over 200 MB of each format. It is not parallel: what lives is measured for the whole process.
+func TestMemoryIsFlat(t *testing.T) {
+	const size, slack = 200_000_000, 4 << 20
+	note := strings.Repeat("note ", 400)
+	blanks := strings.Repeat(" ", 16_000)
+	points, _ := taken(t, file(t, "withings/measurement.json"), berlin)
+	one := string(points[0].AppendJSON(nil))
+	for name, e := range map[string]*endless{
+		source.Fitabase: {
+			begin: "Id,Note,Time,Value\n", size: size,
+			element: func(i int) string {
+				return fmt.Sprintf("7,%s,4/%d/2016 %d:%02d:%02d,%d\n", note, i/86400%28+1, i/3600%24, i/60%60, i%60, 60+i%40)
+			},
+		},
+		source.Withings: {
+			begin: `{"status":0,"body":{"timezone":"Europe/Paris","measuregrps":[{"date":1,"measures":[]}`, end: "]}}", size: size,
+			element: func(i int) string {
+				return fmt.Sprintf(",\n"+`{"date":%d,"comment":"%s","measures":[{"value":%d,"type":1,"unit":-3}]}`, 1693651151+i, note, 80_000+i%999)
+			},
+		},
+		source.Points: {
+			begin: one, size: size,
+			element: func(int) string { return "\n" + blanks + one },
+		},
+	} {
+		var early, late uint64
+		n := 0
+		emit := func(*point.Point) error {
+			n++
+			if read := e.made * 10 / size; early == 0 && read >= 1 {
+				early = live()
+			} else if late == 0 && read >= 9 {
+				late = live()
+			}
+			return nil
+		}
+		s, err := source.Import(t.Context(), e, berlin, emit)
+		if err != nil || s.Importer != name || s.Bytes < size || int64(n) != s.Points || n < 10_000 {
+			t.Fatalf("%s: %+v, %d points: %v", name, s, n, err)
+		}
+		t.Logf("%s: %d MB, %d points; live at a tenth %d KiB, at nine tenths %d KiB", name, s.Bytes/1_000_000, n, early>>10, late>>10)
+		if early == 0 || late > early+slack {
+			t.Errorf("%s: %d bytes live at a tenth of the file, %d at nine tenths", name, early, late)
+		}
+	}
+}
+
+// live is what of the heap is in use.
+func live() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// TestHoldsNoMoreThanItReads: measures without a zone wait for it, and only so many of them.
+func TestHoldsNoMoreThanItReads(t *testing.T) {
+	t.Parallel()
+	nowhere := berlin
+	nowhere.Zone = ""
+	e := &endless{
+		begin: `{"status":0,"body":{"measuregrps":[{"date":1,"measures":[]}`, end: `],"timezone":"Europe/Paris"}}`, size: 20_000_000,
+		element: func(i int) string {
+			return fmt.Sprintf(`,{"date":%d,"measures":[{"value":80000,"type":1,"unit":-3}]}`, 1693651151+i)
+		},
+	}
+	_, err := source.Import(t.Context(), e, nowhere, func(*point.Point) error { return nil })
+	if err == nil || !strings.Contains(err.Error(), "ZONE_MISSING") || e.made > 10_000_000 {
+		t.Errorf("after %d bytes: %v", e.made, err)
+	}
+	var b bytes.Buffer
+	e = &endless{begin: e.begin, end: e.end, element: e.element, size: 3_000_000}
+	if _, err := io.Copy(&b, e); err != nil {
+		t.Fatal(err)
+	}
+	if points, s := taken(t, b.Bytes(), nowhere); len(points) < 10_000 || s.Zone != "Europe/Paris" {
+		t.Errorf("%d points in %s", len(points), s.Zone)
+	}
+}
