@@ -41,10 +41,28 @@ type Options struct {
 
 // Projection follows a log.
 type Projection struct {
-	o    Options
-	mu   sync.Mutex
-	seen []es.Position
-	move chan struct{} // closed and replaced whenever seen moves
+	o  Options
+	at []place // each partition's is its follower's own
+
+	mu    sync.Mutex
+	seen  []es.Position
+	lives []es.Incarnation // the present one of each partition, as last read
+	move  chan struct{}    // closed and replaced whenever seen moves
+}
+
+// place is how far a partition's events are in the tables.
+type place struct {
+	es.Checker
+	known bool         // Position and Chain are the checkpoint's
+	until *es.Position // where to stop; nil means at the tail
+}
+
+// upTo cuts off what is after a position.
+func upTo(records []es.Record, last es.Position) []es.Record {
+	for len(records) > 0 && records[len(records)-1].Position > last {
+		records = records[:len(records)-1]
+	}
+	return records
 }
 
 // New makes a projection; Open it, then Run it.
@@ -52,7 +70,8 @@ func New(o Options) *Projection {
 	set(&o.Batch, 2000)
 	set(&o.Bytes, 4<<20)
 	set(&o.Poll, 200*time.Millisecond)
-	return &Projection{o: o, seen: make([]es.Position, o.Log.Partitions()), move: make(chan struct{})}
+	n := o.Log.Partitions()
+	return &Projection{o: o, at: make([]place, n), seen: make([]es.Position, n), lives: make([]es.Incarnation, n), move: make(chan struct{})}
 }
 
 func set[T comparable](v *T, to T) {
@@ -68,6 +87,9 @@ var (
 	ErrPartition   = fault.Invalid("after.partition", "is no partition of this log")
 	ErrIncarnation = fault.New(fault.KindConflict, "", "the cursor is of an incarnation that ended: read again without it")
 )
+
+// ErrFold: the tables are of another version of the fold than this process's. One of the two is being replaced.
+var ErrFold = errors.New("projection: the tables are of another fold")
 
 // Run follows every partition until ctx ends. What goes wrong is retried with growing pauses: a projection that cannot follow
 // says so through Alarm and keeps what it has.
@@ -93,73 +115,112 @@ func (p *Projection) follow(ctx context.Context, part es.Partition) {
 		case <-timer.C:
 		case <-wake:
 		}
-		for ctx.Err() == nil {
-			n, err := p.step(ctx, p.o.Name, part)
-			if err != nil && ctx.Err() == nil {
-				if p.o.Alarm != nil {
+		for more := true; more && ctx.Err() == nil; {
+			var err error
+			if more, err = p.step(ctx, p.o.Name, part, &p.at[part]); err != nil {
+				if p.o.Alarm != nil && ctx.Err() == nil {
 					p.o.Alarm(part, err)
 				}
 				pause = min(2*pause, most)
 				break
 			}
 			pause = p.o.Poll
-			if n == 0 {
-				break
-			}
 		}
 		timer.Reset(pause)
 	}
 }
 
-// step folds the next batch of a partition into the tables of a schema, and says how many records that were.
-func (p *Projection) step(ctx context.Context, schema string, part es.Partition) (n int, err error) {
-	records, reached := []es.Record(nil), es.Position(0)
-	err = pgx.BeginFunc(ctx, p.o.Pool, func(tx pgx.Tx) error {
-		if err := within(ctx, tx, schema); err != nil {
-			return err
-		}
-		// The row's lock keeps other instances of the same projection out until this batch is in.
-		at, err := lock(ctx, tx, part)
+// step folds the next batch of a partition into the tables of a schema, and says whether there is more. The log is read
+// first, so that a poll that finds nothing costs the database one look at an index.
+func (p *Projection) step(ctx context.Context, schema string, part es.Partition, at *place) (more bool, err error) {
+	defer func() {
 		if err != nil {
-			return err
+			at.known = false
+			err = fmt.Errorf("projection %s: partition %d: %w", p.o.Name, part, err)
 		}
-		reached = at.Position
-		if records, err = p.read(ctx, part, at); err != nil || len(records) == 0 {
-			return err
+	}()
+	if !at.known {
+		if err := p.locate(ctx, schema, part, at); err != nil {
+			return false, err
 		}
-		if err := p.o.Project(ctx, tx, records); err != nil {
-			return err
-		}
-		last := &records[len(records)-1]
-		reached = last.Position
-		_, err = tx.Exec(ctx, `update checkpoint set position = $2, chain = $3 where partition = $1`, int32(part), int64(last.Position), last.Chain[:])
-		return err
-	})
+		p.reached(schema, part, at.Position)
+	}
+	records, full, err := p.read(ctx, part, at)
+	if err == nil && at.until != nil {
+		records = upTo(records, *at.until)
+	}
+	if err != nil || len(records) == 0 {
+		return false, err
+	}
+	err = pgx.BeginTxFunc(ctx, p.o.Pool, begin(schema), func(tx pgx.Tx) error { return p.apply(ctx, tx, part, at.Position, records) })
+	if errors.Is(err, errMoved) {
+		at.known = false
+		return true, nil
+	}
 	if err != nil {
-		return 0, fmt.Errorf("projection %s: partition %d: %w", p.o.Name, part, err)
+		return false, err
 	}
+	last := &records[len(records)-1]
+	at.Position, at.Chain = last.Position, last.Chain
+	p.reached(schema, part, at.Position)
 	if schema == p.o.Name {
-		p.moved(part, reached)
+		p.tell(ctx, part, at.Position, full)
 	}
-	return len(records), nil
+	return full, nil
 }
 
-// read gives the records after a checkpoint, copied and checked against it.
-func (p *Projection) read(ctx context.Context, part es.Partition, at es.Checker) ([]es.Record, error) {
-	var (
-		records []es.Record
-		arena   []byte
-		bytes   int
-		err     error
-	)
+// errMoved: another instance of the projection has folded these records.
+var errMoved = errors.New("projection: the checkpoint has moved")
+
+// apply folds records that follow a position into the tables of the transaction's schema. The checkpoint moves first: its
+// row's lock keeps other instances of the same projection out until this batch is in.
+func (p *Projection) apply(ctx context.Context, tx pgx.Tx, part es.Partition, after es.Position, records []es.Record) error {
+	last := &records[len(records)-1]
+	var fold int
+	err := tx.QueryRow(ctx, `update checkpoint set position = $3, chain = $4 from fold where partition = $1 and position = $2 returning fold.version`,
+		int32(part), int64(after), int64(last.Position), last.Chain[:]).Scan(&fold)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return errMoved
+	case err != nil:
+		return err
+	case fold != p.o.Fold:
+		return ErrFold
+	}
+	return p.o.Project(ctx, tx, records)
+}
+
+// read gives the records after a place, copied and checked, and whether the batch is full.
+func (p *Projection) read(ctx context.Context, part es.Partition, at *place) (records []es.Record, full bool, err error) {
+	records, full, err = p.scan(ctx, part, at.Checker)
+	if err == nil || len(at.Lives) > 0 && !errors.Is(err, es.ErrChain) {
+		return records, full, err
+	}
+	// Perhaps it is the first event of a life that has begun since.
 	if at.Lives, err = p.o.Log.Lives(ctx, part); err != nil {
-		return nil, err
+		return nil, false, err
 	}
+	p.mu.Lock()
+	p.lives[part] = at.Lives[len(at.Lives)-1].Incarnation
+	p.mu.Unlock()
+	return p.scan(ctx, part, at.Checker)
+}
+
+func (p *Projection) scan(ctx context.Context, part es.Partition, at es.Checker) (records []es.Record, full bool, err error) {
+	if len(at.Lives) == 0 {
+		return nil, false, es.ErrChain
+	}
+	const chunk = 64 << 10
+	var room []byte
 	own := func(b []byte) []byte {
-		arena = append(arena, b...)
-		return arena[len(arena)-len(b):]
+		if len(b) > cap(room)-len(room) {
+			room = make([]byte, 0, max(chunk, len(b)))
+		}
+		room = append(room, b...)
+		return room[len(room)-len(b) : len(room) : len(room)]
 	}
-	_, err = p.o.Log.Scan(ctx, part, at.Position, p.o.Batch, func(r *es.Record) error {
+	bytes := 0
+	n, err := p.o.Log.Scan(ctx, part, at.Position, p.o.Batch, func(r *es.Record) error {
 		if err := at.Check(r); err != nil {
 			return err
 		}
@@ -172,28 +233,37 @@ func (p *Projection) read(ctx context.Context, part es.Partition, at es.Checker)
 		return nil
 	})
 	if errors.Is(err, errEnough) {
-		err = nil
+		return records, true, nil
 	}
-	return records, err
+	return records, n == p.o.Batch, err
 }
 
 var errEnough = errors.New("projection: enough for one batch")
 
-// moved tells those who wait.
-func (p *Projection) moved(part es.Partition, to es.Position) {
+// reached tells those who wait how far the live tables have come.
+func (p *Projection) reached(schema string, part es.Partition, to es.Position) {
 	p.mu.Lock()
-	before := p.seen[part]
-	if to > before {
+	defer p.mu.Unlock()
+	if schema == p.o.Name && to > p.seen[part] {
 		p.seen[part] = to
 		close(p.move)
 		p.move = make(chan struct{})
 	}
-	p.mu.Unlock()
-	if to > before && p.o.Moved != nil {
-		if tail, err := p.o.Log.Tail(context.Background(), part); err == nil {
-			p.o.Moved(part, to, int64(tail.Position-to))
+}
+
+// tell tells Moved.
+func (p *Projection) tell(ctx context.Context, part es.Partition, at es.Position, more bool) {
+	if p.o.Moved == nil {
+		return
+	}
+	tail := es.Tail{Position: at}
+	if more {
+		var err error
+		if tail, err = p.o.Log.Tail(ctx, part); err != nil {
+			return // the next step says what is wrong
 		}
 	}
+	p.o.Moved(part, at, int64(tail.Position-at))
 }
 
 // Wait returns when the tables have seen a cursor. The zero cursor is always seen.
@@ -206,21 +276,25 @@ func (p *Projection) Wait(ctx context.Context, c es.Cursor) error {
 	case c.Partition < 0 || int(c.Partition) >= len(p.seen):
 		return ErrPartition
 	}
-	if c.Incarnation != (es.Incarnation{}) {
-		tail, err := p.o.Log.Tail(ctx, c.Partition)
-		if err != nil {
-			return err
-		}
-		if tail.Incarnation != c.Incarnation {
-			return ErrIncarnation
-		}
-	}
+	asked := c.Incarnation == es.Incarnation{}
 	for {
 		p.mu.Lock()
-		seen, move := p.seen[c.Partition], p.move
+		seen, life, move := p.seen[c.Partition], p.lives[c.Partition], p.move
 		p.mu.Unlock()
-		if seen >= c.Position {
+		if seen >= c.Position && (asked || life == c.Incarnation) {
 			return nil
+		}
+		if !asked {
+			// What is remembered may be old: before waiting, or refusing, the log is asked.
+			tail, err := p.o.Log.Tail(ctx, c.Partition)
+			if err != nil {
+				return err
+			}
+			if tail.Incarnation != c.Incarnation {
+				return ErrIncarnation
+			}
+			asked = true
+			continue
 		}
 		select {
 		case <-ctx.Done():

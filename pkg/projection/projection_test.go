@@ -3,281 +3,301 @@ package projection_test
 import (
 	"context"
 	"errors"
-	"os"
-	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/obole-market/obole/pkg/es"
-	"github.com/obole-market/obole/pkg/es/esmem"
 	"github.com/obole-market/obole/pkg/fault"
-	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/projection"
 )
 
-const tables = `
-create table seen (position bigint primary key, type text not null);
-create table deadline (stream text not null, kind text not null, due timestamptz not null, primary key (stream, kind, due));`
-
-func database(t *testing.T) *pgxpool.Pool {
-	t.Helper()
-	url := os.Getenv("DATABASE_URL")
-	if url == "" {
-		t.Fatal("DATABASE_URL is not set: this test needs a real PostgreSQL; run it with `make test`")
-	}
-	ctx := context.Background()
-	admin, err := pgx.Connect(ctx, url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := "proj_" + strings.ReplaceAll(id.Random().String(), "-", "")
-	if _, err := admin.Exec(ctx, "create database "+name); err != nil {
-		t.Fatal(err)
-	}
-	config, err := pgxpool.ParseConfig(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.ConnConfig.Database = name
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		pool.Close()
-		if _, err := admin.Exec(ctx, "drop database "+name+" with (force)"); err != nil {
-			t.Error(err)
-		}
-		_ = admin.Close(ctx)
-	})
-	return pool
-}
-
-// project writes down every record; a type "bad" fails until it is cured.
-func project(cured *atomic.Bool) func(context.Context, pgx.Tx, []es.Record) error {
-	return func(ctx context.Context, tx pgx.Tx, records []es.Record) error {
-		for _, r := range records {
-			if r.Type == "bad" && !cured.Load() {
-				return errors.New("cannot be folded")
-			}
-			if _, err := tx.Exec(ctx, `insert into seen (position, type) values ($1, $2)`, int64(r.Position), r.Type); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-}
-
-func store(t *testing.T, log *esmem.Log, types ...string) es.Position {
-	t.Helper()
-	ctx := context.Background()
-	s, err := log.Session(ctx, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = s.Close() }() // nothing is pending
-	tail, err := log.Tail(ctx, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	batch, chain := &es.Batch{Tail: tail}, tail.Chain
-	for i, typ := range types {
-		event := id.Random()
-		r := es.Record{
-			Position: tail.Position + es.Position(i) + 1, ID: event, Stream: es.StreamOf(id.Random()), Version: 1, Command: id.Random(), Type: typ,
-			Meta: es.EncodeMeta(es.Meta{ID: event, Hash: [32]byte{1}}), At: time.Now().UTC().Truncate(time.Microsecond), Data: []byte{1},
-		}
-		chain = es.NextChain(chain, &r)
-		r.Chain = chain
-		batch.Records = append(batch.Records, r)
-	}
-	if _, err := s.Append(ctx, batch); err != nil {
-		t.Fatal(err)
-	}
-	return tail.Position + es.Position(len(types))
-}
-
-func start(t *testing.T, p *projection.Projection) (stop func()) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() { defer close(done); _ = p.Run(ctx) }() // ends with ctx
-	var once atomic.Bool
-	stop = func() {
-		if !once.Swap(true) {
-			cancel()
-			<-done
-		}
-	}
-	t.Cleanup(stop)
-	return stop
-}
-
-func wait(t *testing.T, p *projection.Projection, at es.Position) error {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	return p.Wait(ctx, es.Cursor{Service: "test", Position: at})
-}
-
 func TestTablesFollowTheLog(t *testing.T) {
 	t.Parallel()
-	pool, log := database(t), esmem.New(1, time.Now)
-	var cured atomic.Bool
-	alarms := make(chan error, 100)
-	options := projection.Options{
-		Name: "things", Service: "test", Fold: 1, Tables: tables, Pool: pool, Log: log, Project: project(&cured), Batch: 3,
-		Alarm: func(_ es.Partition, err error) {
-			select {
-			case alarms <- err:
-			default:
-			}
-		},
+	w := begin(t, 2)
+	w.append(0, amounts(120)...)
+	p := w.open(w.options())
+	run(t, p.Run)
+	w.wait(p, w.append(0, amounts(3)...))
+	w.wait(p, w.append(1, 1000))
+	if events, amount := w.total(); events != 124 || amount != 120*121/2+6+1000 {
+		t.Errorf("%d events of %d", events, amount)
 	}
-	p := projection.New(options)
-	for range 2 { // twice is as good as once
-		if err := p.Migrate(t.Context(), ""); err != nil {
-			t.Fatal(err)
-		}
+	if p.Seen(0) != 123 || p.Seen(1) != 1 {
+		t.Errorf("seen %d and %d", p.Seen(0), p.Seen(1))
 	}
-	if err := p.Open(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	stop := start(t, p)
-	at := store(t, log, "a", "b", "c", "d", "e")
-	if err := wait(t, p, at); err != nil {
-		t.Fatal(err)
-	}
-	// Two of them at once fold nothing twice.
-	other := projection.New(options)
-	if err := other.Open(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	start(t, other)
-	for range 20 {
-		at = store(t, log, "f", "g", "h", "i")
-	}
-	if err := errors.Join(wait(t, p, at), wait(t, other, at)); err != nil {
-		t.Fatal(err)
-	}
-	count := func() (n int) {
-		if err := pool.QueryRow(t.Context(), `select count(*) from things.seen`).Scan(&n); err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
-	if n := count(); n != 85 {
-		t.Errorf("%d rows for 85 events", n)
-	}
-	// What cannot be folded alarms, changes nothing, and goes on once it can.
-	at = store(t, log, "fine", "bad")
-	select {
-	case <-alarms:
-	case <-time.After(20 * time.Second):
-		t.Fatal("nobody was told")
-	}
-	if n := count(); n != 85 {
-		t.Errorf("%d rows: a batch is in the tables whole or not at all", n)
-	}
-	cured.Store(true)
-	if err := wait(t, p, at); err != nil {
-		t.Fatal(err)
-	}
-	stop()
 	if err := p.Verify(t.Context()); err != nil {
-		t.Errorf("verified: %v", err)
-	}
-	if _, err := pool.Exec(t.Context(), `update things.seen set type = 'z' where position = 4`); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Verify(t.Context()); !errors.Is(err, projection.ErrDiffers) {
-		t.Errorf("a row was changed by hand: %v", err)
-	}
-	if err := p.Rebuild(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Verify(t.Context()); err != nil || count() != 87 {
-		t.Errorf("rebuilt: %d rows, %v", count(), err)
-	}
-	// Another fold is rebuilt when it is opened.
-	options.Fold, options.Tables = 2, strings.Replace(tables, "type text not null", "type text not null, more text", 1)
-	newer := projection.New(options)
-	if err := newer.Open(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := pool.Exec(t.Context(), `select more from things.seen`); err != nil {
-		t.Errorf("the new tables: %v", err)
+		t.Error(err)
 	}
 }
 
-func TestCursorsThatAreNoneOfOurs(t *testing.T) {
+// TestABatchIsInWholeOrNotAtAll: a fold that fails after it has written leaves neither rows nor position, and is tried again.
+func TestABatchIsInWholeOrNotAtAll(t *testing.T) {
 	t.Parallel()
-	log := esmem.New(1, time.Now)
-	at := store(t, log, "a")
-	p := projection.New(projection.Options{Name: "x", Service: "test", Log: log})
-	for name, tc := range map[string]struct {
-		c    es.Cursor
-		want error
-	}{
-		"another service":     {es.Cursor{Service: "other", Position: at}, projection.ErrService},
-		"another partition":   {es.Cursor{Service: "test", Partition: 3, Position: at}, projection.ErrPartition},
-		"another incarnation": {es.Cursor{Service: "test", Incarnation: es.Incarnation{9}, Position: at}, projection.ErrIncarnation},
-		"none":                {es.Cursor{}, nil},
-	} {
-		if err := p.Wait(t.Context(), tc.c); !errors.Is(err, tc.want) {
-			t.Errorf("%s: %v", name, err)
+	w := begin(t, 1)
+	var tries atomic.Int32
+	failed := make(chan struct{}, 16)
+	o := w.options()
+	o.Project = func(ctx context.Context, tx pgx.Tx, records []es.Record) error {
+		if err := totals(ctx, tx, records); err != nil {
+			return err
 		}
-	}
-	soon, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	if err := p.Wait(soon, es.Cursor{Service: "test", Position: at}); fault.KindOf(err) != fault.KindDeadline {
-		t.Errorf("not seen in time: %v", err)
-	}
-}
-
-func TestDeadlinesFireWhenTheyAreDue(t *testing.T) {
-	t.Parallel()
-	pool, log := database(t), esmem.New(1, time.Now)
-	p := projection.New(projection.Options{Name: "things", Service: "test", Fold: 1, Tables: tables, Pool: pool, Log: log})
-	if err := p.Migrate(t.Context(), ""); err != nil {
-		t.Fatal(err)
-	}
-	now := time.Now().UTC().Truncate(time.Microsecond)
-	for stream, due := range map[string]time.Time{"past": now.Add(-time.Hour), "now": now, "future": now.Add(time.Hour)} {
-		if _, err := pool.Exec(t.Context(), `insert into things.deadline values ($1, 'k', $2)`, stream, due); err != nil {
-			t.Fatal(err)
+		if tries.Add(1) <= 3 {
+			return errors.New("not today")
 		}
-	}
-	fired := make(chan projection.Deadline, 16)
-	var failures atomic.Int32
-	d := &projection.Deadlines{Pool: pool, Schema: "things", Now: func() time.Time { return now }, Every: 10 * time.Millisecond, Fire: func(_ context.Context, d projection.Deadline) error {
-		if d.Stream == "past" && failures.Add(1) == 1 {
-			return errors.New("not now")
-		}
-		fired <- d
 		return nil
-	}}
+	}
+	o.Alarm = func(es.Partition, error) { failed <- struct{}{} }
+	p := w.open(o)
+	c := w.append(0, amounts(10)...)
+	run(t, p.Run)
+	<-failed
+	if events, _ := w.total(); events != 0 {
+		t.Errorf("%d events are in of a batch that failed", events)
+	}
+	w.wait(p, c)
+	if events, _ := w.total(); events != 10 {
+		t.Errorf("%d events", events)
+	}
+}
+
+// TestManyInstancesFoldOnce: several processes follow with the same tables.
+func TestManyInstancesFoldOnce(t *testing.T) {
+	t.Parallel()
+	w := begin(t, 2)
+	var all []*projection.Projection
+	for range 4 {
+		p := w.open(w.options())
+		run(t, p.Run)
+		all = append(all, p)
+	}
+	var last [2]es.Cursor
+	for i := range 60 {
+		last[i%2] = w.append(es.Partition(i%2), amounts(1+i)...)
+	}
+	for _, p := range all {
+		w.wait(p, last[0])
+		w.wait(p, last[1])
+	}
+	if events, _ := w.total(); events != 60*61/2 {
+		t.Errorf("%d events", events)
+	}
+	if err := all[0].Verify(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRebuiltBesideAndSwapped: while events come and people ask, the tables are rebuilt again and again. Nobody's query
+// fails, nobody's position goes back, and the rows are those of the log.
+func TestRebuiltBesideAndSwapped(t *testing.T) {
+	t.Parallel()
+	w := begin(t, 2)
+	p := w.open(w.options())
+	run(t, p.Run)
 	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() { defer close(done); _ = d.Run(ctx) }() // ends with ctx
-	got := map[string]id.ID{}
-	for len(got) < 2 {
-		select {
-		case d := <-fired:
-			if _, twice := got[d.Stream]; twice {
-				t.Errorf("%s fired twice", d.Stream)
+	var load sync.WaitGroup
+	loaded := make(chan struct{})
+	load.Go(func() {
+		defer close(loaded) // a load without end would outgrow every rebuild
+		for i := range 500 {
+			w.wait(p, w.append(es.Partition(i%2), amounts(1+i%30)...))
+		}
+	})
+	load.Go(func() {
+		var before int64
+		for ctx.Err() == nil {
+			events, _ := w.total()
+			if events < before {
+				t.Errorf("%d events after %d", events, before)
 			}
-			got[d.Stream] = d.CommandID()
-		case <-time.After(20 * time.Second):
-			t.Fatalf("only %v fired", got)
+			before = events
+		}
+	})
+	other := w.open(w.options()) // another process rebuilds
+	for under := true; under; {
+		select {
+		case <-loaded:
+			under = false // this round is the last
+		default:
+		}
+		if err := errors.Join(other.Rebuild(ctx), other.Verify(ctx)); err != nil {
+			t.Fatal(err)
 		}
 	}
 	cancel()
-	<-done
-	if _, early := got["future"]; early || got["past"] == got["now"] {
-		t.Errorf("fired: %v", got)
+	load.Wait()
+	w.wait(p, w.append(0, 1))
+	if err := p.Verify(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAnotherFoldIsRebuilt: a process with a newer fold rebuilds at its start; one with the older writes no more.
+func TestAnotherFoldIsRebuilt(t *testing.T) {
+	t.Parallel()
+	w := begin(t, 1)
+	alarms := make(chan error, 64)
+	o := w.options()
+	o.Alarm = func(_ es.Partition, err error) {
+		select {
+		case alarms <- err:
+		default:
+		}
+	}
+	older := w.open(o)
+	run(t, older.Run)
+	w.wait(older, w.append(0, amounts(20)...))
+
+	o = w.options()
+	o.Fold = 2
+	o.Tables = `create table total (stream text primary key, events bigint not null, amount bigint not null, twice bigint not null default 0)`
+	o.Project = func(ctx context.Context, tx pgx.Tx, records []es.Record) error {
+		if err := totals(ctx, tx, records); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `update total set twice = 2 * amount`)
+		return err
+	}
+	newer := w.open(o)
+	c := w.append(0, amounts(5)...)
+	select {
+	case err := <-alarms:
+		if !errors.Is(err, projection.ErrFold) {
+			t.Errorf("the older process says %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the older process still writes")
+	}
+	run(t, newer.Run)
+	w.wait(newer, c)
+	var twice int64
+	if err := w.pool.QueryRow(t.Context(), `select sum(twice) from tally.total`).Scan(&twice); err != nil || twice != 2*(210+15) {
+		t.Errorf("%d, %v", twice, err)
+	}
+	if err := newer.Verify(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestVerifyFindsAChangedRow(t *testing.T) {
+	t.Parallel()
+	w := begin(t, 1)
+	p := w.open(w.options())
+	run(t, p.Run)
+	w.wait(p, w.append(0, amounts(20)...))
+	if _, err := w.pool.Exec(t.Context(), `update tally.total set amount = amount + 1 where stream = (select min(stream) from tally.total)`); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Verify(t.Context()); !errors.Is(err, projection.ErrDiffers) {
+		t.Errorf("verify says %v", err)
+	}
+	if err := errors.Join(p.Rebuild(t.Context()), p.Verify(t.Context())); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAnAlteredEventStopsTheTables: the first reader finds what was changed in the database.
+func TestAnAlteredEventStopsTheTables(t *testing.T) {
+	t.Parallel()
+	w := begin(t, 1)
+	w.append(0, amounts(20)...)
+	w.log.Tamper(0, 11, func(r *es.Record) { r.Data[0] ^= 1 })
+	alarms := make(chan error, 64)
+	o := w.options()
+	o.Alarm = func(_ es.Partition, err error) {
+		select {
+		case alarms <- err:
+		default:
+		}
+	}
+	p := w.open(o)
+	run(t, p.Run)
+	select {
+	case err := <-alarms:
+		if !errors.Is(err, es.ErrChain) {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("nobody noticed")
+	}
+	if events, _ := w.total(); events > 10 {
+		t.Errorf("%d events are in", events)
+	}
+}
+
+func TestWaitRefusesWhatCannotCome(t *testing.T) {
+	t.Parallel()
+	w := begin(t, 1)
+	p := w.open(w.options())
+	run(t, p.Run)
+	c := w.append(0, 1, 2, 3)
+	w.wait(p, c)
+	w.wait(p, es.Cursor{})
+	for name, bad := range map[string]struct {
+		change func(*es.Cursor)
+		want   error
+	}{
+		"service":     {func(c *es.Cursor) { c.Service = "another" }, projection.ErrService},
+		"partition":   {func(c *es.Cursor) { c.Partition = 1 }, projection.ErrPartition},
+		"incarnation": {func(c *es.Cursor) { c.Incarnation[0]++ }, projection.ErrIncarnation},
+		"later":       {func(c *es.Cursor) { c.Position++ }, fault.KindDeadline},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := c
+			bad.change(&c)
+			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			defer cancel()
+			if err := p.Wait(ctx, c); !errors.Is(err, bad.want) {
+				t.Errorf("got %v, want %v", err, bad.want)
+			}
+		})
+	}
+}
+
+func TestDeadlinesFireOnce(t *testing.T) {
+	t.Parallel()
+	w := begin(t, 1)
+	w.open(w.options())
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	insert := func(stream, kind string, due time.Time) {
+		if _, err := w.pool.Exec(t.Context(), `insert into tally.deadline values ($1, $2, $3)`, stream, kind, due); err != nil {
+			t.Fatal(err)
+		}
+	}
+	insert("a", "expire", now.Add(-time.Minute))
+	insert("a", "lapse", now.Add(-2*time.Minute))
+	insert("b", "expire", now.Add(time.Hour))
+	fired := make(chan projection.Deadline, 64)
+	var refused atomic.Bool
+	d := &projection.Deadlines{
+		Pool: w.pool, Schema: "tally", Now: func() time.Time { return now }, Every: 10 * time.Millisecond,
+		Fire: func(ctx context.Context, d projection.Deadline) error {
+			if d.Kind == "expire" && !refused.Swap(true) {
+				return errors.New("not yet")
+			}
+			fired <- d
+			_, err := w.pool.Exec(ctx, `delete from tally.deadline where stream = $1 and kind = $2`, d.Stream, d.Kind)
+			return err
+		},
+	}
+	run(t, d.Run)
+	first, second := <-fired, <-fired
+	if first.Kind != "lapse" || second.Kind != "expire" || second.Stream != "a" || !second.Due.Equal(now.Add(-time.Minute)) {
+		t.Errorf("fired %+v and %+v", first, second)
+	}
+	if first.CommandID() == second.CommandID() || first.CommandID() != (projection.Deadline{Stream: "a", Kind: "lapse", Due: first.Due.In(time.Local)}).CommandID() {
+		t.Error("a deadline's command must be named by it and nothing else")
+	}
+	insert("c", "expire", now)
+	if d := <-fired; d.Stream != "c" {
+		t.Errorf("fired %+v", d)
+	}
+	select {
+	case d := <-fired:
+		t.Errorf("%+v was fired again or too early", d)
+	case <-time.After(100 * time.Millisecond):
 	}
 }

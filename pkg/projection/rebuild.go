@@ -22,41 +22,81 @@ create table fold (version integer not null);`
 // shadow names the schema in which tables are rebuilt.
 func shadow(name string) string { return name + "_rebuilt" }
 
-// within makes unqualified names of a transaction mean a schema's tables.
+// begin opens transactions in which names without a schema mean a schema's tables.
+func begin(schema string) pgx.TxOptions {
+	return pgx.TxOptions{BeginQuery: "begin; set local search_path to " + pgx.Identifier{schema}.Sanitize()}
+}
+
+// within does the same later in a transaction.
 func within(ctx context.Context, tx pgx.Tx, schema string) error {
 	_, err := tx.Exec(ctx, `select set_config('search_path', $1, true)`, pgx.Identifier{schema}.Sanitize())
 	return err
 }
 
-// lock takes a partition's checkpoint for the transaction.
-func lock(ctx context.Context, tx pgx.Tx, part es.Partition) (at es.Checker, err error) {
-	var chain []byte
-	err = tx.QueryRow(ctx, `select position, chain from checkpoint where partition = $1 for update`, int32(part)).Scan(&at.Position, &chain)
-	copy(at.Chain[:], chain)
-	return at, err
+// locate reads how far a schema's tables have come with a partition.
+func (p *Projection) locate(ctx context.Context, schema string, part es.Partition, at *place) error {
+	return pgx.BeginTxFunc(ctx, p.o.Pool, begin(schema), func(tx pgx.Tx) error { return locate(ctx, tx, part, at) })
 }
 
-// Migrate makes the tables where there are none, as the database's owner, and lets a role use them (empty: nobody further).
-// It may run any number of times.
+func locate(ctx context.Context, tx pgx.Tx, part es.Partition, at *place) error {
+	var chain []byte
+	at.Chain = es.Chain{}
+	err := tx.QueryRow(ctx, `select position, chain from checkpoint where partition = $1`, int32(part)).Scan(&at.Position, &chain)
+	copy(at.Chain[:], chain)
+	at.known = err == nil
+	if errors.Is(err, pgx.ErrNoRows) {
+		return fmt.Errorf("the tables follow a log of other partitions: %d is not among them", part)
+	}
+	return err
+}
+
+// Migrate makes the tables where there are none, rebuilds those of another fold, and lets a role own and use them (empty:
+// nobody further). It works as the database's owner and may run any number of times.
 func (p *Projection) Migrate(ctx context.Context, role string) error {
-	return pgx.BeginFunc(ctx, p.o.Pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtext($1))`, "projection "+p.o.Name); err != nil {
-			return err
-		}
+	err := p.alone(ctx, func() error {
 		var exists bool
-		if err := tx.QueryRow(ctx, `select exists (select from pg_namespace where nspname = $1)`, p.o.Name).Scan(&exists); err != nil {
+		if err := p.o.Pool.QueryRow(ctx, `select exists (select from pg_namespace where nspname = $1)`, p.o.Name).Scan(&exists); err != nil {
 			return err
 		}
-		if !exists {
-			if err := p.create(ctx, tx, p.o.Name); err != nil {
-				return err
-			}
+		if exists {
+			return p.refold(ctx)
 		}
-		if role == "" {
-			return nil
-		}
-		return own(ctx, tx, p.o.Name, role)
+		return pgx.BeginFunc(ctx, p.o.Pool, func(tx pgx.Tx) error { return p.create(ctx, tx, p.o.Name) })
 	})
+	if err == nil && role != "" {
+		err = pgx.BeginFunc(ctx, p.o.Pool, func(tx pgx.Tx) error { return own(ctx, tx, p.o.Name, role) })
+	}
+	if err != nil {
+		return fmt.Errorf("projection %s: migrate: %w", p.o.Name, err)
+	}
+	return nil
+}
+
+// alone does something while nobody else, in any process, does such a thing with this projection.
+func (p *Projection) alone(ctx context.Context, do func() error) error {
+	conn, err := p.o.Pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	if _, err := conn.Exec(ctx, `select pg_advisory_lock(hashtext($1))`, "projection "+p.o.Name); err != nil {
+		return err
+	}
+	defer func() {
+		// Where this fails the session has ended, and the lock with it.
+		_, _ = conn.Exec(context.WithoutCancel(ctx), `select pg_advisory_unlock(hashtext($1))`, "projection "+p.o.Name)
+	}()
+	return do()
+}
+
+// refold rebuilds tables of another fold.
+func (p *Projection) refold(ctx context.Context) error {
+	var fold int
+	err := p.o.Pool.QueryRow(ctx, `select version from `+pgx.Identifier{p.o.Name, "fold"}.Sanitize()).Scan(&fold)
+	if err != nil || fold == p.o.Fold {
+		return err
+	}
+	return p.rebuild(ctx)
 }
 
 // own gives a schema and its tables to a role: it owns its projections, as it owns nothing else.
@@ -100,48 +140,35 @@ func (p *Projection) create(ctx context.Context, tx pgx.Tx, schema string) error
 
 // Open reads how far the tables have come, and rebuilds them where another fold made them.
 func (p *Projection) Open(ctx context.Context) error {
-	var fold int
-	err := pgx.BeginFunc(ctx, p.o.Pool, func(tx pgx.Tx) error {
-		if err := within(ctx, tx, p.o.Name); err != nil {
-			return err
-		}
-		if err := tx.QueryRow(ctx, `select version from fold`).Scan(&fold); err != nil {
-			return err
-		}
-		rows, err := tx.Query(ctx, `select partition, position from checkpoint`)
-		if err != nil {
-			return err
-		}
-		var part int32
-		var position int64
-		_, err = pgx.ForEachRow(rows, []any{&part, &position}, func() error {
-			if int(part) >= len(p.seen) {
-				return fmt.Errorf("the tables follow a log of more partitions")
-			}
-			p.moved(es.Partition(part), es.Position(position))
-			return nil
-		})
-		return err
-	})
-	if err != nil {
+	if err := p.alone(ctx, func() error { return p.refold(ctx) }); err != nil {
 		return fmt.Errorf("projection %s: open: %w", p.o.Name, err)
 	}
-	if fold != p.o.Fold {
-		return p.Rebuild(ctx)
+	for part := range p.at {
+		if err := p.locate(ctx, p.o.Name, es.Partition(part), &p.at[part]); err != nil {
+			return fmt.Errorf("projection %s: open: %w", p.o.Name, err)
+		}
+		p.reached(p.o.Name, es.Partition(part), p.at[part].Position)
 	}
 	return nil
 }
 
 // Rebuild folds the whole log into new tables beside the live ones and then swaps them.
 func (p *Projection) Rebuild(ctx context.Context) error {
-	next := shadow(p.o.Name)
-	if err := p.prepare(ctx, next); err != nil {
+	if err := p.alone(ctx, func() error { return p.rebuild(ctx) }); err != nil {
 		return fmt.Errorf("projection %s: rebuild: %w", p.o.Name, err)
 	}
-	if err := p.catchUp(ctx, next); err != nil {
+	return nil
+}
+
+func (p *Projection) rebuild(ctx context.Context) error {
+	next := shadow(p.o.Name)
+	if err := p.prepare(ctx, next); err != nil {
 		return err
 	}
-	err := pgx.BeginFunc(ctx, p.o.Pool, func(tx pgx.Tx) error {
+	if _, err := p.catchUp(ctx, next, nil); err != nil {
+		return err
+	}
+	return pgx.BeginFunc(ctx, p.o.Pool, func(tx pgx.Tx) error {
 		// From here on the live tables stand still. The new ones go exactly as far before they take their place: who has
 		// waited for a position does not lose it again.
 		if _, err := tx.Exec(ctx, `lock table `+pgx.Identifier{p.o.Name, "checkpoint"}.Sanitize()+` in access exclusive mode`); err != nil {
@@ -163,10 +190,6 @@ func (p *Projection) Rebuild(ctx context.Context) error {
 		_, err := tx.Exec(ctx, `alter schema `+pgx.Identifier{next}.Sanitize()+` rename to `+pgx.Identifier{p.o.Name}.Sanitize())
 		return err
 	})
-	if err != nil {
-		return fmt.Errorf("projection %s: swap: %w", p.o.Name, err)
-	}
-	return nil
 }
 
 func (p *Projection) prepare(ctx context.Context, schema string) error {
@@ -178,103 +201,55 @@ func (p *Projection) prepare(ctx context.Context, schema string) error {
 	})
 }
 
-// catchUp folds until every partition's tail is reached.
-func (p *Projection) catchUp(ctx context.Context, schema string) error {
-	for part := range p.o.Log.Partitions() {
-		for {
-			n, err := p.step(ctx, schema, es.Partition(part))
-			if err != nil {
-				return err
-			}
-			if n == 0 {
-				break
+// catchUp folds until every partition's tail, or a position before it, is reached, and says where that is.
+func (p *Projection) catchUp(ctx context.Context, schema string, until []es.Position) ([]es.Position, error) {
+	reached := make([]es.Position, p.o.Log.Partitions())
+	for part := range reached {
+		at := new(place)
+		if until != nil {
+			at.until = &until[part]
+		}
+		for more := true; more; {
+			var err error
+			if more, err = p.step(ctx, schema, es.Partition(part), at); err != nil {
+				return nil, err
 			}
 		}
+		reached[part] = at.Position
 	}
-	return nil
-}
-
-// ErrDiffers: tables rebuilt from the log are not the live ones.
-var ErrDiffers = errors.New("projection: the live tables are not what the log says")
-
-// Verify rebuilds beside the live tables and compares the two row for row, at one position. It changes nothing.
-func (p *Projection) Verify(ctx context.Context) error {
-	next := shadow(p.o.Name)
-	if err := p.prepare(ctx, next); err != nil {
-		return fmt.Errorf("projection %s: verify: %w", p.o.Name, err)
-	}
-	defer func() {
-		_, _ = p.o.Pool.Exec(context.WithoutCancel(ctx), `drop schema if exists `+pgx.Identifier{next}.Sanitize()+` cascade`) // the next run drops it too
-	}()
-	if err := p.catchUp(ctx, p.o.Name); err != nil {
-		return err
-	}
-	return pgx.BeginFunc(ctx, p.o.Pool, func(tx pgx.Tx) error {
-		live := pgx.Identifier{p.o.Name, "checkpoint"}.Sanitize()
-		if _, err := tx.Exec(ctx, `lock table `+live+` in exclusive mode`); err != nil {
-			return err
-		}
-		if err := p.follows(ctx, tx, next); err != nil {
-			return err
-		}
-		rows, err := tx.Query(ctx, `select tablename from pg_tables where schemaname = $1`, p.o.Name)
-		if err != nil {
-			return err
-		}
-		tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		if err != nil {
-			return err
-		}
-		for _, table := range tables {
-			a, b := pgx.Identifier{p.o.Name, table}.Sanitize(), pgx.Identifier{next, table}.Sanitize()
-			var differ int64
-			err := tx.QueryRow(ctx, `select count(*) from ((table `+a+` except all table `+b+`) union all (table `+b+` except all table `+a+`)) as d`).Scan(&differ)
-			if err != nil {
-				return err
-			}
-			if differ > 0 {
-				return fmt.Errorf("%w: %s.%s: %d rows differ", ErrDiffers, p.o.Name, table, differ)
-			}
-		}
-		return nil
-	})
+	return reached, nil
 }
 
 // follows folds into a schema, within a transaction that holds the live tables still, exactly as far as those have come.
 func (p *Projection) follows(ctx context.Context, tx pgx.Tx, schema string) error {
 	for part := range p.o.Log.Partitions() {
+		part := es.Partition(part)
+		var live, at place
 		if err := within(ctx, tx, p.o.Name); err != nil {
 			return err
 		}
-		goal, err := lock(ctx, tx, es.Partition(part))
-		if err != nil {
+		if err := locate(ctx, tx, part, &live); err != nil {
 			return err
 		}
 		if err := within(ctx, tx, schema); err != nil {
 			return err
 		}
-		for {
-			at, err := lock(ctx, tx, es.Partition(part))
+		if err := locate(ctx, tx, part, &at); err != nil {
+			return err
+		}
+		for at.Position < live.Position {
+			records, _, err := p.read(ctx, part, &at)
 			if err != nil {
 				return err
 			}
-			records, err := p.read(ctx, es.Partition(part), at)
-			if err != nil {
-				return err
+			if records = upTo(records, live.Position); len(records) == 0 {
+				return fmt.Errorf("%w: partition %d: the tables are at %d, the log ends at %d", ErrDiffers, part, live.Position, at.Position)
 			}
-			for len(records) > 0 && records[len(records)-1].Position > goal.Position {
-				records = records[:len(records)-1]
-			}
-			if len(records) == 0 {
-				break
-			}
-			if err := p.o.Project(ctx, tx, records); err != nil {
+			if err := p.apply(ctx, tx, part, at.Position, records); err != nil {
 				return err
 			}
 			last := &records[len(records)-1]
-			if _, err := tx.Exec(ctx, `update checkpoint set position = $2, chain = $3 where partition = $1`, int32(part), int64(last.Position), last.Chain[:]); err != nil {
-				return err
-			}
+			at.Position, at.Chain = last.Position, last.Chain
 		}
 	}
 	return nil
