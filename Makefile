@@ -29,7 +29,7 @@ journey: ## the market's story with the services over real Kafka and PostgreSQL
 	$(TEST) -count=1 ./services/internal/journey/...
 
 bench: ## the figures of docs/performance.md, in one run
-	$(WITH) go test -run '^$$' -bench Paths -benchtime 1x ./pkg/es/espg
+	$(WITH) go test -run '^$$' -bench Paths -benchtime 1x ./pkg/es/espg ./pkg/bus ./pkg/projection
 
 gen: .tools/buf .tools/protoc-gen-go .tools/protoc-gen-go-grpc ## regenerate the Go code of the contract, and docs/events.md
 	.tools/buf generate

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -327,7 +328,8 @@ func TestTopicEmptiedOrRecreatedIsRefilled(t *testing.T) {
 	w.append("b:three")
 	await(t, "the topic to be refilled", func() bool {
 		p, err := bus.Positions(ctx, w.client, w.topic, 0)
-		return err == nil && len(p) > 0 && p[0] == 1 && p[len(p)-1] == 5
+		// A new topic takes what a producer of the old one sends, which the relay then sees: that comes before the first.
+		return err == nil && len(p) >= 5 && slices.Equal(p[len(p)-5:], []es.Position{1, 2, 3, 4, 5})
 	})
 	await(t, "the reader to go on", func() bool { return len(c.list()) == 5 })
 	for p, n := range c.count {

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/segmentio/kafka-go"
 
@@ -35,11 +37,12 @@ type Feed struct {
 	// gap stops the partition.
 	Refetch func(ctx context.Context, topic string, p es.Partition, after, upTo es.Position, visit func(es.Incarnation, *es.Record) error) error
 	// Take has the next events of a partition handled, in order, and moves the checkpoint in the same transaction as what
-	// they cause. See Table and Reaction.
+	// they cause. The events are its own. See Table and Reaction.
 	Take func(ctx context.Context, at *Checkpoint, events []Received) error
 	// Moved is told how far a partition has been read, and how many records are left of the topic.
 	Moved func(topic string, p es.Partition, at es.Position, behind int64)
-	// Passed counts records that were passed over: "foreign", "repeat" or "gap".
+	// Passed counts what was not read as it stands: "foreign" records, not our relays' or malformed; "repeat"s; "gap"s that were
+	// filled; "altered" events and "spoilt" batches, which the owner's took the place of.
 	Passed func(topic, why string)
 	// Alarm is told what keeps a partition from being read.
 	Alarm func(topic string, p es.Partition, err error)
@@ -54,15 +57,17 @@ type Checkpoint struct {
 	Position    es.Position
 	Chain       es.Chain
 	Offset      int64
+
+	run *run
 }
 
-// Faults of a topic.
-var (
-	// ErrGap: positions are missing and the owner does not give them.
-	ErrGap = errors.New("bus: the topic lacks events")
-	// ErrChain: an event was altered on its way.
-	ErrChain = errors.New("bus: an event does not continue the chain")
-)
+// run is one following of a partition. Who takes its events may work on behind it.
+type run struct {
+	ctx    context.Context
+	fail   context.CancelCauseFunc // ends the following; it begins anew at the stored checkpoint
+	behind sync.WaitGroup
+	window *window
+}
 
 const (
 	fetchBytes = 1 << 20
@@ -89,6 +94,9 @@ func (f *Feed) alarm(topic string, p es.Partition, err error) {
 
 // join is one membership of the group.
 func (f *Feed) join(ctx context.Context) error {
+	if err := f.exist(ctx); err != nil {
+		return err
+	}
 	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
 		ID: f.Group, Brokers: f.Brokers, Dialer: f.Dialer, Topics: f.Topics,
 		JoinGroupBackoff: 200 * time.Millisecond, HeartbeatInterval: time.Second, SessionTimeout: 10 * time.Second,
@@ -100,25 +108,53 @@ func (f *Feed) join(ctx context.Context) error {
 	defer func() { _ = group.Close() }() // leaves the group; the session would end by itself
 	for {
 		gen, err := group.Next(ctx)
-		if err != nil {
-			if errors.Is(err, kafka.GroupCoordinatorNotAvailable) || errors.Is(err, kafka.GroupLoadInProgress) || errors.Is(err, kafka.NotCoordinatorForGroup) {
-				continue // a broker that has just begun
+		switch {
+		case err == nil:
+			for topic, parts := range gen.Assignments {
+				for _, part := range parts {
+					gen.Start(func(ctx context.Context) { f.read(ctx, topic, es.Partition(part.ID)) })
+				}
 			}
-			return fmt.Errorf("bus: group %s: %w", f.Group, err)
+		case ctx.Err() != nil || errors.Is(err, kafka.ErrGroupClosed):
+			return err
+		case errors.Is(err, kafka.RebalanceInProgress), errors.Is(err, kafka.GroupCoordinatorNotAvailable),
+			errors.Is(err, kafka.GroupLoadInProgress), errors.Is(err, kafka.NotCoordinatorForGroup):
+			// Another member came or went meanwhile, or the broker has just begun: the group tries again by itself.
+		default:
+			f.alarm("", -1, fmt.Errorf("bus: group %s: %w", f.Group, err)) // and so it does after this
 		}
-		for topic, parts := range gen.Assignments {
-			for _, part := range parts {
-				gen.Start(func(ctx context.Context) { f.read(ctx, topic, es.Partition(part.ID)) })
+	}
+}
+
+// exist waits for the topics: a group that is joined before them would never hear of them.
+func (f *Feed) exist(ctx context.Context) error {
+	for {
+		meta, err := f.Client.Metadata(ctx, &kafka.MetadataRequest{Topics: f.Topics})
+		if err != nil {
+			return fmt.Errorf("bus: topics of %s: %w", f.Reader, err)
+		}
+		missing := ""
+		for _, t := range meta.Topics {
+			if t.Error != nil || len(t.Partitions) == 0 {
+				missing = t.Name
 			}
+		}
+		if missing == "" {
+			return nil
+		}
+		f.alarm(missing, -1, fmt.Errorf("%w: it does not exist", ErrTopic))
+		if err := sleep(ctx, time.Second); err != nil {
+			return err
 		}
 	}
 }
 
 // read follows one partition until its generation ends.
 func (f *Feed) read(ctx context.Context, topic string, part es.Partition) {
-	pause := 50 * time.Millisecond
+	const least = 50 * time.Millisecond
+	pause := least
 	for ctx.Err() == nil {
-		err := f.follow(ctx, topic, part, func() { pause = 50 * time.Millisecond })
+		err := f.follow(ctx, topic, part, func() { pause = least })
 		if ctx.Err() != nil {
 			return
 		}
@@ -142,28 +178,40 @@ func (f *Feed) follow(ctx context.Context, topic string, part es.Partition, prog
 	if at.Offset < first || at.Offset > end {
 		at.Offset = first // the hint is of another life of the topic
 	}
+	ctx, fail := context.WithCancelCause(ctx)
+	at.run = &run{ctx: ctx, fail: fail}
+	defer at.run.behind.Wait()
+	defer fail(nil)
+	s := &sorter{Feed: f, reader: newReader(part), at: at}
 	for {
-		got, err := fetch(ctx, f.Client, topic, int(part), at.Offset, fetchBytes, fetchWait)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		// What is fetched is its takers' own: they may work on it beyond the next fetch.
+		got, err := fetch(ctx, f.Client, topic, int(part), s.at.Offset, fetchBytes, fetchWait, nil)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if errors.Is(err, kafka.OffsetOutOfRange) {
+			return fmt.Errorf("bus: %s/%d was cut or begun anew: %w", topic, part, err)
+		}
 		if err != nil {
 			return err
 		}
-		events, err := f.sort(ctx, at, got.records)
+		next, events, err := s.sort(ctx, &got)
 		if err != nil {
 			return err
 		}
-		next := at
-		next.Offset = got.next
 		if len(events) > 0 {
-			last := &events[len(events)-1]
-			next.Incarnation, next.Position, next.Chain = last.Incarnation, last.Position, last.Chain
 			if err := f.Take(ctx, &next, events); err != nil {
 				return err
 			}
 			progress()
 		}
-		at = next
-		if f.Moved != nil && len(got.records) > 0 {
-			f.Moved(topic, part, at.Position, got.end-got.next)
+		moved := next.Offset != s.at.Offset
+		s.at = next
+		if f.Moved != nil && moved {
+			f.Moved(topic, part, next.Position, got.end-next.Offset)
 		}
 	}
 }
@@ -182,8 +230,9 @@ func (f *Feed) load(ctx context.Context, topic string, part es.Partition) (Check
 	return at, nil
 }
 
-// Save moves the checkpoint within a transaction. It never moves back: of two readers of one partition, the slower one fails.
-func (c *Checkpoint) Save(ctx context.Context, tx pgx.Tx, taken int) error {
+// Save moves the checkpoint by so many events, within the transaction of what they caused. It never moves back: of two
+// readers of one partition, the slower one fails.
+func (c *Checkpoint) Save(ctx context.Context, tx execer, taken int) error {
 	tag, err := tx.Exec(ctx, `
 		insert into consumed as c (reader, topic, partition, incarnation, position, chain, "offset") values ($1, $2, $3, $4, $5, $6, $7)
 		on conflict (reader, topic, partition) do update set incarnation = excluded.incarnation, position = excluded.position,
@@ -198,81 +247,13 @@ func (c *Checkpoint) Save(ctx context.Context, tx pgx.Tx, taken int) error {
 	return nil
 }
 
+// execer is a transaction or, where one statement is all, a pool.
+type execer interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+}
+
 // errMoved: another member reads the same partition since a moment ago.
 var errMoved = errors.New("bus: the checkpoint was moved by another reader")
-
-// sort makes the next events out of what was fetched: repeats dropped, gaps filled, the chain checked.
-func (f *Feed) sort(ctx context.Context, at Checkpoint, records []record) ([]Received, error) {
-	events := make([]Received, 0, len(records))
-	take := func(r *Received) error {
-		if r.Position <= at.Position {
-			f.passed(at.Topic, "repeat")
-			return nil
-		}
-		before := at.Chain
-		switch {
-		case r.Position == 1:
-			before = es.FirstChain(r.Incarnation)
-		case r.Incarnation != at.Incarnation:
-			before = at.Chain.Reborn(r.Incarnation)
-		}
-		if es.NextChain(before, &r.Record) != r.Chain {
-			return fmt.Errorf("%w: %s/%d position %d", ErrChain, at.Topic, at.Partition, r.Position)
-		}
-		events = append(events, *r)
-		at.Incarnation, at.Position, at.Chain = r.Incarnation, r.Position, r.Chain
-		return nil
-	}
-	for i := range records {
-		var r Received
-		marker, err := read(&records[i], at.Partition, &r)
-		if err != nil {
-			f.passed(at.Topic, "foreign")
-			continue
-		}
-		if marker {
-			continue
-		}
-		if r.Position > at.Position+1 {
-			f.passed(at.Topic, "gap")
-			if err := f.refetch(ctx, &at, r.Position-1, take); err != nil {
-				return nil, err
-			}
-		}
-		if err := take(&r); err != nil {
-			if !errors.Is(err, ErrChain) || f.Refetch == nil {
-				return nil, err
-			}
-			// What the topic holds is not what the owner stored: tell it, and take what the owner has.
-			f.alarm(at.Topic, at.Partition, err)
-			if err := f.refetch(ctx, &at, r.Position, take); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return events, nil
-}
-
-func (f *Feed) passed(topic, why string) {
-	if f.Passed != nil {
-		f.Passed(topic, why)
-	}
-}
-
-func (f *Feed) refetch(ctx context.Context, at *Checkpoint, upTo es.Position, take func(*Received) error) error {
-	if f.Refetch != nil {
-		err := f.Refetch(ctx, at.Topic, at.Partition, at.Position, upTo, func(inc es.Incarnation, r *es.Record) error {
-			return take(&Received{Record: *r, Incarnation: inc})
-		})
-		if err != nil {
-			return fmt.Errorf("%w: %s/%d after position %d: %w", ErrGap, at.Topic, at.Partition, at.Position, err)
-		}
-	}
-	if at.Position != upTo {
-		return fmt.Errorf("%w: %s/%d after position %d up to %d", ErrGap, at.Topic, at.Partition, at.Position, upTo)
-	}
-	return nil
-}
 
 // Table makes Take of a fold into rows: events and checkpoint in one transaction.
 func Table(pool *pgxpool.Pool, project func(ctx context.Context, tx pgx.Tx, events []Received) error) func(context.Context, *Checkpoint, []Received) error {

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"time"
@@ -26,6 +27,8 @@ const (
 const (
 	oursFormat = 1
 	oursFixed  = 1 + 16 + 8 + 8 + 16 + 4 + 8 + 32
+	// metaLeast is the shortest es.Meta: format and id.
+	metaLeast = 1 + 16
 )
 
 // ErrForeign says that a record is not one of our relays'.
@@ -52,7 +55,7 @@ func appendOurs(b []byte, inc es.Incarnation, r *es.Record) []byte {
 
 // readOurs is appendOurs' inverse. The record's meta is a part of b.
 func readOurs(b []byte, r *Received) error {
-	if len(b) < oursFixed+17 || b[0] != oursFormat {
+	if len(b) < oursFixed+metaLeast || b[0] != oursFormat {
 		return ErrForeign
 	}
 	b = b[1:]
@@ -63,52 +66,67 @@ func readOurs(b []byte, r *Received) error {
 	r.Ordinal, b = int32(binary.BigEndian.Uint32(b)), b[4:]
 	r.At, b = time.UnixMicro(int64(binary.BigEndian.Uint64(b))).UTC(), b[8:]
 	b = b[copy(r.Chain[:], b):]
-	meta, err := es.DecodeMeta(b)
-	if err != nil || r.Position < 1 || r.Version < 1 || r.Ordinal < 0 {
+	if r.Position < 1 || r.Version < 1 || r.Ordinal < 0 {
 		return ErrForeign
 	}
-	r.Meta, r.ID = b, meta.ID
+	r.Meta, r.ID = b, id.ID(b[1:metaLeast]) // where es.AppendMeta puts it
 	return nil
 }
 
-// read makes an event of a record. ErrForeign says that it is none of ours; a marker is (nil error, marker true).
-func read(rec *record, part es.Partition, r *Received) (marker bool, err error) {
+// reader makes events of records, keeping one string of each type.
+type reader struct {
+	part  es.Partition
+	types map[string]string
+}
+
+func newReader(part es.Partition) *reader { return &reader{part: part, types: make(map[string]string)} }
+
+// event makes an event of a record, whose slices it shares. ErrForeign says that it is none of ours; a relay's marker is
+// (true, nil).
+func (t *reader) event(rec *record, r *Received) (marker bool, err error) {
 	*r = Received{}
 	var ours, typ, ceID []byte
-	for _, h := range rec.headers {
-		switch h.name {
+	h := rec.headers()
+	for {
+		name, value, ok := h.next()
+		if !ok {
+			break
+		}
+		switch string(name) {
 		case headerOurs:
-			ours = h.value
+			ours = value
 		case headerType:
-			typ = h.value
+			typ = value
 		case headerID:
-			ceID = h.value
+			ceID = value
 		case headerMarker:
 			return true, nil
 		}
 	}
-	if ours == nil || len(typ) == 0 || len(rec.key) == 0 {
+	if h.c.short || ours == nil || len(typ) == 0 || len(rec.key) == 0 {
 		return false, ErrForeign
 	}
 	if err := readOurs(ours, r); err != nil {
 		return false, err
 	}
-	r.Partition, r.Stream, r.Type, r.Data = part, es.Stream(rec.key), string(typ), rec.value
-	if v, err := id.Parse(ceID); err != nil || v != r.ID {
+	var text [idText]byte
+	if !bytes.Equal(appendID(text[:0], r.ID), ceID) {
 		return false, ErrForeign
 	}
+	r.Partition, r.Stream, r.Type, r.Data = t.part, es.Stream(rec.key), t.name(typ), rec.value
 	return false, nil
 }
 
-type header struct {
-	name  string
-	value []byte
-}
+// maxTypes bounds how many strings of types are kept; a context has some dozens.
+const maxTypes = 1024
 
-// record is one record of a batch as it stands on the topic.
-type record struct {
-	offset  int64
-	key     []byte
-	value   []byte
-	headers []header
+func (t *reader) name(b []byte) string {
+	if s, ok := t.types[string(b)]; ok {
+		return s
+	}
+	s := string(b)
+	if len(t.types) < maxTypes {
+		t.types[s] = s
+	}
+	return s
 }

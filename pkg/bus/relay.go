@@ -1,17 +1,16 @@
 package bus
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/segmentio/kafka-go"
-	"github.com/segmentio/kafka-go/protocol"
 
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/id"
@@ -39,11 +38,12 @@ type Relay struct {
 }
 
 const (
-	relayPace   = 5 * time.Millisecond // at least between two batches; the first goes at once
-	relayPoll   = time.Second          // a backstop: the log wakes us
-	relayScan   = 5000
-	relayRetry  = 200 * time.Millisecond
-	relayResume = time.Second
+	relayPace  = 5 * time.Millisecond // at least between two batches; the first goes at once
+	relayPoll  = time.Second          // a backstop: the log wakes us
+	relayScan  = 5000
+	relayRetry = 200 * time.Millisecond
+	relayMost  = 2 * time.Second // between two tries
+	relayIdle  = 5 * time.Second // after which the session of a stopped process ends, and its lock with it
 )
 
 // ErrAhead: the topic holds an event that the log does not.
@@ -55,69 +55,77 @@ var errSurprise = errors.New("bus: the topic is not where the relay left it")
 // Run publishes until ctx ends.
 func (r *Relay) Run(ctx context.Context) error {
 	wake := r.Log.Wake(r.Partition)
+	pause := relayRetry
 	for ctx.Err() == nil {
-		err := r.locked(ctx, wake)
+		err := r.locked(ctx, wake, func() { pause = relayRetry })
 		if ctx.Err() != nil {
 			break
 		}
-		if err != nil && r.Alarm != nil && !errors.Is(err, errTaken) {
-			r.Alarm(r.Partition, err)
-		}
-		pause := relayRetry
-		if errors.Is(err, errTaken) || errors.Is(err, ErrAhead) {
-			pause = relayResume
+		switch {
+		case errors.Is(err, errTaken):
+			pause = relayPoll
+		case errors.Is(err, ErrAhead):
+			r.alarm(err)
+			pause = relayPoll
+		default:
+			r.alarm(err)
 		}
 		if sleep(ctx, pause+rand.N(pause/2)) != nil { //nolint:gosec // jitter keeps nobody out
 			break
 		}
+		pause = min(2*pause, relayMost)
 	}
 	return ctx.Err()
+}
+
+func (r *Relay) alarm(err error) {
+	if r.Alarm != nil {
+		r.Alarm(r.Partition, err)
+	}
 }
 
 // errTaken: another relay has the partition.
 var errTaken = errors.New("bus: another relay publishes this partition")
 
-// locked publishes while it holds the partition's lock.
-func (r *Relay) locked(ctx context.Context, wake <-chan struct{}) error {
+// locked publishes while it holds the partition's lock. Whatever surprises it ends it, so that it comes back with the lock
+// known to be its own and a new epoch.
+func (r *Relay) locked(ctx context.Context, wake <-chan struct{}, resumed func()) error {
 	conn, err := r.Connect(ctx)
 	if err != nil {
 		return fmt.Errorf("bus: relay lock: %w", err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // gives the lock back; nothing is pending
 	var ours bool
-	if err := conn.QueryRow(ctx, `select pg_try_advisory_lock($1)`, r.key()).Scan(&ours); err != nil {
+	// A process that is stopped, but not dead, must not keep the lock.
+	err = conn.QueryRow(ctx, `select pg_try_advisory_lock($1) from set_config('idle_session_timeout', $2, false)`,
+		r.key(), fmt.Sprint(relayIdle.Milliseconds())).Scan(&ours)
+	if err != nil {
 		return fmt.Errorf("bus: relay lock: %w", err)
 	}
 	if !ours {
 		return errTaken
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	held := make(chan struct{})
-	go func() { defer close(held); hold(ctx, cancel, conn) }()
-	defer func() { cancel(nil); <-held }() // before the connection closes: it serves one goroutine at a time
-	p := &publisher{Relay: r, wake: wake}
-	p.batch.source = r.Source
+	var holding sync.WaitGroup
+	holding.Go(func() { hold(ctx, cancel, conn) })
+	defer func() {
+		cancel(nil)
+		holding.Wait() // a connection serves one goroutine
+	}()
+	p := &publisher{Relay: r, wake: wake, batch: newBatch(r.Source)}
+	if err := p.resume(ctx); err != nil {
+		return err
+	}
+	resumed()
 	if r.State != nil {
+		r.State(r.Partition, true)
 		defer r.State(r.Partition, false)
 	}
-	for {
-		err := p.resume(ctx)
-		if err == nil {
-			if r.State != nil {
-				r.State(r.Partition, true)
-			}
-			err = p.publish(ctx)
-		}
-		if !errors.Is(err, errSurprise) {
-			return err
-		}
-		if r.Alarm != nil {
-			r.Alarm(r.Partition, err)
-		}
-		if err := sleep(ctx, relayRetry); err != nil {
-			return err
-		}
+	err = p.publish(ctx)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
+	return err
 }
 
 // key is the advisory lock's: 64 bits of a hash of topic and partition.
@@ -126,256 +134,15 @@ func (r *Relay) key() int64 {
 	return int64(binary.BigEndian.Uint64(name[:]))
 }
 
-// hold ends the relay when the session that holds its lock is gone.
+// hold keeps the session that holds the relay's lock, and ends the relay when it is gone.
 func hold(ctx context.Context, cancel context.CancelCauseFunc, conn *pgx.Conn) {
 	for sleep(ctx, relayPoll) == nil {
-		if err := conn.Ping(ctx); err != nil {
+		ping, done := context.WithTimeout(ctx, relayIdle)
+		err := conn.Ping(ping)
+		done()
+		if err != nil {
 			cancel(fmt.Errorf("bus: relay lock lost: %w", err))
 			return
 		}
 	}
-}
-
-// publisher is a relay at work.
-type publisher struct {
-	*Relay
-	wake     <-chan struct{}
-	batch    batch
-	producer int64
-	epoch    int16
-	sequence int32
-	offset   int64 // that the next record gets
-	first    int64 // of the topic's oldest record
-	at       es.Position
-}
-
-// resume finds out how far the topic has come.
-func (p *publisher) resume(ctx context.Context) error {
-	res, err := p.Client.InitProducerID(ctx, &kafka.InitProducerIDRequest{
-		// The name makes the broker raise the epoch of the relay before us, and refuse that one from our first record on.
-		TransactionalID: fmt.Sprintf("obole-relay-%s-%d", p.Topic, p.Partition), TransactionTimeoutMs: 60_000,
-		ProducerID: -1, ProducerEpoch: -1, // we know of none; zeros would name one and be fenced
-	})
-	if err == nil {
-		err = res.Error
-	}
-	if err != nil {
-		return fmt.Errorf("bus: producer id: %w", err)
-	}
-	p.producer, p.epoch, p.sequence, p.offset = int64(res.Producer.ProducerID), int16(res.Producer.ProducerEpoch), 0, 0
-	p.batch.reset()
-	p.batch.marker(time.Now(), p.Source)
-	base, err := p.send(ctx)
-	if err != nil {
-		return err
-	}
-	p.offset = base + 1
-	newest, found, err := p.newest(ctx, base)
-	if err != nil {
-		return err
-	}
-	if !found {
-		p.at = 0
-		return nil
-	}
-	var here id.ID
-	if newest.Position > 0 {
-		_, err = p.Log.Scan(ctx, p.Partition, newest.Position-1, 1, func(r *es.Record) error {
-			if r.Position == newest.Position {
-				here = r.ID
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	if here != newest.ID {
-		if p.Ahead != nil {
-			p.Ahead(p.Partition, newest.Position, newest.ID)
-		}
-		return ErrAhead
-	}
-	p.at = newest.Position
-	return nil
-}
-
-// newest reads back from before an offset to the newest event, and makes sure that the topic begins with the first: otherwise
-// the topic was cut, and is filled again.
-func (p *publisher) newest(ctx context.Context, before int64) (newest Received, found bool, err error) {
-	first, _, err := bounds(ctx, p.Client, p.Topic, int(p.Partition))
-	if err != nil {
-		return newest, false, err
-	}
-	p.first = first
-	for step := int64(256); ; step *= 4 {
-		from := max(first, before-step)
-		for at := from; at < before; {
-			f, err := fetch(ctx, p.Client, p.Topic, int(p.Partition), at, 4<<20, relayPoll)
-			if err != nil {
-				return newest, false, err
-			}
-			if len(f.records) == 0 {
-				break
-			}
-			for i := range f.records {
-				var r Received
-				if f.records[i].offset >= before {
-					break
-				}
-				if marker, err := read(&f.records[i], p.Partition, &r); err == nil && !marker {
-					newest, found = r, true
-				}
-			}
-			at = f.next
-		}
-		if found || from == first {
-			break
-		}
-	}
-	if !found {
-		return newest, false, nil
-	}
-	for at := first; at < before; {
-		f, err := fetch(ctx, p.Client, p.Topic, int(p.Partition), at, 256<<10, relayPoll)
-		if err != nil {
-			return newest, false, err
-		}
-		if len(f.records) == 0 {
-			break
-		}
-		for i := range f.records {
-			var r Received
-			if marker, err := read(&f.records[i], p.Partition, &r); err == nil && !marker {
-				return newest, r.Position == 1, nil
-			}
-		}
-		at = f.next
-	}
-	return newest, found, nil
-}
-
-// publish sends what the log holds after what was sent, until ctx ends or something surprises.
-func (p *publisher) publish(ctx context.Context) error {
-	for {
-		sent, err := p.flush(ctx)
-		if err != nil {
-			return err
-		}
-		if sent > 0 {
-			if err := sleep(ctx, relayPace); err != nil {
-				return err
-			}
-			continue
-		}
-		timer := time.NewTimer(relayPoll)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return context.Cause(ctx)
-		case <-p.wake:
-			timer.Stop()
-		case <-timer.C:
-			if err := p.look(ctx); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-// look makes sure, while nothing is published, that the topic still is what it was.
-func (p *publisher) look(ctx context.Context) error {
-	first, end, err := bounds(ctx, p.Client, p.Topic, int(p.Partition))
-	if err != nil {
-		return nil //nolint:nilerr // the broker is away; publishing will tell, and reading back then
-	}
-	if first != p.first || end != p.offset {
-		return fmt.Errorf("%w: offsets %d to %d instead of %d to %d", errSurprise, first, end, p.first, p.offset)
-	}
-	return nil
-}
-
-// flush sends one scan's worth of records.
-func (p *publisher) flush(ctx context.Context) (sent int, err error) {
-	tail, err := p.Log.Tail(ctx, p.Partition)
-	if err != nil {
-		return 0, err
-	}
-	if tail.Position < p.at {
-		if p.Ahead != nil {
-			p.Ahead(p.Partition, p.at, id.ID{})
-		}
-		return 0, ErrAhead
-	}
-	if tail.Position == p.at {
-		return 0, nil
-	}
-	lives, err := p.Log.Lives(ctx, p.Partition)
-	if err != nil {
-		return 0, err
-	}
-	p.batch.reset()
-	last := p.at
-	sent, err = p.Log.Scan(ctx, p.Partition, p.at, relayScan, func(r *es.Record) error {
-		if !p.batch.fits(r) {
-			if err := p.confirm(ctx, last); err != nil {
-				return err
-			}
-			p.batch.reset()
-		}
-		p.batch.event(es.LifeAt(lives, r.Position).Incarnation, r)
-		last = r.Position
-		return nil
-	})
-	if err != nil {
-		return sent, err
-	}
-	if p.batch.count > 0 {
-		if err := p.confirm(ctx, last); err != nil {
-			return sent, err
-		}
-	}
-	if p.Moved != nil {
-		p.Moved(p.Partition, p.at, int64(tail.Position-p.at))
-	}
-	return sent, nil
-}
-
-// confirm sends the batch and checks that it got the offset it must have got.
-func (p *publisher) confirm(ctx context.Context, last es.Position) error {
-	count := int64(p.batch.count)
-	base, err := p.send(ctx)
-	if err != nil {
-		return err
-	}
-	if base != p.offset {
-		return fmt.Errorf("%w: offset %d instead of %d", errSurprise, base, p.offset)
-	}
-	p.offset += count
-	p.at = last
-	return nil
-}
-
-// send produces the batch with the next sequence number.
-func (p *publisher) send(ctx context.Context) (base int64, err error) {
-	count := p.batch.count
-	res, err := p.Client.RawProduce(ctx, &kafka.RawProduceRequest{
-		Topic: p.Topic, Partition: int(p.Partition), RequiredAcks: kafka.RequireAll,
-		RawRecords: protocol.RawRecordSet{Reader: bytes.NewReader(p.batch.seal(p.producer, p.epoch, p.sequence))},
-	})
-	if err == nil {
-		err = res.Error
-	}
-	if err != nil {
-		if ctx.Err() != nil {
-			return 0, context.Cause(ctx)
-		}
-		// Whether it was stored is not known. Reading back will tell.
-		return 0, fmt.Errorf("%w: %w", errSurprise, err)
-	}
-	p.sequence += count
-	if p.offset > 0 && res.LogStartOffset > p.first {
-		return 0, fmt.Errorf("%w: it begins at offset %d instead of %d", errSurprise, res.LogStartOffset, p.first)
-	}
-	return res.BaseOffset, nil
 }

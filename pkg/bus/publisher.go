@@ -1,0 +1,249 @@
+package bus
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+
+	"github.com/obole-market/obole/pkg/es"
+	"github.com/obole-market/obole/pkg/id"
+)
+
+// publisher is a relay at work: an idempotent producer of one batch at a time. Several at once would have to share one
+// connection to arrive in order, and gain nothing where log, relay and broker share the same cores.
+type publisher struct {
+	*Relay
+	wake     <-chan struct{}
+	batch    batch
+	producer int64
+	epoch    int16
+	sequence int32
+	offset   int64 // that the next record gets
+	first    int64 // of the topic's oldest record
+	lives    []es.Life
+	at       es.Position // of the newest event on the topic
+	event    id.ID       // its id
+}
+
+// resume finds out how far the topic has come.
+func (p *publisher) resume(ctx context.Context) error {
+	res, err := p.Client.InitProducerID(ctx, &kafka.InitProducerIDRequest{
+		// The name makes the broker raise the epoch of the relay before us, and refuse that one from our first record on.
+		TransactionalID: fmt.Sprintf("obole-relay-%s-%d", p.Topic, p.Partition), TransactionTimeoutMs: 60_000,
+		ProducerID: -1, ProducerEpoch: -1, // we know of none; zeros would name one and be fenced
+	})
+	if err == nil {
+		err = res.Error
+	}
+	if err != nil {
+		return fmt.Errorf("bus: producer id: %w", err)
+	}
+	p.producer, p.epoch, p.sequence, p.offset = int64(res.Producer.ProducerID), int16(res.Producer.ProducerEpoch), 0, 0
+	p.batch.reset()
+	p.batch.marker(time.Now(), p.Source)
+	base, err := p.send(ctx)
+	if err != nil {
+		return err
+	}
+	p.offset = base + 1
+	if p.first, _, err = bounds(ctx, p.Client, p.Topic, int(p.Partition)); err != nil {
+		return err
+	}
+	newest, err := p.newest(ctx, base)
+	if err != nil || newest.Position == 0 {
+		return err
+	}
+	var here id.ID
+	_, err = p.Log.Scan(ctx, p.Partition, newest.Position-1, 1, func(r *es.Record) error {
+		if r.Position == newest.Position {
+			here = r.ID
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("bus: read the log: %w", err)
+	}
+	if here != newest.ID {
+		return p.ahead(newest.Position, newest.ID)
+	}
+	whole, err := p.whole(ctx, base)
+	if err != nil || !whole {
+		return err // what was cut is filled again from the first event
+	}
+	p.at, p.event = newest.Position, newest.ID
+	return nil
+}
+
+func (p *publisher) ahead(at es.Position, event id.ID) error {
+	if p.Ahead != nil {
+		p.Ahead(p.Partition, at, event)
+	}
+	return ErrAhead
+}
+
+// newest reads back from before an offset to the newest event. There is none at position 0.
+func (p *publisher) newest(ctx context.Context, before int64) (newest Received, err error) {
+	for step := int64(256); ; step *= 4 {
+		from := max(p.first, before-step)
+		err := p.walk(ctx, from, before, func(r *Received) error {
+			newest.Position, newest.ID = r.Position, r.ID
+			return nil
+		})
+		if err != nil || newest.Position > 0 || from == p.first {
+			return newest, err
+		}
+	}
+}
+
+// whole says whether the first event is on the topic: what follows it is without a hole, for every relay writes so. A topic
+// that was cut has it nowhere, or later, where it was filled again.
+func (p *publisher) whole(ctx context.Context, before int64) (found bool, err error) {
+	err = p.walk(ctx, p.first, before, func(r *Received) error {
+		if found = r.Position == 1; found {
+			return errStop
+		}
+		return nil
+	})
+	return found, err
+}
+
+// walk visits the events on the topic. What is damaged there counts as missing, and is published again if nothing follows it.
+func (p *publisher) walk(ctx context.Context, from, before int64, visit func(*Received) error) error {
+	spoilt := func(err error, _ int) error {
+		p.alarm(err)
+		return nil
+	}
+	return walk(ctx, p.Client, p.Topic, p.Partition, from, before, 256<<10, spoilt, visit)
+}
+
+// publish sends what the log holds after what was sent, until ctx ends or something surprises.
+func (p *publisher) publish(ctx context.Context) error {
+	for {
+		sent, more, err := p.flush(ctx)
+		switch {
+		case err != nil:
+			return err
+		case more:
+		case sent:
+			if err := sleep(ctx, relayPace); err != nil {
+				return context.Cause(ctx)
+			}
+		default:
+			if err := p.rest(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// rest waits until there is something to publish, and makes sure meanwhile that the topic still is what it was.
+func (p *publisher) rest(ctx context.Context) error {
+	timer := time.NewTimer(relayPoll)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-p.wake:
+		return nil
+	case <-timer.C:
+	}
+	first, end, err := bounds(ctx, p.Client, p.Topic, int(p.Partition))
+	if err != nil {
+		return nil // the broker is away; publishing will tell, and reading back then
+	}
+	if first != p.first || end != p.offset {
+		return fmt.Errorf("%w: offsets %d to %d instead of %d to %d", errSurprise, first, end, p.first, p.offset)
+	}
+	return nil
+}
+
+// flush sends one scan's worth of records, and says whether there are more.
+func (p *publisher) flush(ctx context.Context) (sent, more bool, err error) {
+	tail, err := p.Log.Tail(ctx, p.Partition)
+	if err != nil {
+		return false, false, fmt.Errorf("bus: read the log: %w", err)
+	}
+	if tail.Position < p.at {
+		return false, false, p.ahead(p.at, p.event)
+	}
+	if tail.Position == p.at {
+		return false, false, nil
+	}
+	if n := len(p.lives); n == 0 || p.lives[n-1].Incarnation != tail.Incarnation {
+		if p.lives, err = p.Log.Lives(ctx, p.Partition); err != nil {
+			return false, false, fmt.Errorf("bus: read the log: %w", err)
+		}
+	}
+	p.batch.reset()
+	last, event := p.at, p.event
+	_, err = p.Log.Scan(ctx, p.Partition, p.at, relayScan, func(r *es.Record) error {
+		if r.Position > tail.Position {
+			return errStop // perhaps of a life that we do not know
+		}
+		if !p.batch.fits(r) {
+			if err := p.confirm(ctx, last, event); err != nil {
+				return err
+			}
+			p.batch.reset()
+		}
+		p.batch.event(es.LifeAt(p.lives, r.Position).Incarnation, r)
+		last, event = r.Position, r.ID
+		return nil
+	})
+	if err != nil && !errors.Is(err, errStop) {
+		return false, false, err
+	}
+	if p.batch.count > 0 {
+		if err := p.confirm(ctx, last, event); err != nil {
+			return false, false, err
+		}
+	}
+	if p.Moved != nil {
+		p.Moved(p.Partition, p.at, int64(tail.Position-p.at))
+	}
+	return true, p.at < tail.Position, nil
+}
+
+// confirm sends the batch and checks that it got the offset it must have got.
+func (p *publisher) confirm(ctx context.Context, last es.Position, event id.ID) error {
+	count := int64(p.batch.count)
+	base, err := p.send(ctx)
+	if err != nil {
+		return err
+	}
+	if base != p.offset {
+		return fmt.Errorf("%w: offset %d instead of %d", errSurprise, base, p.offset)
+	}
+	p.offset += count
+	p.at, p.event = last, event
+	return nil
+}
+
+// send produces the batch with the next sequence number. After an error the publisher is of no further use: whether the
+// batch was stored is not known, and a request that was given up may still be reading it.
+func (p *publisher) send(ctx context.Context) (base int64, err error) {
+	count := p.batch.count
+	res, err := p.Client.RawProduce(ctx, &kafka.RawProduceRequest{
+		Topic: p.Topic, Partition: int(p.Partition), RequiredAcks: kafka.RequireAll,
+		RawRecords: protocol.RawRecordSet{Reader: bytes.NewReader(p.batch.seal(p.producer, p.epoch, p.sequence))},
+	})
+	if err == nil {
+		err = res.Error
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
+		}
+		return 0, fmt.Errorf("%w: %w", errSurprise, err)
+	}
+	p.sequence = int32((int64(p.sequence) + int64(count)) & 0x7fffffff) // it goes round
+	if p.offset > 0 && res.LogStartOffset > p.first {
+		return 0, fmt.Errorf("%w: it begins at offset %d instead of %d", errSurprise, res.LogStartOffset, p.first)
+	}
+	return res.BaseOffset, nil
+}
