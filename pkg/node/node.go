@@ -11,11 +11,14 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/segmentio/kafka-go"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/obole-market/obole/pkg/boot"
 	"github.com/obole-market/obole/pkg/bus"
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/es/espg"
+	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/projection"
 	"github.com/obole-market/obole/pkg/vault"
@@ -121,8 +124,23 @@ func (n *Node) React(r *bus.Reaction, services ...string) {
 		n.alarm("parked", "reaction", r.Name, "topic", topic, "type", e.Type, "position", int64(e.Position), "reason", reason)
 	}
 	r.Retried = func(topic string, _ error) { n.metrics.retried.WithLabelValues(r.Name).Inc() }
+	r.Handle = n.traced(r.Handle)
 	n.reactions[r.Name] = r
 	n.Group.Add("reaction "+r.Name, n.feed(r.Name, r.Take, services).Run)
+}
+
+// traced makes a reaction part of the trace of the event that it reacts to.
+func (n *Node) traced(handle func(context.Context, *bus.Received) error) func(context.Context, *bus.Received) error {
+	tracer := n.Telemetry.Tracer.Tracer("obole")
+	return func(ctx context.Context, e *bus.Received) error {
+		ctx, span := tracer.Start(Traced(ctx, e), "react "+e.Type, trace.WithSpanKind(trace.SpanKindConsumer))
+		defer span.End()
+		err := handle(ctx, e)
+		if err != nil {
+			span.SetStatus(codes.Error, fault.KindOf(err).String()) // the text of an error may be a driver's
+		}
+		return err
+	}
 }
 
 // Follow adds a fold of other services' events into tables of this one.

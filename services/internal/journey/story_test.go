@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/obole-market/obole/pkg/boot"
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/parcel"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
@@ -35,16 +36,27 @@ type full struct {
 	packages deliveryv1.DeliveryServiceClient
 	stop     map[string]func()
 	run      map[string]func(context.Context) error
-	shipping delivery.Config
+	// databases are the services' by name.
+	databases map[string]string
+	shipping  delivery.Config
 }
 
-func openFull(t *testing.T) *full {
+// openFull runs the four services; change, if any, alters each one's configuration.
+func openFull(t *testing.T, change ...func(*boot.Config)) *full {
 	t.Helper()
 	ctx := t.Context()
-	f := &full{market: &market{World: worldtest.New(t), t: t, buyer: id.Random()}, stop: map[string]func(){}}
-	f.offers = offers.Config{Config: f.Config(offers.Name)}
-	consenting, settling := consent.Config{Config: f.Config(consent.Name)}, settlement.Config{Config: f.Config(settlement.Name)}
-	f.shipping = delivery.Config{Config: f.Config(delivery.Name)}
+	f := &full{market: &market{World: worldtest.New(t), t: t, buyer: id.Random()}, stop: map[string]func(){}, databases: map[string]string{}}
+	config := func(service string) boot.Config {
+		c := f.Config(service)
+		for _, do := range change {
+			do(&c)
+		}
+		f.databases[service] = c.Database.URL
+		return c
+	}
+	f.offers = offers.Config{Config: config(offers.Name)}
+	consenting, settling := consent.Config{Config: config(consent.Name)}, settlement.Config{Config: config(settlement.Name)}
+	f.shipping = delivery.Config{Config: config(delivery.Name)}
 	for _, err := range []error{
 		offers.Migrate(ctx, f.offers), consent.Migrate(ctx, consenting), settlement.Migrate(ctx, settling), delivery.Migrate(ctx, f.shipping),
 	} {
@@ -117,11 +129,18 @@ func (f *full) holder() *holder {
 // bring imports a participant's days of a file.
 func (h *holder) bring(file, participant string, days *marketv1.Days) (*deliveryv1.ImportResponse, error) {
 	h.m.t.Helper()
-	raw, err := os.ReadFile(filepath.Join("../../../testdata/fitabase", file))
-	h.m.must(err)
-	return h.send(raw, &deliveryv1.ImportHeader{
+	return h.send(read(h.m.t, file), &deliveryv1.ImportHeader{
 		SubscriberId: h.id.String(), SourceId: h.source, FileName: file, Zone: "America/New_York", Person: participant, Days: days,
 	})
+}
+
+func read(t testing.TB, file string) []byte {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join("../../../testdata/fitabase", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
 }
 
 func (h *holder) send(raw []byte, header *deliveryv1.ImportHeader) (*deliveryv1.ImportResponse, error) {
@@ -150,11 +169,7 @@ func (h *holder) send(raw []byte, header *deliveryv1.ImportHeader) (*deliveryv1.
 // participants of a Fitabase file, in their order.
 func participants(t *testing.T, file string) (out []string) {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join("../../../testdata/fitabase", file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(raw)) {
+	for line := range strings.Lines(string(read(t, file))) {
 		who, _, _ := strings.Cut(line, ",")
 		if who != "Id" && (len(out) == 0 || out[len(out)-1] != who) {
 			out = append(out, who)
@@ -192,6 +207,14 @@ func (f *full) receipt(d *deliveryv1.Delivery) *deliveryv1.SignReceiptRequest {
 		BuyerId: f.buyer.String(), DeliveryId: d.GetDeliveryId(), Digest: d.GetDigest(), KeyId: "k1",
 		Signature: parcel.SignReceipt(f.keys.Signer, number, [32]byte(d.GetDigest())),
 	}
+}
+
+// signed signs for a package and gets its key.
+func (f *full) signed(d *deliveryv1.Delivery) *deliveryv1.SignReceiptResponse {
+	f.t.Helper()
+	key, err := f.packages.SignReceipt(f.t.Context(), f.receipt(d))
+	f.must(err)
+	return key
 }
 
 // open decrypts a package with the key that came for it.
