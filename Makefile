@@ -8,7 +8,7 @@ WITH := scripts/with-services
 # Two packages at once is what two cores carry; the event path's tests wait for real servers.
 TEST := $(WITH) go run ./scripts/tally -timeout=20m
 
-.PHONY: help build test race torture journey bench gen contract golden breaking lint fmt vuln tools ci clean
+.PHONY: help build test race torture journey wide bench gen contract golden breaking lint fmt vuln tools ci clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ torture: ## the tests that kill and restart, with their full counts
 
 journey: ## the market's story with the services over real Kafka and PostgreSQL
 	$(TEST) -count=1 ./services/internal/journey/...
+
+wide: ## import every file of the folder that OBOLE_DATA names
+	go test -tags wide -count=1 -run Wide -v ./services/delivery/internal/source
 
 bench: ## the figures of docs/performance.md, in one run
 	$(WITH) go test -run '^$$' -bench Paths -benchtime 1x ./pkg/es/espg ./pkg/bus ./pkg/projection

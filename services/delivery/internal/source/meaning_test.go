@@ -125,8 +125,8 @@ func TestMeaning(t *testing.T) {
 			},
 		},
 		"parts that do not add up": {
-			night(`"total_sleep_time":20700,"durationtosleep":600,"durationtowakeup":1200`),
-			[]string{bed, whole + " total_sleep_time=20700 latency_to_sleep_onset=600 latency_to_arising=1200"},
+			night(`"total_sleep_time":20700,"durationtosleep":600,"durationtowakeup":1200,"waso":-900`),
+			[]string{bed, whole + " total_sleep_time=20700"},
 		},
 		"phases without their sum": {
 			night(`"lightsleepduration":9000,"deepsleepduration":6000,"remsleepduration":3000`),
@@ -150,6 +150,10 @@ func TestMeaning(t *testing.T) {
 			pt(asleep, `"total_sleep_time":{"value":450,"unit":"min"}`+span+until+
 				`,"duration":{"value":480,"unit":"min"}}}`),
 			[]string{"total-sleep-time 2016-04-12T00:00:00Z/2016-04-12T08:00:00Z total_sleep_time=27000 somehow"},
+		},
+		"a maker instead of an address": {
+			strings.Replace(mass("52.6", "kg"), `},"body"`, `,"external_datasheets":[{"datasheet_reference":"Somebody"}]},"body"`, 1),
+			[]string{kg + "52.6 somehow"},
 		},
 		"miles": {
 			pt(moving, `"activity_name":"walking","distance":{"value":1.5,"unit":"mi"}`+span+from+","+until+`}}`),

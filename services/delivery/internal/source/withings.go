@@ -422,7 +422,8 @@ func (w *withings) series(raw json.RawMessage) error {
 }
 
 // episode is the time from falling asleep to the last awakening (IEEE 1752.1), and the time asleep in it. Where the parts
-// of a night do not add up to it, it is all of the time in bed. Older answers give the phases without their sum.
+// of a night do not add up to it, it is all of the time in bed, and the times between are left out: some answers have eight
+// hours of falling asleep in a night slept through, and a time awake below zero. Older ones give the phases without their sum.
 func (w *withings) episode(bed point.Frame, d *withingsNight) (frame point.Frame, asleep json.Number, err error) {
 	var s [6]time.Duration
 	for i, n := range [...]number{
@@ -446,6 +447,7 @@ func (w *withings) episode(bed point.Frame, d *withingsNight) (frame point.Frame
 	frame = point.Frame{Start: bed.Start.Add(s[0]), End: bed.End.Add(-s[1])}
 	if !frame.End.After(frame.Start) || frame.Length() < s[2] {
 		frame = bed
+		d.Onset, d.Arising, d.Awake = "", "", ""
 	}
 	return frame, json.Number(strconv.FormatInt(int64(s[2]/time.Second), 10)), nil
 }
