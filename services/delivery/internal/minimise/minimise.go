@@ -212,8 +212,7 @@ func (r *rule) days(points []point.Point) (map[string][]*point.Point, error) {
 		if p.Assurance < point.OwnFile || p.Assurance > point.OperatorFeed {
 			return nil, fault.Internal("minimise: a point without an assurance")
 		}
-		day := r.day(p.Frame)
-		days[day] = append(days[day], p)
+		days[p.Day()] = append(days[p.Day()], p)
 	}
 	return days, nil
 }

@@ -13,7 +13,6 @@ type rule struct {
 	schemas []point.Schema
 	// stated is the product's own word for its schema, unit the unit of sale; both as the catalogue must have them.
 	stated, unit string
-	day          func(point.Frame) string
 	// read gives a slot's values by field, and whether it counts.
 	read   func([]*point.Point) (values, bool)
 	fields []field
@@ -66,7 +65,7 @@ var days = field{id: date, rungs: []rung{{id: exact}, {id: week}}, decides: true
 // A day counts with its first step.
 var dailySteps = rule{
 	schemas: []point.Schema{point.StepCount, point.PhysicalActivity, point.CaloriesBurned},
-	stated:  point.StepCount.String(), unit: "person-day", day: point.Frame.Day,
+	stated:  point.StepCount.String(), unit: "person-day",
 	fields: []field{
 		days,
 		{id: "steps", unit: "steps", decides: true, rungs: []rung{
@@ -92,7 +91,7 @@ var dailySteps = rule{
 // The catalogue's omh:sleep-duration is what IEEE 1752.1 has since split in two.
 var sleepNights = rule{
 	schemas: []point.Schema{point.TotalSleepTime, point.TimeInBed, point.SleepEpisode},
-	stated:  "omh:sleep-duration:2.0", unit: "person-night", day: point.Frame.LastDay,
+	stated:  "omh:sleep-duration:2.0", unit: "person-night",
 	fields: []field{
 		days,
 		{id: "asleep", unit: "min", decides: true, rungs: []rung{
@@ -115,7 +114,7 @@ var sleepNights = rule{
 // A day counts with one weight, the one first in rank. A weight with a position is of a part of the body.
 var bodyWeight = rule{
 	schemas: []point.Schema{point.BodyWeight},
-	stated:  point.BodyWeight.String(), unit: "person-day", day: point.Frame.Day,
+	stated:  point.BodyWeight.String(), unit: "person-day",
 	fields: []field{
 		days,
 		{id: "weight", unit: "kg", decides: true, rungs: []rung{
@@ -138,7 +137,7 @@ const readingsOfADay = 10
 // A day counts with ten readings; those of one time frame are one.
 var heartRate = rule{
 	schemas: []point.Schema{point.HeartRate},
-	stated:  point.HeartRate.String(), unit: "person-day", day: point.Frame.Day,
+	stated:  point.HeartRate.String(), unit: "person-day",
 	fields: []field{
 		days,
 		{id: "mean", unit: "beats/min", decides: true, rungs: []rung{

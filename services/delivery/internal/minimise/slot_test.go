@@ -152,6 +152,12 @@ func TestNothingIsCountedTwice(t *testing.T) {
 
 func TestFacts(t *testing.T) {
 	t.Parallel()
+	for _, name := range []string{"daily-steps", "sleep-nights"} {
+		schemas, err := minimise.Schemas(product(t, name))
+		if err != nil || slices.ContainsFunc(schemas, func(s point.Schema) bool { return !slices.Contains(minimise.FactSchemas(), s) }) {
+			t.Errorf("facts read %v: %v", minimise.FactSchemas(), err)
+		}
+	}
 	week := func(n ...point.Quantity) (out []point.Point) {
 		for i, n := range n {
 			out = append(out, steps(wholeDay(i+1), n))

@@ -63,6 +63,7 @@ var shapes = map[Schema]shape{
 	TotalSleepTime: {measures: []Measure{Asleep}, required: Asleep, interval: true, night: true},
 	TimeInBed:      {measures: []Measure{InBed}, required: InBed, interval: true, night: true},
 	SleepEpisode: {
-		measures: []Measure{Asleep, LightSleep, DeepSleep, REMSleep, FallingAsleep, Arising, AwakeAfterOnset, Awakenings}, interval: true, night: true,
+		measures: []Measure{Asleep, LightSleep, DeepSleep, REMSleep, FallingAsleep, Arising, AwakeAfterOnset, Awakenings},
+		interval: true, night: true,
 	},
 }
