@@ -150,7 +150,8 @@ func TestWideLabelled(t *testing.T) {
 		}
 		n++
 		err := source.Conform(fmt.Appendf(nil, `{"header":{"uuid":"3b3a6a3c-22b4-4a5e-9b86-2c5d1f0a31d7",`+
-			`"schema_id":{"namespace":%q,"name":%q,"version":%q},"source_creation_date_time":"2016-04-13T00:00:00Z"},"body":%s}`, s.Namespace, s.Name, s.Version, b))
+			`"schema_id":{"namespace":%q,"name":%q,"version":%q},"source_creation_date_time":"2016-04-13T00:00:00Z"},"body":%s}`,
+			s.Namespace, s.Name, s.Version, b))
 		if (err == nil) != good {
 			t.Errorf("%s: %v", name, err)
 		}
