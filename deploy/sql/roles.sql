@@ -9,4 +9,6 @@ create role :"owner" login nosuperuser nocreatedb nocreaterole noreplication nob
 create role :"app" login nosuperuser nocreatedb nocreaterole noreplication nobypassrls;
 create database :"database" owner :"owner" encoding 'UTF8' template template0;
 revoke all on database :"database" from public;
-grant connect on database :"database" to :"app";
+-- The application owns the schemas of its projections, which it rebuilds by itself; the owner makes the first and hands them over.
+grant connect, create on database :"database" to :"app";
+grant :"app" to :"owner";

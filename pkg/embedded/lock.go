@@ -13,6 +13,19 @@ import (
 // ErrInUse says that another process runs on the same folder.
 var ErrInUse = errors.New("in use by another process")
 
+// Take takes a folder for this process, for who keeps several of these in one: what else lies there is then nobody else's. The
+// folder is made when missing. give returns it; ErrInUse says that another process has it.
+func Take(dir string) (give func() error, err error) {
+	if err := os.MkdirAll(dir, 0o711); err != nil { // entered, not read, by the database's own user
+		return nil, fmt.Errorf("embedded: %w", err)
+	}
+	f, err := lock(dir)
+	if err != nil {
+		return nil, err
+	}
+	return func() error { return unlock(f) }, nil
+}
+
 // lock takes a folder for this process. The kernel gives it back when the process ends, however it ends. The file
 // stays, with the number of the last owner in it for the message that the next one gets.
 func lock(dir string) (*os.File, error) {

@@ -1,0 +1,83 @@
+// Package cli is the grammar of the command obole: which words there are, and what a run of it answers to the shell.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/obole-market/obole/services/obole/internal/client"
+)
+
+// grammar is the whole command line.
+type grammar struct {
+	client.Flags `group:"Everywhere"`
+
+	Up      up      `cmd:"" group:"Running" help:"Run the whole market on this machine: no broker, no database, nothing to set up first."`
+	Serve   serve   `cmd:"" group:"Running" help:"Run one service against your own PostgreSQL and Kafka."`
+	Migrate migrate `cmd:"" group:"Running" help:"Bring one service's database up to date, as its owner. Run it before serve."`
+	Rebuild rebuild `cmd:"" group:"Running" help:"Fold one service's log into new tables beside the live ones, then swap them."`
+	Fsck    fsck    `cmd:"" group:"Running" help:"Fold everything again and compare."`
+}
+
+const about = `Obole: people license their own data, revocably and for pay; buyers bid, consent decides, every step is an event.
+
+Exit status: 0 done; 1 refused or failed, with the reason; 2 the command line is wrong; 3 nobody answers, or not in time:
+the same command may succeed later.`
+
+// exited is the status with which kong wants to end, after help.
+type exited int
+
+// Main runs one command line and gives the exit status.
+func Main(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) (status int) {
+	defer func() {
+		switch v := recover().(type) {
+		case nil:
+		case exited:
+			status = int(v)
+		default:
+			panic(v)
+		}
+	}()
+	var g grammar
+	parser, err := kong.New(
+		&g, kong.Name("obole"), kong.Description(about), kong.Writers(out, errs), kong.Exit(func(code int) { panic(exited(code)) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 120}),
+	)
+	if err != nil {
+		fmt.Fprintln(errs, "obole:", err)
+		return client.ExitFailed
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(errs, "obole: %s; see %s --help\n", err, spoken(err))
+		return client.ExitUsage
+	}
+	s := &client.Session{Flags: g.Flags, In: in, Out: out, Err: errs}
+	defer s.Close()
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	if err := parsed.Run(s); err != nil {
+		fmt.Fprintln(errs, "obole:", client.Explain(err))
+		return client.Exit(err)
+	}
+	return client.ExitOK
+}
+
+// spoken is the command as far as it was understood.
+func spoken(err error) string {
+	var p *kong.ParseError
+	if !errors.As(err, &p) || p.Context == nil {
+		return "obole"
+	}
+	words := []string{"obole"}
+	for _, step := range p.Context.Path {
+		if step.Command != nil {
+			words = append(words, step.Command.Name)
+		}
+	}
+	return strings.Join(words, " ")
+}
