@@ -186,10 +186,15 @@ func clearOrphan(ctx context.Context, in install, who *child.User, data string) 
 	}
 	log := data + ".stop.log"
 	defer os.Remove(log)
-	return child.Run(ctx, child.Options{
+	err = child.Run(ctx, child.Options{
 		Path: filepath.Join(in.bin, "pg_ctl"), Args: []string{"stop", "-D", data, "-m", "fast", "-w", "-t", "60"},
 		Env: environment(), Dir: "/", User: who, Log: log,
 	})
+	// It was told to stop when its owner was killed, and may have been done just before it was asked again.
+	if _, gone := os.Stat(note); err != nil && errors.Is(gone, os.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // serves says whether a process runs on the data: a server's working folder is its data. Where the kernel does not

@@ -10,7 +10,10 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/obole-market/obole/services/obole/internal/buyer"
 	"github.com/obole-market/obole/services/obole/internal/client"
+	"github.com/obole-market/obole/services/obole/internal/finance"
+	"github.com/obole-market/obole/services/obole/internal/person"
 )
 
 // grammar is the whole command line.
@@ -22,6 +25,20 @@ type grammar struct {
 	Migrate migrate `cmd:"" group:"Running" help:"Bring one service's database up to date, as its owner. Run it before serve."`
 	Rebuild rebuild `cmd:"" group:"Running" help:"Fold one service's log into new tables beside the live ones, then swap them."`
 	Fsck    fsck    `cmd:"" group:"Running" help:"Fold everything again and compare."`
+
+	Keys     buyer.Keys     `cmd:"" group:"A buyer" help:"Make a buyer's key file."`
+	Buyer    buyer.Buyer    `cmd:"" group:"A buyer" help:"Register, vet, suspend, rotate keys."`
+	Fund     finance.Fund   `cmd:"" group:"A buyer" help:"Record money that a buyer has paid in; finance's."`
+	Products buyer.Products `cmd:"" group:"A buyer" help:"Show the data products, their fields and synthetic samples."`
+	Bid      buyer.Bid      `cmd:"" group:"A buyer" help:"Place, try, list, watch and withdraw bids."`
+	Receive  buyer.Receive  `cmd:"" group:"A buyer" help:"Fetch packages, sign their receipts, open them."`
+
+	Enrol   person.Enrol   `cmd:"" group:"A person" help:"Take a person in."`
+	Import  person.Import  `cmd:"" group:"A person" help:"Bring measurements from files."`
+	Offers  person.Offers  `cmd:"" group:"A person" help:"List, accept and decline offers."`
+	Consent person.Consent `cmd:"" group:"A person" help:"List, withdraw, pause and resume consents; rules."`
+
+	Finance finance.Finance `cmd:"" group:"Finance" help:"Balances, statements, and the replay that proves them."`
 }
 
 const about = `Obole: people license their own data, revocably and for pay; buyers bid, consent decides, every step is an event.

@@ -118,6 +118,9 @@ func Word(e protoreflect.Enum) string {
 	return strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(string(v.Name()), prefix), "_", " "))
 }
 
+// Enum is an enum of the contract.
+type Enum = protoreflect.Enum
+
 // Number finds an enum's value by its word; dashes and underscores stand for spaces. Words lists those that there are.
 func Number[E protoreflect.Enum](word string) (E, bool) {
 	var none E

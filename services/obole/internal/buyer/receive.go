@@ -1,0 +1,230 @@
+package buyer
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+
+	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
+	"github.com/obole-market/obole/services/obole/internal/client"
+)
+
+// Receive has the commands by which packages come.
+type Receive struct {
+	Fetch fetch   `cmd:"" default:"withargs" help:"Fetch packages, sign their receipts, open them. The default."`
+	List  waiting `cmd:"" help:"List deliveries, oldest first."`
+	Watch coming  `cmd:"" help:"Show deliveries as they come and change, until Ctrl-C."`
+}
+
+// Help has the examples.
+func (*Receive) Help() string {
+	return `A package is fetched as ciphertext, going on where a broken fetch stopped. Its digest is signed with the receipt key; that asks
+for the content key, which leaves only if the person's consent still stands, and the delivery is charged. The rows end up in
+DELIVERY.ndjson, one JSON object a line, and what they are and may be used for in DELIVERY.manifest.json.
+
+Examples:
+  obole receive --buyer study.key --out packages
+  obole receive --buyer study.key --out packages --follow
+  obole receive --buyer study.key --out packages DELIVERY
+  obole receive list --buyer study.key --json`
+}
+
+type of struct {
+	Bid string `placeholder:"ID" help:"Only deliveries of this bid."`
+}
+
+type fetch struct {
+	who
+	of
+	Out        string   `default:"." placeholder:"DIR" help:"Folder for the files; it is made when missing."`
+	Follow     bool     `help:"Go on with each delivery as it comes, until Ctrl-C."`
+	Deliveries []string `arg:"" optional:"" name:"delivery" help:"Deliveries; none means all that wait, and those whose rows the folder lacks."`
+}
+
+// Help has the examples.
+func (*fetch) Help() string { return (*Receive)(nil).Help() }
+
+// Run receives. A delivery that fails, as when its person has withdrawn, does not stop the others.
+func (c *fetch) Run(ctx context.Context, s *client.Session) error {
+	k, err := readKey(c.Buyer)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(c.Out, 0o700); err != nil {
+		return client.Usage("%w", err)
+	}
+	from, err := s.Delivery(client.Buyer(k.Buyer))
+	if err != nil {
+		return err
+	}
+	r := &receiver{key: k, from: from, dir: c.Out}
+	if c.Follow {
+		return c.follow(ctx, s, r)
+	}
+	all, err := deliveries(ctx, from, k.Buyer, c.Bid)
+	if err != nil {
+		return err
+	}
+	wanted, err := c.wanted(all, r)
+	if err != nil {
+		return err
+	}
+	var worst error
+	failed := 0
+	for _, d := range wanted {
+		if err := c.take(ctx, s, r, d); err != nil {
+			failed++
+			worst = errors.Join(err, worst)
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	if failed > 0 {
+		return failures{n: failed, of: len(wanted), cause: worst}
+	}
+	return nil
+}
+
+// failures is what is said once each has been said.
+type failures struct {
+	n, of int
+	cause error
+}
+
+func (f failures) Error() string {
+	return fmt.Sprintf("%d of %d deliveries were not received", f.n, f.of)
+}
+func (f failures) Unwrap() error { return f.cause }
+
+func (c *fetch) follow(ctx context.Context, s *client.Session, r *receiver) error {
+	stream, err := r.from.WatchDeliveries(ctx, &deliveryv1.WatchDeliveriesRequest{BuyerId: r.key.Buyer, BidId: c.Bid})
+	if err != nil {
+		return err
+	}
+	for {
+		m, err := stream.Recv()
+		if client.Ended(ctx, err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if r.lacks(m.GetDelivery()) {
+			_ = c.take(ctx, s, r, m.GetDelivery()) // said; the next may well come
+		}
+	}
+}
+
+// wanted are the deliveries that were named, or all that are to be had and are not here yet.
+func (c *fetch) wanted(all []*deliveryv1.Delivery, r *receiver) ([]*deliveryv1.Delivery, error) {
+	var some []*deliveryv1.Delivery
+	if len(c.Deliveries) == 0 {
+		for _, d := range all {
+			if r.lacks(d) {
+				some = append(some, d)
+			}
+		}
+		return some, nil
+	}
+	byID := map[string]*deliveryv1.Delivery{}
+	for _, d := range all {
+		byID[d.GetDeliveryId()] = d
+	}
+	for _, name := range c.Deliveries {
+		if byID[name] == nil {
+			return nil, client.Usage("there is no delivery %s; obole receive list shows them", name)
+		}
+		some = append(some, byID[name])
+	}
+	return some, nil
+}
+
+// take receives one and says so.
+func (c *fetch) take(ctx context.Context, s *client.Session, r *receiver, d *deliveryv1.Delivery) error {
+	got, err := r.receive(ctx, d)
+	switch {
+	case err != nil && s.JSON:
+		fmt.Fprintf(s.Err, "obole: %s: %s\n", d.GetDeliveryId(), client.Explain(err))
+		return err
+	case err != nil:
+		fmt.Fprintf(s.Out, "%s  not received: %s\n", d.GetDeliveryId(), client.Explain(err))
+		return err
+	case s.JSON:
+		return s.Object(map[string]any{"delivery_id": d.GetDeliveryId(), "file": got.file, "manifest": got.manifest})
+	}
+	m := got.manifest
+	_, err = fmt.Fprintf(s.Out, "%s  %s, %d rows of %d slots: %s\n", d.GetDeliveryId(), m.Product, m.Rows, len(m.Slots), got.file)
+	return err
+}
+
+type waiting struct {
+	who
+	of
+}
+
+// Run lists.
+func (c *waiting) Run(ctx context.Context, s *client.Session) error {
+	who, err := c.id()
+	if err != nil {
+		return err
+	}
+	from, err := s.Delivery(client.Buyer(who))
+	if err != nil {
+		return err
+	}
+	all, err := deliveries(ctx, from, who, c.Bid)
+	if err != nil {
+		return err
+	}
+	heads := []string{"delivery", "state", "product", "slots", "bytes", "prepared", "lapses", "digest", "why"}
+	return client.List(s, all, heads, func(d *deliveryv1.Delivery) []any {
+		return []any{
+			d.GetDeliveryId(), client.Word(d.GetState()), d.GetProduct().GetId(), d.GetSlots(), d.GetBytes(), client.Time(d.GetPreparedAt()),
+			client.Time(d.GetLapsesAt()), hex.EncodeToString(d.GetDigest()[:min(4, len(d.GetDigest()))]), client.Word(d.GetBlocked()),
+		}
+	})
+}
+
+func deliveries(ctx context.Context, from deliveryv1.DeliveryServiceClient, buyer, bid string) ([]*deliveryv1.Delivery, error) {
+	return client.Pages(func(page string) ([]*deliveryv1.Delivery, string, error) {
+		r, err := from.ListDeliveries(ctx, &deliveryv1.ListDeliveriesRequest{BuyerId: buyer, BidId: bid, PageToken: page})
+		return r.GetDeliveries(), r.GetNextPageToken(), err
+	})
+}
+
+type coming struct {
+	who
+	of
+}
+
+// Run watches.
+func (c *coming) Run(ctx context.Context, s *client.Session) error {
+	who, err := c.id()
+	if err != nil {
+		return err
+	}
+	from, err := s.Delivery(client.Buyer(who))
+	if err != nil {
+		return err
+	}
+	stream, err := from.WatchDeliveries(ctx, &deliveryv1.WatchDeliveriesRequest{BuyerId: who, BidId: c.Bid})
+	if err != nil {
+		return err
+	}
+	for {
+		r, err := stream.Recv()
+		if client.Ended(ctx, err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		d := r.GetDelivery()
+		if err := s.One(d, "%s %s, %s, %d slots, %d bytes", d.GetDeliveryId(), client.Word(d.GetState()), d.GetProduct().GetId(), d.GetSlots(), d.GetBytes()); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,223 @@
+package finance
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/obole-market/obole/pkg/es"
+	"github.com/obole-market/obole/pkg/ledger"
+	"github.com/obole-market/obole/pkg/node"
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
+	moneyv1 "github.com/obole-market/obole/proto/gen/obole/money/v1"
+	settlementv1 "github.com/obole-market/obole/proto/gen/obole/settlement/v1"
+	"github.com/obole-market/obole/services/obole/internal/buyer"
+	"github.com/obole-market/obole/services/obole/internal/client"
+)
+
+// replay streams the log.
+type replay struct {
+	Events  bool   `help:"Show the events, not the balances that follow from them. Implied by the flags below."`
+	After   int64  `placeholder:"POSITION" help:"Begin behind this position."`
+	Buyer   string `placeholder:"FILE|ID" help:"Only events of this buyer."`
+	Product string `placeholder:"ID" help:"Only events of this product."`
+	From    string `placeholder:"TIME" help:"Only events recorded at or after, as in 2026-11-25 or 2026-11-25T08:00:00Z."`
+	To      string `placeholder:"TIME" help:"Only events recorded before."`
+	Follow  bool   `help:"Go on as events come, until Ctrl-C."`
+}
+
+func (*replay) Help() string {
+	return `Without flags the whole log is replayed: every hash in its chain is checked, every balance derived from the events alone, by code
+that the service does not share, and compared with the service's own trial balance as of the last event. Exit status 1 when
+anything differs.`
+}
+
+// Run replays.
+func (c *replay) Run(ctx context.Context, s *client.Session) error {
+	books, err := s.Settlement(client.Finance())
+	if err != nil {
+		return err
+	}
+	request, err := c.request(ctx, books)
+	if err != nil {
+		return err
+	}
+	stream, err := books.ReplayEvents(ctx, request)
+	if err != nil {
+		return err
+	}
+	if c.Events || *c != (replay{}) {
+		return show(ctx, s, stream)
+	}
+	return prove(ctx, s, books, stream)
+}
+
+func (c *replay) request(ctx context.Context, books settlementv1.SettlementServiceClient) (*settlementv1.ReplayEventsRequest, error) {
+	who, err := buyer.ID(c.Buyer)
+	if err != nil {
+		return nil, err
+	}
+	from, err := moment("--from", c.From)
+	if err != nil {
+		return nil, err
+	}
+	to, err := moment("--to", c.To)
+	if err != nil {
+		return nil, err
+	}
+	r := &settlementv1.ReplayEventsRequest{
+		Filter: &settlementv1.ReplayFilter{BuyerId: who, ProductId: c.Product, From: from, To: to}, Follow: c.Follow,
+	}
+	if c.After < 0 {
+		return nil, client.Usage("--after %d: positions begin at 1", c.After)
+	}
+	if c.After > 0 {
+		// A book lies in one partition, and only the service knows in which.
+		trial, err := books.TrialBalance(ctx, &settlementv1.TrialBalanceRequest{})
+		if err != nil {
+			return nil, err
+		}
+		r.After = trial.GetAsOf()
+		r.After.Position = c.After
+	}
+	return r, nil
+}
+
+func moment(flag, text string) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	for _, form := range []string{time.RFC3339, time.DateOnly} {
+		if t, err := time.Parse(form, text); err == nil {
+			return t.UnixMicro(), nil
+		}
+	}
+	return 0, client.Usage("%s %q: want a day or a moment, as in 2026-11-25 or 2026-11-25T08:00:00Z", flag, text)
+}
+
+type replayed = grpc.ServerStreamingClient[settlementv1.ReplayEventsResponse]
+
+// each hands on the events of a replay until it ends.
+func each(ctx context.Context, stream replayed, message func(*settlementv1.ReplayEventsResponse) error) error {
+	for {
+		m, err := stream.Recv()
+		if client.Ended(ctx, err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := message(m); err != nil {
+			return err
+		}
+	}
+}
+
+// show writes a line for each event.
+func show(ctx context.Context, s *client.Session, stream replayed) error {
+	return each(ctx, stream, func(m *settlementv1.ReplayEventsResponse) error {
+		for _, e := range m.GetEvents() {
+			event := new(settlementv1.Event)
+			if err := proto.Unmarshal(e.GetData(), event); err != nil {
+				return fmt.Errorf("position %d: %w", e.GetPosition(), err)
+			}
+			text, err := client.JSON(event)
+			if err != nil {
+				return err
+			}
+			if s.JSON {
+				err = s.Object(map[string]any{"position": e.GetPosition(), "at": client.Time(e.GetAt()), "type": e.GetType(), "event": json.RawMessage(text)})
+			} else {
+				_, err = fmt.Fprintf(s.Out, "%8d  %s  %-18s %s\n", e.GetPosition(), client.Time(e.GetAt()), e.GetType(), text)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// errDiffers says that the events and the service's tables tell different balances.
+var errDiffers = errors.New("the trial balance differs from what the events say")
+
+// prove derives every balance and compares.
+func prove(ctx context.Context, s *client.Session, books settlementv1.SettlementServiceClient, stream replayed) error {
+	var derived *ledger.Ledger
+	var at *eventv1.Cursor
+	err := each(ctx, stream, func(m *settlementv1.ReplayEventsResponse) error {
+		at = m.GetCursor()
+		if derived == nil {
+			lives := make([][]es.Life, at.GetPartition()+1)
+			lives[at.GetPartition()] = []es.Life{{Incarnation: es.Incarnation(at.GetIncarnation())}}
+			derived = ledger.New(lives)
+		}
+		for _, e := range m.GetEvents() {
+			if err := derived.Apply(node.Record(es.Partition(at.GetPartition()), e)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil || ctx.Err() != nil {
+		return errors.Join(err, ctx.Err())
+	}
+	if derived == nil {
+		return io.ErrUnexpectedEOF // even an empty log is told in a message
+	}
+	trial, err := books.TrialBalance(ctx, &settlementv1.TrialBalanceRequest{AsOf: at})
+	if err != nil {
+		return err
+	}
+	return compare(s, derived, trial)
+}
+
+func compare(s *client.Session, derived *ledger.Ledger, trial *settlementv1.TrialBalanceResponse) error {
+	told := map[settlementv1.AccountKind]*settlementv1.Sum{}
+	for _, sum := range trial.GetSums() {
+		told[sum.GetKind()] = sum
+	}
+	sums, total := derived.Sums()
+	events, postings := derived.Events()
+	equal := total == 0 && trial.GetTotal().GetMinor() == 0
+	code := trial.GetTotal().GetCurrency()
+	amount := func(minor int64) string { return client.Money(&moneyv1.Money{Minor: minor, Currency: code}) }
+	var rows [][]any
+	for _, sum := range sums {
+		t := told[sum.Kind]
+		delete(told, sum.Kind)
+		equal = equal && t.GetBalance().GetMinor() == sum.Minor && t.GetAccounts() == sum.Accounts
+		rows = append(rows, []any{client.Word(sum.Kind), sum.Accounts, amount(sum.Minor), amount(t.GetBalance().GetMinor())})
+	}
+	for kind, t := range told { // kinds that no event knows
+		equal = equal && t.GetBalance().GetMinor() == 0
+		rows = append(rows, []any{client.Word(kind), 0, amount(0), amount(t.GetBalance().GetMinor())})
+	}
+	if s.JSON {
+		lines := make([]map[string]any, len(rows))
+		for i, r := range rows {
+			lines[i] = map[string]any{"account": r[0], "accounts": r[1], "from_events": r[2], "from_tables": r[3]}
+		}
+		if err := s.Object(map[string]any{"events": events, "postings": postings, "position": trial.GetAsOf().GetPosition(), "equal": equal, "sums": lines}); err != nil {
+			return err
+		}
+	} else {
+		if err := s.Table([]string{"account", "accounts", "from the events", "from the tables"}, rows); err != nil {
+			return err
+		}
+		fmt.Fprintf(s.Out, "%d events, %d postings up to position %d, total %s\n", events, postings, trial.GetAsOf().GetPosition(), amount(total))
+	}
+	if !equal {
+		return errDiffers
+	}
+	if !s.JSON {
+		fmt.Fprintln(s.Out, "Equal to the cent.")
+	}
+	return nil
+}

@@ -1,0 +1,169 @@
+// Package person is what a person types, or the operator's app on the person's behalf: to join, to bring measurements,
+// to answer offers, to rule over consents.
+package person
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/obole-market/obole/pkg/id"
+	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
+	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
+	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
+	"github.com/obole-market/obole/services/obole/internal/client"
+)
+
+// who names the person of a command.
+type who struct {
+	Subscriber string `required:"" env:"OBOLE_SUBSCRIBER" placeholder:"ID" help:"The person's id."`
+}
+
+type key struct {
+	Key string `placeholder:"TEXT" help:"Idempotency key: the same command with the same key is done once; empty means a new one."`
+}
+
+// Enrol takes a person in.
+type Enrol struct {
+	key
+	Subscriber string `env:"OBOLE_SUBSCRIBER" placeholder:"ID" help:"The person's id; empty means a new one."`
+	Country    string `required:"" placeholder:"CODE" help:"Country, as in BE."`
+	Language   string `default:"en" placeholder:"TAG" help:"Language, as in fr."`
+	Born       string `placeholder:"DATE" help:"Birth date, YYYY-MM-DD. Without a known age no paid offer is made."`
+	BornYear   int32  `placeholder:"YEAR" help:"Birth year, where no more is known."`
+}
+
+// Help has the examples.
+func (*Enrol) Help() string {
+	return `Examples:
+  obole enrol --country BE --language fr --born 1990-02-03
+  obole enrol --country IE --born-year 1988 --json`
+}
+
+// Run enrols.
+func (c *Enrol) Run(ctx context.Context, s *client.Session) error {
+	if c.Subscriber == "" {
+		c.Subscriber = id.Random().String()
+	}
+	gate, err := s.Consent(client.Person(c.Subscriber))
+	if err != nil {
+		return err
+	}
+	_, err = gate.Enrol(ctx, &consentv1.EnrolRequest{
+		SubscriberId: c.Subscriber, Country: c.Country, Language: c.Language, BirthDate: c.Born, BirthYear: c.BornYear, IdempotencyKey: client.Key(c.Key),
+	})
+	if err != nil {
+		return err
+	}
+	if s.JSON {
+		return s.Object(map[string]string{"subscriber_id": c.Subscriber})
+	}
+	_, err = io.WriteString(s.Out, "enrolled "+c.Subscriber+"\n")
+	return err
+}
+
+// Import brings measurements from files.
+type Import struct {
+	who
+	Importer string   `required:"" placeholder:"NAME" help:"What the files are: fitabase-csv or withings-json."`
+	Zone     string   `placeholder:"ZONE" help:"Time zone of files that name none, as in Europe/Brussels."`
+	Person   string   `placeholder:"TEXT" help:"Which person of a file with several, as the file names them. It is not stored."`
+	Days     string   `placeholder:"FIRST..LAST" help:"Take only these days."`
+	Route    string   `default:"gdpr-20" placeholder:"WORD" help:"How the measurements came: operator, data-act-4, data-act-5 or gdpr-20."`
+	Files    []string `arg:"" name:"file" help:"Files of any size; - reads standard input."`
+}
+
+// Help has the examples.
+func (*Import) Help() string {
+	return `A file is kept as a whole or not at all; imported again it adds nothing.
+
+Examples:
+  obole import --subscriber ID --importer fitabase-csv --zone America/New_York --person 1503960366 dailyActivity_merged.csv
+  obole import --subscriber ID --importer withings-json --zone Europe/Brussels getmeas.json`
+}
+
+// Run imports one file after the other.
+func (c *Import) Run(ctx context.Context, s *client.Session) error {
+	route, ok := client.Number[deliveryv1.Route](c.Route)
+	if !ok {
+		return client.Usage("--route %q: want one of %s", c.Route, client.Words[deliveryv1.Route]())
+	}
+	var days *marketv1.Days
+	if c.Days != "" {
+		first, last, ok := strings.Cut(c.Days, "..")
+		if !ok {
+			return client.Usage("--days %q: want FIRST..LAST, as in 2016-04-12..2016-05-12", c.Days)
+		}
+		days = &marketv1.Days{First: first, Last: last}
+	}
+	to, err := s.Delivery(client.Person(c.Subscriber))
+	if err != nil {
+		return err
+	}
+	// The same person, importer and route are one source, however often something comes from it.
+	source, err := to.ConnectSource(ctx, &deliveryv1.ConnectSourceRequest{
+		SubscriberId: c.Subscriber, Importer: c.Importer, Route: route, IdempotencyKey: "obole import " + c.Importer + " " + route.String(),
+	})
+	if err != nil {
+		return err
+	}
+	for _, name := range c.Files {
+		r, err := send(ctx, s, to, name, &deliveryv1.ImportHeader{
+			SubscriberId: c.Subscriber, SourceId: source.GetSourceId(), FileName: filepath.Base(name), Zone: c.Zone, Person: c.Person, Days: days,
+		})
+		if err != nil {
+			return err
+		}
+		var fresh uint32
+		for _, a := range r.GetArrivals() {
+			fresh += a.GetPoints()
+		}
+		if err := s.One(r, "%s: %d new points, %d known already", name, fresh, r.GetRepeatedPoints()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// chunk is how much of a file travels in a message.
+const chunk = 64 << 10
+
+// send streams one file.
+func send(ctx context.Context, s *client.Session, to deliveryv1.DeliveryServiceClient, name string, head *deliveryv1.ImportHeader) (*deliveryv1.ImportResponse, error) {
+	in := s.In
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, client.Usage("%w", err)
+		}
+		defer f.Close()
+		in = f
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := to.Import(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = stream.Send(&deliveryv1.ImportRequest{Part: &deliveryv1.ImportRequest_Header{Header: head}})
+	for err == nil {
+		buffer := make([]byte, chunk) // grpc may still read the one before
+		n, ended := io.ReadFull(in, buffer)
+		if n > 0 {
+			err = stream.Send(&deliveryv1.ImportRequest{Part: &deliveryv1.ImportRequest_Chunk{Chunk: buffer[:n]}})
+		}
+		if errors.Is(ended, io.EOF) || errors.Is(ended, io.ErrUnexpectedEOF) {
+			break
+		}
+		if ended != nil {
+			return nil, ended
+		}
+	}
+	if err != nil && !errors.Is(err, io.EOF) { // EOF: the service has answered, and CloseAndRecv says what
+		return nil, err
+	}
+	return stream.CloseAndRecv()
+}

@@ -1,0 +1,276 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+
+	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
+	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
+	"github.com/obole-market/obole/services/obole/internal/cli"
+	"github.com/obole-market/obole/services/obole/internal/client"
+)
+
+// shell types commands at one market.
+type shell struct {
+	t    *testing.T
+	flag []string
+}
+
+// run types a command in this process.
+func (s shell) run(args ...string) (out, errs string, status int) {
+	var o, e bytes.Buffer
+	status = cli.Main(s.t.Context(), append(slices.Clone(s.flag), args...), strings.NewReader(""), &o, &e)
+	return o.String(), e.String(), status
+}
+
+// ok runs a command that must succeed and gives what it says.
+func (s shell) ok(args ...string) string {
+	s.t.Helper()
+	out, errs, status := s.run(args...)
+	if status != client.ExitOK {
+		s.t.Fatalf("obole %s: status %d, %s", strings.Join(args, " "), status, errs)
+	}
+	return out
+}
+
+// lines runs a command with --json and gives its lines.
+func (s shell) lines(args ...string) []map[string]any {
+	s.t.Helper()
+	var all []map[string]any
+	for line := range strings.Lines(s.ok(append([]string{"--json"}, args...)...)) {
+		var v map[string]any
+		if err := json.Unmarshal([]byte(line), &v); err != nil {
+			s.t.Fatalf("obole %s: %q is no line of JSON: %v", strings.Join(args, " "), line, err)
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
+// line is the one line of a command with --json.
+func (s shell) line(args ...string) map[string]any {
+	s.t.Helper()
+	all := s.lines(args...)
+	if len(all) != 1 {
+		s.t.Fatalf("obole %s: %d lines", strings.Join(args, " "), len(all))
+	}
+	return all[0]
+}
+
+// fails runs a command that must end with the status and say the words.
+func (s shell) fails(status int, says string, args ...string) {
+	s.t.Helper()
+	out, errs, got := s.run(args...)
+	if got != status || !strings.Contains(errs, says) || strings.Count(errs, "\n") != 1 {
+		s.t.Errorf("obole %s: status %d, want %d with %q; %s%s", strings.Join(args, " "), got, status, says, out, errs)
+	}
+}
+
+// until runs a command with --json until one of its lines is as wanted.
+func (s shell) until(what string, ok func(map[string]any) bool, args ...string) map[string]any {
+	s.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
+		for _, v := range s.lines(args...) {
+			if ok(v) {
+				return v
+			}
+		}
+	}
+	s.t.Fatalf("waited too long for %s", what)
+	return nil
+}
+
+// stock answers in delivery's place what a person has.
+type stock struct {
+	deliveryv1.UnimplementedDeliveryServiceServer
+}
+
+func (stock) GetFacts(context.Context, *deliveryv1.GetFactsRequest) (*deliveryv1.GetFactsResponse, error) {
+	return &deliveryv1.GetFactsResponse{Stock: []*deliveryv1.Stock{{
+		Product: "daily-steps", Days: &marketv1.Days{First: "2016-04-12", Last: "2016-05-12"}, ValidSlots: 31, Assurance: marketv1.Assurance_ASSURANCE_OWN_FILE,
+	}}}, nil
+}
+
+func (stock) EstimateAudience(context.Context, *deliveryv1.EstimateAudienceRequest) (*deliveryv1.EstimateAudienceResponse, error) {
+	return &deliveryv1.EstimateAudienceResponse{People: 120}, nil
+}
+
+func deliver(t *testing.T, addr string, as deliveryv1.DeliveryServiceServer) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer()
+	deliveryv1.RegisterDeliveryServiceServer(server, as)
+	go func() { _ = server.Serve(l) }() // until stopped
+	t.Cleanup(server.Stop)
+	return l.Addr().String()
+}
+
+// TestCommandsTellTheStory: a buyer, its money and bids; people, their rules, offers and consents; the books.
+func TestCommandsTellTheStory(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	_, r := up(t, dir)
+	deliver(t, r.Services["delivery"], stock{})
+	sh := shell{t, []string{"--data", dir}}
+	key := filepath.Join(dir, "study.key")
+
+	// The buyer.
+	buyer := sh.line("keys", key)["buyer_id"].(string)
+	if fi, err := os.Stat(key); err != nil || fi.Mode().Perm() != 0o600 {
+		t.Errorf("the key file: %v, %v", fi.Mode(), err)
+	}
+	sh.fails(client.ExitUsage, "exists", "keys", key)
+	sh.ok(
+		"buyer", "register", "--buyer", key, "--name", "A sleep study", "--country", "BE", "--entity", "TEST-1", "--dpo", "dpo@study.example",
+		"--notice", "https://study.example/privacy",
+	)
+	ask := []string{
+		"--buyer", key, "--product", "daily-steps", "--field", "date:exact,steps:hundred,energy:hundred=20", "--purpose", "AcademicResearch",
+		"--price", "0.05 EUR", "--slots", "500", "--per-person", "5", "--days", "2016-04-12..2016-05-12", "--cadence", "once", "--closes", "1h", "--retention", "365",
+	}
+	sh.fails(client.ExitFailed, "[BUYER_NOT_VETTED]", append([]string{"bid", "place"}, ask...)...)
+	sh.ok("buyer", "vet", key)
+	if out := sh.ok("buyer", "list"); !strings.Contains(out, buyer+"  vetted") {
+		t.Errorf("the buyers:\n%s", out)
+	}
+	fresh := filepath.Join(dir, "study-2.key")
+	sh.ok("keys", fresh, "--buyer", key, "--hybrid")
+	sh.ok("buyer", "rotate", "--buyer", key, "--to", fresh)
+	if shown := sh.line("buyer", "show", "--buyer", fresh); len(shown["keys"].([]any)) != 2 {
+		t.Errorf("after the rotation: %v", shown["keys"])
+	}
+
+	// Its money and bids.
+	sh.fails(client.ExitUsage, "want an amount", "fund", "--buyer", key, "100", "--reference", "B-1")
+	if out := sh.ok("fund", "--buyer", key, "100 EUR", "--reference", "B-1"); !strings.Contains(out, "100.00 EUR recorded") {
+		t.Errorf("fund: %s", out)
+	}
+	if out := sh.ok(append([]string{"bid", "try"}, ask...)...); !strings.Contains(out, "would hold 30.25 EUR, of which 5.25 EUR VAT; might reach 100 to 149 people") {
+		t.Errorf("try: %s", out)
+	}
+	bad := append([]string{"bid", "try"}, ask...)
+	sh.fails(client.ExitFailed, "1 problems", append(bad, "--purpose", "InsurancePricing")...)
+	sh.fails(client.ExitUsage, "--price", append(bad, "--price", "five")...)
+	sh.fails(client.ExitUsage, "--cadence", append(bad, "--cadence", "hourly")...)
+	place := append([]string{"bid", "place", "--key", "first", "--wait"}, ask...)
+	bid := sh.line(place...)["bid_id"].(string)
+	if out := sh.ok("bid", "list", "--buyer", key); !strings.Contains(out, bid+"  open") || !strings.Contains(out, "30.25 EUR") {
+		t.Errorf("the bids:\n%s", out)
+	}
+	sh.fails(client.ExitFailed, "insufficient funds", append([]string{"bid", "place", "--wait", "--slots", "100000"}, withoutSlots(ask)...)...)
+	sh.fails(client.ExitFailed, "[BUYER_UNKNOWN]", append([]string{"bid", "place"}, append(ask[2:], "--buyer", "00000000-0000-4000-8000-000000000001")...)...)
+
+	// The people.
+	person := sh.line("enrol", "--country", "BE", "--language", "fr", "--born", "1990-02-03")["subscriber_id"].(string)
+	as := []string{"--subscriber", person}
+	sh.ok(append([]string{"consent", "rules", "set", "--floor", "body-weight=1.50 EUR", "--max", "5", "--never-purpose", "Marketing"}, as...)...)
+	if out := sh.ok(append([]string{"consent", "rules"}, as...)...); !strings.Contains(out, "1.50 EUR net a slot") || !strings.Contains(out, "#Marketing") {
+		t.Errorf("the rules:\n%s", out)
+	}
+	offer := sh.line(append([]string{"offers", "list"}, as...)...)
+	number, card := offer["offer_id"].(string), offer["card_sha256"].(string)
+	if out := sh.ok(append([]string{"offers", "show", number}, as...)...); !strings.Contains(out, "A sleep study (BE) asks for") || !strings.Contains(out, "0.04 EUR for you") {
+		t.Errorf("the card:\n%s", out)
+	}
+	accept := append([]string{"offers", "accept", number, "--field", "date,steps"}, as...)
+	sh.fails(client.ExitFailed, "look at it again", append(accept, "--card", "00000000", "--explicit")...)
+	sh.fails(client.ExitFailed, "[EXPLICIT_STEP_MISSING]", append(accept, "--card", card[:8])...)
+	agreement := sh.line(append(accept, "--card", card[:8], "--explicit")...)["agreement_id"].(string)
+	list := append([]string{"consent", "list"}, as...)
+	state := func(want string) func(map[string]any) bool {
+		return func(v map[string]any) bool { return v["agreement_id"] == agreement && v["state"] == want }
+	}
+	sh.until("the consent", state("CONSENT_STATE_GIVEN"), list...)
+	sh.fails(client.ExitUsage, "name one agreement, or say --all", append([]string{"consent", "pause"}, as...)...)
+	sh.ok(append([]string{"consent", "pause", agreement}, as...)...)
+	sh.until("the pause", state("CONSENT_STATE_PAUSED"), list...)
+	sh.ok(append([]string{"consent", "resume", agreement}, as...)...)
+	sh.ok(append([]string{"consent", "withdraw", "--all"}, as...)...)
+	sh.until("the withdrawal", state("CONSENT_STATE_WITHDRAWN"), list...)
+	if out := sh.ok(list...); !strings.Contains(out, agreement+"  withdrawn") {
+		t.Errorf("the consents:\n%s", out)
+	}
+	second := sh.line("enrol", "--country", "BE", "--born-year", "1980")["subscriber_id"].(string)
+	number = sh.line("offers", "list", "--subscriber", second)["offer_id"].(string)
+	sh.ok("offers", "decline", number, "--subscriber", second)
+
+	// The end of the bid, and the books.
+	sh.ok("bid", "withdraw", bid, "--buyer", key)
+	sh.until("the end of the bid", func(v map[string]any) bool { return v["bid_id"] == bid && v["closed"] == "CLOSE_REASON_WITHDRAWN" }, "bid", "list", "--buyer", key)
+	if out := sh.ok("finance", "balance", "--buyer", key); !strings.Contains(out, "available") {
+		t.Errorf("the buyer's money: %s", out)
+	}
+	if out := sh.ok("finance", "balance", "--subscriber", person); !strings.Contains(out, "pending 0.00 EUR") {
+		t.Errorf("the person's money: %s", out)
+	}
+	if out := sh.ok("finance", "balance"); !strings.Contains(out, "Total 0.00 EUR") || !strings.Contains(out, "-100.00 EUR") {
+		t.Errorf("the trial balance:\n%s", out)
+	}
+	if out := sh.ok("finance", "statement", "buyer-available", key); !strings.Contains(out, "funds_deposited  100.00 EUR") {
+		t.Errorf("the statement:\n%s", out)
+	}
+	sh.fails(client.ExitUsage, "there are buyer-available", "finance", "statement", "piggybank")
+	if out := sh.ok("finance", "replay"); !strings.Contains(out, "Equal to the cent.") {
+		t.Errorf("the replay:\n%s", out)
+	}
+	if proof := sh.line("finance", "replay"); proof["equal"] != true {
+		t.Errorf("the replay: %v", proof)
+	}
+	events := sh.lines("finance", "replay", "--events")
+	if len(events) < 3 || events[0]["type"] != "funds_deposited" {
+		t.Fatalf("the events: %v", events)
+	}
+	if rest := sh.lines("finance", "replay", "--after", "1", "--buyer", key); len(rest) == 0 || rest[0]["position"] != 2.0 {
+		t.Errorf("the events after the first: %v", rest)
+	}
+
+	// The operator stops the buyer.
+	sh.ok("buyer", "suspend", buyer, "--reason", "FRAUD")
+	sh.fails(client.ExitFailed, "[BUYER_SUSPENDED]", append([]string{"bid", "place"}, ask...)...)
+	sh.ok("buyer", "reinstate", buyer)
+	if out := sh.ok("fsck"); strings.Count(out, "sound") < 3 {
+		t.Errorf("fsck: %s", out)
+	}
+}
+
+// withoutSlots leaves --slots out of a bid's flags.
+func withoutSlots(ask []string) []string {
+	var rest []string
+	for i := 0; i < len(ask); i += 2 {
+		if ask[i] != "--slots" {
+			rest = append(rest, ask[i], ask[i+1])
+		}
+	}
+	return rest
+}
+
+// TestNobodyAnswers: scripts can tell it from a refusal.
+func TestNobodyAnswers(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	shell{t, []string{"--data", dir}}.fails(client.ExitUnavailable, "start it with obole up", "finance", "balance")
+	token := filepath.Join(dir, "token")
+	if err := os.WriteFile(token, []byte("t\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := l.Addr().String()
+	_ = l.Close() // nobody listens there now
+	shell{t, []string{"--token-file", token, "--addr", "settlement=" + nobody}}.fails(client.ExitUnavailable, "", "finance", "balance")
+}
