@@ -159,7 +159,7 @@ func TestDataOutliveTheProcess(t *testing.T) {
 		t.Errorf("after kill -9 the limit is %d", n)
 	}
 	out, errs, status := run(t, "fsck", "--data", dir)
-	if status != client.ExitOK || strings.Count(out, "sound") < 3 {
+	if status != client.ExitOK || strings.Count(out, "sound") != 4 {
 		t.Errorf("fsck: %d, %s, %s", status, out, errs)
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"net"
 	"os"
@@ -15,7 +14,6 @@ import (
 	"google.golang.org/grpc"
 
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
-	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
 	"github.com/obole-market/obole/services/obole/internal/cli"
 	"github.com/obole-market/obole/services/obole/internal/client"
 )
@@ -90,21 +88,7 @@ func (s shell) until(what string, ok func(map[string]any) bool, args ...string) 
 	return nil
 }
 
-// stock answers in delivery's place what a person has.
-type stock struct {
-	deliveryv1.UnimplementedDeliveryServiceServer
-}
-
-func (stock) GetFacts(context.Context, *deliveryv1.GetFactsRequest) (*deliveryv1.GetFactsResponse, error) {
-	return &deliveryv1.GetFactsResponse{Stock: []*deliveryv1.Stock{{
-		Product: "daily-steps", Days: &marketv1.Days{First: "2016-04-12", Last: "2016-05-12"}, ValidSlots: 31, Assurance: marketv1.Assurance_ASSURANCE_OWN_FILE,
-	}}}, nil
-}
-
-func (stock) EstimateAudience(context.Context, *deliveryv1.EstimateAudienceRequest) (*deliveryv1.EstimateAudienceResponse, error) {
-	return &deliveryv1.EstimateAudienceResponse{People: 120}, nil
-}
-
+// deliver serves a delivery service of the test's own.
 func deliver(t *testing.T, addr string, as deliveryv1.DeliveryServiceServer) string {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", addr)
@@ -118,12 +102,14 @@ func deliver(t *testing.T, addr string, as deliveryv1.DeliveryServiceServer) str
 	return l.Addr().String()
 }
 
+// participants of the extract of Fitabase's files, with five valid days and more each.
+var participants = []string{"1503960366", "1624580081", "1644430081", "1844505072", "1927972279"}
+
 // TestCommandsTellTheStory: a buyer, its money and bids; people, their rules, offers and consents; the books.
 func TestCommandsTellTheStory(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
-	_, r := up(t, dir)
-	deliver(t, r.Services["delivery"], stock{})
+	up(t, dir)
 	sh := shell{t, []string{"--data", dir}}
 	key := filepath.Join(dir, "study.key")
 
@@ -158,7 +144,7 @@ func TestCommandsTellTheStory(t *testing.T) {
 	if out := sh.ok("fund", "--buyer", key, "100 EUR", "--reference", "B-1"); !strings.Contains(out, "100.00 EUR recorded") {
 		t.Errorf("fund: %s", out)
 	}
-	if out := sh.ok(append([]string{"bid", "try"}, ask...)...); !strings.Contains(out, "would hold 30.25 EUR, of which 5.25 EUR VAT; might reach 100 to 149 people") {
+	if out := sh.ok(append([]string{"bid", "try"}, ask...)...); !strings.Contains(out, "would hold 30.25 EUR, of which 5.25 EUR VAT; might reach 0 to 49 people") {
 		t.Errorf("try: %s", out)
 	}
 	bad := append([]string{"bid", "try"}, ask...)
@@ -173,12 +159,23 @@ func TestCommandsTellTheStory(t *testing.T) {
 	sh.fails(client.ExitFailed, "insufficient funds", append([]string{"bid", "place", "--wait", "--slots", "100000"}, withoutSlots(ask)...)...)
 	sh.fails(client.ExitFailed, "[BUYER_UNKNOWN]", append([]string{"bid", "place"}, append(ask[2:], "--buyer", "00000000-0000-4000-8000-000000000001")...)...)
 
+	if out := sh.ok("products", "daily-steps"); !strings.Contains(out, "Sold by the person-day") || !strings.Contains(out, "steps") {
+		t.Errorf("the product:\n%s", out)
+	}
+	if all := sh.lines("products"); len(all) != 4 {
+		t.Errorf("%d products", len(all))
+	}
+
 	// The people.
 	person := sh.line("enrol", "--country", "BE", "--language", "fr", "--born", "1990-02-03")["subscriber_id"].(string)
 	as := []string{"--subscriber", person}
 	sh.ok(append([]string{"consent", "rules", "set", "--floor", "body-weight=1.50 EUR", "--max", "5", "--never-purpose", "Marketing"}, as...)...)
 	if out := sh.ok(append([]string{"consent", "rules"}, as...)...); !strings.Contains(out, "1.50 EUR net a slot") || !strings.Contains(out, "#Marketing") {
 		t.Errorf("the rules:\n%s", out)
+	}
+	fitabase := []string{"import", "--importer", "fitabase-csv", "--zone", "America/New_York", filepath.Join("..", "..", "testdata", "fitabase", "dailyActivity_merged.csv")}
+	if out := sh.ok(append(fitabase, "--person", participants[0], "--subscriber", person)...); !strings.Contains(out, "0 known already") {
+		t.Errorf("import: %s", out)
 	}
 	offer := sh.line(append([]string{"offers", "list"}, as...)...)
 	number, card := offer["offer_id"].(string), offer["card_sha256"].(string)
@@ -198,12 +195,44 @@ func TestCommandsTellTheStory(t *testing.T) {
 	sh.ok(append([]string{"consent", "pause", agreement}, as...)...)
 	sh.until("the pause", state("CONSENT_STATE_PAUSED"), list...)
 	sh.ok(append([]string{"consent", "resume", agreement}, as...)...)
+	sh.until("its end", state("CONSENT_STATE_GIVEN"), list...)
+
+	// Four more make the cohort; then packages come, are opened, and paid.
+	for _, participant := range participants[1:] {
+		other := sh.line("enrol", "--country", "BE", "--born-year", "1980")["subscriber_id"].(string)
+		sh.ok(append(fitabase, "--person", participant, "--subscriber", other)...)
+		offer := sh.line("offers", "list", "--subscriber", other)
+		sh.ok("offers", "accept", offer["offer_id"].(string), "--card", offer["card_sha256"].(string), "--explicit", "--subscriber", other)
+	}
+	waiting := func() (n int) {
+		for _, d := range sh.lines("receive", "list", "--buyer", fresh, "--bid", bid) {
+			if d["state"] == "DELIVERY_STATE_PREPARED" {
+				n++
+			}
+		}
+		return n
+	}
+	sh.until("five packages", func(map[string]any) bool { return waiting() == 5 }, "receive", "list", "--buyer", fresh)
+	packages := filepath.Join(dir, "packages")
+	received := sh.lines("receive", "--buyer", fresh, "--bid", bid, "--out", packages)
+	if len(received) != 5 {
+		t.Fatalf("received %v", received)
+	}
+	for _, d := range received {
+		if rows, err := os.ReadFile(d["file"].(string)); err != nil || strings.Count(string(rows), "\n") != 5 || !strings.Contains(string(rows), `"steps":`) {
+			t.Errorf("the rows of %v: %s, %v", d["delivery_id"], rows, err)
+		}
+	}
+	sh.until("the person's money", func(v map[string]any) bool {
+		pending, _ := v["pending"].(map[string]any)
+		return pending["minor"] == "16" // five slots at 4 cents, less a fifth
+	}, "finance", "balance", "--subscriber", person)
 	sh.ok(append([]string{"consent", "withdraw", "--all"}, as...)...)
-	sh.until("the withdrawal", state("CONSENT_STATE_WITHDRAWN"), list...)
-	if out := sh.ok(list...); !strings.Contains(out, agreement+"  withdrawn") {
+	if out := sh.ok(list...); !strings.Contains(out, agreement) {
 		t.Errorf("the consents:\n%s", out)
 	}
 	second := sh.line("enrol", "--country", "BE", "--born-year", "1980")["subscriber_id"].(string)
+	sh.ok(append(fitabase, "--person", participants[0], "--subscriber", second)...)
 	number = sh.line("offers", "list", "--subscriber", second)["offer_id"].(string)
 	sh.ok("offers", "decline", number, "--subscriber", second)
 
@@ -213,7 +242,7 @@ func TestCommandsTellTheStory(t *testing.T) {
 	if out := sh.ok("finance", "balance", "--buyer", key); !strings.Contains(out, "available") {
 		t.Errorf("the buyer's money: %s", out)
 	}
-	if out := sh.ok("finance", "balance", "--subscriber", person); !strings.Contains(out, "pending 0.00 EUR") {
+	if out := sh.ok("finance", "balance", "--subscriber", person); !strings.Contains(out, "pending 0.16 EUR") {
 		t.Errorf("the person's money: %s", out)
 	}
 	if out := sh.ok("finance", "balance"); !strings.Contains(out, "Total 0.00 EUR") || !strings.Contains(out, "-100.00 EUR") {
@@ -241,7 +270,7 @@ func TestCommandsTellTheStory(t *testing.T) {
 	sh.ok("buyer", "suspend", buyer, "--reason", "FRAUD")
 	sh.fails(client.ExitFailed, "[BUYER_SUSPENDED]", append([]string{"bid", "place"}, ask...)...)
 	sh.ok("buyer", "reinstate", buyer)
-	if out := sh.ok("fsck"); strings.Count(out, "sound") < 3 {
+	if out := sh.ok("fsck"); strings.Count(out, "sound") != 4 {
 		t.Errorf("fsck: %s", out)
 	}
 }

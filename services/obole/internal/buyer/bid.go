@@ -53,6 +53,7 @@ func (c *place) Run(ctx context.Context, s *client.Session) error {
 		return err
 	}
 	if !c.Wait {
+		seen(ctx, market, bid.GetBuyerId(), r.GetCursor())
 		return s.One(r, "placed %s, holding %s", r.GetBidId(), client.Money(r.GetHold()))
 	}
 	b, err := settled(ctx, market, bid.GetBuyerId(), r.GetBidId())
@@ -224,5 +225,6 @@ func (c *withdraw) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
+	seen(ctx, market, who, r.GetCursor())
 	return s.One(r, "withdrawn %s; what was consented runs on", c.Bid)
 }

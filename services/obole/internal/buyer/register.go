@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
 	"github.com/obole-market/obole/services/obole/internal/client"
 )
@@ -27,6 +28,12 @@ func (*Buyer) Help() string {
       --dpo dpo@study.example --notice https://study.example/privacy
   obole buyer vet study.key
   obole buyer suspend study.key --reason FRAUD`
+}
+
+// seen waits until what was just written is shown too: the next command shall find it. It was written in any case, so that
+// this fails is nobody's concern.
+func seen(ctx context.Context, market offersv1.OffersServiceClient, buyer string, after *eventv1.Cursor) {
+	_, _ = market.GetBuyer(ctx, &offersv1.GetBuyerRequest{BuyerId: buyer, After: after})
 }
 
 type key struct {
@@ -72,6 +79,7 @@ func (c *register) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
+	seen(ctx, market, k.Buyer, r.GetCursor())
 	return s.One(r.GetBuyer(), "registered %s, %s; it may bid once it is vetted", k.Buyer, c.Name)
 }
 
@@ -93,6 +101,7 @@ func (c *vet) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
+	seen(ctx, market, who, r.GetCursor())
 	return s.One(r, "vetted %s", who)
 }
 
@@ -111,6 +120,7 @@ func (c *suspend) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
+	seen(ctx, market, who, r.GetCursor())
 	return s.One(r, "suspended %s: %s", who, c.Reason)
 }
 
@@ -126,6 +136,7 @@ func (c *reinstate) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
+	seen(ctx, market, who, r.GetCursor())
 	return s.One(r, "reinstated %s", who)
 }
 
@@ -165,6 +176,7 @@ func (c *rotate) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
+	seen(ctx, market, old.Buyer, r.GetCursor())
 	return s.One(r, "key %s takes the place of %s; keep both until what was sealed to the old one is opened", fresh.Key, old.Key)
 }
 

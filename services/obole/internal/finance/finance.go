@@ -48,6 +48,8 @@ func (c *Fund) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
+	// Waits until the books show it: the next command shall find it. It is recorded in any case.
+	_, _ = books.GetFunds(ctx, &settlementv1.GetFundsRequest{BuyerId: who, After: r.GetCursor()})
 	return s.One(r, "%s recorded; available to %s: %s", amount, who, client.Money(r.GetAvailable()))
 }
 

@@ -12,7 +12,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -105,12 +104,6 @@ func (h *house) ports(ctx context.Context) error {
 			return h.inUse(i+1, name, err)
 		}
 		h.running.Services[name] = l.Addr().String()
-		if !slices.Contains(roster.Names(), name) {
-			if err := l.Close(); err != nil { // nobody answers there, and callers are to know at once
-				return err
-			}
-			continue
-		}
 		h.undo = append(h.undo, func() error {
 			_ = l.Close() // its service has closed it
 			return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	"github.com/obole-market/obole/services/obole/internal/client"
 )
 
@@ -82,6 +83,11 @@ func (c *which) what() string {
 	return c.Agreement
 }
 
+// seen waits until the list shows what was just done: the next command shall find it. It holds in any case.
+func (c *which) seen(ctx context.Context, gate consentv1.ConsentServiceClient, after *eventv1.Cursor) {
+	_, _ = gate.ListConsents(ctx, &consentv1.ListConsentsRequest{SubscriberId: c.Subscriber, PageSize: 1, After: after})
+}
+
 type withdraw struct{ which }
 
 // Run withdraws.
@@ -97,6 +103,7 @@ func (c *withdraw) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
+	c.seen(ctx, gate, r.GetCursor())
 	return s.One(r, "withdrawn %s: %d consents ended; no key leaves after %s", c.what(), r.GetEnded(), client.Time(r.GetEffectiveAt()))
 }
 
@@ -115,6 +122,7 @@ func (c *pause) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
+	c.seen(ctx, gate, r.GetCursor())
 	return s.One(r, "paused %s: no key leaves after %s", c.what(), client.Time(r.GetEffectiveAt()))
 }
 
@@ -133,5 +141,6 @@ func (c *resume) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
+	c.seen(ctx, gate, r.GetCursor())
 	return s.One(r, "resumed %s", c.what())
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/obole-market/obole/pkg/boot"
 	"github.com/obole-market/obole/services/consent"
+	"github.com/obole-market/obole/services/delivery"
 	"github.com/obole-market/obole/services/offers"
 	"github.com/obole-market/obole/services/settlement"
 )
@@ -17,6 +18,7 @@ import (
 var All = []Service{
 	of(settlement.Name, func(c boot.Config) settlement.Config { return settlement.Config{Config: c} }, settlement.Run, settlement.Migrate, settlement.Rebuild, settlement.Fsck),
 	of(consent.Name, func(c boot.Config) consent.Config { return consent.Config{Config: c} }, consent.Run, consent.Migrate, consent.Rebuild, consent.Fsck),
+	of(delivery.Name, func(c boot.Config) delivery.Config { return delivery.Config{Config: c} }, delivery.Run, delivery.Migrate, delivery.Rebuild, delivery.Fsck),
 	of(offers.Name, func(c boot.Config) offers.Config { return offers.Config{Config: c} }, offers.Run, offers.Migrate, offers.Rebuild, offers.Fsck),
 }
 
