@@ -8,13 +8,16 @@ WITH := scripts/with-services
 # Two packages at once is what two cores carry; the event path's tests wait for real servers.
 TEST := $(WITH) go run ./scripts/tally -timeout=20m
 
-.PHONY: help build up test race torture journey wide bench gen contract golden breaking lint fmt vuln tools ci clean
+.PHONY: help build up demo test race torture journey wide bench gen contract golden breaking lint fmt vuln tools ci clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the services and the command obole into bin/
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./services/...
+
+demo: build ## play the market's story on a market of its own, and tell what came of it
+	bin/obole demo
 
 up: build ## run the whole market on this machine, on an embedded broker and database
 	bin/obole up

@@ -57,6 +57,9 @@ func Open(folder string) (*Set, error) {
 	return Load(os.DirFS(folder))
 }
 
+// BuiltIn are the files of the packs built in, for who begins from them.
+func BuiltIn() fs.FS { return builtIn }
+
 // Load reads every *.json of a folder. A file with an unknown or missing row is refused, with its name and the row's.
 func Load(folder fs.FS) (*Set, error) {
 	s := &Set{packs: map[string][]Pack{}}

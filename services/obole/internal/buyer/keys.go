@@ -14,8 +14,8 @@ import (
 	"github.com/obole-market/obole/services/obole/internal/client"
 )
 
-// keyFile is a buyer's own: its id, and one key with its private halves, which never leave it. Keys are in base64.
-type keyFile struct {
+// KeyFile is a buyer's own: its id, and one key with its private halves, which never leave it. Keys are in base64.
+type KeyFile struct {
 	Buyer          string `json:"buyer_id"`
 	Key            string `json:"key_id"`
 	Algorithm      string `json:"algorithm"`
@@ -25,12 +25,12 @@ type keyFile struct {
 	ReceiptPrivate []byte `json:"receipt_private_key"`
 }
 
-func readKey(file string) (*keyFile, error) {
+func readKey(file string) (*KeyFile, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return nil, client.Usage("key file: %w", err)
 	}
-	k := new(keyFile)
+	k := new(KeyFile)
 	if err := json.Unmarshal(b, k); err != nil {
 		return nil, client.Usage("%s is no key file of obole keys", file) // the cause would quote it
 	}
@@ -40,9 +40,21 @@ func readKey(file string) (*keyFile, error) {
 	return k, nil
 }
 
-// public is what the market learns of a key.
-func (k *keyFile) public() *offersv1.BuyerKey {
+// BuyerKey is what the market learns of a key.
+func (k *KeyFile) BuyerKey() *offersv1.BuyerKey {
 	return &offersv1.BuyerKey{Id: k.Key, Algorithm: k.Algorithm, PublicKey: k.Public, ReceiptKey: k.Receipt}
+}
+
+// NewKey makes a key of a buyer, by the id of the algorithm.
+func NewKey(who, algorithm string) (*KeyFile, error) {
+	keys, err := parcel.NewKeys(algorithm)
+	if err != nil {
+		return nil, err
+	}
+	return &KeyFile{
+		Buyer: who, Key: "k-" + id.Random().String()[:8], Algorithm: algorithm,
+		Public: keys.Public, Private: keys.Private, Receipt: keys.Receipt, ReceiptPrivate: keys.Signer,
+	}, nil
 }
 
 // Keys makes a key file.
@@ -75,13 +87,9 @@ func (c *Keys) Run(s *client.Session) error {
 	if c.Hybrid {
 		algorithm = parcel.Hybrid
 	}
-	keys, err := parcel.NewKeys(algorithm)
+	k, err := NewKey(who, algorithm)
 	if err != nil {
 		return err
-	}
-	k := keyFile{
-		Buyer: who, Key: "k-" + id.Random().String()[:8], Algorithm: algorithm,
-		Public: keys.Public, Private: keys.Private, Receipt: keys.Receipt, ReceiptPrivate: keys.Signer,
 	}
 	b, err := json.MarshalIndent(k, "", "  ")
 	if err != nil {

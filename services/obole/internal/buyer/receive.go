@@ -59,7 +59,7 @@ func (c *fetch) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
-	r := &receiver{key: k, from: from, dir: c.Out}
+	r := &Receiver{Key: k, From: from, Dir: c.Out}
 	if c.Follow {
 		return c.follow(ctx, s, r)
 	}
@@ -99,8 +99,8 @@ func (f failures) Error() string {
 }
 func (f failures) Unwrap() error { return f.cause }
 
-func (c *fetch) follow(ctx context.Context, s *client.Session, r *receiver) error {
-	stream, err := r.from.WatchDeliveries(ctx, &deliveryv1.WatchDeliveriesRequest{BuyerId: r.key.Buyer, BidId: c.Bid})
+func (c *fetch) follow(ctx context.Context, s *client.Session, r *Receiver) error {
+	stream, err := r.From.WatchDeliveries(ctx, &deliveryv1.WatchDeliveriesRequest{BuyerId: r.Key.Buyer, BidId: c.Bid})
 	if err != nil {
 		return err
 	}
@@ -112,18 +112,18 @@ func (c *fetch) follow(ctx context.Context, s *client.Session, r *receiver) erro
 		if err != nil {
 			return err
 		}
-		if r.lacks(m.GetDelivery()) {
+		if r.Lacks(m.GetDelivery()) {
 			_ = c.take(ctx, s, r, m.GetDelivery()) // said; the next may well come
 		}
 	}
 }
 
 // wanted are the deliveries that were named, or all that are to be had and are not here yet.
-func (c *fetch) wanted(all []*deliveryv1.Delivery, r *receiver) ([]*deliveryv1.Delivery, error) {
+func (c *fetch) wanted(all []*deliveryv1.Delivery, r *Receiver) ([]*deliveryv1.Delivery, error) {
 	var some []*deliveryv1.Delivery
 	if len(c.Deliveries) == 0 {
 		for _, d := range all {
-			if r.lacks(d) {
+			if r.Lacks(d) {
 				some = append(some, d)
 			}
 		}
@@ -143,8 +143,8 @@ func (c *fetch) wanted(all []*deliveryv1.Delivery, r *receiver) ([]*deliveryv1.D
 }
 
 // take receives one and says so.
-func (c *fetch) take(ctx context.Context, s *client.Session, r *receiver, d *deliveryv1.Delivery) error {
-	got, err := r.receive(ctx, d)
+func (c *fetch) take(ctx context.Context, s *client.Session, r *Receiver, d *deliveryv1.Delivery) error {
+	got, err := r.Receive(ctx, d)
 	switch {
 	case err != nil && s.JSON:
 		fmt.Fprintf(s.Err, "obole: %s: %s\n", d.GetDeliveryId(), client.Explain(err))
@@ -153,10 +153,10 @@ func (c *fetch) take(ctx context.Context, s *client.Session, r *receiver, d *del
 		fmt.Fprintf(s.Out, "%s  not received: %s\n", d.GetDeliveryId(), client.Explain(err))
 		return err
 	case s.JSON:
-		return s.Object(map[string]any{"delivery_id": d.GetDeliveryId(), "file": got.file, "manifest": got.manifest})
+		return s.Object(map[string]any{"delivery_id": d.GetDeliveryId(), "file": got.File, "manifest": got.Manifest})
 	}
-	m := got.manifest
-	_, err = fmt.Fprintf(s.Out, "%s  %s, %d rows of %d slots: %s\n", d.GetDeliveryId(), m.Product, m.Rows, len(m.Slots), got.file)
+	m := got.Manifest
+	_, err = fmt.Fprintf(s.Out, "%s  %s, %d rows of %d slots: %s\n", d.GetDeliveryId(), m.Product, m.Rows, len(m.Slots), got.File)
 	return err
 }
 

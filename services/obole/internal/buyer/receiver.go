@@ -18,26 +18,26 @@ import (
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 )
 
-// receiver takes packages to a folder: ciphertext first, then the receipt for the key, then the rows.
-type receiver struct {
-	key  *keyFile
-	from deliveryv1.DeliveryServiceClient
-	dir  string
+// Receiver takes packages to a folder: ciphertext first, then the receipt for the key, then the rows.
+type Receiver struct {
+	Key  *KeyFile
+	From deliveryv1.DeliveryServiceClient
+	Dir  string
 }
 
-// received is a package that was opened.
-type received struct {
-	file     string
-	manifest parcel.Manifest
+// Received is a package that was opened: the file with its rows, and what they are.
+type Received struct {
+	File     string
+	Manifest parcel.Manifest
 }
 
-func (r *receiver) path(d *deliveryv1.Delivery, kind string) string {
-	return filepath.Join(r.dir, d.GetDeliveryId()+kind)
+func (r *Receiver) path(d *deliveryv1.Delivery, kind string) string {
+	return filepath.Join(r.Dir, d.GetDeliveryId()+kind)
 }
 
-// lacks says whether a delivery is to be had and its rows are not here. One that was released and paid for, and lost
+// Lacks says whether a delivery is to be had and its rows are not here. One that was released and paid for, and lost
 // on the way to the disk, is asked for again.
-func (r *receiver) lacks(d *deliveryv1.Delivery) bool {
+func (r *Receiver) Lacks(d *deliveryv1.Delivery) bool {
 	switch d.GetState() {
 	case deliveryv1.DeliveryState_DELIVERY_STATE_PREPARED, deliveryv1.DeliveryState_DELIVERY_STATE_RECEIPTED:
 		return true
@@ -49,33 +49,34 @@ func (r *receiver) lacks(d *deliveryv1.Delivery) bool {
 	}
 }
 
-func (r *receiver) receive(ctx context.Context, d *deliveryv1.Delivery) (received, error) {
+// Receive brings one delivery; where it was broken off, it goes on.
+func (r *Receiver) Receive(ctx context.Context, d *deliveryv1.Delivery) (Received, error) {
 	number, err := id.Parse(d.GetDeliveryId())
 	if err != nil || len(d.GetDigest()) != sha256.Size {
-		return received{}, errors.New("the market names no delivery, or no digest of one")
+		return Received{}, errors.New("the market names no delivery, or no digest of one")
 	}
 	sealed := r.path(d, ".package")
 	if err := r.fetch(ctx, d, sealed); err != nil {
-		return received{}, err
+		return Received{}, err
 	}
 	digest := [sha256.Size]byte(d.GetDigest())
-	answer, err := r.from.SignReceipt(ctx, &deliveryv1.SignReceiptRequest{
-		BuyerId: r.key.Buyer, DeliveryId: d.GetDeliveryId(), Digest: digest[:], KeyId: r.key.Key,
-		Signature: parcel.SignReceipt(ed25519.PrivateKey(r.key.ReceiptPrivate), number, digest),
+	answer, err := r.From.SignReceipt(ctx, &deliveryv1.SignReceiptRequest{
+		BuyerId: r.Key.Buyer, DeliveryId: d.GetDeliveryId(), Digest: digest[:], KeyId: r.Key.Key,
+		Signature: parcel.SignReceipt(ed25519.PrivateKey(r.Key.ReceiptPrivate), number, digest),
 	})
 	if err != nil {
-		return received{}, err
+		return Received{}, err
 	}
-	if answer.GetKeyId() != r.key.Key {
-		return received{}, fmt.Errorf("it is sealed to key %s, and the key file holds %s: receive it with that key's file", answer.GetKeyId(), r.key.Key)
+	if answer.GetKeyId() != r.Key.Key {
+		return Received{}, fmt.Errorf("it is sealed to key %s, and the key file holds %s: receive it with that key's file", answer.GetKeyId(), r.Key.Key)
 	}
-	key, err := parcel.OpenKey(r.key.Algorithm, r.key.Private, number, answer.GetSealedKey())
+	key, err := parcel.OpenKey(r.Key.Algorithm, r.Key.Private, number, answer.GetSealedKey())
 	if err != nil {
-		return received{}, err
+		return Received{}, err
 	}
 	got, err := r.open(d, number, key, sealed)
 	if err != nil {
-		return received{}, err
+		return Received{}, err
 	}
 	return got, os.Remove(sealed)
 }
@@ -84,7 +85,7 @@ func (r *receiver) receive(ctx context.Context, d *deliveryv1.Delivery) (receive
 const tries = 5
 
 // fetch brings the ciphertext to a file, from where an earlier fetch stopped, and checks its digest.
-func (r *receiver) fetch(ctx context.Context, d *deliveryv1.Delivery, file string) error {
+func (r *Receiver) fetch(ctx context.Context, d *deliveryv1.Delivery, file string) error {
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
@@ -122,10 +123,10 @@ func (r *receiver) fetch(ctx context.Context, d *deliveryv1.Delivery, file strin
 }
 
 // pull appends to f what one call brings, and says how much.
-func (r *receiver) pull(ctx context.Context, d *deliveryv1.Delivery, from int64, f io.Writer) (n int64, err error) {
+func (r *Receiver) pull(ctx context.Context, d *deliveryv1.Delivery, from int64, f io.Writer) (n int64, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := r.from.FetchPackage(ctx, &deliveryv1.FetchPackageRequest{BuyerId: r.key.Buyer, DeliveryId: d.GetDeliveryId(), Offset: uint64(from)})
+	stream, err := r.From.FetchPackage(ctx, &deliveryv1.FetchPackageRequest{BuyerId: r.Key.Buyer, DeliveryId: d.GetDeliveryId(), Offset: uint64(from)})
 	if err != nil {
 		return 0, err
 	}
@@ -149,13 +150,13 @@ func (r *receiver) pull(ctx context.Context, d *deliveryv1.Delivery, from int64,
 }
 
 // open decrypts a package into its two files. They appear whole or not at all.
-func (r *receiver) open(d *deliveryv1.Delivery, number id.ID, key []byte, sealed string) (got received, err error) {
+func (r *Receiver) open(d *deliveryv1.Delivery, number id.ID, key []byte, sealed string) (got Received, err error) {
 	in, err := os.Open(sealed)
 	if err != nil {
 		return got, err
 	}
 	defer in.Close()
-	whole, err := os.CreateTemp(r.dir, ".opened-*")
+	whole, err := os.CreateTemp(r.Dir, ".opened-*")
 	if err != nil {
 		return got, err
 	}
@@ -169,19 +170,19 @@ func (r *receiver) open(d *deliveryv1.Delivery, number id.ID, key []byte, sealed
 	}
 	file := bufio.NewReader(whole)
 	head, err := file.ReadBytes('\n')
-	if err != nil || json.Unmarshal(head, &got.manifest) != nil || got.manifest.Format != parcel.Format {
+	if err != nil || json.Unmarshal(head, &got.Manifest) != nil || got.Manifest.Format != parcel.Format {
 		return got, parcel.ErrFormat
 	}
 	if err := r.write(d, ".manifest.json", func(w io.Writer) error { _, err := w.Write(head); return err }); err != nil {
 		return got, err
 	}
-	got.file = r.path(d, ".ndjson")
+	got.File = r.path(d, ".ndjson")
 	return got, r.write(d, ".ndjson", func(w io.Writer) error { _, err := io.Copy(w, file); return err })
 }
 
 // write makes a file readable by its owner only, beside its place, and moves it there when it is on the disk.
-func (r *receiver) write(d *deliveryv1.Delivery, kind string, fill func(io.Writer) error) error {
-	f, err := os.CreateTemp(r.dir, ".new-*")
+func (r *Receiver) write(d *deliveryv1.Delivery, kind string, fill func(io.Writer) error) error {
+	f, err := os.CreateTemp(r.Dir, ".new-*")
 	if err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ func (c *register) Run(ctx context.Context, s *client.Session) error {
 		c.Processing = []string{c.Country}
 	}
 	r, err := market.RegisterBuyer(ctx, &offersv1.RegisterBuyerRequest{
-		BuyerId: k.Buyer, GroupId: c.Group, IdempotencyKey: client.Key(c.Key), Keys: []*offersv1.BuyerKey{k.public()}, Entity: &offersv1.LegalEntity{
+		BuyerId: k.Buyer, GroupId: c.Group, IdempotencyKey: client.Key(c.Key), Keys: []*offersv1.BuyerKey{k.BuyerKey()}, Entity: &offersv1.LegalEntity{
 			LegalEntityId: c.Entity, LegalName: c.Name, Country: c.Country, Address: c.Address, DpoContact: c.DPO, PrivacyNoticeUri: c.Notice,
 			ProcessingCountries: c.Processing, IsGatekeeper: c.Gatekeeper,
 		},
@@ -172,7 +172,7 @@ func (c *rotate) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
-	r, err := market.RotateKey(ctx, &offersv1.RotateKeyRequest{BuyerId: old.Buyer, Key: fresh.public(), Replaces: old.Key, IdempotencyKey: client.Key(c.Key)})
+	r, err := market.RotateKey(ctx, &offersv1.RotateKeyRequest{BuyerId: old.Buyer, Key: fresh.BuyerKey(), Replaces: old.Key, IdempotencyKey: client.Key(c.Key)})
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/obole-market/obole/services/obole/internal/buyer"
 	"github.com/obole-market/obole/services/obole/internal/client"
+	"github.com/obole-market/obole/services/obole/internal/demo"
 	"github.com/obole-market/obole/services/obole/internal/finance"
 	"github.com/obole-market/obole/services/obole/internal/person"
 )
@@ -20,11 +21,12 @@ import (
 type grammar struct {
 	client.Flags `group:"Everywhere"`
 
-	Up      up      `cmd:"" group:"Running" help:"Run the whole market on this machine: no broker, no database, nothing to set up first."`
-	Serve   serve   `cmd:"" group:"Running" help:"Run one service against your own PostgreSQL and Kafka."`
-	Migrate migrate `cmd:"" group:"Running" help:"Bring one service's database up to date, as its owner. Run it before serve."`
-	Rebuild rebuild `cmd:"" group:"Running" help:"Fold one service's log into new tables beside the live ones, then swap them."`
-	Fsck    fsck    `cmd:"" group:"Running" help:"Fold everything again and compare."`
+	Up      up        `cmd:"" group:"Running" help:"Run the whole market on this machine: no broker, no database, nothing to set up first."`
+	Demo    demo.Demo `cmd:"" group:"Running" help:"Play the market's story on a new market of its own, and tell what came of it."`
+	Serve   serve     `cmd:"" group:"Running" help:"Run one service against your own PostgreSQL and Kafka."`
+	Migrate migrate   `cmd:"" group:"Running" help:"Bring one service's database up to date, as its owner. Run it before serve."`
+	Rebuild rebuild   `cmd:"" group:"Running" help:"Fold one service's log into new tables beside the live ones, then swap them."`
+	Fsck    fsck      `cmd:"" group:"Running" help:"Fold everything again and compare."`
 
 	Keys     buyer.Keys     `cmd:"" group:"A buyer" help:"Make a buyer's key file."`
 	Buyer    buyer.Buyer    `cmd:"" group:"A buyer" help:"Register, vet, suspend, rotate keys."`

@@ -15,7 +15,9 @@ import (
 
 // up runs the whole market.
 type up struct {
-	Port int `default:"7400" placeholder:"N" help:"First of six ports in a row, on this machine only: issuer, offers, consent, delivery, settlement, broker. 0 takes free ones."`
+	Port     int    `default:"7400" placeholder:"N" help:"First of six ports in a row, on this machine only: issuer, offers, consent, delivery, settlement, broker. 0 takes free ones."`
+	Policy   string `placeholder:"DIR" help:"Folder of the policy packs; empty means those built in."`
+	Products string `placeholder:"DIR" help:"Folder of the data products; empty means those built in."`
 }
 
 func (*up) Help() string {
@@ -38,7 +40,7 @@ func (u *up) Run(ctx context.Context, s *client.Session) error {
 		return client.Usage("--port %d: want 0, or a number up to 65530", u.Port)
 	}
 	err = house.Run(ctx, house.Options{
-		Data: data, Port: u.Port, Say: func(step string) { fmt.Fprintln(s.Err, "obole:", step) },
+		Data: data, Port: u.Port, Policy: u.Policy, Products: u.Products, Say: func(step string) { fmt.Fprintln(s.Err, "obole:", step) },
 		Ready: func(r place.Running) error { return told(s, data, r) },
 	})
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {

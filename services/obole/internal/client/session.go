@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"sync"
 
 	"golang.org/x/oauth2"
 	"google.golang.org/grpc"
@@ -48,7 +49,14 @@ type Session struct {
 	In       io.Reader
 	Out, Err io.Writer
 
-	conns []*grpc.ClientConn
+	mu    sync.Mutex
+	conns map[called]*grpc.ClientConn
+}
+
+// called is a connection's service and who calls it.
+type called struct {
+	service string
+	who     Who
 }
 
 // Who makes a call.
@@ -104,6 +112,11 @@ func dial[C any](s *Session, service string, w Who, stub func(grpc.ClientConnInt
 }
 
 func (s *Session) dial(service string, w Who) (*grpc.ClientConn, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if conn := s.conns[called{service, w}]; conn != nil {
+		return conn, nil
+	}
 	addr := s.Addr[service]
 	var running place.Running
 	if addr == "" || s.TokenFile == "" {
@@ -132,7 +145,10 @@ func (s *Session) dial(service string, w Who) (*grpc.ClientConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.conns = append(s.conns, conn)
+	if s.conns == nil {
+		s.conns = map[called]*grpc.ClientConn{}
+	}
+	s.conns[called{service, w}] = conn
 	return conn, nil
 }
 

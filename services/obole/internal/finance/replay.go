@@ -58,6 +58,9 @@ func (c *replay) Run(ctx context.Context, s *client.Session) error {
 	return prove(ctx, s, books, stream)
 }
 
+// Prove replays the whole log and compares every balance; what differs is an error.
+func Prove(ctx context.Context, s *client.Session) error { return new(replay).Run(ctx, s) }
+
 func (c *replay) request(ctx context.Context, books settlementv1.SettlementServiceClient) (*settlementv1.ReplayEventsRequest, error) {
 	who, err := buyer.ID(c.Buyer)
 	if err != nil {

@@ -37,6 +37,8 @@ type Options struct {
 	Data place.Folder
 	// Port is the first of six in a row; 0 takes free ones.
 	Port int
+	// Policy and Products are folders of policy packs and data products; empty means those built in.
+	Policy, Products string
 	// Say is told of each step that may take a while.
 	Say func(string)
 	// Ready is told once that everything answers.
@@ -212,6 +214,7 @@ func (h *house) services(ctx context.Context) error {
 		if err := s.Migrate(ctx, c); err != nil {
 			return fmt.Errorf("%s: %w", s.Name, err)
 		}
+		c.Policy, c.Products = h.Policy, h.Products
 		c.Seams.Listener, c.Seams.Log = h.listeners[s.Name], h.log
 		h.group.Add(s.Name, func(ctx context.Context) error { return s.Run(ctx, c) })
 	}
