@@ -49,7 +49,7 @@ func Decide(state func(On) State, c Command, at time.Time) ([]Entry, error) {
 		shelf, _ := state(On{Shelf: c.Shelf}).(Shelf)
 		return conclude(agreement, shelf, c, at), nil
 	case End:
-		if !known || agreement.Ended {
+		if !known {
 			return nil, nil
 		}
 		return end(agreement, c, at), nil
@@ -205,14 +205,17 @@ func (a Agreement) end(why EndReason) Ended {
 	}
 }
 
-// end stops what is open, then says that nothing more leaves, then orders to delete what has.
+// end stops what is open, then says that nothing more leaves, then orders to delete what has. A withdrawal may come after an end
+// of which consent had not heard: the order is given all the same.
 func end(a Agreement, c End, at time.Time) []Entry {
 	var out []Entry
-	for _, w := range a.Open {
-		out = append(out, Entry{On{c.Shelf, w.Delivery.ID}, Blocked{Delivery: w.Delivery, Agreement: c.Agreement, Reason: c.Reason.blocks(), Final: true}})
+	if !a.Ended {
+		for _, w := range a.Open {
+			out = append(out, Entry{On{c.Shelf, w.Delivery.ID}, Blocked{Delivery: w.Delivery, Agreement: c.Agreement, Reason: c.Reason.blocks(), Final: true}})
+		}
+		out = append(out, Entry{c.on(), a.end(c.Reason)})
 	}
-	out = append(out, Entry{c.on(), a.end(c.Reason)})
-	if c.Reason == EndWithdrawn && len(a.Released) > 0 {
+	if c.Reason == EndWithdrawn && len(a.Released) > 0 && !a.Ordered {
 		out = append(out, Entry{c.on(), DeletionOrdered{
 			Agreement: c.Agreement, Deliveries: a.Released, Reason: c.Reason, Due: at.Add(deletion),
 		}})
