@@ -308,19 +308,21 @@ func reasonOf(r consentv1.Reason) string {
 	return name
 }
 
+// gate are the refusals of consent's gate, by its reason.
+var gate = map[string]*fault.Error{
+	"WITHDRAWN":       fault.Refuse("WITHDRAWN", "the consent was withdrawn"),
+	"PAUSED":          fault.Refuse("PAUSED", "the consent is paused"),
+	"EXPIRED":         fault.Refuse("EXPIRED", "the consent has expired"),
+	"BUYER_SUSPENDED": fault.Refuse("BUYER_SUSPENDED", "the buyer is suspended"),
+	"CONSENT_UNKNOWN": fault.Refuse("CONSENT_UNKNOWN", "consent knows no such agreement"),
+}
+
 // refusal is the fault behind a reason of the gate.
 func refusal(reason string) *fault.Error {
-	switch reason {
-	case "WITHDRAWN":
-		return fault.Refuse(reason, "the consent was withdrawn")
-	case "PAUSED":
-		return fault.Refuse(reason, "the consent is paused")
-	case "EXPIRED":
-		return fault.Refuse(reason, "the consent has expired")
-	case "BUYER_SUSPENDED":
-		return fault.Refuse(reason, "the buyer is suspended")
+	if f := gate[reason]; f != nil {
+		return f
 	}
-	return fault.Refuse("CONSENT_UNKNOWN", "consent knows no such agreement")
+	return gate["CONSENT_UNKNOWN"]
 }
 
 // ListUses lists for a person every delivery about them.

@@ -3,6 +3,8 @@ package rpc
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/obole-market/obole/pkg/boot"
@@ -69,7 +71,7 @@ func conflict(err error) error {
 
 // Refusals lists those of this package.
 func Refusals() []*fault.Error {
-	return []*fault.Error{errIdempotency, errProduct, errOffset, errSignature, errKey, errUnreachable, errCohort}
+	return slices.AppendSeq([]*fault.Error{errIdempotency, errProduct, errOffset, errSignature, errKey, errUnreachable, errCohort}, maps.Values(gate))
 }
 
 // parse reads an id of a request.

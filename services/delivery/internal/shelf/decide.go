@@ -1,6 +1,7 @@
 package shelf
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -26,6 +27,11 @@ var blocked = map[string]*fault.Error{
 	"CONSENT_UNKNOWN": fault.Refuse("CONSENT_UNKNOWN", "consent knows no such agreement"),
 }
 
+// Refusals lists all of them.
+func Refusals() []*fault.Error {
+	return slices.AppendSeq([]*fault.Error{ErrAgreementEnded, ErrSlotTaken, ErrDeliveryUnknown, ErrDigestMismatch, ErrLapsed}, maps.Values(blocked))
+}
+
 // Decide answers a command with the events that it causes at this time. state gives what Reads named.
 func Decide(state func(On) State, c Command, at time.Time) ([]Entry, error) {
 	if t, ok := c.(Take); ok {
@@ -49,7 +55,7 @@ func Decide(state func(On) State, c Command, at time.Time) ([]Entry, error) {
 		shelf, _ := state(On{Shelf: c.Shelf}).(Shelf)
 		return conclude(agreement, shelf, c, at), nil
 	case End:
-		if !known || agreement.Ended {
+		if !known {
 			return nil, nil
 		}
 		return end(agreement, c, at), nil
@@ -205,14 +211,17 @@ func (a Agreement) end(why EndReason) Ended {
 	}
 }
 
-// end stops what is open, then says that nothing more leaves, then orders to delete what has.
+// end stops what is open, then says that nothing more leaves, then orders to delete what has. A withdrawal may come after an end
+// of which consent had not heard: the order is given all the same.
 func end(a Agreement, c End, at time.Time) []Entry {
 	var out []Entry
-	for _, w := range a.Open {
-		out = append(out, Entry{On{c.Shelf, w.Delivery.ID}, Blocked{Delivery: w.Delivery, Agreement: c.Agreement, Reason: c.Reason.blocks(), Final: true}})
+	if !a.Ended {
+		for _, w := range a.Open {
+			out = append(out, Entry{On{c.Shelf, w.Delivery.ID}, Blocked{Delivery: w.Delivery, Agreement: c.Agreement, Reason: c.Reason.blocks(), Final: true}})
+		}
+		out = append(out, Entry{c.on(), a.end(c.Reason)})
 	}
-	out = append(out, Entry{c.on(), a.end(c.Reason)})
-	if c.Reason == EndWithdrawn && len(a.Released) > 0 {
+	if c.Reason == EndWithdrawn && len(a.Released) > 0 && !a.Ordered {
 		out = append(out, Entry{c.on(), DeletionOrdered{
 			Agreement: c.Agreement, Deliveries: a.Released, Reason: c.Reason, Due: at.Add(deletion),
 		}})

@@ -87,6 +87,8 @@ func (a Agreement) evolve(e Event) State {
 		a.Cleared = true
 	case Ended:
 		a.Ended = true
+	case DeletionOrdered:
+		a.Ordered = true
 	case Prepared:
 		a.Sequence, a.Slots = e.Sequence, a.Slots+len(e.Contents.Slots)
 		a.Open = append(slices.Clone(a.Open), Waits{e.Delivery, len(e.Contents.Slots)})

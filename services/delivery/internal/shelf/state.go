@@ -34,9 +34,10 @@ type Agreement struct {
 	Document Document
 	Cleared  bool
 	Ended    bool
-	Sequence int // of the newest delivery
-	Slots    int // prepared and not given up
-	Charged  int // released
+	Ordered  bool // to delete what left
+	Sequence int  // of the newest delivery
+	Slots    int  // prepared and not given up
+	Charged  int  // released
 	Open     []Waits
 	Released []DeliveryID
 }

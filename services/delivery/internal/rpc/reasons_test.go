@@ -1,0 +1,54 @@
+package rpc
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/obole-market/obole/pkg/fault"
+	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
+	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
+	"github.com/obole-market/obole/services/delivery/internal/holding"
+	"github.com/obole-market/obole/services/delivery/internal/shelf"
+	"github.com/obole-market/obole/services/delivery/internal/source"
+	"github.com/obole-market/obole/services/delivery/internal/wire"
+)
+
+// TestReasons holds the refusals and the contract's Reason to the same names, both ways.
+func TestReasons(t *testing.T) {
+	t.Parallel()
+	known := map[string]bool{
+		"":                true,
+		"RECEIPT_MISSING": true, // the call that asks for a key brings the receipt: no rule can miss it yet
+	}
+	for _, err := range slices.Concat(Refusals(), shelf.Refusals(), source.Refusals(), []*fault.Error{holding.ErrSourceUnknown}) {
+		known[err.Reason] = true
+		if wire.ReasonName(wire.ReasonProto(err.Reason)) != err.Reason || err.Reason == "" {
+			t.Errorf("%q is no Reason of the contract", err.Reason)
+		}
+	}
+	for n := range deliveryv1.Reason_name {
+		if name := wire.ReasonName(deliveryv1.Reason(n)); !known[name] {
+			t.Errorf("nothing refuses for %s", name)
+		}
+	}
+}
+
+// TestTheGatesReasonsAreOurs: what consent answers is told to the buyer in this contract's words; what these do not have is a
+// consent that is not there.
+func TestTheGatesReasonsAreOurs(t *testing.T) {
+	t.Parallel()
+	for n, name := range consentv1.Reason_name {
+		want := name[len("REASON_"):]
+		if gate[want] == nil {
+			want = "CONSENT_UNKNOWN"
+		}
+		if got := refusal(reasonOf(consentv1.Reason(n))); got.Reason != want {
+			t.Errorf("consent's %s is told as %s, want %s", name, got.Reason, want)
+		}
+	}
+	for _, must := range []string{"WITHDRAWN", "PAUSED", "EXPIRED", "BUYER_SUSPENDED"} {
+		if _, ok := consentv1.Reason_value["REASON_"+must]; !ok || gate[must] == nil {
+			t.Errorf("%s is not told", must)
+		}
+	}
+}
