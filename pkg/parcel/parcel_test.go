@@ -110,6 +110,9 @@ func TestKeyOpensForItsBuyerAndDelivery(t *testing.T) {
 		if err := parcel.CheckPublic(algorithm, buyer.Public[1:]); !errors.Is(err, parcel.ErrKey) {
 			t.Errorf("%s: a short public key: %v", algorithm, err)
 		}
+		if err := parcel.CheckPublic(algorithm, make([]byte, len(buyer.Public))); !errors.Is(err, parcel.ErrKey) {
+			t.Errorf("%s: a key of zeros: %v", algorithm, err)
+		}
 	}
 	if _, err := parcel.SealKey("ROT13", nil, this, key); !errors.Is(err, parcel.ErrKey) {
 		t.Errorf("an unknown algorithm: %v", err)

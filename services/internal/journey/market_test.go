@@ -18,6 +18,7 @@ import (
 	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/fault/grpcfault"
 	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/parcel"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
@@ -100,12 +101,14 @@ func (m *market) must(err error) {
 func (m *market) register(minor int64) {
 	m.t.Helper()
 	ctx := m.t.Context()
-	_, err := m.bids.RegisterBuyer(ctx, &offersv1.RegisterBuyerRequest{
+	keys, err := parcel.NewKeys(parcel.X25519)
+	m.must(err)
+	_, err = m.bids.RegisterBuyer(ctx, &offersv1.RegisterBuyerRequest{
 		BuyerId: m.buyer.String(), IdempotencyKey: "r", Entity: &offersv1.LegalEntity{
 			LegalEntityId: "TEST-" + m.buyer.String(), LegalName: "A sleep study", Country: "BE", Address: "-", DpoContact: "dpo@study.example",
 			PrivacyNoticeUri: "https://study.example/privacy", ProcessingCountries: []string{"BE"},
 		},
-		Keys: []*offersv1.BuyerKey{{Id: "k1", Algorithm: "HPKE-X25519-HKDF-SHA256-AES256GCM", PublicKey: make([]byte, 32), ReceiptKey: make([]byte, 32)}},
+		Keys: []*offersv1.BuyerKey{{Id: "k1", Algorithm: keys.Algorithm, PublicKey: keys.Public, ReceiptKey: keys.Receipt}},
 	})
 	m.must(err)
 	if _, err := m.bids.PlaceBid(ctx, &offersv1.PlaceBidRequest{Bid: m.bid(1, 5), IdempotencyKey: "early"}); reason(err) != "BUYER_NOT_VETTED" {

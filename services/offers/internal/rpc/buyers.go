@@ -11,6 +11,7 @@ import (
 	"github.com/obole-market/obole/pkg/boot"
 	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/parcel"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
@@ -22,7 +23,7 @@ import (
 const page = 100
 
 // algorithms to which content keys can be sealed.
-var algorithms = []string{"HPKE-X25519-HKDF-SHA256-AES256GCM", "HPKE-MLKEM768X25519-HKDF-SHA256-AES256GCM"}
+var algorithms = []string{parcel.X25519, parcel.Hybrid}
 
 // RegisterBuyer opens a buyer's account.
 func (s *Server) RegisterBuyer(ctx context.Context, r *offersv1.RegisterBuyerRequest) (*offersv1.RegisterBuyerResponse, error) {
@@ -86,6 +87,9 @@ func checkKey(field string, k *offersv1.BuyerKey) error {
 		return fault.Invalid(field+".algorithm", "must be one of "+strings.Join(algorithms, ", "))
 	case len(k.GetPublicKey()) == 0 || len(k.GetPublicKey()) > 4096:
 		return fault.Invalid(field+".public_key", "is required")
+	case parcel.CheckPublic(k.GetAlgorithm(), k.GetPublicKey()) != nil:
+		// A buyer should not learn of it when its first package waits for a key.
+		return fault.Invalid(field+".public_key", "is no public key of the algorithm")
 	case len(k.GetReceiptKey()) != 32:
 		return fault.Invalid(field+".receipt_key", "must be an Ed25519 public key of 32 bytes")
 	}
