@@ -209,11 +209,17 @@ func (f *full) receipt(d *deliveryv1.Delivery) *deliveryv1.SignReceiptRequest {
 	}
 }
 
-// signed signs for a package and gets its key.
-func (f *full) signed(d *deliveryv1.Delivery) *deliveryv1.SignReceiptResponse {
+// signed signs for a package and gets its key. On a busy machine the second may pass: then it is asked for again.
+func (f *full) signed(d *deliveryv1.Delivery) (key *deliveryv1.SignReceiptResponse) {
 	f.t.Helper()
-	key, err := f.packages.SignReceipt(f.t.Context(), f.receipt(d))
-	f.must(err)
+	f.Eventually("a key", func() bool {
+		var err error
+		key, err = f.packages.SignReceipt(f.t.Context(), f.receipt(d))
+		if reason(err) != "CONSENT_UNREACHABLE" {
+			f.must(err)
+		}
+		return err == nil
+	})
 	return key
 }
 
@@ -323,11 +329,9 @@ func TestTheWholeStory(t *testing.T) {
 		if _, err := f.packages.SignReceipt(ctx, wrong); reason(err) != "SIGNATURE_INVALID" {
 			t.Errorf("a forged receipt: %v", err)
 		}
-		key, err := f.packages.SignReceipt(ctx, f.receipt(d))
-		f.must(err)
-		again, err := f.packages.SignReceipt(ctx, f.receipt(d))
-		if err != nil || bytes.Equal(again.GetReleaseEventId(), key.GetReleaseEventId()) {
-			t.Errorf("asked again, the gate was not asked again: %v", err)
+		key := f.signed(d)
+		if again := f.signed(d); bytes.Equal(again.GetReleaseEventId(), key.GetReleaseEventId()) {
+			t.Error("asked again, the gate was not asked again")
 		}
 		m, rows := f.open(d, sealed, key)
 		if m.Rows != 5 || strings.Count(rows, "\n") != 5 || !strings.Contains(rows, `"steps":`) {

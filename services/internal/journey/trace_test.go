@@ -73,8 +73,10 @@ func TestOneTraceFromBidToPosting(t *testing.T) {
 	}
 	f.Eventually("five packages", func() bool { return len(f.waiting(r.GetBidId(), prepared)) == 5 })
 	for _, d := range f.waiting(r.GetBidId(), prepared) {
-		_, err := f.packages.SignReceipt(ctx, f.receipt(d))
-		f.must(err)
+		f.Eventually("a key", func() bool {
+			_, err := f.packages.SignReceipt(ctx, f.receipt(d))
+			return err == nil
+		})
 	}
 	for _, p := range people {
 		f.Eventually("the posting", func() bool { return p.available() == 20 })

@@ -167,6 +167,9 @@ func (s *Server) release(ctx context.Context, p *held, receipt shelf.Receipt, pe
 			ReleaseEvent: permit, Elapsed: took,
 		},
 	})
+	if errors.Is(err, fault.KindDeadline) || errors.Is(err, fault.KindCanceled) {
+		err = errUnreachable.Because(err) // the second is over
+	}
 	return result.Cursor, err
 }
 
