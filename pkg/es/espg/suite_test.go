@@ -1,6 +1,7 @@
 package espg_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -246,5 +247,55 @@ func TestAFrozenWriterFreesItsPartition(t *testing.T) {
 	defer cancel()
 	if _, err := jar.Do(soon, es.Command[estest.Command]{ID: id.Random(), Body: estest.Command{Put: &estest.Put{On: es.StreamOf(id.Random()), Amounts: []int64{1}}}}); err != nil {
 		t.Fatalf("the partition is held by a frozen process: %v", err)
+	}
+}
+
+// TestWhatTheTopicLacksIsNotMadeUp: a recovery that cannot restore everything changes nothing.
+func TestWhatTheTopicLacksIsNotMadeUp(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	url := database(t, 1)
+	log := open(t, url)
+	e := es.New(log, es.Options{Service: "test"})
+	jar := es.Register(e, estest.Jar())
+	run(t, e)
+	for range 10 {
+		if _, err := jar.Do(ctx, es.Command[estest.Command]{ID: id.Random(), Body: estest.Command{Put: &estest.Put{On: es.StreamOf(id.Random()), Amounts: []int64{1}}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lives, err := log.Lives(ctx, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var topic []es.Record
+	if _, err := log.Scan(ctx, 0, 0, 10, func(r *es.Record) error {
+		c := *r
+		c.Data, c.Meta = bytes.Clone(r.Data), bytes.Clone(r.Meta)
+		topic = append(topic, c)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, url, `delete from event where position > 6`)
+	altered := topic[8]
+	altered.Data = []byte("{}")
+	recovery := espg.Recovery{Life: lives[0].Incarnation, Same: 6, UpTo: 10, Events: func(_ context.Context, visit func(es.Incarnation, *es.Record) error) error {
+		for _, r := range append(append([]es.Record{}, topic[:8]...), altered, topic[9]) {
+			if err := visit(lives[0].Incarnation, &r); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}
+	if _, err := espg.Reconcile(ctx, url, 0, recovery); !errors.Is(err, espg.ErrLost) {
+		t.Errorf("position 9 is altered on the topic, and reconciling says %v", err)
+	}
+	if n := events(t, url); n != 6 {
+		t.Errorf("%d events are stored after a recovery that failed", n)
+	}
+	recovery.Life = es.Incarnation{1}
+	if _, err := espg.Reconcile(ctx, url, 0, recovery); !errors.Is(err, es.ErrMoved) {
+		t.Errorf("a partition that has begun another life meanwhile: %v", err)
 	}
 }
