@@ -35,6 +35,7 @@ type Config struct {
 	Peers      map[string]string `placeholder:"NAME=ADDR" help:"gRPC addresses of the other services."`
 	Keys       string            `placeholder:"DIR" help:"Folder of the key-encryption keys."`
 	Products   string            `placeholder:"DIR" help:"Folder of the data products; empty means those built in."`
+	Reconcile  bool              `help:"For fsck: first make a log that lost its tail whole from the topic. Stop the service before."`
 	Policy     string            `placeholder:"DIR" help:"Folder of the policy packs; empty means those built in."`
 
 	TLS       TLS             `embed:"" prefix:"tls."`

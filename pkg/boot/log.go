@@ -21,7 +21,7 @@ var shown = map[string]bool{
 	"topic": true, "group": true, "partition": true, "partitions": true, "position": true, "incarnation": true, "offset": true,
 	"stream": true, "event": true, "type": true, "command": true, "cursor": true, "epoch": true, "tail": true,
 	"projection": true, "migration": true, "reaction": true, "config": true, "file": true, "line": true,
-	"count": true, "bytes": true, "size": true, "limit": true, "lag": true, "duration": true, "attempt": true, "after": true,
+	"count": true, "bytes": true, "size": true, "restored": true, "set_aside": true, "limit": true, "lag": true, "duration": true, "attempt": true, "after": true,
 }
 
 const redacted = "[redacted]"

@@ -91,6 +91,8 @@ type world struct {
 	topic  string
 	pool   *pgxpool.Pool
 	mu     sync.Mutex
+
+	brokers []string // where not those of all
 }
 
 func begin(t testing.TB) *world {
@@ -239,8 +241,12 @@ func (c *collector) list() []string {
 }
 
 func (w *world) feed(reader string, take func(context.Context, *bus.Checkpoint, []bus.Received) error) *bus.Feed {
+	where := w.brokers
+	if where == nil {
+		where = brokers(w.t)
+	}
 	return &bus.Feed{
-		Client: w.client, Brokers: brokers(w.t), Pool: w.pool, Reader: reader, Group: reader + w.topic, Topics: []string{w.topic}, Take: take,
+		Client: w.client, Brokers: where, Pool: w.pool, Reader: reader, Group: reader + w.topic, Topics: []string{w.topic}, Take: take,
 		Alarm: func(_ string, _ es.Partition, err error) { w.t.Logf("feed: %v", err) },
 		Refetch: func(ctx context.Context, _ string, p es.Partition, after, upTo es.Position, visit func(es.Incarnation, *es.Record) error) error {
 			tail, err := w.log.Tail(ctx, p)

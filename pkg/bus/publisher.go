@@ -54,13 +54,13 @@ func (p *publisher) resume(ctx context.Context) error {
 	if p.first, _, err = bounds(ctx, p.Client, p.Topic, int(p.Partition)); err != nil {
 		return err
 	}
-	newest, err := p.newest(ctx, base)
-	if err != nil || newest.Position == 0 {
+	last, err := newest(ctx, p.Client, p.Topic, p.Partition, p.first, base, p.spoilt)
+	if err != nil || last.Position == 0 {
 		return err
 	}
 	var here id.ID
-	_, err = p.Log.Scan(ctx, p.Partition, newest.Position-1, 1, func(r *es.Record) error {
-		if r.Position == newest.Position {
+	_, err = p.Log.Scan(ctx, p.Partition, last.Position-1, 1, func(r *es.Record) error {
+		if r.Position == last.Position {
 			here = r.ID
 		}
 		return nil
@@ -68,14 +68,14 @@ func (p *publisher) resume(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("bus: read the log: %w", err)
 	}
-	if here != newest.ID {
-		return p.ahead(newest.Position, newest.ID)
+	if here != last.ID {
+		return p.ahead(last.Position, last.ID)
 	}
 	whole, err := p.whole(ctx, base)
 	if err != nil || !whole {
 		return err // what was cut is filled again from the first event
 	}
-	p.at, p.event = newest.Position, newest.ID
+	p.at, p.event = last.Position, last.ID
 	return nil
 }
 
@@ -86,24 +86,10 @@ func (p *publisher) ahead(at es.Position, event id.ID) error {
 	return ErrAhead
 }
 
-// newest reads back from before an offset to the newest event. There is none at position 0.
-func (p *publisher) newest(ctx context.Context, before int64) (newest Received, err error) {
-	for step := int64(256); ; step *= 4 {
-		from := max(p.first, before-step)
-		err := p.walk(ctx, from, before, func(r *Received) error {
-			newest.Position, newest.ID = r.Position, r.ID
-			return nil
-		})
-		if err != nil || newest.Position > 0 || from == p.first {
-			return newest, err
-		}
-	}
-}
-
 // whole says whether the first event is on the topic: what follows it is without a hole, for every relay writes so. A topic
 // that was cut has it nowhere, or later, where it was filled again.
 func (p *publisher) whole(ctx context.Context, before int64) (found bool, err error) {
-	err = p.walk(ctx, p.first, before, func(r *Received) error {
+	err = walk(ctx, p.Client, p.Topic, p.Partition, p.first, before, 256<<10, p.spoilt, func(r *Received) error {
 		if found = r.Position == 1; found {
 			return errStop
 		}
@@ -112,13 +98,10 @@ func (p *publisher) whole(ctx context.Context, before int64) (found bool, err er
 	return found, err
 }
 
-// walk visits the events on the topic. What is damaged there counts as missing, and is published again if nothing follows it.
-func (p *publisher) walk(ctx context.Context, from, before int64, visit func(*Received) error) error {
-	spoilt := func(err error, _ int) error {
-		p.alarm(err)
-		return nil
-	}
-	return walk(ctx, p.Client, p.Topic, p.Partition, from, before, 256<<10, spoilt, visit)
+// spoilt is told of a damaged batch: it counts as missing, and is published again if nothing follows it.
+func (p *publisher) spoilt(err error, _ int) error {
+	p.alarm(err)
+	return nil
 }
 
 // publish sends what the log holds after what was sent, until ctx ends or something surprises.

@@ -45,8 +45,8 @@ const (
 	inflateMost = 64 << 20 // bytes that one compressed batch may become
 )
 
-// errSpoilt says that a batch is not what was once written: its checksum or its shape is wrong.
-var errSpoilt = errors.New("bus: a record batch is damaged")
+// ErrDamaged: a batch on the topic is not what was once written: its checksum or its shape is wrong.
+var ErrDamaged = errors.New("bus: a record batch is damaged")
 
 // each visits the records of an answer, in order, from the offset that was asked for on, and says where to go on reading.
 // Batches of the broker's own are passed over. A damaged batch is told to spoilt with the number of records that it
@@ -57,7 +57,7 @@ func (f *fetched) each(visit func(*record) error, spoilt func(err error, count i
 	for b := f.batches; len(b) >= batchHead; {
 		first, size := int64(binary.BigEndian.Uint64(b)), int64(int32(binary.BigEndian.Uint32(b[atLength:])))+atLength+4
 		if size < batchHead || first < 0 {
-			return next, fmt.Errorf("%w: length %d at offset %d", errSpoilt, size, first)
+			return next, fmt.Errorf("%w: length %d at offset %d", ErrDamaged, size, first)
 		}
 		if size > int64(len(b)) {
 			break // cut off by the size of the answer
@@ -69,7 +69,7 @@ func (f *fetched) each(visit func(*record) error, spoilt func(err error, count i
 			continue
 		}
 		if err := decode(one, first, next, &rec, visit); err != nil {
-			if !errors.Is(err, errSpoilt) {
+			if !errors.Is(err, ErrDamaged) {
 				return rec.offset + 1, err
 			}
 			if err := spoilt(err, int(int32(binary.BigEndian.Uint32(one[atCount:])))); err != nil {
@@ -79,7 +79,7 @@ func (f *fetched) each(visit func(*record) error, spoilt func(err error, count i
 		next = last + 1
 	}
 	if next == f.from && len(f.batches) > 0 && f.from < f.end {
-		return next, fmt.Errorf("%w: no batch at offset %d", errSpoilt, next)
+		return next, fmt.Errorf("%w: no batch at offset %d", ErrDamaged, next)
 	}
 	return next, nil
 }
@@ -87,10 +87,10 @@ func (f *fetched) each(visit func(*record) error, spoilt func(err error, count i
 // decode visits the records of one whole batch from an offset on.
 func decode(b []byte, first, from int64, rec *record, visit func(*record) error) error {
 	if b[atMagic] != 2 {
-		return fmt.Errorf("%w: format %d at offset %d", errSpoilt, b[atMagic], first)
+		return fmt.Errorf("%w: format %d at offset %d", ErrDamaged, b[atMagic], first)
 	}
 	if crc32.Checksum(b[atAttribute:], castagnoli) != binary.BigEndian.Uint32(b[atCRC:]) {
-		return fmt.Errorf("%w: checksum at offset %d", errSpoilt, first)
+		return fmt.Errorf("%w: checksum at offset %d", ErrDamaged, first)
 	}
 	attributes := binary.BigEndian.Uint16(b[atAttribute:])
 	if attributes&controlBit != 0 {
@@ -101,7 +101,7 @@ func decode(b []byte, first, from int64, rec *record, visit func(*record) error)
 	if codec := attributes & codecBits; codec != 0 {
 		plain, err := inflate(compress.Compression(codec), c.b)
 		if err != nil {
-			return fmt.Errorf("%w: at offset %d: %w", errSpoilt, first, err)
+			return fmt.Errorf("%w: at offset %d: %w", ErrDamaged, first, err)
 		}
 		c.b = plain
 	}
@@ -113,7 +113,7 @@ func decode(b []byte, first, from int64, rec *record, visit func(*record) error)
 		rec.key, rec.value = body.bytes(), body.bytes()
 		rec.heads, rec.head = int(body.varint()), body.b
 		if c.short || body.short || rec.heads < 0 || rec.offset < first {
-			return fmt.Errorf("%w: record at offset %d", errSpoilt, first)
+			return fmt.Errorf("%w: record at offset %d", ErrDamaged, first)
 		}
 		if rec.offset < from {
 			continue // the batch begins before what was asked for

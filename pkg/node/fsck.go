@@ -21,7 +21,8 @@ type Checked struct {
 	Keys *vault.Keeper // nil where the configuration names no keys
 }
 
-// Check opens a service's log as its owner and does something to it.
+// Check opens a service's log as its owner, holds it against its topic, and does something to it. Where the configuration says
+// so, a log that lost its tail is first made whole from the topic. Its error is both that of the topic and of what was done.
 func Check(ctx context.Context, c *boot.Config, do func(Checked) error) error {
 	url, err := c.DatabaseURL(true)
 	if err != nil {
@@ -45,7 +46,11 @@ func Check(ctx context.Context, c *boot.Config, do func(Checked) error) error {
 		defer pool.Close()
 		out.Keys = vault.New(vault.Config{Store: vaultpg.New(pool), KEKs: keks, Now: c.Now})
 	}
-	return do(out)
+	torn := compare(ctx, c, url, log)
+	if torn != nil && c.Reconcile {
+		return torn // what cannot be mended is not checked further
+	}
+	return errors.Join(torn, do(out))
 }
 
 // Owner says whose keys open a stream's events; the zero id, that they need none.

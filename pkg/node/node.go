@@ -73,7 +73,7 @@ func Open(ctx context.Context, c *boot.Config) (n *Node, err error) {
 	n.Engine = es.New(n.Log, es.Options{Service: c.Service, Hooks: es.Hooks{
 		Flushed: n.metrics.flushed,
 		Missed:  n.metrics.missed,
-		Alarm:   func(p es.Partition, err error) { n.alarm("engine", "partition", int(p), "err", err) },
+		Alarm:   func(p es.Partition, err error) { n.alarm("engine", "partition", int(p), "error", err) },
 		Trace:   boot.TraceParent,
 	}})
 	if n.Server, err = boot.NewServer(c, n.Telemetry, n.Health); err != nil {
@@ -161,7 +161,7 @@ func (n *Node) feed(reader string, take func(context.Context, *bus.Checkpoint, [
 		},
 		Passed: func(topic, why string) { n.metrics.passed.WithLabelValues(reader, topic, why).Inc() },
 		Alarm: func(topic string, p es.Partition, err error) {
-			n.alarm("reader", "reader", reader, "topic", topic, "partition", int(p), "err", err)
+			n.alarm("reader", "reader", reader, "topic", topic, "partition", int(p), "error", err)
 		},
 	}
 }
@@ -172,6 +172,7 @@ func (n *Node) alarm(what string, args ...any) { n.Telemetry.Log.Warn(what, args
 // Run works until ctx ends or a part of the service cannot go on.
 func (n *Node) Run(ctx context.Context) error {
 	defer n.close(context.WithoutCancel(ctx))
+	n.know(ctx)
 	n.Group.Add("engine", n.Engine.Run)
 	n.Group.Add("ready", n.ready)
 	for p := range n.Log.Partitions() {
@@ -184,13 +185,33 @@ func (n *Node) Run(ctx context.Context) error {
 	return n.Group.Run(ctx)
 }
 
+// know tells the engine, before it decides anything, how far the topic has come: a log that was restored without its tail must
+// not go on from there. Without Kafka the service begins all the same, and the relay tells later.
+func (n *Node) know(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	for i := range n.Log.Partitions() {
+		p := es.Partition(i)
+		newest, err := bus.Newest(ctx, n.Client, Topic(n.Config.Kafka.Prefix, n.Config.Service), p)
+		if err == nil {
+			err = n.Engine.Known(ctx, p, newest.Position, newest.ID)
+		}
+		if err != nil && !errors.Is(err, es.ErrIncarnation) { // of which the engine's own alarm tells
+			n.alarm("topic", "partition", i, "error", err)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
 func (n *Node) close(ctx context.Context) {
 	n.Log.Close()
 	n.Pool.Close()
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	if err := n.Telemetry.Close(ctx); err != nil {
-		n.alarm("telemetry", "err", err)
+		n.alarm("telemetry", "error", err)
 	}
 }
 
@@ -204,7 +225,7 @@ func (n *Node) ready(ctx context.Context) error {
 		}
 		n.Health.Set(PartTails, err == nil)
 		if err != nil {
-			n.alarm("log", "err", err)
+			n.alarm("log", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -222,14 +243,14 @@ func (n *Node) relay(p es.Partition) *bus.Relay {
 		},
 		Ahead: func(p es.Partition, at es.Position, event id.ID) {
 			if err := n.Engine.Known(context.Background(), p, at, event); err != nil && !errors.Is(err, es.ErrIncarnation) {
-				n.alarm("relay", "partition", int(p), "err", err)
+				n.alarm("relay", "partition", int(p), "error", err)
 			}
 		},
 		Moved: func(p es.Partition, _ es.Position, behind int64) {
 			n.metrics.unpublished.WithLabelValues(fmt.Sprint(p)).Set(float64(behind))
 		},
 		State: func(_ es.Partition, publishing bool) { n.Health.Set(PartRelay, publishing) },
-		Alarm: func(p es.Partition, err error) { n.alarm("relay", "partition", int(p), "err", err) },
+		Alarm: func(p es.Partition, err error) { n.alarm("relay", "partition", int(p), "error", err) },
 	}
 }
 

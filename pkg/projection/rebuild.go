@@ -174,7 +174,8 @@ func (p *Projection) rebuild(ctx context.Context) error {
 		if _, err := tx.Exec(ctx, `lock table `+pgx.Identifier{p.o.Name, "checkpoint"}.Sanitize()+` in access exclusive mode`); err != nil {
 			return err
 		}
-		if err := p.follows(ctx, tx, next); err != nil {
+		// Should they hold events that a reconciliation has set aside since, the log's end is far enough.
+		if err := p.follows(ctx, tx, next); err != nil && !errors.Is(err, errEnds) {
 			return err
 		}
 		var role string
@@ -220,8 +221,9 @@ func (p *Projection) catchUp(ctx context.Context, schema string, until []es.Posi
 	return reached, nil
 }
 
-// follows folds into a schema, within a transaction that holds the live tables still, exactly as far as those have come.
-func (p *Projection) follows(ctx context.Context, tx pgx.Tx, schema string) error {
+// follows folds into a schema, within a transaction that holds the live tables still, exactly as far as those have come. errEnds
+// says that the log does not reach so far.
+func (p *Projection) follows(ctx context.Context, tx pgx.Tx, schema string) (short error) {
 	for part := range p.o.Log.Partitions() {
 		part := es.Partition(part)
 		var live, at place
@@ -243,7 +245,8 @@ func (p *Projection) follows(ctx context.Context, tx pgx.Tx, schema string) erro
 				return err
 			}
 			if records = upTo(records, live.Position); len(records) == 0 {
-				return fmt.Errorf("%w: partition %d: the tables are at %d, the log ends at %d", ErrDiffers, part, live.Position, at.Position)
+				short = fmt.Errorf("%w: partition %d: the tables are at %d, the log ends at %d", errEnds, part, live.Position, at.Position)
+				break
 			}
 			if err := p.apply(ctx, tx, part, at.Position, records); err != nil {
 				return err
@@ -252,5 +255,5 @@ func (p *Projection) follows(ctx context.Context, tx pgx.Tx, schema string) erro
 			at.Position, at.Chain = last.Position, last.Chain
 		}
 	}
-	return nil
+	return short
 }

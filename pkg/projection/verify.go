@@ -11,6 +11,9 @@ import (
 // ErrDiffers: tables rebuilt from the log are not the live ones.
 var ErrDiffers = errors.New("projection: the live tables are not what the log says")
 
+// errEnds: the tables hold more events than the log.
+var errEnds = fmt.Errorf("%w: it ends before them", ErrDiffers)
+
 // Verify rebuilds beside the live tables and compares the two row for row, at one position. It changes nothing, but lets the
 // live tables catch up first.
 func (p *Projection) Verify(ctx context.Context) error {

@@ -100,5 +100,5 @@ func Fsck(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	return node.Tables(ctx, &c.Config, people, func(p *projection.Projection) error { return p.Verify(ctx) })
+	return node.Tables(ctx, &c.Config, people, node.Verify(ctx, &c.Config))
 }

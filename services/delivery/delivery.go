@@ -242,7 +242,7 @@ func Fsck(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	return node.Tables(ctx, &c.Config, shelves, func(p *projection.Projection) error { return p.Verify(ctx) })
+	return node.Tables(ctx, &c.Config, shelves, node.Verify(ctx, &c.Config))
 }
 
 // owners reads whose each shelf is: the first event on it says so.

@@ -133,5 +133,5 @@ func Fsck(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	return node.Tables(ctx, &c.Config, market, func(p *projection.Projection) error { return p.Verify(ctx) })
+	return node.Tables(ctx, &c.Config, market, node.Verify(ctx, &c.Config))
 }

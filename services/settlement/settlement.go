@@ -132,7 +132,7 @@ func Fsck(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	return c.tables(ctx, func(p *projection.Projection) error { return p.Verify(ctx) })
+	return c.tables(ctx, node.Verify(ctx, &c.Config))
 }
 
 // tables does something to the projection as the database's owner.

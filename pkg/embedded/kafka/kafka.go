@@ -186,6 +186,9 @@ func freePorts() (string, string, error) {
 // Addr is the host and port of clients, the same for the broker's whole life.
 func (b *Broker) Addr() string { return b.addr }
 
+// Dir is the folder of its data.
+func (b *Broker) Dir() string { return b.options.Dir }
+
 // Done is closed when the broker's process has ended, asked or not.
 func (b *Broker) Done() <-chan struct{} { return b.process.Done() }
 

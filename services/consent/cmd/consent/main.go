@@ -17,7 +17,7 @@ type cli struct {
 	Serve   struct{} `cmd:"" help:"Answer until told to stop."`
 	Migrate struct{} `cmd:"" help:"Bring the database up to date, as its owner. Run it before serve."`
 	Rebuild struct{} `cmd:"" help:"Fold the log into new tables beside the live ones, then swap them."`
-	Fsck    struct{} `cmd:"" help:"Fold everything again and compare; exit status 1 when something differs."`
+	Fsck    struct{} `cmd:"" help:"Compare with the topic, fold everything again and compare; exit status 1 when something differs."`
 }
 
 func main() {

@@ -50,12 +50,14 @@ type fsck struct {
 
 func (*fsck) Help() string {
 	return `Folds every stream again and compares: the chain of hashes, the states, every table. Works while the market runs, and when it
-does not. Exit status 1 when something differs.
+does not. One service is compared with its topic too; --reconcile takes back from there what a restored database lost. Exit
+status 1 when something differs.
 
 Examples:
   obole fsck
   obole fsck --data ./market --json
-  obole fsck settlement --config deploy/config/settlement.json`
+  obole fsck settlement --config deploy/config/settlement.json
+  obole fsck settlement --config deploy/config/settlement.json --reconcile`
 }
 
 func (f *fsck) Run(ctx context.Context, s *client.Session) error {

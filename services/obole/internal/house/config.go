@@ -19,13 +19,16 @@ import (
 // Config is that of one service of a market that runs on the folder.
 func Config(data place.Folder, r place.Running, service string) boot.Config {
 	db := deploy.DatabaseOf(service)
-	return boot.Config{
+	c := boot.Config{
 		Service: service, Peers: r.Services, Keys: data.Keys(), Partitions: partitions,
 		Database:  boot.Database{URL: database(r.Socket, db.Name, db.App), OwnerURL: database(r.Socket, db.Name, db.Owner), Role: db.App},
-		Kafka:     boot.Kafka{Brokers: []string{r.Broker}},
 		Auth:      boot.Auth{Issuer: r.Issuer, SecretFile: filepath.Join(data.Issuer(), service+".secret")},
 		Telemetry: boot.TelemetryConfig{Level: "info", Format: "json"},
 	}
+	if r.Broker != "" { // the market runs
+		c.Kafka.Brokers = []string{r.Broker}
+	}
+	return c
 }
 
 // database turns the server's URL to one of its databases as one of its roles.
