@@ -146,17 +146,26 @@ func TestDataOutliveTheProcess(t *testing.T) {
 		t.Errorf("after a restart the limit is %d", n)
 	}
 	set(8)
+	sh, key := shell{t, []string{"--data", dir}}, filepath.Join(dir, "study.key")
+	sh.ok("keys", key)
+	sh.ok(append(registering, "--buyer", key)...)
+	sh.ok("buyer", "vet", key)
+	sh.ok("fund", "--buyer", key, "100 EUR", "--reference", "B-1")
+	sh.ok(append([]string{"bid", "place", "--wait", "--buyer", key}, asking...)...)
 	if err := market.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = market.Wait() // killed
-	if _, errs, status := run(t, "serve"); status != client.ExitUsage || !strings.Contains(errs, "service") {
-		t.Errorf("serve without a service: %d, %s", status, errs)
-	}
+	sh.fails(client.ExitUnavailable, "start it with obole up", "buyer", "list")
 
 	up(t, dir)
 	if n := limit(); n != 8 {
 		t.Errorf("after kill -9 the limit is %d", n)
+	}
+	// The broker's topics go on where they were: a bid opens by events to settlement and back.
+	sh.ok(append([]string{"bid", "place", "--wait", "--buyer", key}, asking...)...)
+	if all := sh.lines("bid", "list", "--buyer", key); len(all) != 2 {
+		t.Errorf("the bids after kill -9: %v", all)
 	}
 	out, errs, status := run(t, "fsck", "--data", dir)
 	if status != client.ExitOK || strings.Count(out, "sound") != 4 {
@@ -200,6 +209,7 @@ func TestCommandLine(t *testing.T) {
 	}{
 		"--help":                         {client.ExitOK, "Exit status: 0 done; 1 refused or failed"},
 		"up --help":                      {client.ExitOK, "obole up --data ./market --port 7500"},
+		"serve":                          {client.ExitUsage, "service"},
 		"serve nothing":                  {client.ExitUsage, `no service "nothing"`},
 		"serve consent --speed":          {client.ExitUsage, "--speed"},
 		"up --port 99999":                {client.ExitUsage, "--port 99999"},

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
+	"io"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"google.golang.org/grpc"
 
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
@@ -102,6 +107,17 @@ func deliver(t *testing.T, addr string, as deliveryv1.DeliveryServiceServer) str
 	return l.Addr().String()
 }
 
+// registering and asking are a buyer's flags, but for who it is.
+var (
+	registering = []string{
+		"buyer", "register", "--name", "A sleep study", "--country", "BE", "--entity", "TEST-1", "--dpo", "dpo@study.example", "--notice", "https://study.example/privacy",
+	}
+	asking = []string{
+		"--product", "daily-steps", "--field", "date:exact,steps:hundred,energy:hundred=20", "--purpose", "AcademicResearch", "--price", "0.05 EUR",
+		"--slots", "500", "--per-person", "5", "--days", "2016-04-12..2016-05-12", "--cadence", "once", "--closes", "1h", "--retention", "365",
+	}
+)
+
 // participants of the extract of Fitabase's files, with five valid days and more each.
 var participants = []string{"1503960366", "1624580081", "1644430081", "1844505072", "1927972279"}
 
@@ -109,7 +125,7 @@ var participants = []string{"1503960366", "1624580081", "1644430081", "184450507
 func TestCommandsTellTheStory(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
-	up(t, dir)
+	_, running := up(t, dir)
 	sh := shell{t, []string{"--data", dir}}
 	key := filepath.Join(dir, "study.key")
 
@@ -119,14 +135,8 @@ func TestCommandsTellTheStory(t *testing.T) {
 		t.Errorf("the key file: %v, %v", fi.Mode(), err)
 	}
 	sh.fails(client.ExitUsage, "exists", "keys", key)
-	sh.ok(
-		"buyer", "register", "--buyer", key, "--name", "A sleep study", "--country", "BE", "--entity", "TEST-1", "--dpo", "dpo@study.example",
-		"--notice", "https://study.example/privacy",
-	)
-	ask := []string{
-		"--buyer", key, "--product", "daily-steps", "--field", "date:exact,steps:hundred,energy:hundred=20", "--purpose", "AcademicResearch",
-		"--price", "0.05 EUR", "--slots", "500", "--per-person", "5", "--days", "2016-04-12..2016-05-12", "--cadence", "once", "--closes", "1h", "--retention", "365",
-	}
+	sh.ok(append(registering, "--buyer", key)...)
+	ask := append([]string{"--buyer", key}, asking...)
 	sh.fails(client.ExitFailed, "[BUYER_NOT_VETTED]", append([]string{"bid", "place"}, ask...)...)
 	sh.ok("buyer", "vet", key)
 	if out := sh.ok("buyer", "list"); !strings.Contains(out, buyer+"  vetted") {
@@ -270,8 +280,55 @@ func TestCommandsTellTheStory(t *testing.T) {
 	sh.ok("buyer", "suspend", buyer, "--reason", "FRAUD")
 	sh.fails(client.ExitFailed, "[BUYER_SUSPENDED]", append([]string{"bid", "place"}, ask...)...)
 	sh.ok("buyer", "reinstate", buyer)
+	sh.watches(bid, "bid", "watch", "--buyer", key)
 	if out := sh.ok("fsck"); strings.Count(out, "sound") != 4 {
 		t.Errorf("fsck: %s", out)
+	}
+	spoil(t, running.Socket)
+	if out, errs, status := sh.run("fsck", "--json"); status != client.ExitFailed || strings.Count(out, `"sound":true`) != 3 {
+		t.Errorf("fsck of an altered log: status %d, %s%s", status, out, errs)
+	}
+}
+
+// watches runs a command that goes on until it is stopped: it must show the id, and then end well.
+func (s shell) watches(id string, args ...string) {
+	s.t.Helper()
+	ctx, stop := context.WithCancel(s.t.Context())
+	defer stop()
+	read, write := io.Pipe()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- cli.Main(ctx, append(append(slices.Clone(s.flag), "--json"), args...), strings.NewReader(""), write, io.Discard)
+		_ = write.Close() // a pipe's always works
+	}()
+	found := false
+	for lines := bufio.NewScanner(read); lines.Scan(); {
+		if found = strings.Contains(lines.Text(), id); found {
+			stop()
+			go func() { _, _ = io.Copy(io.Discard, read) }()
+			break
+		}
+	}
+	if status := <-ended; !found || status != client.ExitOK {
+		s.t.Errorf("obole %s: found %v, status %d", strings.Join(args, " "), found, status)
+	}
+}
+
+// spoil changes what an event of settlement says, as nobody may.
+func spoil(t *testing.T, server string) {
+	t.Helper()
+	u, err := url.Parse(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Path = "/obole_settlement"
+	conn, err := pgx.Connect(t.Context(), u.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if _, err := conn.Exec(t.Context(), `update event set data = set_byte(data, length(data) - 1, get_byte(data, length(data) - 1) # 1) where position = 1`); err != nil {
+		t.Fatal(err)
 	}
 }
 
