@@ -225,22 +225,27 @@ func (s *Server) record(ctx context.Context, ring *vault.Ring, i store.Import, m
 	return result.Cursor, s.Store.Recorded(ctx, i.ID)
 }
 
-// Catch tells the log of imports that were made and not told: the process ended between the two.
+// Catch tells the log of imports that were made and not told: the process ended between the two. One that cannot be told, as where
+// its person was forgotten since, does not stop the others.
 func (s *Server) Catch(ctx context.Context, list []store.Import, m *eventv1.Meta) error {
+	var failed []error
 	for _, open := range list {
-		ring, err := s.Keys.Ring(ctx, open.Subscriber)
-		if err != nil {
-			return err
-		}
-		i, err := s.Store.Import(ctx, ring, open.ID)
-		if err != nil || i == nil {
-			return err
-		}
-		if _, err := s.record(ctx, ring, *i, m); err != nil {
-			return err
-		}
+		failed = append(failed, s.tell(ctx, open, m))
 	}
-	return nil
+	return errors.Join(failed...)
+}
+
+func (s *Server) tell(ctx context.Context, open store.Import, m *eventv1.Meta) error {
+	ring, err := s.Keys.Ring(ctx, open.Subscriber)
+	if err != nil {
+		return err
+	}
+	i, err := s.Store.Import(ctx, ring, open.ID)
+	if err != nil || i == nil {
+		return err
+	}
+	_, err = s.record(ctx, ring, *i, m)
+	return err
 }
 
 func arrivals(i store.Import) []holding.Arrival {

@@ -238,7 +238,7 @@ func keepReach(ctx context.Context, tx pgx.Tx, ring *vault.Ring, p Person, facts
 		return err
 	}
 	token := h.Sum(nil)[:16]
-	var labels []string
+	labels := []string{} // not nil, which SQL would take for an unknown
 	for product, days := range p.Slots {
 		if len(days) > 0 {
 			labels = append(labels, ProductLabel(product))
