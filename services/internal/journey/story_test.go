@@ -10,7 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/obole-market/obole/pkg/boot"
 	"github.com/obole-market/obole/pkg/id"
@@ -251,7 +253,12 @@ const prepared = deliveryv1.DeliveryState_DELIVERY_STATE_PREPARED
 // receipted, opened; all is paid to the cent; and who withdraws in time gives nothing.
 func TestTheWholeStory(t *testing.T) {
 	t.Parallel()
-	f := openFull(t)
+	var ahead atomic.Int64 // of delivery's clock
+	f := openFull(t, func(c *boot.Config) {
+		if c.Service == delivery.Name {
+			c.Seams.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+		}
+	})
 	ctx := t.Context()
 	f.opens(100_00)
 	who := participants(t, "dailyActivity_merged.csv")
@@ -349,6 +356,18 @@ func TestTheWholeStory(t *testing.T) {
 	for i, want := range []int64{16, 20, 20, 20, 20} {
 		f.Eventually(fmt.Sprintf("%d cents for person %d", want, i), func() bool { return people[i].available() == want })
 	}
+	// All is delivered: a minute later the agreements end, the bid drains, and what was not charged is the buyer's again.
+	ahead.Store(int64(2 * time.Minute))
+	f.comesTo(second, offersv1.BidState_BID_STATE_DRAINED)
+	for i, p := range people {
+		f.Eventually("the consent to end", func() bool { return p.state(deals[i]) == consentv1.ConsentState_CONSENT_STATE_EXPIRED })
+	}
+	f.Eventually("the rest to be free", func() bool {
+		funds, err := f.finance.GetFunds(ctx, &settlementv1.GetFundsRequest{BuyerId: f.buyer.String()})
+		f.must(err)
+		// Charged: 20 + 4 x 25 cents and 21 % VAT on 120 cents, rounded down.
+		return funds.GetHeld().GetMinor() == 0 && funds.GetAvailable().GetMinor() == 100_00-120-25
+	})
 	uses, err := people[0].data.ListUses(ctx, &deliveryv1.ListUsesRequest{SubscriberId: people[0].id.String()})
 	f.must(err)
 	if u := uses.GetUses(); len(u) != 2 || len(u[0].GetSlots()) != 5 || u[0].GetBuyerId() != f.buyer.String() || len(u[0].GetFields()) != 2 {
