@@ -141,12 +141,19 @@ func TestDataOutliveTheProcess(t *testing.T) {
 		}
 	}
 
+	// At rest the folder can be checked too.
+	if out, errs, status := run(t, "fsck", "--reconcile", "--data", dir); status != client.ExitOK || strings.Count(out, "sound") != 4 {
+		t.Errorf("fsck at rest: %d, %s, %s", status, out, errs)
+	}
+
 	market, _ = up(t, dir)
+	sh := shell{t, []string{"--data", dir}}
+	sh.fails(client.ExitFailed, "nothing may write", "fsck", "--reconcile")
 	if n := limit(); n != 7 {
 		t.Errorf("after a restart the limit is %d", n)
 	}
 	set(8)
-	sh, key := shell{t, []string{"--data", dir}}, filepath.Join(dir, "study.key")
+	key := filepath.Join(dir, "study.key")
 	sh.ok("keys", key)
 	sh.ok(append(registering, "--buyer", key)...)
 	sh.ok("buyer", "vet", key)

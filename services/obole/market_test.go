@@ -206,6 +206,7 @@ func TestCommandsTellTheStory(t *testing.T) {
 	sh.until("the pause", state("CONSENT_STATE_PAUSED"), list...)
 	sh.ok(append([]string{"consent", "resume", agreement}, as...)...)
 	sh.until("its end", state("CONSENT_STATE_GIVEN"), list...)
+	sh.ok("fsck") // also in the middle of things
 
 	// Four more make the cohort; then packages come, are opened, and paid.
 	for _, participant := range participants[1:] {

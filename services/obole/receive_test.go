@@ -44,6 +44,7 @@ type warehouse struct {
 	imported  bytes.Buffer
 	header    *deliveryv1.ImportHeader
 	wrongFile bool
+	late      int // answers of the gate that come too late
 }
 
 // keys is what the test reads of a key file.
@@ -117,6 +118,10 @@ func (w *warehouse) SignReceipt(_ context.Context, r *deliveryv1.SignReceiptRequ
 		return nil, grpcfault.Status(fault.Refuse("CONSENT_WITHDRAWN", "the person has withdrawn")).Err()
 	}
 	w.receipts[r.GetDeliveryId()]++
+	if w.late > 0 {
+		w.late--
+		return nil, grpcfault.Status(fault.Unavailable("too late: no key leaves").Named("CONSENT_UNREACHABLE")).Err()
+	}
 	sealed, err := parcel.SealKey(parcel.X25519, w.to.Public, number, w.content)
 	return &deliveryv1.SignReceiptResponse{SealedKey: sealed, KeyId: r.GetKeyId()}, err
 }
@@ -219,13 +224,14 @@ func TestReceive(t *testing.T) {
 	}
 
 	// Named, it is received again; a package that is not what the digest says is not receipted.
+	w.late = 1
 	sh.ok(append(receive, large)...)
-	if w.receipts[large] != 2 {
+	if w.receipts[large] != 3 { // the first time, too late, and again
 		t.Errorf("%d receipts", w.receipts[large])
 	}
 	sh.fails(client.ExitUsage, "there is no delivery", append(receive, "nothing")...)
 	w.packages[large][200]++
-	if _, errs, code := sh.run(append(receive, large)...); code != client.ExitFailed || w.receipts[large] != 2 {
+	if _, errs, code := sh.run(append(receive, large)...); code != client.ExitFailed || w.receipts[large] != 3 {
 		t.Errorf("an altered package: status %d, %d receipts, %s", code, w.receipts[large], errs)
 	}
 	if text := sh.ok("receive", "list", "--buyer", key); strings.Count(text, "\n") != 5 || !strings.Contains(text, lapsed+"  lapsed") {

@@ -43,12 +43,22 @@ type openRow struct {
 	Held     shelf.Held
 }
 
+// rowOf keeps apart a map that is empty and one that never was: fsck compares a row with what the events come to.
 func rowOf(s shelf.Shelf) (row shelfRow) {
+	if s.Lots != nil {
+		row.Lots = []lotRow{}
+	}
 	for lot, days := range s.Lots {
 		row.Lots = append(row.Lots, lotRow{lot, days})
 	}
+	if s.Of != nil {
+		row.Of = []dealRow{}
+	}
 	for agreement, lot := range s.Of {
 		row.Of = append(row.Of, dealRow{agreement, lot})
+	}
+	if s.Open != nil {
+		row.Open = []openRow{}
 	}
 	for delivery, held := range s.Open {
 		row.Open = append(row.Open, openRow{delivery, held})
@@ -62,13 +72,21 @@ func rowOf(s shelf.Shelf) (row shelfRow) {
 	return row
 }
 
-func (row shelfRow) state() shelf.Shelf {
-	s := shelf.Shelf{Lots: map[shelf.Lot][]shelf.Day{}, Of: map[shelf.AgreementID]shelf.Lot{}, Open: map[shelf.DeliveryID]shelf.Held{}}
+func (row shelfRow) state() (s shelf.Shelf) {
+	if row.Lots != nil {
+		s.Lots = map[shelf.Lot][]shelf.Day{}
+	}
 	for _, l := range row.Lots {
 		s.Lots[l.Lot] = l.Days
 	}
+	if row.Of != nil {
+		s.Of = map[shelf.AgreementID]shelf.Lot{}
+	}
 	for _, d := range row.Of {
 		s.Of[d.Agreement] = d.Lot
+	}
+	if row.Open != nil {
+		s.Open = map[shelf.DeliveryID]shelf.Held{}
 	}
 	for _, o := range row.Open {
 		s.Open[o.Delivery] = o.Held

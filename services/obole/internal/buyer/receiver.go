@@ -16,6 +16,7 @@ import (
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/parcel"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
+	"github.com/obole-market/obole/services/obole/internal/client"
 )
 
 // Receiver takes packages to a folder: ciphertext first, then the receipt for the key, then the rows.
@@ -60,9 +61,14 @@ func (r *Receiver) Receive(ctx context.Context, d *deliveryv1.Delivery) (Receive
 		return Received{}, err
 	}
 	digest := [sha256.Size]byte(d.GetDigest())
-	answer, err := r.From.SignReceipt(ctx, &deliveryv1.SignReceiptRequest{
-		BuyerId: r.Key.Buyer, DeliveryId: d.GetDeliveryId(), Digest: digest[:], KeyId: r.Key.Key,
-		Signature: parcel.SignReceipt(ed25519.PrivateKey(r.Key.ReceiptPrivate), number, digest),
+	var answer *deliveryv1.SignReceiptResponse
+	// A key that was not on its way within the second stays, and is for the asking: each try goes through the gate again.
+	err = client.Again(ctx, func() (err error) {
+		answer, err = r.From.SignReceipt(ctx, &deliveryv1.SignReceiptRequest{
+			BuyerId: r.Key.Buyer, DeliveryId: d.GetDeliveryId(), Digest: digest[:], KeyId: r.Key.Key,
+			Signature: parcel.SignReceipt(ed25519.PrivateKey(r.Key.ReceiptPrivate), number, digest),
+		})
+		return err
 	})
 	if err != nil {
 		return Received{}, err

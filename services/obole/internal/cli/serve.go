@@ -45,12 +45,13 @@ func (c *rebuild) Run(ctx context.Context) error { return c.do(ctx, "rebuild") }
 
 // fsck checks the data folder, or one service by its own configuration.
 type fsck struct {
-	Args []string `arg:"" optional:"" passthrough:"" name:"service" help:"One service, then its own flags; none means every service of the data folder."`
+	Reconcile bool     `help:"First make logs that lost their tail, as in a restored copy of the folder, whole from their topics. Stop the market before."`
+	Args      []string `arg:"" optional:"" passthrough:"" name:"service" help:"One service, then its own flags; none means every service of the data folder."`
 }
 
 func (*fsck) Help() string {
-	return `Folds every stream again and compares: the chain of hashes, the states, every table. Works while the market runs, and when it
-does not. One service is compared with its topic too; --reconcile takes back from there what a restored database lost. Exit
+	return `Folds every stream again and compares: the chain of hashes, the states, every table, the log with its topic. Works while the
+market runs, and when it does not. One service is compared with its topic too; --reconcile takes back from there what a restored database lost. Exit
 status 1 when something differs.
 
 Examples:
@@ -62,6 +63,9 @@ Examples:
 
 func (f *fsck) Run(ctx context.Context, s *client.Session) error {
 	if len(f.Args) > 0 {
+		if f.Reconcile {
+			return client.Usage("--reconcile belongs to the service here: put it behind its name")
+		}
 		return (&alone{f.Args}).do(ctx, "fsck")
 	}
 	data, err := s.Folder()
@@ -69,7 +73,7 @@ func (f *fsck) Run(ctx context.Context, s *client.Session) error {
 		return err
 	}
 	wrong := 0
-	err = house.Fsck(ctx, data, func(step string) { fmt.Fprintln(s.Err, "obole:", step) }, func(service string, found error) error {
+	err = house.Fsck(ctx, data, f.Reconcile, func(step string) { fmt.Fprintln(s.Err, "obole:", step) }, func(service string, found error) error {
 		text := "sound"
 		if found != nil {
 			wrong++

@@ -58,7 +58,7 @@ func (p *play) bring(ctx context.Context, who *person, file string, days *market
 		return err
 	}
 	source, err := to.ConnectSource(ctx, &deliveryv1.ConnectSourceRequest{
-		SubscriberId: who.id, Importer: "fitabase-csv", Route: deliveryv1.Route_ROUTE_GDPR_20, IdempotencyKey: "demo",
+		SubscriberId: who.id, Importer: "fitabase-csv", Route: deliveryv1.Route_ROUTE_GDPR_20, IdempotencyKey: once,
 	})
 	if err != nil {
 		return err
@@ -176,7 +176,11 @@ func (p *play) daysFollow(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if _, err := gate.Withdraw(ctx, &consentv1.WithdrawRequest{SubscriberId: who.id, AgreementId: agreement, IdempotencyKey: client.Key("")}); err != nil {
+			err = client.Again(ctx, func() error {
+				_, err := gate.Withdraw(ctx, &consentv1.WithdrawRequest{SubscriberId: who.id, AgreementId: agreement, IdempotencyKey: once})
+				return err
+			})
+			if err != nil {
 				return err
 			}
 		}
@@ -184,7 +188,7 @@ func (p *play) daysFollow(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := p.bring(ctx, who, steps, day); err != nil {
+		if err := client.Again(ctx, func() error { return p.bring(ctx, who, steps, day) }); err != nil {
 			return err
 		}
 		if n < p.Walker.Days {

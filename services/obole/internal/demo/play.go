@@ -82,6 +82,9 @@ func (p *play) say(format string, args ...any) {
 	}
 }
 
+// once is the idempotency key of what a caller does a single time.
+const once = "demo"
+
 // crowd is how many people act at the same time.
 const crowd = 4
 
@@ -94,7 +97,7 @@ func (p *play) everybody(ctx context.Context, what string, do func(context.Conte
 	for _, who := range p.people {
 		g.Go(func() error {
 			defer bar.Step()
-			return do(ctx, who)
+			return client.Again(ctx, func() error { return do(ctx, who) })
 		})
 	}
 	return g.Wait()
@@ -108,7 +111,7 @@ func until(ctx context.Context, what string, ok func() (bool, error)) error {
 	defer tick.Stop()
 	for {
 		done, err := ok()
-		if done || err != nil {
+		if done || err != nil && !fault.KindOf(err).Transient() {
 			return err
 		}
 		select {
@@ -129,57 +132,64 @@ func (p *play) buyersBid(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for i, a := range p.buyers {
+	for _, a := range p.buyers {
 		if a.key, err = buyer.NewKey(id.Random().String(), parcel.X25519); err != nil {
 			return err
 		}
-		who := a.key.Buyer
-		market, err := p.s.Offers(client.Buyer(who))
-		if err != nil {
-			return err
-		}
-		entity, err := a.entity()
-		if err != nil {
-			return err
-		}
-		a.name = entity.GetLegalName()
-		_, err = market.RegisterBuyer(ctx, &offersv1.RegisterBuyerRequest{
-			BuyerId: who, Entity: entity, Keys: []*offersv1.BuyerKey{a.key.BuyerKey()}, IdempotencyKey: client.Key(""),
-		})
-		if err != nil {
-			return err
-		}
-		vetted, err := operator.VetBuyer(ctx, &offersv1.VetBuyerRequest{BuyerId: who, IdempotencyKey: client.Key("")})
-		if err != nil {
-			return err
-		}
-		amount, err := money.Parse(a.Deposit)
-		if err != nil {
-			return err
-		}
-		_, err = books.Deposit(ctx, &settlementv1.DepositRequest{
-			BuyerId: who, Amount: moneypb.Money(amount), Reference: fmt.Sprintf("DEMO-%d", i+1), IdempotencyKey: client.Key(""),
-		})
-		if err != nil {
-			return err
-		}
-		if _, err := market.GetBuyer(ctx, &offersv1.GetBuyerRequest{BuyerId: who, After: vetted.GetCursor()}); err != nil {
-			return err
-		}
-		if err := a.ask(ctx, market); err != nil {
+		if err := client.Again(ctx, func() error { return p.opens(ctx, a, operator, books) }); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// ask places the buyer's bid and waits until it is open. A refusal is part of the story.
-func (a *actor) ask(ctx context.Context, market offersv1.OffersServiceClient) (err error) {
-	if a.bid, err = a.role.bid(a.key.Buyer, time.Now().Add(24*time.Hour)); err != nil {
+// opens brings one buyer to the market.
+func (p *play) opens(ctx context.Context, a *actor, operator offersv1.OffersServiceClient, books settlementv1.SettlementServiceClient) error {
+	who := a.key.Buyer
+	market, err := p.s.Offers(client.Buyer(who))
+	if err != nil {
 		return err
 	}
-	r, err := market.PlaceBid(ctx, &offersv1.PlaceBidRequest{Bid: a.bid, IdempotencyKey: client.Key("")})
-	if fault.ReasonOf(err) != "" {
+	entity, err := a.entity()
+	if err != nil {
+		return err
+	}
+	a.name = entity.GetLegalName()
+	_, err = market.RegisterBuyer(ctx, &offersv1.RegisterBuyerRequest{
+		BuyerId: who, Entity: entity, Keys: []*offersv1.BuyerKey{a.key.BuyerKey()}, IdempotencyKey: once,
+	})
+	if err != nil {
+		return err
+	}
+	vetted, err := operator.VetBuyer(ctx, &offersv1.VetBuyerRequest{BuyerId: who, IdempotencyKey: who})
+	if err != nil {
+		return err
+	}
+	amount, err := money.Parse(a.Deposit)
+	if err != nil {
+		return err
+	}
+	_, err = books.Deposit(ctx, &settlementv1.DepositRequest{
+		BuyerId: who, Amount: moneypb.Money(amount), Reference: "DEMO-" + entity.GetLegalEntityId(), IdempotencyKey: who,
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := market.GetBuyer(ctx, &offersv1.GetBuyerRequest{BuyerId: who, After: vetted.GetCursor()}); err != nil {
+		return err
+	}
+	return a.ask(ctx, market)
+}
+
+// ask places the buyer's bid and waits until it is open. A refusal is part of the story.
+func (a *actor) ask(ctx context.Context, market offersv1.OffersServiceClient) (err error) {
+	if a.bid == nil { // the same bid, however often it is tried
+		if a.bid, err = a.role.bid(a.key.Buyer, time.Now().Add(24*time.Hour)); err != nil {
+			return err
+		}
+	}
+	r, err := market.PlaceBid(ctx, &offersv1.PlaceBidRequest{Bid: a.bid, IdempotencyKey: once})
+	if fault.ReasonOf(err) != "" && !fault.KindOf(err).Transient() {
 		a.refused = err
 		return nil
 	}
@@ -207,7 +217,7 @@ func (p *play) peopleJoin(ctx context.Context) error {
 			return err
 		}
 		_, err = gate.Enrol(ctx, &consentv1.EnrolRequest{
-			SubscriberId: who.id, Country: who.Country, Language: "en", BirthDate: who.Born, IdempotencyKey: client.Key(""),
+			SubscriberId: who.id, Country: who.Country, Language: "en", BirthDate: who.Born, IdempotencyKey: once,
 		})
 		if err != nil {
 			return err
@@ -220,7 +230,7 @@ func (p *play) peopleJoin(ctx context.Context) error {
 			}
 			rules.Floors = append(rules.Floors, &consentv1.Floor{Product: product, Micros: price.Micros(), Currency: price.Currency().Code()})
 		}
-		_, err = gate.SetRules(ctx, &consentv1.SetRulesRequest{SubscriberId: who.id, Rules: rules, IdempotencyKey: client.Key("")})
+		_, err = gate.SetRules(ctx, &consentv1.SetRulesRequest{SubscriberId: who.id, Rules: rules, IdempotencyKey: once})
 		return err
 	})
 }
@@ -262,7 +272,7 @@ func (who *person) answers(ctx context.Context, market offersv1.OffersServiceCli
 	}
 	if who.Declines {
 		_, err := market.DeclineOffer(ctx, &offersv1.DeclineOfferRequest{
-			SubscriberId: who.id, OfferId: o.GetOfferId(), BidId: card.GetBidId(), IdempotencyKey: client.Key(""),
+			SubscriberId: who.id, OfferId: o.GetOfferId(), BidId: card.GetBidId(), IdempotencyKey: o.GetOfferId(),
 		})
 		return err
 	}
@@ -274,7 +284,7 @@ func (who *person) answers(ctx context.Context, market offersv1.OffersServiceCli
 	}
 	r, err := market.AcceptOffer(ctx, &offersv1.AcceptOfferRequest{
 		SubscriberId: who.id, OfferId: o.GetOfferId(), BidId: card.GetBidId(), CardSha256: o.GetCardSha256(), Fields: fields, ExplicitStep: true,
-		IdempotencyKey: client.Key(""),
+		IdempotencyKey: o.GetOfferId(),
 	})
 	if err == nil {
 		who.agreements[card.GetProduct().GetId()] = r.GetAgreementId()

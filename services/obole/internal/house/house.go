@@ -183,13 +183,10 @@ func (h *house) database(ctx context.Context) error {
 
 // broker starts the broker with the topics of all services.
 func (h *house) broker(ctx context.Context) error {
-	o := embedded.BrokerOptions{Dir: h.Data.Broker(), Log: h.logger("broker"), Progress: h.Say}
+	o := embedded.BrokerOptions{Dir: h.Data.Broker(), Log: h.logger("broker"), Progress: h.Say, Topics: topics()}
 	last := len(row) + 1
 	if h.Port != 0 {
 		o.Port = h.Port + last
-	}
-	for _, t := range deploy.Single(partitions) {
-		o.Topics = append(o.Topics, embedded.Topic{Name: t.Name, Partitions: int32(t.Partitions), Config: t.Config})
 	}
 	b, err := embedded.Broker(ctx, o)
 	if err != nil {
@@ -204,6 +201,14 @@ func (h *house) broker(ctx context.Context) error {
 	h.running.Broker = b.Addr()
 	h.group.Add("issuer", h.issuer.Serve)
 	return nil
+}
+
+// topics are those of all services, as one broker has them.
+func topics() (all []embedded.Topic) {
+	for _, t := range deploy.Single(partitions) {
+		all = append(all, embedded.Topic{Name: t.Name, Partitions: int32(t.Partitions), Config: t.Config})
+	}
+	return all
 }
 
 // services brings every database up to date and puts the services into the group.

@@ -39,7 +39,12 @@ type shown struct {
 // ask gets the offers that there are now.
 func ask(ctx context.Context, market offersv1.OffersServiceClient, person string) (all []shown, last *offersv1.ListOffersResponse, err error) {
 	all, err = client.Pages(func(page string) ([]shown, string, error) {
-		r, err := market.ListOffers(ctx, &offersv1.ListOffersRequest{SubscriberId: person, PageToken: page})
+		var r *offersv1.ListOffersResponse
+		// Offers asks two others within seconds, or makes none: a busy machine is no answer.
+		err := client.Again(ctx, func() (err error) {
+			r, err = market.ListOffers(ctx, &offersv1.ListOffersRequest{SubscriberId: person, PageToken: page})
+			return err
+		})
 		if err != nil {
 			return nil, "", err
 		}
