@@ -1,0 +1,191 @@
+package journey
+
+import (
+	"bytes"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/obole-market/obole/pkg/boot"
+	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/parcel"
+	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
+	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
+	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
+	"github.com/obole-market/obole/services/consent"
+	"github.com/obole-market/obole/services/delivery"
+)
+
+// listening makes a service listen by itself where its peers look for it, so that it can be started again.
+func listening(service string) func(*boot.Config) {
+	return func(c *boot.Config) {
+		if c.Service == service {
+			_ = c.Seams.Listener.Close() // the service will listen there
+			c.Listen, c.Seams.Listener = c.Peers[service], nil
+		}
+	}
+}
+
+// delivery finds a delivery as it is now.
+func (f *full) delivery(d *deliveryv1.Delivery) *deliveryv1.Delivery {
+	f.t.Helper()
+	for _, got := range f.waiting(d.GetBidId(), 0) {
+		if got.GetDeliveryId() == d.GetDeliveryId() {
+			return got
+		}
+	}
+	f.t.Fatal("the delivery is gone")
+	return nil
+}
+
+// TestTheKeyIsLast: it leaves for nobody while the person has paused or consent is away, goes to the key that the buyer has now, and
+// does leave when all is well again.
+func TestTheKeyIsLast(t *testing.T) {
+	t.Parallel()
+	f := openFull(t, listening(consent.Name))
+	ctx := t.Context()
+	f.opens(100_00)
+	who := walkers(t)
+	people := map[string]*holder{} // by agreement
+	bid := f.place(f.bid(30, 5), "one")
+	f.comesTo(bid, offersv1.BidState_BID_STATE_OPEN)
+	for i := range 6 {
+		p := f.holder()
+		_, err := p.bring(activity, who[i], nil)
+		f.must(err)
+		deal, err := p.accept(bid)
+		f.must(err)
+		people[deal] = p
+	}
+	f.Eventually("six packages", func() bool { return len(f.waiting(bid, prepared)) == 6 })
+	list := f.waiting(bid, prepared)
+	sealed := map[string][]byte{}
+	for _, d := range list {
+		sealed[d.GetDeliveryId()] = f.fetch(d, 0)
+	}
+	opens := func(d *deliveryv1.Delivery, key *deliveryv1.SignReceiptResponse) {
+		t.Helper()
+		if m, rows := f.open(d, sealed[d.GetDeliveryId()], key); m.Rows != 5 {
+			t.Errorf("a package opens as\n%s", rows)
+		}
+	}
+	opens(list[0], f.signed(list[0])) // the cohort is confirmed with the first
+
+	// Paused.
+	paused := list[1]
+	p := people[paused.GetAgreementId()]
+	_, err := p.consent.Pause(ctx, &consentv1.PauseRequest{SubscriberId: p.id.String(), AgreementId: paused.GetAgreementId(), IdempotencyKey: "p"})
+	f.must(err)
+	if key, err := f.packages.SignReceipt(ctx, f.receipt(paused)); reason(err) != "PAUSED" || key.GetSealedKey() != nil {
+		t.Errorf("a receipt while paused: %v", err)
+	}
+	stream, err := f.packages.FetchPackage(ctx, &deliveryv1.FetchPackageRequest{BuyerId: f.buyer.String(), DeliveryId: paused.GetDeliveryId()})
+	f.must(err)
+	if piece, err := stream.Recv(); reason(err) != "PAUSED" {
+		t.Errorf("while paused %d bytes come, %v", len(piece.GetChunk()), err)
+	}
+	f.Eventually("the receipt and why it brought no key", func() bool {
+		d := f.delivery(paused)
+		return d.GetState() == deliveryv1.DeliveryState_DELIVERY_STATE_RECEIPTED && d.GetBlocked() == deliveryv1.Reason_REASON_PAUSED
+	})
+	if earned := p.available(); earned != 0 {
+		t.Errorf("%d cents for a key that did not leave", earned)
+	}
+	_, err = p.consent.Resume(ctx, &consentv1.ResumeRequest{SubscriberId: p.id.String(), AgreementId: paused.GetAgreementId(), IdempotencyKey: "r"})
+	f.must(err)
+	opens(paused, f.signed(paused))
+	f.Eventually("20 cents", func() bool { return p.available() == 20 })
+
+	// Consent is away.
+	alone := list[2]
+	f.stop[consent.Name]()
+	if key, err := f.packages.SignReceipt(ctx, f.receipt(alone)); reason(err) != "CONSENT_UNREACHABLE" || key.GetSealedKey() != nil {
+		t.Errorf("a receipt while consent is away: %v", err)
+	}
+	if stream, err := f.packages.FetchPackage(ctx, &deliveryv1.FetchPackageRequest{BuyerId: f.buyer.String(), DeliveryId: list[3].GetDeliveryId()}); err == nil {
+		if piece, err := stream.Recv(); reason(err) != "CONSENT_UNREACHABLE" {
+			t.Errorf("while consent is away %d bytes come, %v", len(piece.GetChunk()), err)
+		}
+	}
+	for _, e := range f.told() {
+		if r := e.GetDeliveryReleased(); r.GetDeliveryId() == alone.GetDeliveryId() {
+			t.Error("the log says that the key left")
+		}
+	}
+	f.Start(f.run[consent.Name])
+	f.Eventually("consent to be back, and the key", func() bool {
+		key, err := f.packages.SignReceipt(ctx, f.receipt(alone))
+		if err != nil && reason(err) != "CONSENT_UNREACHABLE" {
+			t.Fatal(err)
+		}
+		if err == nil {
+			opens(alone, key)
+		}
+		return err == nil
+	})
+	f.Eventually("20 cents for it, once", func() bool { return people[alone.GetAgreementId()].available() == 20 })
+	f.rotates(list, opens)
+	if err := delivery.Fsck(ctx, f.shipping); err != nil {
+		t.Errorf("fsck: %v", err)
+	}
+}
+
+// rotates gives the buyer another key: what has not been released opens with that one only, what has stays as it was.
+func (f *full) rotates(list []*deliveryv1.Delivery, opens func(*deliveryv1.Delivery, *deliveryv1.SignReceiptResponse)) {
+	t := f.t
+	t.Helper()
+	ctx := t.Context()
+	for _, d := range list[3:] {
+		if d.GetBuyerKeyId() != "k1" {
+			t.Fatalf("a package is for %s", d.GetBuyerKeyId())
+		}
+	}
+	before := f.keys
+	early := f.receipt(list[3]) // under the key that goes
+	after, err := parcel.NewKeys(parcel.X25519)
+	f.must(err)
+	_, err = f.bids.RotateKey(ctx, &offersv1.RotateKeyRequest{
+		BuyerId: f.buyer.String(), Replaces: "k1", IdempotencyKey: "rotate",
+		Key: &offersv1.BuyerKey{Id: "k2", Algorithm: after.Algorithm, PublicKey: after.Public, ReceiptKey: after.Receipt},
+	})
+	f.must(err)
+	f.Eventually("what waits to be for the new key", func() bool {
+		for _, d := range list[3:] {
+			if f.delivery(d).GetBuyerKeyId() != "k2" {
+				return false
+			}
+		}
+		return true
+	})
+	if got := f.delivery(list[0]).GetBuyerKeyId(); got != "k1" {
+		t.Errorf("what was released is for %s now", got)
+	}
+	// A receipt that was on its way still counts, and its key goes to the new one.
+	if key, err := f.packages.SignReceipt(ctx, early); err != nil || key.GetKeyId() != "k2" {
+		t.Errorf("a receipt under the key that was replaced: %s, %v", key.GetKeyId(), err)
+	}
+	f.keys = after
+	// f.receipt says that k1 has signed.
+	if _, err := f.packages.SignReceipt(ctx, f.receipt(list[4])); reason(err) != "SIGNATURE_INVALID" {
+		t.Errorf("a receipt signed with another key than it says: %v", err)
+	}
+	for _, d := range list[3:] {
+		receipt := f.receipt(d)
+		receipt.KeyId = "k2"
+		key, err := f.packages.SignReceipt(ctx, receipt)
+		f.must(err)
+		if key.GetKeyId() != "k2" {
+			t.Errorf("the content key is for %s", key.GetKeyId())
+		}
+		opens(d, key)
+		number, err := id.Parse(d.GetDeliveryId())
+		f.must(err)
+		if content, err := parcel.OpenKey(before.Algorithm, before.Private, number, key.GetSealedKey()); err == nil {
+			t.Errorf("the old key opens it too: %d bytes", len(content))
+		}
+		again := proto.CloneOf(receipt)
+		if second, err := f.packages.SignReceipt(ctx, again); err != nil || bytes.Equal(second.GetSealedKey(), key.GetSealedKey()) {
+			t.Errorf("asked again: %v", err)
+		}
+	}
+}
