@@ -232,11 +232,16 @@ func (f *Feed) load(ctx context.Context, topic string, part es.Partition) (Check
 
 // Save moves the checkpoint by so many events, within the transaction of what they caused. It never moves back: of two
 // readers of one partition, the slower one fails.
+//
+// The commit does not wait for the disk: what a crash takes back is read and handled again, as the same commands, and the disk's
+// time is the log's.
 func (c *Checkpoint) Save(ctx context.Context, tx execer, taken int) error {
 	tag, err := tx.Exec(ctx, `
-		insert into consumed as c (reader, topic, partition, incarnation, position, chain, "offset") values ($1, $2, $3, $4, $5, $6, $7)
+		with lazy as (select set_config('synchronous_commit', 'off', true))
+		insert into consumed as c (reader, topic, partition, incarnation, position, chain, "offset")
+		select $1::text, $2::text, $3::integer, $4::bytea, $5::bigint, $6::bytea, $7::bigint from lazy
 		on conflict (reader, topic, partition) do update set incarnation = excluded.incarnation, position = excluded.position,
-			chain = excluded.chain, "offset" = excluded."offset" where c.position = $5 - $8`,
+			chain = excluded.chain, "offset" = excluded."offset" where c.position = $5::bigint - $8::bigint`,
 		c.Reader, c.Topic, int32(c.Partition), c.Incarnation[:], int64(c.Position), c.Chain[:], c.Offset, taken)
 	if err != nil {
 		return fmt.Errorf("bus: checkpoint: %w", err)

@@ -48,13 +48,16 @@ const (
 			order by e.version
 		) e`
 
-	sqlCommands = `select ` + eventColumns + ` from event e
-		where e.partition = $1 and e.command = any($2::uuid[]) order by e.command, e.ordinal`
+	// One probe of the index for each command: asked for all at once in their order, PostgreSQL may walk the whole partition.
+	sqlCommands = `select ` + eventColumns + `
+		from unnest($2::uuid[]) w (command)
+		cross join lateral (
+			select * from event e where e.partition = $1 and e.command = w.command order by e.ordinal
+		) e`
 
-	// '0' is the character after '/'.
+	// '0' is the character after '/'. The order keeps the planner from scanning the table for a row that is not there.
 	sqlRoots = `select r from unnest($1::text[]) r
-		where exists (select from event where stream = r)
-		or exists (select from event where stream >= (r || '/') collate "C" and stream < (r || '0') collate "C")`
+		where (select true from event e where e.stream >= r collate "C" and e.stream < (r || '0') collate "C" order by e.stream, e.version limit 1)`
 
 	sqlRoot = `select ` + eventColumns + ` from event e where e.stream = $1
 		union all

@@ -44,7 +44,7 @@ type full struct {
 }
 
 // openFull runs the four services; change, if any, alters each one's configuration.
-func openFull(t *testing.T, change ...func(*boot.Config)) *full {
+func openFull(t testing.TB, change ...func(*boot.Config)) *full {
 	t.Helper()
 	ctx := t.Context()
 	f := &full{market: &market{World: worldtest.New(t), t: t, buyer: id.Random()}, stop: map[string]func(){}, databases: map[string]string{}}
@@ -89,8 +89,18 @@ func (f *full) connect() {
 	f.must(err)
 }
 
-// opens registers the buyer with keys that work, vetted and with this much money.
+// opens registers the buyer, with this much money.
 func (f *full) opens(minor int64) {
+	f.t.Helper()
+	f.registers()
+	_, err := f.finance.Deposit(f.t.Context(), &settlementv1.DepositRequest{
+		BuyerId: f.buyer.String(), Amount: &moneyv1.Money{Minor: minor, Currency: "EUR"}, Reference: "B" + f.buyer.String()[:8], IdempotencyKey: "d",
+	})
+	f.must(err)
+}
+
+// registers opens the buyer's account with keys that work, and has it vetted.
+func (f *full) registers() {
 	f.t.Helper()
 	ctx := f.t.Context()
 	_, err := f.bids.RegisterBuyer(ctx, &offersv1.RegisterBuyerRequest{
@@ -102,10 +112,6 @@ func (f *full) opens(minor int64) {
 	})
 	f.must(err)
 	_, err = f.operator.VetBuyer(ctx, &offersv1.VetBuyerRequest{BuyerId: f.buyer.String(), IdempotencyKey: "v"})
-	f.must(err)
-	_, err = f.finance.Deposit(ctx, &settlementv1.DepositRequest{
-		BuyerId: f.buyer.String(), Amount: &moneyv1.Money{Minor: minor, Currency: "EUR"}, Reference: "B" + f.buyer.String()[:8], IdempotencyKey: "d",
-	})
 	f.must(err)
 }
 
@@ -169,7 +175,7 @@ func (h *holder) send(raw []byte, header *deliveryv1.ImportHeader) (*deliveryv1.
 }
 
 // participants of a Fitabase file, in their order.
-func participants(t *testing.T, file string) (out []string) {
+func participants(t testing.TB, file string) (out []string) {
 	t.Helper()
 	for line := range strings.Lines(string(read(t, file))) {
 		who, _, _ := strings.Cut(line, ",")

@@ -26,7 +26,7 @@ func (s *Server) bidder(ctx context.Context, text string) (view.Buyer, id.ID, er
 	if err != nil {
 		return out, number, err
 	}
-	state, _, err := s.Buyers.State(ctx, es.StreamOf(number), nil)
+	state, err := s.buyer(ctx, number)
 	if err != nil {
 		return out, number, err
 	}
