@@ -18,7 +18,7 @@ const moment = 200 * time.Millisecond
 
 // bidders remembers buyers that may bid. Its zero value remembers none.
 type bidders struct {
-	once sync.Once
+	once  sync.Once
 	known *lru.Map[id.ID, seen]
 }
 
