@@ -94,7 +94,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	n.React(&bus.Reaction{Name: react.Name, Handle: reactor.Handle, Overtakes: react.Overtakes}, react.Sources...)
 	clock := &react.Clock{Reactor: reactor, Owner: owner(tables)}
-	n.Group.Add("deadlines", (&projection.Deadlines{Pool: n.Pool, Schema: "shelves", Now: c.Now, Fire: clock.Due}).Run)
+	n.Deadlines("shelves", clock.Due)
 
 	m := newMetrics(n.Telemetry.Registry)
 	server := &rpc.Server{
