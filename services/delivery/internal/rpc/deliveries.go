@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -301,7 +302,7 @@ func (s *Server) lives(ctx context.Context, p *held) error {
 
 // reasonOf names consent's reason as this context does.
 func reasonOf(r consentv1.Reason) string {
-	name := r.String()[len("REASON_"):]
+	name := strings.TrimPrefix(r.String(), "REASON_") // one of a newer process is a number
 	if wire.ReasonProto(name) == 0 {
 		return "CONSENT_UNKNOWN"
 	}
