@@ -142,14 +142,22 @@ func agreements(list func(context.Context, id.ID) ([]view.Agreement, error)) fun
 
 func unreleased(v view.View) func(context.Context, id.ID) ([]react.Parcel, error) {
 	return func(ctx context.Context, buyer id.ID) (out []react.Parcel, err error) {
-		rows, err := v.Unreleased(ctx, buyer)
-		for i := range rows {
-			d := &rows[i]
-			out = append(out, react.Parcel{Delivery: shelf.DeliveryID{ID: d.ID}, Agreement: packing.Agreement{
-				ID: shelf.AgreementID{ID: d.Agreement}, Subscriber: shelf.SubscriberID{ID: d.Subscriber},
-			}})
+		const batch = 1000
+		var last id.ID
+		for more := true; more; {
+			rows, err := v.Unreleased(ctx, buyer, id.ID{}, last, batch)
+			if err != nil {
+				return nil, err
+			}
+			for i := range rows {
+				d := &rows[i]
+				last, out = d.ID, append(out, react.Parcel{Delivery: shelf.DeliveryID{ID: d.ID}, Agreement: packing.Agreement{
+					ID: shelf.AgreementID{ID: d.Agreement}, Subscriber: shelf.SubscriberID{ID: d.Subscriber},
+				}})
+			}
+			more = len(rows) == batch
 		}
-		return out, err
+		return out, nil
 	}
 }
 
