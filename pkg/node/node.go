@@ -114,7 +114,17 @@ func (n *Node) Keys() (*vault.Keeper, error) {
 }
 
 // Project adds a projection of the service's own log.
-func (n *Node) Project(p *projection.Projection) { n.Group.Add("projection", p.Run) }
+func (n *Node) Project(p *projection.Projection) {
+	p.Alarm(func(p es.Partition, err error) { n.alarm("projection", "partition", int(p), "error", err) })
+	n.Group.Add("projection", p.Run)
+}
+
+// Deadlines has what falls due in a projection's tables decided.
+func (n *Node) Deadlines(schema string, fire func(context.Context, projection.Deadline) error) {
+	n.Group.Add("deadlines", (&projection.Deadlines{
+		Pool: n.Pool, Schema: schema, Now: n.Config.Now, Fire: fire, Alarm: func(err error) { n.alarm("deadlines", "error", err) },
+	}).Run)
+}
 
 // React adds a reaction to topics of services. With Overtakes set, those types do not wait behind a parked event.
 func (n *Node) React(r *bus.Reaction, services ...string) {

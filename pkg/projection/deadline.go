@@ -2,6 +2,7 @@ package projection
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -35,7 +36,7 @@ type Deadlines struct {
 	Every time.Duration
 	// Fire has a deadline decided. An error means that it is tried again at the next look.
 	Fire func(ctx context.Context, d Deadline) error
-	// Alarm is told what went wrong; nil tells nobody.
+	// Alarm is told what went wrong, once a look; nil tells nobody.
 	Alarm func(err error)
 }
 
@@ -61,7 +62,7 @@ func (d *Deadlines) Run(ctx context.Context) error {
 	}
 }
 
-// look fires what is due, at most so many, and leaves alone what it fired a short while ago.
+// look fires all that is due, and leaves alone what it fired a short while ago. It goes on behind what cannot be decided.
 func (d *Deadlines) look(ctx context.Context, fired map[Deadline]time.Time) error {
 	now := d.Now()
 	for k, at := range fired {
@@ -69,26 +70,53 @@ func (d *Deadlines) look(ctx context.Context, fired map[Deadline]time.Time) erro
 			delete(fired, k)
 		}
 	}
-	rows, err := d.Pool.Query(ctx, `select stream, kind, due from `+pgx.Identifier{d.Schema, "deadline"}.Sanitize()+` where due <= $1 order by due limit 1000`, now)
-	if err != nil {
-		return err
-	}
-	due, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Deadline])
-	if err != nil {
-		return err
-	}
-	for _, row := range due {
-		row.Due = row.Due.UTC()
-		if _, done := fired[row]; done {
-			continue
+	var last Deadline
+	var first error
+	failed := 0
+	for more := true; more; {
+		due, err := d.due(ctx, now, last)
+		if err != nil {
+			return err
 		}
-		if err := d.Fire(ctx, row); err != nil {
-			if d.Alarm != nil {
-				d.Alarm(err)
+		more = len(due) == page
+		for _, row := range due {
+			last = row
+			if _, done := fired[row]; done {
+				continue
 			}
-			continue
+			if err := d.Fire(ctx, row); err == nil {
+				fired[row] = now
+				continue
+			} else if failed++; first == nil {
+				first = fmt.Errorf("%s: %w", row.Kind, err)
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 		}
-		fired[row] = now
+	}
+	if failed > 0 {
+		return fmt.Errorf("projection: %d deadlines could not be decided, the first one %w", failed, first)
 	}
 	return nil
+}
+
+// page is how many deadlines are read at a time.
+const page = 1000
+
+// due reads the next of the deadlines that are due, after the last one read.
+func (d *Deadlines) due(ctx context.Context, now time.Time, after Deadline) ([]Deadline, error) {
+	rows, err := d.Pool.Query(ctx, `select stream, kind, due from `+pgx.Identifier{d.Schema, "deadline"}.Sanitize()+`
+		where due <= $1 and (due, stream, kind) > ($2, $3, $4) order by due, stream, kind limit $5`, now, after.Due, after.Stream, after.Kind, page)
+	if err != nil {
+		return nil, fmt.Errorf("projection: deadlines: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Deadline])
+	if err != nil {
+		return nil, fmt.Errorf("projection: deadlines: %w", err)
+	}
+	for i := range list {
+		list[i].Due = list[i].Due.UTC()
+	}
+	return list, nil
 }

@@ -91,8 +91,11 @@ var (
 // ErrFold: the tables are of another version of the fold than this process's. One of the two is being replaced.
 var ErrFold = errors.New("projection: the tables are of another fold")
 
+// Alarm names who is told what keeps the tables from following, in the place of the options' Alarm. It is called before Run.
+func (p *Projection) Alarm(tell func(part es.Partition, err error)) { p.o.Alarm = tell }
+
 // Run follows every partition until ctx ends. What goes wrong is retried with growing pauses: a projection that cannot follow
-// says so through Alarm and keeps what it has.
+// says so through the alarm and keeps what it has.
 func (p *Projection) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for part := range p.o.Log.Partitions() {

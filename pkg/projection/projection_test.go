@@ -3,6 +3,7 @@ package projection_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -299,5 +300,40 @@ func TestDeadlinesFireOnce(t *testing.T) {
 	case d := <-fired:
 		t.Errorf("%+v was fired again or too early", d)
 	case <-time.After(100 * time.Millisecond):
+	}
+}
+
+// TestWhatCannotBeDecidedHoldsUpNothing: more deadlines than are read at a time fail for ever, are told of in one word a look, and
+// what is due behind them is decided.
+func TestWhatCannotBeDecidedHoldsUpNothing(t *testing.T) {
+	t.Parallel()
+	w := begin(t, 1)
+	w.open(w.options())
+	now := time.Now().UTC()
+	const stuck = 1500
+	_, err := w.pool.Exec(t.Context(), `insert into tally.deadline select 's' || n, 'stuck', $1::timestamptz from generate_series(1, $2::int) n`, now.Add(-time.Hour), stuck)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.pool.Exec(t.Context(), `insert into tally.deadline values ('behind', 'expire', $1)`, now); err != nil {
+		t.Fatal(err)
+	}
+	fired, alarms, never := make(chan projection.Deadline, 1), make(chan error, 64), errors.New("never")
+	d := &projection.Deadlines{
+		Pool: w.pool, Schema: "tally", Now: func() time.Time { return now }, Every: time.Hour, Alarm: func(err error) { alarms <- err },
+		Fire: func(_ context.Context, d projection.Deadline) error {
+			if d.Kind == "stuck" {
+				return never
+			}
+			fired <- d
+			return nil
+		},
+	}
+	run(t, d.Run)
+	if d := <-fired; d.Stream != "behind" {
+		t.Errorf("fired %+v", d)
+	}
+	if err := <-alarms; !errors.Is(err, never) || !strings.Contains(err.Error(), "1500 deadlines") || len(alarms) > 0 {
+		t.Errorf("the alarm says %v, and %d more", err, len(alarms))
 	}
 }

@@ -62,7 +62,7 @@ func Run(ctx context.Context, c Config) error {
 
 	reactor := &react.Reactor{People: persons, Parties: parties, Keys: keys, Policy: rules, Now: c.Now, Cause: cause}
 	n.React(&bus.Reaction{Name: react.Name, Handle: reactor.Handle, Overtakes: react.Overtakes}, react.Sources...)
-	n.Group.Add("deadlines", (&projection.Deadlines{Pool: n.Pool, Schema: "people", Now: c.Now, Fire: reactor.Expire}).Run)
+	n.Deadlines("people", reactor.Expire)
 
 	consentv1.RegisterConsentServiceServer(n.Server, &rpc.Server{
 		People: persons, Parties: parties, Keys: keys, Policy: rules, View: view.View{Pool: n.Pool}, Seen: rows, Log: n.Log, Now: c.Now,

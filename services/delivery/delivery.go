@@ -94,7 +94,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	n.React(&bus.Reaction{Name: react.Name, Handle: reactor.Handle, Overtakes: react.Overtakes}, react.Sources...)
 	clock := &react.Clock{Reactor: reactor, Owner: owner(tables)}
-	n.Group.Add("deadlines", (&projection.Deadlines{Pool: n.Pool, Schema: "shelves", Now: c.Now, Fire: clock.Due}).Run)
+	n.Deadlines("shelves", clock.Due)
 
 	m := newMetrics(n.Telemetry.Registry)
 	server := &rpc.Server{
@@ -102,7 +102,13 @@ func Run(ctx context.Context, c Config) error {
 		Offers: offers, Consent: consent, Now: c.Now, Tick: time.Now, NewID: id.Random, Gate: m.gate, Sent: m.sent,
 	}
 	deliveryv1.RegisterDeliveryServiceServer(n.Server, server)
-	n.Group.Add("sweep", sweep{kept, server, c.Now}.run)
+	n.Group.Add("sweep", (&sweep{
+		now: c.Now, caught: caught(n.Log, rows), old: kept.Old, destroy: kept.Destroy, unrecorded: kept.Unrecorded,
+		tell: func(ctx context.Context, open []store.Import) error {
+			return server.Catch(ctx, open, cause(id.ID{}, nil))
+		},
+		alarm: func(err error) { n.Telemetry.Log.Warn("sweep", "error", err) },
+	}).run)
 	return n.Run(ctx)
 }
 
@@ -136,14 +142,22 @@ func agreements(list func(context.Context, id.ID) ([]view.Agreement, error)) fun
 
 func unreleased(v view.View) func(context.Context, id.ID) ([]react.Parcel, error) {
 	return func(ctx context.Context, buyer id.ID) (out []react.Parcel, err error) {
-		rows, err := v.Unreleased(ctx, buyer)
-		for i := range rows {
-			d := &rows[i]
-			out = append(out, react.Parcel{Delivery: shelf.DeliveryID{ID: d.ID}, Agreement: packing.Agreement{
-				ID: shelf.AgreementID{ID: d.Agreement}, Subscriber: shelf.SubscriberID{ID: d.Subscriber},
-			}})
+		const batch = 1000
+		var last id.ID
+		for more := true; more; {
+			rows, err := v.Unreleased(ctx, buyer, id.ID{}, last, batch)
+			if err != nil {
+				return nil, err
+			}
+			for i := range rows {
+				d := &rows[i]
+				last, out = d.ID, append(out, react.Parcel{Delivery: shelf.DeliveryID{ID: d.ID}, Agreement: packing.Agreement{
+					ID: shelf.AgreementID{ID: d.Agreement}, Subscriber: shelf.SubscriberID{ID: d.Subscriber},
+				}})
+			}
+			more = len(rows) == batch
 		}
-		return out, err
+		return out, nil
 	}
 }
 
@@ -151,38 +165,6 @@ func owner(v view.View) func(context.Context, id.ID) (shelf.SubscriberID, error)
 	return func(ctx context.Context, root id.ID) (shelf.SubscriberID, error) {
 		who, err := v.Owner(ctx, root)
 		return shelf.SubscriberID{ID: who}, err
-	}
-}
-
-// sweep tells the log of imports whose process ended before it had, and destroys packages of which the log knows nothing.
-type sweep struct {
-	store  store.Store
-	server *rpc.Server
-	now    func() time.Time
-}
-
-const (
-	sweepEvery = 10 * time.Second
-	stale      = time.Minute // longer than any call that may still be at work on it
-	orphan     = time.Hour   // longer than the tables ever lag
-)
-
-func (s sweep) run(ctx context.Context) error {
-	ticker := time.NewTicker(sweepEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-ticker.C:
-		}
-		// What fails now is tried again at the next look.
-		if open, err := s.store.Unrecorded(ctx, s.now().Add(-stale)); err == nil {
-			_ = s.server.Catch(ctx, open, cause(id.ID{}, nil))
-		}
-		if old, err := s.store.Old(ctx, s.now().Add(-orphan)); err == nil && len(old) > 0 {
-			_ = s.store.Destroy(ctx, old...)
-		}
 	}
 }
 

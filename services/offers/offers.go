@@ -94,7 +94,7 @@ func Run(ctx context.Context, c Config) error {
 	tables := view.View{Pool: n.Pool}
 	reactor := &react.Reactor{Bids: bids, Still: tables.Still, Running: tables.Running, Caught: rows.Wait, Cause: cause}
 	n.React(&bus.Reaction{Name: react.Name, Handle: reactor.Handle, Overtakes: react.Overtakes}, react.Sources...)
-	n.Group.Add("deadlines", (&projection.Deadlines{Pool: n.Pool, Schema: "market", Now: c.Now, Fire: reactor.Due}).Run)
+	n.Deadlines("market", reactor.Due)
 
 	offersv1.RegisterOffersServiceServer(n.Server, &rpc.Server{
 		Buyers: buyers, Bids: bids, View: tables, Seen: rows, Catalog: products, Policy: rules, Consent: consentv1.NewConsentServiceClient(consent),

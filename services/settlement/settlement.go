@@ -93,7 +93,7 @@ func Run(ctx context.Context, c Config) error {
 
 	reactor := &react.Reactor{Book: number, Currency: codec.Currency, Root: root, Cause: cause}
 	n.React(&bus.Reaction{Name: react.Name, Handle: reactor.Handle}, react.Sources...)
-	n.Group.Add("deadlines", (&projection.Deadlines{Pool: n.Pool, Schema: "ledger", Now: c.Now, Fire: reactor.Mature}).Run)
+	n.Deadlines("ledger", reactor.Mature)
 
 	settlementv1.RegisterSettlementServiceServer(n.Server, &rpc.Server{
 		Book: number, Currency: codec.Currency, Root: root, Log: n.Log, View: view.View{Pool: n.Pool}, Seen: rows,

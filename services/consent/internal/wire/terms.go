@@ -3,6 +3,7 @@ package wire
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	"github.com/obole-market/obole/services/consent/internal/subscriber"
@@ -15,12 +16,12 @@ func ReasonProto(name string) consentv1.Reason {
 	return consentv1.Reason(consentv1.Reason_value[reasonPrefix+name])
 }
 
-// ReasonName is ReasonProto's inverse; empty for the unset reason.
+// ReasonName is ReasonProto's inverse; empty for the unset reason, a number for one of a newer process.
 func ReasonName(r consentv1.Reason) string {
 	if r == consentv1.Reason_REASON_UNSPECIFIED {
 		return ""
 	}
-	return r.String()[len(reasonPrefix):]
+	return strings.TrimPrefix(r.String(), reasonPrefix)
 }
 
 // RulesProto gives the contract's form of a person's rules, floors in the order of their products.

@@ -242,3 +242,11 @@ func TestReasons(t *testing.T) {
 		}
 	}
 }
+
+// TestAReasonOfANewerProcess is read, and is none of ours.
+func TestAReasonOfANewerProcess(t *testing.T) {
+	t.Parallel()
+	if name := ReasonName(9999); name != "9999" || ReasonProto(name) != 0 {
+		t.Errorf("it is called %q", name)
+	}
+}

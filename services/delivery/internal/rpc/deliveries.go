@@ -2,6 +2,8 @@ package rpc
 
 import (
 	"context"
+	"maps"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -153,45 +155,41 @@ func (s *Server) WatchDeliveries(r *deliveryv1.WatchDeliveriesRequest, stream gr
 		}
 		return nil
 	}
+	const batch = 1000
 	since := s.Now().Add(-overlap)
 	changed := s.Seen.Changed()
-	waiting, err := s.View.Unreleased(ctx, owner)
-	if err != nil {
-		return err
-	}
-	for i := 0; i < len(waiting); i++ {
-		if !bid.IsZero() && waiting[i].Bid != bid {
-			waiting = append(waiting[:i], waiting[i+1:]...)
-			i--
-		}
-	}
-	if err := tell(waiting); err != nil {
-		return err
-	}
-	for {
-		const batch = 1000
-		rows, err := s.View.Changed(ctx, owner, bid, since, batch)
+	var last id.ID
+	for more := true; more; {
+		rows, err := s.View.Unreleased(ctx, owner, bid, last, batch)
 		if err != nil {
 			return err
 		}
 		if err := tell(rows); err != nil {
 			return err
 		}
-		if len(rows) > 0 {
-			last := rows[len(rows)-1].ChangedAt
-			if len(rows) == batch {
-				since = last
-				continue
-			}
-			if last.Add(-overlap).After(since) {
-				since = last.Add(-overlap)
-			}
-			for d, at := range told {
-				if at.Before(since) {
-					delete(told, d)
-				}
-			}
+		if more = len(rows) == batch; more {
+			last = rows[batch-1].ID
 		}
+	}
+	for {
+		place := view.Place{At: since}
+		for more := true; more; {
+			rows, err := s.View.Changed(ctx, owner, bid, place, batch)
+			if err != nil {
+				return err
+			}
+			if err := tell(rows); err != nil {
+				return err
+			}
+			if n := len(rows); n > 0 {
+				place = view.Place{At: rows[n-1].ChangedAt, ID: rows[n-1].ID}
+			}
+			more = len(rows) == batch
+		}
+		if from := place.At.Add(-overlap); from.After(since) {
+			since = from
+		}
+		maps.DeleteFunc(told, func(_ id.ID, at time.Time) bool { return at.Before(since) })
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -301,7 +299,7 @@ func (s *Server) lives(ctx context.Context, p *held) error {
 
 // reasonOf names consent's reason as this context does.
 func reasonOf(r consentv1.Reason) string {
-	name := r.String()[len("REASON_"):]
+	name := strings.TrimPrefix(r.String(), "REASON_") // one of a newer process is a number
 	if wire.ReasonProto(name) == 0 {
 		return "CONSENT_UNKNOWN"
 	}

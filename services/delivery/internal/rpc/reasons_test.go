@@ -46,6 +46,9 @@ func TestTheGatesReasonsAreOurs(t *testing.T) {
 			t.Errorf("consent's %s is told as %s, want %s", name, got.Reason, want)
 		}
 	}
+	if got := refusal(reasonOf(9999)); got.Reason != "CONSENT_UNKNOWN" {
+		t.Errorf("a reason of a newer consent is told as %s", got.Reason)
+	}
 	for _, must := range []string{"WITHDRAWN", "PAUSED", "EXPIRED", "BUYER_SUSPENDED"} {
 		if _, ok := consentv1.Reason_value["REASON_"+must]; !ok || gate[must] == nil {
 			t.Errorf("%s is not told", must)

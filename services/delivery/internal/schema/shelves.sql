@@ -69,6 +69,8 @@ create table delivery (
 );
 create index delivery_subscriber on delivery (subscriber, position);
 create index delivery_bid on delivery (bid, prepared_at, delivery);
+create index delivery_changed on delivery (bid, changed_at, delivery);
+create index delivery_unreleased on delivery (bid, delivery) where state in ('prepared', 'receipted');
 create index delivery_agreement on delivery (agreement);
 
 -- What falls due by itself.

@@ -107,7 +107,7 @@ func (v View) Delivery(ctx context.Context, number id.ID) (d Delivery, ok bool, 
 	return list[0], true, nil
 }
 
-// Place is where a page of deliveries ended.
+// Place is where a page of deliveries ended, by a time and the delivery among those of the same time.
 type Place struct {
 	At time.Time
 	ID id.ID
@@ -122,12 +122,12 @@ func (v View) Deliveries(ctx context.Context, buyer, bid id.ID, state string, af
 	return collect(rows, err, "deliveries", delivery)
 }
 
-// Changed lists a buyer's deliveries that changed at or after a time, by the time of the change.
-func (v View) Changed(ctx context.Context, buyer, bid id.ID, since time.Time, limit int) ([]Delivery, error) {
+// Changed lists a buyer's deliveries that changed after a place, by the time of the change.
+func (v View) Changed(ctx context.Context, buyer, bid id.ID, after Place, limit int) ([]Delivery, error) {
 	rows, err := v.Pool.Query(ctx, `
 		select `+deliveryColumns+` from store.bid b join shelves.delivery d using (bid) join shelves.agreement a using (agreement)
-		where b.buyer = $1 and ($2::uuid is null or d.bid = $2) and d.changed_at >= $3
-		order by d.changed_at, d.delivery limit $4`, [16]byte(buyer), set(bid), since, limit)
+		where b.buyer = $1 and ($2::uuid is null or d.bid = $2) and (d.changed_at, d.delivery) > ($3, $4)
+		order by d.changed_at, d.delivery limit $5`, [16]byte(buyer), set(bid), after.At, [16]byte(after.ID), limit)
 	return collect(rows, err, "deliveries", delivery)
 }
 
@@ -160,11 +160,12 @@ func (v View) OfBid(ctx context.Context, bid id.ID) ([]Agreement, error) {
 	return collect(rows, err, "agreements", agreement)
 }
 
-// Unreleased lists a buyer's deliveries whose key has not left.
-func (v View) Unreleased(ctx context.Context, buyer id.ID) ([]Delivery, error) {
+// Unreleased lists a buyer's deliveries whose key has not left, by their ids, after one of them.
+func (v View) Unreleased(ctx context.Context, buyer, bid, after id.ID, limit int) ([]Delivery, error) {
 	rows, err := v.Pool.Query(ctx, `
 		select `+deliveryColumns+` from store.bid b join shelves.delivery d using (bid) join shelves.agreement a using (agreement)
-		where b.buyer = $1 and d.state in ('prepared', 'receipted') order by d.delivery`, [16]byte(buyer))
+		where b.buyer = $1 and ($2::uuid is null or d.bid = $2) and d.state in ('prepared', 'receipted') and d.delivery > $3
+		order by d.delivery limit $4`, [16]byte(buyer), set(bid), [16]byte(after), limit)
 	return collect(rows, err, "deliveries", delivery)
 }
 

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -18,12 +19,12 @@ func ReasonProto(name string) deliveryv1.Reason {
 	return deliveryv1.Reason(deliveryv1.Reason_value[reasonPrefix+name])
 }
 
-// ReasonName is ReasonProto's inverse; empty for the unset reason.
+// ReasonName is ReasonProto's inverse; empty for the unset reason, a number for one of a newer process.
 func ReasonName(r deliveryv1.Reason) string {
 	if r == deliveryv1.Reason_REASON_UNSPECIFIED {
 		return ""
 	}
-	return r.String()[len(reasonPrefix):]
+	return strings.TrimPrefix(r.String(), reasonPrefix)
 }
 
 // put gives the contract's form of an event of a shelf.

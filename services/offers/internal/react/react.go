@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -117,7 +118,8 @@ func (r *Reactor) consent(ctx context.Context, e *bus.Received, m *consentv1.Eve
 	case *consentv1.Event_ConsentRefused:
 		g := arm.ConsentRefused
 		return r.do(ctx, e, 0, m.GetMeta(), &p, bid.Void{
-			Bid: p.bid(g.GetBidId()), Offer: p.offer(g.GetOfferId()), Agreement: p.deal(g.GetAgreementId()), Reason: g.GetReason().String()[len("REASON_"):],
+			Bid: p.bid(g.GetBidId()), Offer: p.offer(g.GetOfferId()), Agreement: p.deal(g.GetAgreementId()),
+			Reason: strings.TrimPrefix(g.GetReason().String(), "REASON_"),
 		})
 	case *consentv1.Event_ConsentWithdrawn:
 		// Before the bid has cleared an acceptance can be undone; after that delivery says when the agreement has ended.

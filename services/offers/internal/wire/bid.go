@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -302,12 +303,12 @@ func ReasonProto(name string) offersv1.Reason {
 	return offersv1.Reason(offersv1.Reason_value[reasonPrefix+name])
 }
 
-// ReasonName is ReasonProto's inverse; empty for the unset reason.
+// ReasonName is ReasonProto's inverse; empty for the unset reason, a number for one of a newer process.
 func ReasonName(r offersv1.Reason) string {
 	if r == offersv1.Reason_REASON_UNSPECIFIED {
 		return ""
 	}
-	return r.String()[len(reasonPrefix):]
+	return strings.TrimPrefix(r.String(), reasonPrefix)
 }
 
 // A state row is a byte for the kind of state and then its JSON; what does not exist is an empty row.

@@ -200,3 +200,11 @@ func TestStateRowsComeBack(t *testing.T) {
 		}
 	}
 }
+
+// TestAReasonOfANewerProcess is read, and is none of ours.
+func TestAReasonOfANewerProcess(t *testing.T) {
+	t.Parallel()
+	if name := ReasonName(9999); name != "9999" || ReasonProto(name) != 0 {
+		t.Errorf("it is called %q", name)
+	}
+}

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/obole-market/obole/pkg/id"
@@ -212,10 +213,10 @@ func ReasonProto(name string) settlementv1.Reason {
 	return settlementv1.Reason(settlementv1.Reason_value[reasonPrefix+name])
 }
 
-// ReasonName is ReasonProto's inverse; empty for the unset reason.
+// ReasonName is ReasonProto's inverse; empty for the unset reason, a number for one of a newer process.
 func ReasonName(r settlementv1.Reason) string {
 	if r == settlementv1.Reason_REASON_UNSPECIFIED {
 		return ""
 	}
-	return r.String()[len(reasonPrefix):]
+	return strings.TrimPrefix(r.String(), reasonPrefix)
 }

@@ -215,3 +215,11 @@ func TestAnyRowIsReadOrRefused(t *testing.T) {
 		}
 	})
 }
+
+// TestAReasonOfANewerProcess is read, and is none of ours.
+func TestAReasonOfANewerProcess(t *testing.T) {
+	t.Parallel()
+	if name := wire.ReasonName(9999); name != "9999" || wire.ReasonProto(name) != 0 {
+		t.Errorf("it is called %q", name)
+	}
+}

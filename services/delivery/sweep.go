@@ -1,0 +1,81 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/services/delivery/internal/store"
+)
+
+// sweep tells the log of imports whose process ended before it had, and destroys packages of which the log knows nothing.
+type sweep struct {
+	now func() time.Time
+	// caught waits until the tables have seen all that is in the log now.
+	caught func(context.Context) error
+	// old lists packages from before a time of which the tables know nothing; destroy removes them with their keys.
+	old     func(ctx context.Context, before time.Time) ([]id.ID, error)
+	destroy func(ctx context.Context, packages ...id.ID) error
+	// unrecorded lists imports from before a time of which the log is not known to know; tell tells it.
+	unrecorded func(ctx context.Context, before time.Time) ([]store.Import, error)
+	tell       func(ctx context.Context, open []store.Import) error
+	alarm      func(error)
+
+	next time.Time // when to look for packages again
+}
+
+const (
+	sweepEvery = 10 * time.Second
+	stale      = time.Minute      // longer than any call that may still be at work on an import
+	orphan     = time.Hour        // longer than the log may take to decide on a package that was stored for it
+	packages   = 10 * time.Minute // between two looks at all packages; nothing hurries
+)
+
+func (s *sweep) run(ctx context.Context) error {
+	ticker := time.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+		// What fails now is tried again at a later look.
+		if err := s.look(ctx); err != nil && ctx.Err() == nil {
+			s.alarm(err)
+		}
+	}
+}
+
+func (s *sweep) look(ctx context.Context) error {
+	return errors.Join(s.imports(ctx), s.orphans(ctx))
+}
+
+func (s *sweep) imports(ctx context.Context) error {
+	open, err := s.unrecorded(ctx, s.now().Add(-stale))
+	if err != nil {
+		return err
+	}
+	return s.tell(ctx, open)
+}
+
+func (s *sweep) orphans(ctx context.Context) error {
+	now := s.now()
+	if now.Before(s.next) {
+		return nil
+	}
+	s.next = now.Add(packages)
+	// Tables that lag do not know what the log does: what they have not seen yet would be destroyed with its key.
+	within, cancel := context.WithTimeout(ctx, sweepEvery)
+	defer cancel()
+	if err := s.caught(within); err != nil {
+		return fmt.Errorf("delivery: packages are not swept: %w", err)
+	}
+	list, err := s.old(ctx, now.Add(-orphan))
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	return s.destroy(ctx, list...)
+}
