@@ -169,7 +169,7 @@ func TestCommandsTellTheStory(t *testing.T) {
 	sh.fails(client.ExitFailed, "insufficient funds", append([]string{"bid", "place", "--wait", "--slots", "100000"}, withoutSlots(ask)...)...)
 	sh.fails(client.ExitFailed, "[BUYER_UNKNOWN]", append([]string{"bid", "place"}, append(ask[2:], "--buyer", "00000000-0000-4000-8000-000000000001")...)...)
 
-	if out := sh.ok("products", "daily-steps"); !strings.Contains(out, "Sold by the person-day") || !strings.Contains(out, "steps") {
+	if out := sh.ok("products", "daily-steps"); !strings.Contains(out, "Counted by the person-day") || !strings.Contains(out, "steps") {
 		t.Errorf("the product:\n%s", out)
 	}
 	if all := sh.lines("products"); len(all) != 4 {

@@ -202,7 +202,11 @@ func (c *watch) Run(ctx context.Context, s *client.Session) error {
 }
 
 func show1(s *client.Session, b *offersv1.Bid) error {
-	return s.One(b, "%s %s, %s filled, holding %s, %s", b.GetBidId(), client.Word(b.GetState()), filled(b), client.Money(b.GetHeld()), why(b))
+	because := ""
+	if w := why(b); w != "-" {
+		because = ", " + w
+	}
+	return s.One(b, "%s %s, %s filled, holding %s%s", b.GetBidId(), client.Word(b.GetState()), filled(b), client.Money(b.GetHeld()), because)
 }
 
 type withdraw struct {

@@ -56,7 +56,7 @@ func (c *Products) one(ctx context.Context, s *client.Session, from deliveryv1.D
 		return err
 	}
 	p := r.GetProduct()
-	fmt.Fprintf(s.Out, "%s@%s: %s\nSold by the %s. %s\nPurposes: %s\n\n", name, version, p.GetDescription(), p.GetSlot(), p.GetValidity(), strings.Join(p.GetPurposes(), ", "))
+	fmt.Fprintf(s.Out, "%s@%s: %s\nCounted by the %s. %s\nPurposes: %s\n\n", name, version, p.GetDescription(), p.GetSlot(), p.GetValidity(), strings.Join(p.GetPurposes(), ", "))
 	err = client.List(s, p.GetFields(), []string{"field", "unit", "rungs, finest first", "what"}, func(f *deliveryv1.ProductField) []any {
 		rungs := make([]string, len(f.GetRungs()))
 		for i, g := range f.GetRungs() {

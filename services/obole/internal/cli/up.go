@@ -15,7 +15,7 @@ import (
 
 // up runs the whole market.
 type up struct {
-	Port     int    `default:"7400" placeholder:"N" help:"First of six ports in a row, on this machine only: issuer, offers, consent, delivery, settlement, broker. 0 takes free ones."`
+	Port     int    `default:"7400" placeholder:"N" help:"First of six ports in a row, on this machine only: issuer, offers, consent, delivery, settlement, broker; 7400 unless told. 0 takes free ones."`
 	Policy   string `placeholder:"DIR" help:"Folder of the policy packs; empty means those built in."`
 	Products string `placeholder:"DIR" help:"Folder of the data products; empty means those built in."`
 }

@@ -20,7 +20,7 @@ import (
 // Demo is the command.
 type Demo struct {
 	Stay bool `help:"Leave the market running afterwards, until Ctrl-C, to look around in it."`
-	Port int  `default:"0" placeholder:"N" help:"First of six ports in a row; 0 takes free ones."`
+	Port int  `default:"0" placeholder:"N" help:"First of six ports in a row; 0, as it is unless told, takes free ones."`
 }
 
 // Help has the examples.

@@ -47,7 +47,7 @@ func (c *consents) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
-	heads := []string{"agreement", "state", "buyer", "product", "purpose", "given", "ended", "keys left", "why"}
+	heads := []string{"agreement", "state", "buyer", "product", "purpose", "given", "ended", "keys given", "why"}
 	err = client.List(s, all, heads, func(v *consentv1.Consent) []any {
 		l := v.GetRecord().GetLicence()
 		return []any{
@@ -104,7 +104,7 @@ func (c *withdraw) Run(ctx context.Context, s *client.Session) error {
 		return err
 	}
 	c.seen(ctx, gate, r.GetCursor())
-	return s.One(r, "withdrawn %s: %d consents ended; no key leaves after %s", c.what(), r.GetEnded(), client.Time(r.GetEffectiveAt()))
+	return s.One(r, "withdrawn %s, consents ended: %d; no key leaves after %s", c.what(), r.GetEnded(), client.Time(r.GetEffectiveAt()))
 }
 
 type pause struct{ which }
