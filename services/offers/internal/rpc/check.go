@@ -107,6 +107,9 @@ func (s *Server) check(n *offersv1.NewBid, who view.Buyer, now time.Time) (p cat
 	if t.GetUnitPrice().GetCurrency() != s.Currency {
 		wrong(errCurrency, "bid.terms.unit_price.currency", "must be "+s.Currency)
 	}
+	if t.GetUnitPrice().GetMicros() <= 0 {
+		wrong(errTerms, "bid.terms.unit_price.micros", "must be more than nothing")
+	}
 	if t.GetTransferTool() == 0 && outside(who) {
 		wrong(errTerms, "bid.terms.transfer_tool", "is required when data are processed outside the European Economic Area")
 	}
