@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"google.golang.org/grpc"
+
 	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
 	"github.com/obole-market/obole/services/obole/internal/client"
 )
@@ -183,22 +185,9 @@ func (c *watch) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
-	stream, err := market.WatchBids(ctx, &offersv1.WatchBidsRequest{BuyerId: who})
-	if err != nil {
-		return err
-	}
-	for {
-		r, err := stream.Recv()
-		if client.Ended(ctx, err) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if err := show1(s, r.GetBid()); err != nil {
-			return err
-		}
-	}
+	return client.Follow(ctx, func() (grpc.ServerStreamingClient[offersv1.WatchBidsResponse], error) {
+		return market.WatchBids(ctx, &offersv1.WatchBidsRequest{BuyerId: who})
+	}, func(r *offersv1.WatchBidsResponse) error { return show1(s, r.GetBid()) })
 }
 
 func show1(s *client.Session, b *offersv1.Bid) error {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 
+	"google.golang.org/grpc"
+
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	"github.com/obole-market/obole/services/obole/internal/client"
 )
@@ -100,22 +102,19 @@ func (f failures) Error() string {
 func (f failures) Unwrap() error { return f.cause }
 
 func (c *fetch) follow(ctx context.Context, s *client.Session, r *Receiver) error {
-	stream, err := r.From.WatchDeliveries(ctx, &deliveryv1.WatchDeliveriesRequest{BuyerId: r.Key.Buyer, BidId: c.Bid})
-	if err != nil {
-		return err
-	}
-	for {
-		m, err := stream.Recv()
-		if client.Ended(ctx, err) {
-			return nil
+	return changes(ctx, r.From, r.Key.Buyer, c.Bid, func(d *deliveryv1.Delivery) error {
+		if r.Lacks(d) {
+			_ = c.take(ctx, s, r, d) // said; the next may well come
 		}
-		if err != nil {
-			return err
-		}
-		if r.Lacks(m.GetDelivery()) {
-			_ = c.take(ctx, s, r, m.GetDelivery()) // said; the next may well come
-		}
-	}
+		return nil
+	})
+}
+
+// changes hands on a buyer's deliveries as they come and change.
+func changes(ctx context.Context, from deliveryv1.DeliveryServiceClient, buyer, bid string, each func(*deliveryv1.Delivery) error) error {
+	return client.Follow(ctx, func() (grpc.ServerStreamingClient[deliveryv1.WatchDeliveriesResponse], error) {
+		return from.WatchDeliveries(ctx, &deliveryv1.WatchDeliveriesRequest{BuyerId: buyer, BidId: bid})
+	}, func(m *deliveryv1.WatchDeliveriesResponse) error { return each(m.GetDelivery()) })
 }
 
 // wanted are the deliveries that were named, or all that are to be had and are not here yet.
@@ -210,21 +209,7 @@ func (c *coming) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
-	stream, err := from.WatchDeliveries(ctx, &deliveryv1.WatchDeliveriesRequest{BuyerId: who, BidId: c.Bid})
-	if err != nil {
-		return err
-	}
-	for {
-		r, err := stream.Recv()
-		if client.Ended(ctx, err) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		d := r.GetDelivery()
-		if err := s.One(d, "%s %s, %s, %d slots, %d bytes", d.GetDeliveryId(), client.Word(d.GetState()), d.GetProduct().GetId(), d.GetSlots(), d.GetBytes()); err != nil {
-			return err
-		}
-	}
+	return changes(ctx, from, who, c.Bid, func(d *deliveryv1.Delivery) error {
+		return s.One(d, "%s %s, %s, %d slots, %d bytes", d.GetDeliveryId(), client.Word(d.GetState()), d.GetProduct().GetId(), d.GetSlots(), d.GetBytes())
+	})
 }
