@@ -324,8 +324,9 @@ func (p Person) recent(schemas []point.Schema) []Page {
 	const days = 56
 	last := map[point.Schema][]string{}
 	for _, page := range p.Pages {
-		if slices.Contains(schemas, page.Schema) && !slices.Contains(last[page.Schema], page.Day) {
-			last[page.Schema] = append(last[page.Schema], page.Day) // pages are in the order of their days
+		of := last[page.Schema] // pages are in the order of their days
+		if slices.Contains(schemas, page.Schema) && (len(of) == 0 || of[len(of)-1] != page.Day) {
+			last[page.Schema] = append(of, page.Day)
 		}
 	}
 	var out []Page

@@ -52,9 +52,13 @@ func (p Person) Days(product string, least point.Assurance) []string {
 
 // on lists the pages of some schemas on some days; nil days mean all.
 func (p Person) on(schemas []point.Schema, days []string) []Page {
+	wanted := make(map[string]bool, len(days))
+	for _, day := range days {
+		wanted[day] = true
+	}
 	var out []Page
 	for _, page := range p.Pages {
-		if slices.Contains(schemas, page.Schema) && (days == nil || slices.Contains(days, page.Day)) {
+		if slices.Contains(schemas, page.Schema) && (days == nil || wanted[page.Day]) {
 			out = append(out, page)
 		}
 	}
