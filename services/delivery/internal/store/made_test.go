@@ -2,19 +2,16 @@ package store_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/obole-market/obole/pkg/catalog"
 	"github.com/obole-market/obole/pkg/id"
@@ -24,6 +21,7 @@ import (
 	"github.com/obole-market/obole/services/delivery/internal/schema"
 	"github.com/obole-market/obole/services/delivery/internal/source"
 	"github.com/obole-market/obole/services/delivery/internal/store"
+	"github.com/obole-market/obole/services/internal/worldtest"
 )
 
 var (
@@ -43,45 +41,12 @@ type room struct {
 
 func begin(t testing.TB) *room {
 	t.Helper()
-	url := os.Getenv("DATABASE_URL")
-	if url == "" {
-		t.Fatal("DATABASE_URL is not set: this test needs a real PostgreSQL; run it with `make test`")
-	}
-	ctx := context.Background() // also in cleanups
-	admin, err := pgx.Connect(ctx, url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := "store_" + strings.ReplaceAll(id.Random().String(), "-", "")
-	if _, err := admin.Exec(ctx, "create database "+name); err != nil {
-		t.Fatal(err)
-	}
-	config, err := pgxpool.ParseConfig(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.ConnConfig.Database = name
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		pool.Close()
-		if _, err := admin.Exec(ctx, "drop database "+name+" with (force)"); err != nil {
-			t.Error(err)
-		}
-		_ = admin.Close(ctx) // nothing is pending
-	})
 	file, err := fs.ReadFile(schema.Store, "store/00001_store.sql")
 	if err != nil {
 		t.Fatal(err)
 	}
 	up, _, _ := strings.Cut(string(file), "-- +goose Down")
-	for _, sql := range []string{up, "create schema shelves; set search_path = shelves; " + schema.Shelves} {
-		if _, err := pool.Exec(ctx, sql); err != nil {
-			t.Fatal(err)
-		}
-	}
+	pool := worldtest.Database(t, up, "create schema shelves; set search_path = shelves; "+schema.Shelves)
 	keks, err := vault.NewKEKs(make([]byte, 32))
 	if err != nil {
 		t.Fatal(err)

@@ -1,64 +1,26 @@
 package view_test
 
 import (
-	"context"
 	"io/fs"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/services/delivery/internal/schema"
 	"github.com/obole-market/obole/services/delivery/internal/view"
+	"github.com/obole-market/obole/services/internal/worldtest"
 )
 
 // tables makes a database of the test's own with the tables that View reads.
 func tables(t *testing.T) view.View {
 	t.Helper()
-	url := os.Getenv("DATABASE_URL")
-	if url == "" {
-		t.Fatal("DATABASE_URL is not set: this test needs a real PostgreSQL; run it with `make test`")
-	}
-	ctx := context.Background() // also in cleanups
-	admin, err := pgx.Connect(ctx, url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := "view_" + strings.ReplaceAll(id.Random().String(), "-", "")
-	if _, err := admin.Exec(ctx, "create database "+name); err != nil {
-		t.Fatal(err)
-	}
-	config, err := pgxpool.ParseConfig(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.ConnConfig.Database = name
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		pool.Close()
-		if _, err := admin.Exec(ctx, "drop database "+name+" with (force)"); err != nil {
-			t.Error(err)
-		}
-		_ = admin.Close(ctx) // nothing is pending
-	})
 	file, err := fs.ReadFile(schema.Store, "store/00001_store.sql")
 	if err != nil {
 		t.Fatal(err)
 	}
 	up, _, _ := strings.Cut(string(file), "-- +goose Down")
-	for _, sql := range []string{up, "create schema shelves; set search_path = shelves; " + schema.Shelves} {
-		if _, err := pool.Exec(ctx, sql); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return view.View{Pool: pool}
+	return view.View{Pool: worldtest.Database(t, up, "create schema shelves; set search_path = shelves; "+schema.Shelves)}
 }
 
 // TestPagesEndWithinOneMoment: deliveries that changed at the same time, as those of one flush of the log do, are all listed, once

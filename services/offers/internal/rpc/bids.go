@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"time"
@@ -292,23 +293,20 @@ func (s *Server) WatchBids(r *offersv1.WatchBidsRequest, stream grpc.ServerStrea
 	if err != nil {
 		return err
 	}
-	told := map[string]string{}
+	told := map[string][sha256.Size]byte{}
 	for {
 		changed := s.Seen.Changed()
-		rows, err := s.View.Bids(ctx, owner, time.Time{}, id.ID{}, 1000)
+		err := s.View.EachBid(ctx, owner, func(b view.Bid) error {
+			m := s.bidProto(b)
+			sum := sha256.Sum256(wire.Marshal(m))
+			if told[m.GetBidId()] == sum {
+				return nil
+			}
+			told[m.GetBidId()] = sum
+			return stream.Send(&offersv1.WatchBidsResponse{Bid: m})
+		})
 		if err != nil {
 			return err
-		}
-		for _, b := range rows {
-			m := s.bidProto(b)
-			text := string(wire.Marshal(m))
-			if told[m.GetBidId()] == text {
-				continue
-			}
-			told[m.GetBidId()] = text
-			if err := stream.Send(&offersv1.WatchBidsResponse{Bid: m}); err != nil {
-				return err
-			}
 		}
 		select {
 		case <-ctx.Done():

@@ -135,6 +135,30 @@ func (v View) Bids(ctx context.Context, owner id.ID, before time.Time, beforeID 
 	return list, nil
 }
 
+// EachBid visits all of a buyer's bids, newest first.
+func (v View) EachBid(ctx context.Context, owner id.ID, visit func(Bid) error) error {
+	const page = 500
+	var before time.Time
+	var beforeID id.ID
+	for {
+		list, err := v.Bids(ctx, owner, before, beforeID, page)
+		if err != nil {
+			return err
+		}
+		for _, b := range list {
+			if err := visit(b); err != nil {
+				return err
+			}
+		}
+		if len(list) < page {
+			return nil
+		}
+		last := list[page-1]
+		before = last.PlacedAt
+		beforeID, _ = id.Parse(last.Placed.GetBidId()) // stored by us
+	}
+}
+
 // Running lists the numbers of a buyer's bids that are placed or open.
 func (v View) Running(ctx context.Context, owner id.ID) ([]id.ID, error) {
 	rows, err := v.Pool.Query(ctx, `select bid from market.bid where buyer = $1 and state in ('placed', 'open')`, [16]byte(owner))
