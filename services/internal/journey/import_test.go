@@ -2,10 +2,12 @@ package journey
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -144,4 +146,26 @@ func (h *holder) deliver(raw []byte, header *deliveryv1.ImportHeader) (*delivery
 	h.m.must(err)
 	_ = stream.Send(&deliveryv1.ImportRequest{Part: &deliveryv1.ImportRequest_Chunk{Chunk: raw[:100]}}) // the answer tells
 	return stream.CloseAndRecv()
+}
+
+// TestSlowImportsHoldUpNobody: more files that never end than the service has connections to its database, and it answers.
+func TestSlowImportsHoldUpNobody(t *testing.T) {
+	t.Parallel()
+	f := openFull(t)
+	h, other := f.holder(), f.holder()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	for range 24 {
+		stream, err := h.data.Import(ctx)
+		f.must(err)
+		f.must(stream.Send(&deliveryv1.ImportRequest{Part: &deliveryv1.ImportRequest_Header{Header: &deliveryv1.ImportHeader{
+			SubscriberId: h.id.String(), SourceId: h.source, FileName: "endless.csv", Zone: "America/New_York", Person: "1",
+		}}}))
+	}
+	for range 24 { // the files have begun while these are answered
+		within, cancel := context.WithTimeout(ctx, 5*time.Second)
+		_, err := other.data.ListPoints(within, &deliveryv1.ListPointsRequest{SubscriberId: other.id.String()})
+		cancel()
+		f.must(err)
+	}
 }

@@ -195,7 +195,7 @@ func (s *Server) Import(stream grpc.ClientStreamingServer[deliveryv1.ImportReque
 		First: h.GetDays().GetFirst(), Last: h.GetDays().GetLast(), Assurance: assurance,
 	}
 	what := fmt.Sprintf("%x %s %s", sha256.Sum256([]byte(o.Participant)), o.First, o.Last)
-	done, err := s.Store.Read(ctx, ring, origin, assurance, s.Catalog.Products(), what, s.Now(), func(emit func(*point.Point) error) (source.Summary, error) {
+	done, err := s.read(ctx, ring, origin, assurance, what, func(emit func(*point.Point) error) (source.Summary, error) {
 		return source.Import(ctx, &chunks{recv: stream.Recv}, o, emit)
 	})
 	if err != nil {
@@ -208,6 +208,17 @@ func (s *Server) Import(stream grpc.ClientStreamingServer[deliveryv1.ImportReque
 	return stream.SendAndClose(&deliveryv1.ImportResponse{
 		ImportId: done.ID.String(), Arrivals: wire.ArrivalsProto(arrivals(done)), RepeatedPoints: uint32(done.Repeated), FileSha256: done.File[:], Cursor: cursor(at),
 	})
+}
+
+// read has the store take a file or a batch, once there is a place for it.
+func (s *Server) read(
+	ctx context.Context, ring *vault.Ring, from id.ID, assurance point.Assurance, what string, feed func(func(*point.Point) error) (source.Summary, error),
+) (store.Import, error) {
+	if err := s.Imports.Acquire(ctx, 1); err != nil {
+		return store.Import{}, err // the call has ended
+	}
+	defer s.Imports.Release(1)
+	return s.Store.Read(ctx, ring, from, assurance, s.Catalog.Products(), what, s.Now(), feed)
 }
 
 // record tells the log of an import. However often it is told, it is told once.
@@ -318,7 +329,7 @@ func (s *Server) put(ctx context.Context, r *deliveryv1.PutPointsRequest) (store
 	}
 	assurance := point.Assurance(known.Route.Assurance())
 	what := "batch " + boot.CallerFrom(ctx).Subject + " " + r.GetIdempotencyKey()
-	done, err := s.Store.Read(ctx, ring, origin, assurance, s.Catalog.Products(), what, s.Now(), func(emit func(*point.Point) error) (source.Summary, error) {
+	done, err := s.read(ctx, ring, origin, assurance, what, func(emit func(*point.Point) error) (source.Summary, error) {
 		for i, raw := range r.GetPoints() {
 			p, err := source.Read(raw)
 			if err != nil {

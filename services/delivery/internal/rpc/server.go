@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/obole-market/obole/pkg/boot"
 	"github.com/obole-market/obole/pkg/catalog"
 	"github.com/obole-market/obole/pkg/es"
@@ -40,7 +42,10 @@ type Server struct {
 	Buyers   *packing.Buyers
 	Offers   offersv1.OffersServiceClient
 	Consent  consentv1.ConsentServiceClient
-	Now      func() time.Time
+	// Imports has places for those that are at work: each holds a connection to the database until its file has come, however
+	// slowly it comes, and the others must be left to everybody else.
+	Imports *semaphore.Weighted
+	Now     func() time.Time
 	// Tick is the monotonic clock on which the second from the gate to the key runs.
 	Tick  func() time.Time
 	NewID id.Source
