@@ -49,6 +49,7 @@ type Server struct {
 	Sent func(took time.Duration)
 
 	confirmed confirmed
+	imports   turns
 }
 
 // Refusals of this package, each named by the contract's Reason.
