@@ -48,7 +48,7 @@ func (s *Server) ConnectSource(ctx context.Context, r *deliveryv1.ConnectSourceR
 		return nil, err
 	}
 	c := holding.Connect{
-		Holding: holding.ID{ID: who}, Source: holding.SourceID{ID: id.Derive([]byte("source"), command[:])},
+		Holding: holding.ID{ID: who}, Source: sourceOf(who, command),
 		Importer: r.GetImporter(), Route: holding.Route(r.GetRoute()),
 	}
 	result, err := s.Holdings.Do(ctx, es.Command[holding.Command]{
@@ -58,6 +58,12 @@ func (s *Server) ConnectSource(ctx context.Context, r *deliveryv1.ConnectSourceR
 		return nil, conflict(err)
 	}
 	return &deliveryv1.ConnectSourceResponse{SourceId: c.Source.String(), Cursor: cursor(result.Cursor)}, nil
+}
+
+// sourceOf names a source after its person and the command that connects it: the operator's idempotency key may be the same for many
+// people, and where their holdings stand in different partitions the log takes each.
+func sourceOf(who, command id.ID) holding.SourceID {
+	return holding.SourceID{ID: id.Derive([]byte("source"), who[:], command[:])}
 }
 
 // mayBring says whether a caller in this role may bring measurements by this route. A person's own word makes a file neither the

@@ -73,3 +73,16 @@ func TestMayBring(t *testing.T) {
 		}
 	}
 }
+
+// TestSourcesOfTwoPeople: the operator connects two people under one idempotency key; their sources are two.
+func TestSourcesOfTwoPeople(t *testing.T) {
+	t.Parallel()
+	command, one, other := id.Random(), id.Random(), id.Random()
+	first := sourceOf(one, command)
+	if first == sourceOf(other, command) {
+		t.Fatal("two people have the same source")
+	}
+	if again := sourceOf(one, command); again != first {
+		t.Fatal("a retry is another source")
+	}
+}
