@@ -12,7 +12,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/semaphore"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/obole-market/obole/pkg/boot"
@@ -101,7 +100,6 @@ func Run(ctx context.Context, c Config) error {
 	server := &rpc.Server{
 		Holdings: holdings, Shelves: roots, Keys: keys, Store: kept, Catalog: products, View: tables, Seen: rows, Buyers: buyers,
 		Offers: offers, Consent: consent, Now: c.Now, Tick: time.Now, NewID: id.Random, Gate: m.gate, Sent: m.sent,
-		Imports: semaphore.NewWeighted(max(1, int64(n.Pool.Config().MaxConns)/4)),
 	}
 	deliveryv1.RegisterDeliveryServiceServer(n.Server, server)
 	n.Group.Add("sweep", (&sweep{

@@ -67,6 +67,18 @@ func (b Buyer) Current(now time.Time) (*offersv1.BuyerKey, bool) {
 	return nil, false
 }
 
+// Newest names the key for which a package is meant: the newest that is valid, or of none the newest. Packing needs no key, and a
+// buyer whose keys have run out must not hold up the others' packages: its own wait until it has a new one.
+func (b Buyer) Newest(now time.Time) (name string, ok bool) {
+	if k, ok := b.Current(now); ok {
+		return k.GetId(), true
+	}
+	if len(b.Keys) == 0 {
+		return "", false
+	}
+	return b.Keys[0].GetId(), true
+}
+
 // Key finds a key that is valid by its id.
 func (b Buyer) Key(name string, now time.Time) (*offersv1.BuyerKey, bool) {
 	for _, k := range b.Keys {

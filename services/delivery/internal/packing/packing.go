@@ -178,9 +178,9 @@ func (p *Packer) pack(
 	if err != nil {
 		return c, err
 	}
-	key, ok := buyer.Current(p.Now())
+	key, ok := buyer.Newest(p.Now())
 	if !ok {
-		return c, fault.Unavailable("the buyer has no valid key now")
+		return c, fault.Unavailable("offers does not know the buyer yet")
 	}
 	slots := texts(due)
 	points, err := p.Store.Points(ctx, ring, person, schemas, slots)
@@ -188,7 +188,7 @@ func (p *Packer) pack(
 		return c, err
 	}
 	c = shelf.Contents{
-		Slots: due, Schema: product.ID + "/" + product.Version, BuyerKey: key.GetId(), Epoch: epoch, Minimiser: minimise.Version,
+		Slots: due, Schema: product.ID + "/" + product.Version, BuyerKey: key, Epoch: epoch, Minimiser: minimise.Version,
 		Expected: person.Expected(schemas, agreement.Licence.First.String(), agreement.Licence.Last.String()),
 	}
 	scope := sha256.Sum256([]byte(licence.GetBuyerId() + "\x00" + product.ID + "\x00" + licence.GetPurpose()))

@@ -36,9 +36,8 @@ func (s *Server) ConnectSource(ctx context.Context, r *deliveryv1.ConnectSourceR
 	default:
 		return nil, fault.Invalid("importer", "is none of "+source.Fitabase+", "+source.Withings+" and "+source.Points)
 	}
-	// A person's own word does not make a file the operator's feed.
-	if boot.CallerFrom(ctx).Role == eventv1.Role_ROLE_SUBSCRIBER && r.GetRoute() == deliveryv1.Route_ROUTE_OPERATOR {
-		return nil, fault.Invalid("route", "only the operator connects its own feed")
+	if !mayBring(boot.CallerFrom(ctx).Role, holding.Route(r.GetRoute())) {
+		return nil, fault.Invalid("route", "only the operator and its sources connect what is trusted further than a person's own copy")
 	}
 	command, hash, err := boot.Command(ctx, "ConnectSource", r.GetIdempotencyKey(), r)
 	if err != nil {
@@ -49,7 +48,7 @@ func (s *Server) ConnectSource(ctx context.Context, r *deliveryv1.ConnectSourceR
 		return nil, err
 	}
 	c := holding.Connect{
-		Holding: holding.ID{ID: who}, Source: holding.SourceID{ID: id.Derive([]byte("source"), command[:])},
+		Holding: holding.ID{ID: who}, Source: sourceOf(who, command),
 		Importer: r.GetImporter(), Route: holding.Route(r.GetRoute()),
 	}
 	result, err := s.Holdings.Do(ctx, es.Command[holding.Command]{
@@ -59,6 +58,18 @@ func (s *Server) ConnectSource(ctx context.Context, r *deliveryv1.ConnectSourceR
 		return nil, conflict(err)
 	}
 	return &deliveryv1.ConnectSourceResponse{SourceId: c.Source.String(), Cursor: cursor(result.Cursor)}, nil
+}
+
+// sourceOf names a source after its person and the command that connects it: the operator's idempotency key may be the same for many
+// people, and where their holdings stand in different partitions the log takes each.
+func sourceOf(who, command id.ID) holding.SourceID {
+	return holding.SourceID{ID: id.Derive([]byte("source"), who[:], command[:])}
+}
+
+// mayBring says whether a caller in this role may bring measurements by this route. A person's own word makes a file neither the
+// operator's feed nor a vendor's, into whichever source it is put: buyers pay for the assurance of the route.
+func mayBring(r eventv1.Role, route holding.Route) bool {
+	return r != eventv1.Role_ROLE_SUBSCRIBER || route.Assurance() == holding.OwnFile
 }
 
 // origin finds a person's source.
@@ -137,8 +148,9 @@ next:
 	return all
 }
 
-// chunks reads a file from a stream.
+// chunks reads a file from a stream, as long as there is time.
 type chunks struct {
+	ctx  context.Context
 	recv func() (*deliveryv1.ImportRequest, error)
 	left []byte
 }
@@ -151,6 +163,9 @@ func (c *chunks) Read(b []byte) (int, error) {
 		}
 		if r.GetHeader() != nil {
 			return 0, fault.Invalid("header", "must come once, first")
+		}
+		if err := c.ctx.Err(); err != nil {
+			return 0, err // what comes by drops holds a place for ever
 		}
 		c.left = r.GetChunk()
 	}
@@ -189,14 +204,24 @@ func (s *Server) Import(stream grpc.ClientStreamingServer[deliveryv1.ImportReque
 	if err != nil {
 		return err
 	}
+	if !mayBring(boot.CallerFrom(ctx).Role, known.Route) {
+		return fault.Invalid("header.source_id", "is a source into which only the operator and its sources bring")
+	}
+	leave, err := s.imports.enter(ctx, who, true)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	within, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
 	assurance := point.Assurance(known.Route.Assurance())
 	o := source.Options{
 		Person: who, Source: origin, Importer: known.Importer, File: h.GetFileName(), Zone: h.GetZone(), Participant: h.GetPerson(),
 		First: h.GetDays().GetFirst(), Last: h.GetDays().GetLast(), Assurance: assurance,
 	}
 	what := fmt.Sprintf("%x %s %s", sha256.Sum256([]byte(o.Participant)), o.First, o.Last)
-	done, err := s.read(ctx, ring, origin, assurance, what, func(emit func(*point.Point) error) (source.Summary, error) {
-		return source.Import(ctx, &chunks{recv: stream.Recv}, o, emit)
+	done, err := s.Store.Read(within, ring, origin, assurance, s.Catalog.Products(), what, s.Now(), func(emit func(*point.Point) error) (source.Summary, error) {
+		return source.Import(within, &chunks{ctx: within, recv: stream.Recv}, o, emit)
 	})
 	if err != nil {
 		return err
@@ -208,17 +233,6 @@ func (s *Server) Import(stream grpc.ClientStreamingServer[deliveryv1.ImportReque
 	return stream.SendAndClose(&deliveryv1.ImportResponse{
 		ImportId: done.ID.String(), Arrivals: wire.ArrivalsProto(arrivals(done)), RepeatedPoints: uint32(done.Repeated), FileSha256: done.File[:], Cursor: cursor(at),
 	})
-}
-
-// read has the store take a file or a batch, once there is a place for it.
-func (s *Server) read(
-	ctx context.Context, ring *vault.Ring, from id.ID, assurance point.Assurance, what string, feed func(func(*point.Point) error) (source.Summary, error),
-) (store.Import, error) {
-	if err := s.Imports.Acquire(ctx, 1); err != nil {
-		return store.Import{}, err // the call has ended
-	}
-	defer s.Imports.Release(1)
-	return s.Store.Read(ctx, ring, from, assurance, s.Catalog.Products(), what, s.Now(), feed)
 }
 
 // record tells the log of an import. However often it is told, it is told once.
@@ -327,9 +341,14 @@ func (s *Server) put(ctx context.Context, r *deliveryv1.PutPointsRequest) (store
 	if err != nil {
 		return none, es.Cursor{}, err
 	}
+	leave, err := s.imports.enter(ctx, who, false)
+	if err != nil {
+		return none, es.Cursor{}, err
+	}
+	defer leave()
 	assurance := point.Assurance(known.Route.Assurance())
 	what := "batch " + boot.CallerFrom(ctx).Subject + " " + r.GetIdempotencyKey()
-	done, err := s.read(ctx, ring, origin, assurance, what, func(emit func(*point.Point) error) (source.Summary, error) {
+	done, err := s.Store.Read(ctx, ring, origin, assurance, s.Catalog.Products(), what, s.Now(), func(emit func(*point.Point) error) (source.Summary, error) {
 		for i, raw := range r.GetPoints() {
 			p, err := source.Read(raw)
 			if err != nil {

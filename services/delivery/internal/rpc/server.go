@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/obole-market/obole/pkg/boot"
 	"github.com/obole-market/obole/pkg/catalog"
 	"github.com/obole-market/obole/pkg/es"
@@ -42,10 +40,7 @@ type Server struct {
 	Buyers   *packing.Buyers
 	Offers   offersv1.OffersServiceClient
 	Consent  consentv1.ConsentServiceClient
-	// Imports has places for those that are at work: each holds a connection to the database until its file has come, however
-	// slowly it comes, and the others must be left to everybody else.
-	Imports *semaphore.Weighted
-	Now     func() time.Time
+	Now      func() time.Time
 	// Tick is the monotonic clock on which the second from the gate to the key runs.
 	Tick  func() time.Time
 	NewID id.Source
@@ -54,6 +49,7 @@ type Server struct {
 	Sent func(took time.Duration)
 
 	confirmed confirmed
+	imports   turns
 }
 
 // Refusals of this package, each named by the contract's Reason.

@@ -72,7 +72,7 @@ type Import struct {
 	Zone     string   `placeholder:"ZONE" help:"Time zone of files that name none, as in Europe/Brussels."`
 	Person   string   `placeholder:"TEXT" help:"Which person of a file with several, as the file names them. It is not stored."`
 	Days     string   `placeholder:"FIRST..LAST" help:"Take only these days."`
-	Route    string   `default:"gdpr-20" placeholder:"WORD" help:"How the measurements came: operator, data-act-4, data-act-5 or gdpr-20."`
+	Route    string   `default:"gdpr-20" placeholder:"WORD" help:"How the measurements came. A person brings their own copy, gdpr-20; the other routes are for the operator and its sources."`
 	Files    []string `arg:"" name:"file" help:"Files of any size; - reads standard input."`
 }
 
