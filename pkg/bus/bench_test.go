@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/segmentio/kafka-go"
 	"google.golang.org/protobuf/proto"
 
@@ -38,7 +39,7 @@ const (
 
 func paths(b *testing.B) {
 	h := newBench(b)
-	const log, messages = "reading the log alone", "kafka-go's Batch.ReadMessage"
+	const log, plain, messages = "reading the log alone", "bare scan: pgx rows.Scan of the log", "kafka-go's Batch.ReadMessage"
 	took := func(before, run func()) func() float64 {
 		return func() float64 {
 			if before != nil {
@@ -52,10 +53,11 @@ func paths(b *testing.B) {
 	err := figure.Race(os.Stdout, []figure.Path{
 		{Name: log, Run: took(nil, h.scan)},
 		{Name: "relay, log to topic", Run: took(h.fresh, h.relay), Bars: []figure.Bar{{Of: log, AtLeast: 0.5}}},
+		{Name: plain, Run: took(nil, h.plain)},
 		{Name: messages, Run: took(nil, h.messages)},
 		{Name: "walk of the topic", Run: took(nil, h.walk), Bars: []figure.Bar{{Of: messages}}},
 		{Name: "replay from Kafka: decoded, positions, chain, folded, balances equal", Run: took(nil, h.replay), Bars: []figure.Bar{{Of: messages, AtLeast: 1.5}}},
-		{Name: "replay from the log: the same", Run: took(nil, h.refold), Bars: []figure.Bar{{Of: log, AtLeast: 0.8}}},
+		{Name: "replay from the log: the same", Run: took(nil, h.refold), Bars: []figure.Bar{{Of: plain, AtLeast: 0.8}, {Of: log}}},
 	})
 	if err != nil {
 		b.Fatal(err)
@@ -127,6 +129,27 @@ func newBench(b *testing.B) *bench {
 
 func (h *bench) scan() {
 	n, err := h.log.Scan(h.b.Context(), 0, 0, benchEvents, func(*es.Record) error { return nil })
+	if err != nil || n != benchEvents {
+		h.b.Fatal(n, err)
+	}
+}
+
+// plain reads the log as one does with pgx, every column into a variable.
+func (h *bench) plain() {
+	var (
+		r              es.Record
+		command, chain []byte
+		n              int
+	)
+	rows, err := h.w.pool.Query(h.b.Context(), `select position, stream, version, command, ordinal, type, data, meta, at, chain from event
+		where partition = 0 order by position`)
+	if err != nil {
+		h.b.Fatal(err)
+	}
+	_, err = pgx.ForEachRow(rows, []any{&r.Position, &r.Stream, &r.Version, &command, &r.Ordinal, &r.Type, &r.Data, &r.Meta, &r.At, &chain}, func() error {
+		n++
+		return nil
+	})
 	if err != nil || n != benchEvents {
 		h.b.Fatal(n, err)
 	}
