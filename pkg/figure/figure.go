@@ -108,9 +108,12 @@ func short(v float64) string {
 }
 
 // Median of some values, 0 of none.
-func Median(v []float64) float64 {
+func Median(v []float64) float64 { return Quantile(v, 0.5) }
+
+// Quantile of some values, 0 of none: the value at or below which a part q of them lies.
+func Quantile(v []float64, q float64) float64 {
 	if len(v) == 0 {
 		return 0
 	}
-	return slices.Sorted(slices.Values(v))[len(v)/2]
+	return slices.Sorted(slices.Values(v))[min(int(q*float64(len(v))), len(v)-1)]
 }
