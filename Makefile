@@ -38,7 +38,8 @@ wide: ## import every file of the folder that OBOLE_DATA names
 	go test -tags wide -count=1 -run Wide -v ./services/delivery/internal/source
 
 bench: ## the figures of docs/performance.md, in one run
-	$(WITH) go test -p 1 -run '^$$' -bench Paths -benchtime 1x -timeout 20m ./pkg/es/espg ./pkg/bus ./pkg/projection ./services/internal/journey
+	$(WITH) go test -timeout=15m -run '^$$' -bench Paths -benchtime 1x \
+		./pkg/es/espg ./pkg/bus ./pkg/projection ./services/settlement ./services/internal/journey
 
 gen: .tools/buf .tools/protoc-gen-go .tools/protoc-gen-go-grpc ## regenerate the Go code of the contract, and docs/events.md
 	.tools/buf generate

@@ -5,14 +5,13 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
-	"slices"
 	"testing"
-	"text/tabwriter"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/obole-market/obole/pkg/es"
+	"github.com/obole-market/obole/pkg/figure"
 	"github.com/obole-market/obole/pkg/id"
 )
 
@@ -45,27 +44,27 @@ func folded(ctx context.Context, tx pgx.Tx, records []es.Record) error {
 }
 
 func paths(b *testing.B) {
-	const rounds = 5
-	w := begin(b, 1)
-	var batch, single []float64 // rows a second
-	for round := range rounds {
-		w.rows()
-		o := w.options()
-		o.Name, o.Tables, o.Project, o.Batch, o.Bytes = fmt.Sprintf("batch_%d", round), rows, folded, fetched, 1<<20
-		p := w.open(o)
-		began := time.Now()
-		stop := run(b, p.Run)
-		w.wait(p, es.Cursor{Position: es.Position((round + 1) * fetched)})
-		batch = append(batch, float64((round+1)*fetched)/time.Since(began).Seconds())
-		stop()
-		single = append(single, w.singly(b))
-	}
-	median := func(v []float64) float64 { return slices.Sorted(slices.Values(v))[rounds/2] }
-	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "path\trows/s\tagainst\tratio\tbar")
-	fmt.Fprintf(t, "row by row, a transaction each with its position\t%.0f\t\t\n", median(single))
-	fmt.Fprintf(t, "projection, fetches of 1 MiB\t%.0f\trow by row, a transaction each with its position\t%.1f\t>= 40\n", median(batch), median(batch)/median(single))
-	if err := t.Flush(); err != nil {
+	w, round := begin(b, 1), 0
+	const single = "row by row, a transaction each with its position"
+	err := figure.Race(os.Stdout, []figure.Path{
+		{Name: single, Unit: "rows/s", Run: func() float64 { return w.singly(b) }},
+		{
+			Name: "projection, fetches of 1 MiB", Unit: "rows/s", Bars: []figure.Bar{{Of: single, AtLeast: 40}},
+			Run: func() float64 {
+				round++
+				w.rows()
+				o := w.options()
+				o.Name, o.Tables, o.Project, o.Batch, o.Bytes = fmt.Sprintf("batch_%d", round), rows, folded, fetched, 1<<20
+				p := w.open(o)
+				began := time.Now()
+				stop := run(b, p.Run)
+				w.wait(p, es.Cursor{Position: es.Position(round * fetched)})
+				defer stop()
+				return float64(round*fetched) / time.Since(began).Seconds()
+			},
+		},
+	})
+	if err != nil {
 		b.Fatal(err)
 	}
 }

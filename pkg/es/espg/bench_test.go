@@ -4,20 +4,17 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
-	"fmt"
 	"os"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"text/tabwriter"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/es/espg"
+	"github.com/obole-market/obole/pkg/figure"
 	"github.com/obole-market/obole/pkg/id"
 )
 
@@ -35,57 +32,34 @@ func BenchmarkPaths(b *testing.B) {
 const partitions = 2
 
 func paths(b *testing.B) {
-	const rounds, span = 5, 1200 * time.Millisecond
+	const (
+		span = 1200 * time.Millisecond
+
+		bare32, bare128   = "bare loop of the append, batches of 32", "bare loop of the append, batches of 128"
+		cold, own         = "engine, 64 callers, a new stream each command", "engine, 64 callers, streams of their own"
+		outbox, underLock = "usual transaction with outbox, 64 callers", "the same under an advisory lock, 64 callers"
+	)
 	h := newHarness(b)
-	measures := []struct {
-		name string
-		run  func(context.Context) float64 // a second
-		of   []string
-		bars []float64
-	}{
-		{name: "bare loop of the append, batches of 32", run: h.bare(64 / partitions)},
-		{name: "engine, 64 callers", run: h.engine(64, h.fresh), of: []string{"bare loop of the append, batches of 32", "usual transaction with outbox, 64 callers", "the same under an advisory lock, 64 callers"}, bars: []float64{0.65, 10, 30}},
-		{name: "bare loop of the append, batches of 128", run: h.bare(256 / partitions)},
-		{name: "engine, 256 callers", run: h.engine(256, h.fresh), of: []string{"bare loop of the append, batches of 128"}, bars: []float64{0.55}},
-		{name: "usual transaction with outbox, 64 callers", run: h.usual(64, false)},
-		{name: "the same under an advisory lock, 64 callers", run: h.usual(64, true)},
-		{name: "engine, 64 callers, streams of their own", run: h.engine(64, h.own)},
-		{name: "engine, 64 callers, one hot stream", run: h.engine(64, h.hot), of: []string{"engine, 64 callers", "engine, 64 callers, streams of their own"}, bars: []float64{0.9, 0}},
-	}
-	rates := make(map[string][]float64)
-	only := os.Getenv("OBOLE_BENCH")
-	for range rounds {
-		for _, m := range measures {
-			if !strings.Contains(m.name, only) {
-				continue
-			}
+	within := func(run func(context.Context) float64) func() float64 {
+		return func() float64 {
 			ctx, cancel := context.WithTimeout(b.Context(), span)
-			rates[m.name] = append(rates[m.name], m.run(ctx))
-			cancel()
+			defer cancel()
+			return run(ctx)
 		}
 	}
-	median := func(name string) float64 {
-		r := slices.Sorted(slices.Values(rates[name]))
-		if len(r) == 0 {
-			return 0
-		}
-		return r[len(r)/2]
-	}
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "path\tevents/s\tagainst\tratio\tbar")
-	for _, m := range measures {
-		fmt.Fprintf(w, "%s\t%.0f\t", m.name, median(m.name))
-		for i, of := range m.of {
-			if i > 0 {
-				fmt.Fprint(w, "\t\t")
-			}
-			fmt.Fprintf(w, "%s\t%.2f\t>= %.2f\n", of, median(m.name)/median(of), m.bars[i])
-		}
-		if len(m.of) == 0 {
-			fmt.Fprintln(w, "\t\t")
-		}
-	}
-	if err := w.Flush(); err != nil {
+	err := figure.Race(os.Stdout, []figure.Path{
+		{Name: bare32, Run: within(h.bare(64 / partitions))},
+		{Name: cold, Run: within(h.engine(64, h.fresh)), Bars: []figure.Bar{
+			{Of: bare32, AtLeast: 0.65}, {Of: outbox, AtLeast: 10}, {Of: underLock, AtLeast: 30},
+		}},
+		{Name: bare128, Run: within(h.bare(256 / partitions))},
+		{Name: "engine, 256 callers, a new stream each command", Run: within(h.engine(256, h.fresh)), Bars: []figure.Bar{{Of: bare128, AtLeast: 0.55}}},
+		{Name: outbox, Run: within(h.usual(64, false))},
+		{Name: underLock, Run: within(h.usual(64, true))},
+		{Name: own, Run: within(h.engine(64, h.own)), Bars: []figure.Bar{{Of: bare32}}},
+		{Name: "engine, 64 callers, one hot stream", Run: within(h.engine(64, h.hot)), Bars: []figure.Bar{{Of: cold, AtLeast: 0.9}, {Of: own}}},
+	})
+	if err != nil {
 		b.Fatal(err)
 	}
 }

@@ -1,17 +1,11 @@
 package journey
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net"
 	"os"
-	"slices"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"text/tabwriter"
 	"time"
 
 	"google.golang.org/grpc"
@@ -20,6 +14,7 @@ import (
 	"github.com/obole-market/obole/pkg/boot"
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/es/espg"
+	"github.com/obole-market/obole/pkg/figure"
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/parcel"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
@@ -41,29 +36,22 @@ func (echo) Check(context.Context, *consentv1.CheckRequest) (*consentv1.CheckRes
 	return &consentv1.CheckResponse{Allowed: true}, nil
 }
 
-// path is one way of doing something, measured against others of the same run.
-type path struct {
-	name string
-	do   func(ctx context.Context, caller, n int) (done int, err error)
-	// callers at once
-	callers int
-	of      []string
-	bars    []float64
-	rates   []float64
-}
-
 // BenchmarkPaths prints, for calls over the network, every path beside its limit, in one run, interleaved, medians of five
-// rounds.
+// rounds; then the whole path.
 func BenchmarkPaths(b *testing.B) {
 	for b.Loop() {
-		paths(b)
+		b.Run("calls", calls)
+		b.Run("whole", whole)
 	}
 }
 
 const inFlight = 64
 
-func paths(b *testing.B) {
-	const rounds, span, bidsAtOnce = 5, 1500 * time.Millisecond, 16
+func calls(b *testing.B) {
+	const (
+		span, bidsAtOnce       = 1500 * time.Millisecond, 16
+		plain, same, appending = "bare gRPC echo", "echo behind the same interceptors", "append through espg"
+	)
 	f := openFull(b)
 	f.opens(1_000_000_00)
 	who := participants(b, "dailyActivity_merged.csv")
@@ -97,13 +85,13 @@ func paths(b *testing.B) {
 		echoing = append(echoing, consentv1.NewConsentServiceClient(f.DialAddr(guarded, "echo", "delivery", service)))
 		bidding = append(bidding, offersv1.NewOffersServiceClient(alone.Dial(offers.Name, alone.buyer.String(), eventv1.Role_ROLE_BUYER)))
 	}
-	check := func(clients []consentv1.ConsentServiceClient) func(context.Context, int, int) (int, error) {
-		return func(ctx context.Context, caller, n int) (int, error) {
-			r, err := clients[caller%len(clients)].Check(ctx, checks[n%len(checks)])
+	check := func(clients []consentv1.ConsentServiceClient) func(context.Context, int) error {
+		return func(ctx context.Context, caller int) error {
+			r, err := clients[caller%len(clients)].Check(ctx, checks[caller%len(checks)])
 			if err == nil && !r.GetAllowed() {
 				err = fmt.Errorf("not allowed: %v", r.GetReason())
 			}
-			return 1, err
+			return err
 		}
 	}
 	one := alone.bid(5, 5)
@@ -113,104 +101,48 @@ func paths(b *testing.B) {
 		streams[i], err = bidding[i%len(bidding)].PlaceBids(b.Context())
 		f.must(err)
 	}
-	run := id.Random().String()[:8]
-	measures := []*path{
-		{name: "bare gRPC echo", callers: inFlight, do: check(bare)},
-		{name: "echo behind the same interceptors", callers: inFlight, do: check(echoing), of: []string{"bare gRPC echo"}, bars: []float64{0}},
-		{name: "consent check", callers: inFlight, do: check(checking), of: []string{"bare gRPC echo", "echo behind the same interceptors"}, bars: []float64{0.7, 0.95}},
-		{name: "append through espg", callers: inFlight, do: f.appends()},
+	load := func(callers, each int, call func(context.Context, int) error) func() float64 {
+		return func() float64 {
+			rate, err := figure.Load(b.Context(), callers, span, call)
+			f.must(err)
+			return rate * float64(each)
+		}
+	}
+	f.must(figure.Race(os.Stdout, []figure.Path{
+		{Name: plain, Unit: "calls/s", Run: load(inFlight, 1, check(bare))},
+		{Name: same, Unit: "calls/s", Run: load(inFlight, 1, check(echoing)), Bars: []figure.Bar{{Of: plain}}},
 		{
-			name: "PlaceBid", callers: inFlight, of: []string{"bare gRPC echo"}, bars: []float64{0.38},
-			do: func(ctx context.Context, caller, n int) (int, error) {
-				_, err := bidding[caller%len(bidding)].PlaceBid(ctx, &offersv1.PlaceBidRequest{Bid: one, IdempotencyKey: fmt.Sprint(run, caller, "-", n)})
-				return 1, err
-			},
+			Name: "consent check", Unit: "calls/s", Run: load(inFlight, 1, check(checking)),
+			Bars: []figure.Bar{{Of: plain, AtLeast: 0.7}, {Of: same, AtLeast: 0.95}},
+		},
+		{Name: appending, Run: load(inFlight, 1, f.appends())},
+		{
+			Name: "PlaceBid", Unit: "bids/s", Bars: []figure.Bar{{Of: plain, AtLeast: 0.38}},
+			Run: load(inFlight, 1, func(ctx context.Context, caller int) error {
+				_, err := bidding[caller%len(bidding)].PlaceBid(ctx, &offersv1.PlaceBidRequest{Bid: one, IdempotencyKey: id.Random().String()})
+				return err
+			}),
 		},
 		{
-			name: "PlaceBids, 16 a message", callers: len(streams), of: []string{"append through espg"}, bars: []float64{0.65},
-			do: func(_ context.Context, caller, n int) (int, error) {
+			Name: "PlaceBids, 16 a message", Unit: "bids/s", Bars: []figure.Bar{{Of: appending, AtLeast: 0.65}},
+			Run: load(len(streams), bidsAtOnce, func(_ context.Context, caller int) error {
 				r := &offersv1.PlaceBidsRequest{BuyerId: alone.buyer.String()}
-				for i := range bidsAtOnce {
-					r.Bids = append(r.Bids, &offersv1.PlaceBidRequest{Bid: one, IdempotencyKey: fmt.Sprint(run, "s", caller, "-", n, "-", i)})
+				for range bidsAtOnce {
+					r.Bids = append(r.Bids, &offersv1.PlaceBidRequest{Bid: one, IdempotencyKey: id.Random().String()})
 				}
 				if err := streams[caller].Send(r); err != nil {
-					return 0, err
+					return err
 				}
-				_, err := streams[caller].Recv()
-				return bidsAtOnce, err
-			},
+				out, err := streams[caller].Recv()
+				for _, placed := range out.GetBids() {
+					if placed.GetBidId() == "" {
+						err = fmt.Errorf("refused: %v %s", placed.GetRefused(), placed.GetProblem())
+					}
+				}
+				return err
+			}),
 		},
-	}
-	counts := map[string]int{} // calls of a path so far: keys are never repeated
-	only := os.Getenv("OBOLE_BENCH")
-	measures = slices.DeleteFunc(measures, func(m *path) bool { return !strings.Contains(m.name, only) })
-	for range rounds {
-		for _, m := range measures {
-			m.rates = append(m.rates, m.run(b, span, counts))
-		}
-	}
-	report(measures)
-}
-
-// run does a path for a while and says how often a second.
-func (m *path) run(b *testing.B, span time.Duration, counts map[string]int) float64 {
-	b.Helper()
-	began := time.Now()
-	end := began.Add(span)
-	var done atomic.Int64
-	var most atomic.Int64
-	var wg sync.WaitGroup
-	first := counts[m.name]
-	for caller := range m.callers {
-		wg.Go(func() {
-			n := first
-			for time.Now().Before(end) {
-				k, err := m.do(b.Context(), caller, n)
-				if err != nil {
-					b.Error(m.name, err)
-					return
-				}
-				done.Add(int64(k))
-				n++
-			}
-			for {
-				seen := most.Load()
-				if int64(n) <= seen || most.CompareAndSwap(seen, int64(n)) {
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-	counts[m.name] = int(most.Load())
-	return float64(done.Load()) / time.Since(began).Seconds()
-}
-
-// report prints medians, each beside its limits.
-func report(measures []*path) {
-	median := func(name string) float64 {
-		i := slices.IndexFunc(measures, func(m *path) bool { return m.name == name })
-		if i < 0 {
-			return 0
-		}
-		return slices.Sorted(slices.Values(measures[i].rates))[len(measures[i].rates)/2]
-	}
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "path\ta second\tagainst\tratio\tbar")
-	for _, m := range measures {
-		fmt.Fprintf(w, "%s\t%.0f", m.name, median(m.name))
-		for i, of := range m.of {
-			bar := "-"
-			if m.bars[i] > 0 {
-				bar = fmt.Sprintf(">= %.2f", m.bars[i])
-			}
-			fmt.Fprintf(w, "%s\t%s\t%.2f\t%s\n", cmp.Or(map[bool]string{true: "\t"}[i > 0], ""), of, median(m.name)/median(of), bar)
-		}
-		if len(m.of) == 0 {
-			fmt.Fprintln(w, "\t\t\t")
-		}
-	}
-	_ = w.Flush() // to standard output
+	}))
 }
 
 // openOffers runs offers and nothing else, with a buyer who may bid.
@@ -266,7 +198,7 @@ func (f *full) guardedEcho() (addr string) {
 }
 
 // appends is the engine over a log of its own, with commands that cost next to nothing.
-func (f *full) appends() func(context.Context, int, int) (int, error) {
+func (f *full) appends() func(context.Context, int) error {
 	f.t.Helper()
 	c := f.Config("plain")
 	f.must(espg.Migrate(f.t.Context(), c.Database.URL, espg.Birth{Partitions: worldtest.Partitions}))
@@ -286,9 +218,9 @@ func (f *full) appends() func(context.Context, int, int) (int, error) {
 		Decode: func(*es.Record, any) (int, error) { return 1, nil },
 	})
 	f.Start(e.Run)
-	return func(ctx context.Context, _, _ int) (int, error) {
+	return func(ctx context.Context, _ int) error {
 		number := id.Random()
 		_, err := root.Do(ctx, es.Command[es.Stream]{ID: number, Body: es.StreamOf(number)})
-		return 1, err
+		return err
 	}
 }

@@ -76,7 +76,7 @@ type fleet struct {
 	logs    map[string]*bytes.Buffer
 }
 
-func launch(t *testing.T) *fleet {
+func launch(t testing.TB) *fleet {
 	t.Helper()
 	bin, err := binaries()
 	if err != nil {
