@@ -2,6 +2,7 @@ package mill_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -143,12 +144,18 @@ func TestForeignRecord(t *testing.T) {
 	if err := s.SubscribeInitialize(topic); err != nil {
 		t.Fatal(err)
 	}
-	res, err := s.Client.Produce(context.Background(), &kafka.ProduceRequest{
-		Topic: topic, RequiredAcks: kafka.RequireAll,
-		Records: kafka.NewRecordReader(kafka.Record{Value: kafka.NewBytes([]byte("v")), Headers: []kafka.Header{{Key: "a", Value: []byte("b")}}}),
-	})
-	if err != nil || res.Error != nil {
-		t.Fatal(err, res)
+	for {
+		res, err := s.Client.Produce(context.Background(), &kafka.ProduceRequest{
+			Topic: topic, RequiredAcks: kafka.RequireAll,
+			Records: kafka.NewRecordReader(kafka.Record{Value: kafka.NewBytes([]byte("v")), Headers: []kafka.Header{{Key: "a", Value: []byte("b")}}}),
+		})
+		if err == nil && errors.Is(res.Error, kafka.NotLeaderForPartition) {
+			continue // the topic is so new that its broker does not know of it everywhere
+		}
+		if err != nil || res.Error != nil {
+			t.Fatal(err, res)
+		}
+		break
 	}
 	messages, err := s.Subscribe(context.Background(), topic)
 	if err != nil {

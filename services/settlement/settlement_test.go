@@ -275,3 +275,51 @@ func count(t *testing.T, c settlementv1.SettlementServiceClient, f *settlementv1
 }
 
 func reason(err error) string { return fault.ReasonOf(grpcfault.From(err)) }
+
+// TestASlotTakenAgain: a person undoes an acceptance before the bid has cleared, another takes the slots, and offers tells of it before
+// delivery has said that the first agreement ended. The second is earmarked, and paid.
+func TestASlotTakenAgain(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	w := worldtest.New(t)
+	c := settlement.Config{Config: w.Config(settlement.Name)}
+	if err := settlement.Migrate(ctx, c); err != nil {
+		t.Fatal(err)
+	}
+	w.Start(func(ctx context.Context) error { return settlement.Run(ctx, c) })
+	offers, delivery := w.Peer("offers"), w.Peer("delivery")
+	finance := settlementv1.NewSettlementServiceClient(w.Dial(settlement.Name, "finance", eventv1.Role_ROLE_FINANCE))
+	first := story{buyer: id.Random(), bid: id.Random(), agreement: id.Random(), person: id.Random()}
+	first.shelf = es.StreamOf(id.Derive([]byte("shelf"), first.person[:]))
+	second := first
+	second.agreement, second.person = id.Random(), id.Random()
+	second.shelf = es.StreamOf(id.Derive([]byte("shelf"), second.person[:]))
+	_, err := finance.Deposit(ctx, &settlementv1.DepositRequest{BuyerId: first.buyer.String(), Amount: euro(1000_00), Reference: "B", IdempotencyKey: "1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	offers.Tell(es.StreamOf(first.bid), first.placed(50, 11)) // ten slots of 5 cents
+	w.Eventually("the hold", func() bool {
+		f, err := finance.GetFunds(ctx, &settlementv1.GetFundsRequest{BuyerId: first.buyer.String()})
+		return err == nil && f.GetHeld().GetMinor() == 61
+	})
+	offer := es.StreamOf(first.bid).Child(id.Random())
+	offers.Tell(offer, first.formed(10))
+	offers.Tell(offer, &offersv1.Event{Event: &offersv1.Event_OfferVoided{OfferVoided: &offersv1.OfferVoided{
+		OfferId: id.Random().String(), BidId: first.bid.String(), AgreementId: first.agreement.String(), SubscriberId: first.person.String(),
+		Reason: "WITHDRAWN", Slots: 10, Consented: true,
+	}}})
+	offers.Tell(es.StreamOf(first.bid).Child(id.Random()), second.formed(10))
+	parcel := id.Random()
+	delivery.Tell(second.shelf.Child(parcel), second.released(parcel, 10))
+	w.Eventually("the delivery to be paid", func() bool {
+		e, err := finance.GetEarnings(ctx, &settlementv1.GetEarningsRequest{SubscriberId: second.person.String()})
+		return err == nil && e.GetPending().GetMinor()+e.GetAvailable().GetMinor() == 40
+	})
+	delivery.Tell(first.shelf.Child(first.agreement), first.ended()) // late, and known already
+	delivery.Tell(second.shelf.Child(second.agreement), second.ended())
+	w.Eventually("both ends", func() bool {
+		trial, err := finance.TrialBalance(ctx, &settlementv1.TrialBalanceRequest{})
+		return err == nil && trial.GetTotal().GetMinor() == 0
+	})
+}

@@ -189,3 +189,27 @@ func (f *full) rotates(list []*deliveryv1.Delivery, opens func(*deliveryv1.Deliv
 		}
 	}
 }
+
+// TestWithdrawnBeforeItWasAConsent: a person accepts and at once withdraws everything. The acceptance is still on its way to consent,
+// and becomes none.
+func TestWithdrawnBeforeItWasAConsent(t *testing.T) {
+	t.Parallel()
+	m := open(t)
+	m.register(100_00)
+	bid := m.place(m.bid(25, 5), "one")
+	m.comesTo(bid, offersv1.BidState_BID_STATE_OPEN)
+	for range 5 {
+		p := m.enrol("1990-02-03")
+		deal, err := p.accept(bid)
+		m.must(err)
+		_, err = p.consent.Withdraw(t.Context(), &consentv1.WithdrawRequest{SubscriberId: p.id.String(), All: true, IdempotencyKey: "w"})
+		m.must(err)
+		m.Eventually("the consent to be refused, or withdrawn", func() bool {
+			s := p.state(deal)
+			return s == consentv1.ConsentState_CONSENT_STATE_REFUSED || s == consentv1.ConsentState_CONSENT_STATE_WITHDRAWN
+		})
+	}
+	if b := m.stands(bid); b.GetFilledPpm() != 0 || b.GetCleared() {
+		t.Errorf("what was withdrawn fills the bid: %v", b)
+	}
+}

@@ -294,7 +294,7 @@ func TestTheWholeStory(t *testing.T) {
 		f.must(err)
 	}
 	f.Eventually("five packages", func() bool { return len(f.waiting(bid, prepared)) == 5 })
-	if _, err := people[3].consent.Withdraw(ctx, &consentv1.WithdrawRequest{SubscriberId: people[3].id.String(), All: true, IdempotencyKey: "w"}); err != nil {
+	if _, err := people[3].consent.Withdraw(ctx, &consentv1.WithdrawRequest{SubscriberId: people[3].id.String(), AgreementId: deals[3], IdempotencyKey: "w"}); err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range f.waiting(bid, 0) {

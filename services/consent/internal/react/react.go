@@ -113,7 +113,7 @@ func (r *Reactor) give(ctx context.Context, e *bus.Received, m *eventv1.Meta, a 
 		return err
 	}
 	return r.do(ctx, e, m, subscriber.Give{
-		Licence: licence, Record: record, ExplicitStepAt: a.GetExplicitStepAt(), Law: law, BuyerBarred: barred.Barred,
+		Licence: licence, Record: record, ExplicitStepAt: a.GetExplicitStepAt(), Law: law, BuyerBarred: barred.Barred, AcceptedAt: e.At,
 		Net: subscriber.Price{Micros: parts.Net, Currency: l.GetUnitPrice().GetCurrency()},
 	}, licence.Subscriber)
 }

@@ -1,5 +1,7 @@
 package subscriber
 
+import "time"
+
 // Command is what a person, the operator, a service or time asks for.
 type Command interface{ on() On }
 
@@ -31,9 +33,10 @@ type Give struct {
 	Law            Law   // of the person's country
 	Net            Price // of a slot, after commission and withholding
 	BuyerBarred    bool
+	AcceptedAt     time.Time // by the market's log
 }
 
-// Withdraw ends one consent, or all where Agreement is zero.
+// Withdraw ends one consent, or all where Agreement is zero: also what was accepted before and is not a consent yet.
 type Withdraw struct {
 	Subscriber ID
 	Agreement  AgreementID

@@ -69,10 +69,8 @@ func give(p Person, enrolled bool, own State, c Give, at time.Time) []Entry {
 func withdraw(p Person, own State, c Withdraw) ([]Entry, error) {
 	e := Withdrawn{Subscriber: c.Subscriber, Initiator: c.Initiator}
 	if c.Agreement.IsZero() {
+		// Also where nothing lives: what was accepted a moment ago is still on its way here, and must find it.
 		e.All, e.Scope = true, p.all()
-		if len(e.Scope) == 0 {
-			return nil, nil
-		}
 		return one(c.on(), e), nil
 	}
 	if _, lives := p.Living[c.Agreement]; !lives {

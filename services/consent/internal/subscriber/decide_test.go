@@ -71,6 +71,7 @@ func agreement(n byte) subscriber.AgreementID {
 
 func giving(n byte) subscriber.Give {
 	return subscriber.Give{
+		AcceptedAt: noon.Add(time.Hour), // after all that is withdrawn at noon
 		Licence: subscriber.Licence{
 			Agreement: agreement(n), Offer: subscriber.OfferID{ID: id.Derive([]byte{n})}, Bid: subscriber.BidID{ID: id.Derive([]byte{n, n})},
 			Buyer: study, Subscriber: anna, Product: "daily-steps", Purpose: "https://w3id.org/dpv#AcademicResearch",
@@ -227,8 +228,29 @@ func TestWithdrawAllCarriesItsFullScope(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" || !e.All {
 		t.Fatal(diff)
 	}
-	if again := l.must(t, subscriber.Withdraw{Subscriber: anna, Initiator: subscriber.InitiatorPerson}, noon); len(again) != 0 {
+	again := l.must(t, subscriber.Withdraw{Subscriber: anna, Initiator: subscriber.InitiatorPerson}, noon)
+	if len(again) != 1 || len(again[0].(subscriber.Withdrawn).Scope) != 0 {
 		t.Fatalf("nothing was left to withdraw, yet %v", again)
+	}
+}
+
+// TestWithdrawAllReachesWhatIsOnItsWay: an acceptance that was made before everything was withdrawn, or about then, and comes
+// here after it, is no consent; one that was made later is.
+func TestWithdrawAllReachesWhatIsOnItsWay(t *testing.T) {
+	t.Parallel()
+	l := enrolled(t, adult)
+	l.must(t, subscriber.Withdraw{Subscriber: anna, Initiator: subscriber.InitiatorPerson}, noon)
+	for n, accepted := range map[byte]time.Time{1: noon.Add(-time.Minute), 2: noon, 3: noon.Add(time.Second)} {
+		g := giving(n)
+		g.AcceptedAt = accepted
+		if r, ok := l.must(t, g, noon.Add(time.Minute))[0].(subscriber.Refused); !ok || r.Reason != "WITHDRAWN" {
+			t.Errorf("accepted %v after the withdrawal: %v", accepted.Sub(noon), r)
+		}
+	}
+	later := giving(4)
+	later.AcceptedAt = noon.Add(3 * time.Second)
+	if _, ok := l.must(t, later, noon.Add(time.Minute))[0].(subscriber.Given); !ok {
+		t.Error("what was accepted after the withdrawal is refused")
 	}
 }
 

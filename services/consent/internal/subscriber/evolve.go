@@ -41,6 +41,9 @@ func person(p Person, e Entry) State {
 		p = p.with(l.Agreement, Consent{Offer: l.Offer, Bid: l.Bid, Buyer: l.Buyer, ExpiresAt: l.ExpiresAt, Position: e.Position})
 	case Withdrawn:
 		p = p.without(ev.Scope)
+		if ev.All {
+			p.WithdrawnAll = e.At
+		}
 	case Expired:
 		p = p.without([]Scope{ev.Scope})
 	case Paused:

@@ -48,6 +48,8 @@ func mayGive(p Person, enrolled bool, c Give, at time.Time) *fault.Error {
 		return ErrExplicitStepMissing
 	case c.BuyerBarred:
 		return ErrBuyerSuspended
+	case !c.AcceptedAt.After(p.WithdrawnAll.Add(skew)) && !p.WithdrawnAll.IsZero():
+		return ErrWithdrawn
 	case p.PausedAll:
 		return ErrPaused
 	case !at.Before(l.ExpiresAt):

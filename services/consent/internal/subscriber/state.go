@@ -20,7 +20,9 @@ type Person struct {
 	AssuredAt time.Time // when
 	Rules     Rules
 	PausedAll bool
-	Living    map[AgreementID]Consent
+	// WithdrawnAll is when everything was withdrawn last: what was accepted before is no consent any more.
+	WithdrawnAll time.Time
+	Living       map[AgreementID]Consent
 }
 
 // Consent is one that was given and has not ended.
@@ -93,6 +95,10 @@ func (p Person) Allows(a AgreementID, own State, at time.Time) *fault.Error {
 	}
 	return nil
 }
+
+// skew is by how much the clocks of two services' logs may differ: house. An acceptance that is nearer than that to a withdrawal of
+// everything counts as made before it; the person may accept again.
+const skew = 2 * time.Second
 
 // limit is the number of agreements that the person may have at once.
 func (p Person) limit() int {

@@ -36,7 +36,7 @@ type Reactor struct {
 // Handle reacts to one event.
 func (r *Reactor) Handle(ctx context.Context, e *bus.Received) error {
 	switch e.Type {
-	case "bid_placed", "bid_rejected", "bid_drained", "agreement_formed":
+	case "bid_placed", "bid_rejected", "bid_drained", "agreement_formed", "offer_voided":
 		m := new(offersv1.Event)
 		if err := proto.Unmarshal(e.Data, m); err != nil {
 			return undecodable(e)
@@ -79,6 +79,19 @@ func (r *Reactor) offers(ctx context.Context, e *bus.Received, m *offersv1.Event
 		return r.do(ctx, e, m.GetMeta(), p.err, book.Drain{
 			Book: r.Book, Buyer: book.BuyerID{ID: p.id(b.GetBuyerId())}, Bid: book.BidID{ID: p.id(b.GetBidId())},
 		})
+	case *offersv1.Event_OfferVoided:
+		// Undone before the bid cleared: nothing of it was ever prepared, and its slots go to somebody else at once. Delivery says so
+		// too, on a topic of its own and perhaps later than offers tells of the next agreement.
+		v := arm.OfferVoided
+		if !v.GetConsented() || v.GetReason() != "WITHDRAWN" && v.GetReason() != "EXPIRED" {
+			return nil
+		}
+		agreement := book.AgreementID{ID: p.id(v.GetAgreementId())}
+		mark, err := r.mark(ctx, agreement)
+		if err != nil {
+			return err
+		}
+		return r.do(ctx, e, m.GetMeta(), p.err, book.End{Book: r.Book, Buyer: mark.Buyer, Bid: book.BidID{ID: p.id(v.GetBidId())}, Agreement: agreement})
 	case *offersv1.Event_AgreementFormed:
 		l := arm.AgreementFormed.GetLicence()
 		return r.do(ctx, e, m.GetMeta(), p.err, book.Earmark{Terms: book.Terms{
