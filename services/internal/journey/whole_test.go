@@ -59,7 +59,7 @@ func whole(b *testing.B) {
 	var buying sync.WaitGroup
 	buying.Go(func() { f.buys(ctx) })
 	posted := f.postings()
-	defer posted.conn.Close(context.Background()) //nolint:errcheck // nothing is pending
+	defer func() { _ = posted.conn.Close(context.Background()) }() // nothing is pending
 
 	paths := []figure.Path{
 		{Name: "whole path, as fast as it goes", Unit: "deliveries/s", Bars: []figure.Bar{{AtLeast: 500}}},
