@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -55,7 +56,7 @@ func Ensure(ctx context.Context, c *kafka.Client, topics ...Topic) error {
 	return nil
 }
 
-// check waits until every partition of a topic has a leader, and refuses another number of partitions.
+// check waits until every partition of a topic has a leader that answers for it, and refuses another number of partitions.
 func check(ctx context.Context, c *kafka.Client, t Topic) error {
 	for {
 		meta, err := c.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{t.Name}})
@@ -77,13 +78,26 @@ func check(ctx context.Context, c *kafka.Client, t Topic) error {
 		switch {
 		case len(have) > 0 && len(have) != t.Partitions:
 			return fmt.Errorf("%w: %s has %d partitions, the log has %d", ErrTopic, t.Name, len(have), t.Partitions)
-		case led == t.Partitions:
+		case led == t.Partitions && answers(ctx, c, t):
 			return nil
 		}
 		if err := sleep(ctx, 50*time.Millisecond); err != nil {
 			return err
 		}
 	}
+}
+
+// answers says whether the leaders know that they are: the controller tells of them a little earlier.
+func answers(ctx context.Context, c *kafka.Client, t Topic) bool {
+	ask := make([]kafka.OffsetRequest, t.Partitions)
+	for p := range ask {
+		ask[p] = kafka.LastOffsetOf(p)
+	}
+	res, err := c.ListOffsets(ctx, &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{t.Name: ask}})
+	if err != nil || len(res.Topics[t.Name]) != t.Partitions {
+		return false
+	}
+	return !slices.ContainsFunc(res.Topics[t.Name], func(p kafka.PartitionOffsets) bool { return p.Error != nil })
 }
 
 // sleep waits, unless ctx ends first.
