@@ -92,7 +92,7 @@ func Run(ctx context.Context, c Config) error {
 	n.Project(rows)
 
 	reactor := &react.Reactor{Book: number, Currency: codec.Currency, Root: root, Cause: cause}
-	n.React(&bus.Reaction{Name: react.Name, Handle: reactor.Handle}, react.Sources...)
+	n.React(&bus.Reaction{Name: react.Name, Types: react.Types, Handle: reactor.Handle}, react.Sources...)
 	n.Deadlines("ledger", reactor.Mature)
 
 	settlementv1.RegisterSettlementServiceServer(n.Server, &rpc.Server{

@@ -24,6 +24,13 @@ const Name = "settlement"
 // Sources are the services whose topics it reads.
 var Sources = []string{"offers", "delivery"}
 
+// Types are the events it reacts to. Agreements say nothing about each other, nor do deliveries; what ends one, frees its slots for the
+// next, and a bid's money goes back only behind all of them.
+var Types = map[string]bus.Way{
+	"bid_placed": bus.InOrder, "bid_rejected": bus.InOrder, "bid_drained": bus.InOrder, "offer_voided": bus.InOrder, "agreement_formed": bus.Abreast,
+	"delivery_released": bus.Abreast, "agreement_ended": bus.InOrder,
+}
+
 // Reactor reacts.
 type Reactor struct {
 	Book     book.ID
