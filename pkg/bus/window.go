@@ -21,7 +21,7 @@ const (
 	windowEvents = 2000
 	windowBytes  = 8 << 20
 	// commitPace is at least between two moves of the checkpoint, each of which costs a transaction.
-	commitPace = 20 * time.Millisecond
+	commitPace = 100 * time.Millisecond
 )
 
 // window is what a reaction has at hand of one partition: events at work and behind those, in the order of the topic, and

@@ -76,7 +76,7 @@ func (r *Router) Handler(name string, handle func(context.Context, *bus.Received
 	return func(ctx context.Context, e *bus.Received) error { return r.hand(ctx, s, e) }
 }
 
-// Run routes until ctx ends. It runs once.
+// Run routes until ctx ends, once. End it after the feeds whose events it has: it waits for what is at work.
 func (r *Router) Run(ctx context.Context) error {
 	defer close(r.over)
 	if err := r.router.Run(ctx); err != nil {

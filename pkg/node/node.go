@@ -68,6 +68,7 @@ func Open(ctx context.Context, c *boot.Config) (n *Node, err error) {
 	if n.router, err = mill.NewRouter(n.traced); err != nil {
 		return nil, err
 	}
+	n.Group.Add("router", n.router.Run) // the first to begin is the last to end
 	n.router.Retried = func(reaction string, _ error) { n.metrics.retried.WithLabelValues(reaction).Inc() }
 	if n.Pool, err = boot.OpenPool(ctx, c, n.Telemetry); err != nil {
 		return nil, err
@@ -218,7 +219,6 @@ func (n *Node) Run(ctx context.Context) error {
 	if addr := n.Config.Admin; addr != "" {
 		n.Group.Add("admin", boot.ServeHTTP(addr, boot.Admin(n.Telemetry, n.Health)))
 	}
-	n.Group.Add("router", n.router.Run)
 	n.Group.Add("grpc", n.Server.Serve)
 	return n.Group.Run(ctx)
 }
