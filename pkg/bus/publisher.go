@@ -150,7 +150,8 @@ func (p *publisher) rest(ctx context.Context) error {
 
 // flush sends one scan's worth of records, and says whether there are more.
 func (p *publisher) flush(ctx context.Context) (sent, more bool, err error) {
-	before, tail := p.at, es.Position(0)
+	before := p.at
+	var tail es.Position
 	if fresh, life := p.Log.Fresh(p.Partition, p.at); len(fresh) > 0 {
 		tail, err = fresh[len(fresh)-1].Position, p.sendFresh(ctx, fresh, life)
 	} else {
