@@ -26,7 +26,6 @@ var Migrations embed.FS
 type Feed struct {
 	Client  *kafka.Client
 	Brokers []string
-	Dialer  *kafka.Dialer // nil means in clear
 	Pool    *pgxpool.Pool
 	// Reader names who reads: its checkpoints, and with Group its membership.
 	Reader string
@@ -98,7 +97,7 @@ func (f *Feed) join(ctx context.Context) error {
 		return err
 	}
 	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
-		ID: f.Group, Brokers: f.Brokers, Dialer: f.Dialer, Topics: f.Topics,
+		ID: f.Group, Brokers: f.Brokers, Dialer: Dialer(f.Client), Topics: f.Topics,
 		JoinGroupBackoff: 200 * time.Millisecond, HeartbeatInterval: time.Second, SessionTimeout: 10 * time.Second,
 		RebalanceTimeout: 10 * time.Second, StartOffset: kafka.FirstOffset, WatchPartitionChanges: false,
 	})

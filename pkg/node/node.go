@@ -93,7 +93,9 @@ func Open(ctx context.Context, c *boot.Config) (n *Node, err error) {
 		return nil, err
 	}
 	n.refetch = refetcher{peers: n.Peers, prefix: c.Kafka.Prefix}
-	n.Client = bus.NewClient(c.Kafka.Brokers, nil)
+	if n.Client, err = brokers(c); err != nil {
+		return nil, err
+	}
 	logv1.RegisterLogServiceServer(n.Server, &logServer{node: n})
 	return n, nil
 }
@@ -112,6 +114,15 @@ func appURL(c *boot.Config) (string, error) {
 	q.Set("role", c.Database.Role)
 	u.RawQuery = q.Encode()
 	return u.String(), nil
+}
+
+// brokers makes a client of the configured brokers.
+func brokers(c *boot.Config) (*kafka.Client, error) {
+	roots, err := boot.Roots(c.Kafka.CA)
+	if err != nil {
+		return nil, err
+	}
+	return bus.NewClient(c.Kafka.Brokers, &kafka.Transport{TLS: roots}), nil
 }
 
 // Keys opens the service's keeper of personal keys.
