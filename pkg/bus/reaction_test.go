@@ -246,6 +246,24 @@ func TestATypeOfAnotherContractIsParked(t *testing.T) {
 	}
 }
 
+// TestARouterOfNothingEnds: a service without reactions stops like any other.
+func TestARouterOfNothingEnds(t *testing.T) {
+	t.Parallel()
+	router, err := mill.NewRouter()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	over := make(chan error, 1)
+	go func() { over <- router.Run(ctx) }()
+	cancel()
+	select {
+	case <-over:
+	case <-time.After(10 * time.Second):
+		t.Fatal("it does not end")
+	}
+}
+
 // TestTheRouterEndsWithWhatItHolds: nobody waits for ever on a router that has ended.
 func TestTheRouterEndsWithWhatItHolds(t *testing.T) {
 	t.Parallel()

@@ -79,6 +79,10 @@ func (r *Router) Handler(name string, handle func(context.Context, *bus.Received
 // Run routes until ctx ends, once. End it after the feeds whose events it has: it waits for what is at work.
 func (r *Router) Run(ctx context.Context) error {
 	defer close(r.over)
+	if len(r.router.Handlers()) == 0 { // Watermill's would not end
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	if err := r.router.Run(ctx); err != nil {
 		return err
 	}

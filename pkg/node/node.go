@@ -54,6 +54,7 @@ type Node struct {
 
 	router    *mill.Router
 	reactions map[string]*bus.Reaction
+	sources   []string // services whose topics are read
 	metrics   metrics
 	refetch   refetcher
 }
@@ -92,7 +93,7 @@ func Open(ctx context.Context, c *boot.Config) (n *Node, err error) {
 	if n.Peers, err = boot.NewPeers(c, n.Telemetry); err != nil {
 		return nil, err
 	}
-	n.refetch = refetcher{peers: n.Peers, prefix: c.Kafka.Prefix}
+	n.refetch = refetcher{log: n.Log, own: Topic(c.Kafka.Prefix, c.Service), peers: n.Peers, prefix: c.Kafka.Prefix}
 	if n.Client, err = brokers(c); err != nil {
 		return nil, err
 	}
@@ -198,6 +199,7 @@ func (n *Node) Follow(name string, project func(context.Context, pgx.Tx, []bus.R
 }
 
 func (n *Node) feed(reader string, take func(context.Context, *bus.Checkpoint, []bus.Received) error, services []string) *bus.Feed {
+	n.sources = append(n.sources, services...)
 	topics := make([]string, len(services))
 	for i, s := range services {
 		topics[i] = Topic(n.Config.Kafka.Prefix, s)
@@ -221,6 +223,9 @@ func (n *Node) alarm(what string, args ...any) { n.Telemetry.Log.Warn(what, args
 // Run works until ctx ends or a part of the service cannot go on.
 func (n *Node) Run(ctx context.Context) error {
 	defer n.close(context.WithoutCancel(ctx))
+	if err := Covers(n.Config, n.sources...); err != nil {
+		return errors.Join(err, n.Server.Close())
+	}
 	n.know(ctx)
 	n.Group.Add("engine", n.Engine.Run)
 	n.Group.Add("ready", n.ready)

@@ -33,8 +33,9 @@ import (
 type plant struct {
 	*node.Node
 
-	t   *testing.T
-	jar *es.Root[estest.State, estest.Command, estest.Event]
+	t    *testing.T
+	jar  *es.Root[estest.State, estest.Command, estest.Event]
+	stop func()
 
 	mu   sync.Mutex
 	told map[es.Position]int
@@ -62,16 +63,18 @@ func blueprint(t *testing.T, brokers ...string) boot.Config {
 	return c
 }
 
-// raise puts a plant up and runs it.
-func raise(t *testing.T, c boot.Config) *plant {
+// raise puts a plant up that reacts to these services, and runs it.
+func raise(t *testing.T, c boot.Config, sources ...string) *plant {
 	t.Helper()
 	n, err := node.Open(t.Context(), &c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &plant{Node: n, t: t, jar: es.Register(n.Engine, estest.Jar()), told: map[es.Position]int{}}
-	p.React(&bus.Reaction{Name: "echo", Types: map[string]bus.Way{"put": bus.InOrder}, Handle: p.hear}, "test")
-	run(t, func(ctx context.Context) error {
+	if len(sources) > 0 {
+		p.React(&bus.Reaction{Name: "echo", Types: map[string]bus.Way{"put": bus.InOrder}, Handle: p.hear}, sources...)
+	}
+	p.stop = run(t, func(ctx context.Context) error {
 		err := n.Run(ctx)
 		if err != nil && ctx.Err() == nil {
 			t.Errorf("the service ended: %v", err)
@@ -103,6 +106,25 @@ func (p *plant) put(n int) {
 			p.t.Fatal(err)
 		}
 	}
+}
+
+// passed is how many records the plant's readers counted for a reason.
+func (p *plant) passed(why string) (n float64) {
+	p.t.Helper()
+	families, err := p.Telemetry.Registry.Gather()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if f.GetName() == "obole_reader_passed_total" && l.GetName() == "why" && l.GetValue() == why {
+					n += m.GetCounter().GetValue()
+				}
+			}
+		}
+	}
+	return n
 }
 
 // topic is made for a configuration.
@@ -153,7 +175,7 @@ func TestBrokersAreKnownByTheirRoots(t *testing.T) {
 	pool.AddCert(must(x509.ParseCertificate(cert.Certificate[0])))
 	client := bus.NewClient(c.Kafka.Brokers, &kafka.Transport{TLS: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}})
 	topic(t, client, &c)
-	p := raise(t, c)
+	p := raise(t, c, "test")
 	p.put(5)
 	await(t, "what went to the brokers and came back", func() bool { return p.heard() == 5 })
 	if err := node.Check(t.Context(), &c, func(node.Checked) error { return nil }); err != nil {
