@@ -70,6 +70,7 @@ func Open(ctx context.Context, c *boot.Config) (n *Node, err error) {
 		return nil, err
 	}
 	n.Group.Add("router", n.router.Run) // the first to begin is the last to end
+	n.router.Panicked = func(reaction string, p fault.Panic) { n.alarm("panic", "reaction", reaction, "panic", p) }
 	n.router.Retried = func(reaction string, _ error) { n.metrics.retried.WithLabelValues(reaction).Inc() }
 	if n.Pool, err = boot.OpenPool(ctx, c, n.Telemetry); err != nil {
 		return nil, err
@@ -82,10 +83,11 @@ func Open(ctx context.Context, c *boot.Config) (n *Node, err error) {
 		return nil, err
 	}
 	n.Engine = es.New(n.Log, es.Options{Service: c.Service, Hooks: es.Hooks{
-		Flushed: n.metrics.flushed,
-		Missed:  n.metrics.missed,
-		Alarm:   func(p es.Partition, err error) { n.alarm("engine", "partition", int(p), "error", err) },
-		Trace:   boot.TraceParent,
+		Flushed:  n.metrics.flushed,
+		Missed:   n.metrics.missed,
+		Alarm:    func(p es.Partition, err error) { n.alarm("engine", "partition", int(p), "error", err) },
+		Panicked: func(root string, p fault.Panic) { n.alarm("panic", "root", root, "panic", p) },
+		Trace:    boot.TraceParent,
 	}})
 	if n.Server, err = boot.NewServer(c, n.Telemetry, n.Health); err != nil {
 		return nil, err
