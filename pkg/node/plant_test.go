@@ -19,6 +19,8 @@ import (
 
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"golang.org/x/oauth2"
+	"google.golang.org/grpc"
 
 	"github.com/obole-market/obole/pkg/boot"
 	"github.com/obole-market/obole/pkg/bus"
@@ -27,6 +29,7 @@ import (
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/issuer"
 	"github.com/obole-market/obole/pkg/node"
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 )
 
 // plant is a whole service named test: a node with a root, and a reaction to its own topic that writes down what it is told.
@@ -34,6 +37,7 @@ type plant struct {
 	*node.Node
 
 	t    *testing.T
+	site site
 	jar  *es.Root[estest.State, estest.Command, estest.Event]
 	stop func()
 
@@ -41,8 +45,15 @@ type plant struct {
 	told map[es.Position]int
 }
 
-// blueprint is the configuration of a plant with a database of its own, on these brokers; its topic is not made.
-func blueprint(t *testing.T, brokers ...string) boot.Config {
+// site is what a plant is configured with, and who gives out tokens for it.
+type site struct {
+	boot.Config
+
+	issuer *issuer.Issuer
+}
+
+// blueprint is a site with a database of its own, on these brokers; its topic is not made.
+func blueprint(t *testing.T, brokers ...string) site {
 	t.Helper()
 	h := &house{t: t}
 	name := h.database("")
@@ -51,26 +62,26 @@ func blueprint(t *testing.T, brokers ...string) boot.Config {
 		t.Fatal(err)
 	}
 	run(t, i.Serve)
-	c := boot.Config{
+	c := site{issuer: i, Config: boot.Config{
 		Service: "test", Partitions: partitions, Telemetry: boot.TelemetryConfig{Level: "warn", Format: "text"},
 		Database: boot.Database{URL: h.at(name), OwnerURL: h.at(name)}, Auth: boot.Auth{Issuer: i.URL()},
 		Kafka: boot.Kafka{Brokers: brokers, Prefix: "test-" + id.Random().String() + "."},
 		Seams: boot.Seams{Log: t.Output()},
-	}
-	if err := node.Migrate(t.Context(), &c, nil); err != nil {
+	}}
+	if err := node.Migrate(t.Context(), &c.Config, nil); err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
 // raise puts a plant up that reacts to these services, and runs it.
-func raise(t *testing.T, c boot.Config, sources ...string) *plant {
+func raise(t *testing.T, c site, sources ...string) *plant {
 	t.Helper()
-	n, err := node.Open(t.Context(), &c)
+	n, err := node.Open(t.Context(), &c.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &plant{Node: n, t: t, jar: es.Register(n.Engine, estest.Jar()), told: map[es.Position]int{}}
+	p := &plant{Node: n, t: t, site: c, jar: es.Register(n.Engine, estest.Jar()), told: map[es.Position]int{}}
 	if len(sources) > 0 {
 		p.React(&bus.Reaction{Name: "echo", Types: map[string]bus.Way{"put": bus.InOrder}, Handle: p.hear}, sources...)
 	}
@@ -108,6 +119,21 @@ func (p *plant) put(n int) {
 	}
 }
 
+// dial connects to the plant as somebody.
+func (p *plant) dial(roles ...eventv1.Role) *grpc.ClientConn {
+	p.t.Helper()
+	token, err := p.site.issuer.Mint("somebody", roles...)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	conn, err := boot.Dial(p.Config, p.Telemetry, p.Server.Addr(), oauth2.StaticTokenSource(&oauth2.Token{AccessToken: token}))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { _ = conn.Close() }) // nothing is pending
+	return conn
+}
+
 // passed is how many records the plant's readers counted for a reason.
 func (p *plant) passed(why string) (n float64) {
 	p.t.Helper()
@@ -128,7 +154,7 @@ func (p *plant) passed(why string) (n float64) {
 }
 
 // topic is made for a configuration.
-func topic(t *testing.T, client *kafka.Client, c *boot.Config) string {
+func topic(t *testing.T, client *kafka.Client, c site) string {
 	t.Helper()
 	name := node.Topic(c.Kafka.Prefix, c.Service)
 	if err := bus.Ensure(t.Context(), client, bus.Topic{Name: name, Partitions: partitions}); err != nil {
@@ -174,11 +200,11 @@ func TestBrokersAreKnownByTheirRoots(t *testing.T) {
 	pool := x509.NewCertPool()
 	pool.AddCert(must(x509.ParseCertificate(cert.Certificate[0])))
 	client := bus.NewClient(c.Kafka.Brokers, &kafka.Transport{TLS: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}})
-	topic(t, client, &c)
+	topic(t, client, c)
 	p := raise(t, c, "test")
 	p.put(5)
 	await(t, "what went to the brokers and came back", func() bool { return p.heard() == 5 })
-	if err := node.Check(t.Context(), &c, func(node.Checked) error { return nil }); err != nil {
+	if err := node.Check(t.Context(), &c.Config, func(node.Checked) error { return nil }); err != nil {
 		t.Errorf("fsck compares with the topic: %v", err)
 	}
 
@@ -189,7 +215,7 @@ func TestBrokersAreKnownByTheirRoots(t *testing.T) {
 	} {
 		c := c
 		c.Kafka = wrong
-		n, err := node.Open(t.Context(), &c)
+		n, err := node.Open(t.Context(), &c.Config)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -205,7 +231,7 @@ func TestBrokersAreKnownByTheirRoots(t *testing.T) {
 			}
 			_ = conn.Close() // it was of no use
 		}
-		if err := node.Check(t.Context(), &c, func(node.Checked) error { return nil }); err == nil {
+		if err := node.Check(t.Context(), &c.Config, func(node.Checked) error { return nil }); err == nil {
 			t.Errorf("%s: fsck compares with them", name)
 		}
 		_ = n.Server.Close() // it was never run
@@ -213,7 +239,7 @@ func TestBrokersAreKnownByTheirRoots(t *testing.T) {
 		n.Log.Close()
 	}
 	c.Kafka.CA = filepath.Join(t.TempDir(), "none")
-	if _, err := node.Open(t.Context(), &c); err == nil {
+	if _, err := node.Open(t.Context(), &c.Config); err == nil {
 		t.Error("roots that do not exist are passed over")
 	}
 }

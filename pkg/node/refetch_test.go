@@ -46,7 +46,7 @@ func TestAServiceFillsGapsOfItsOwnTopicFromItsLog(t *testing.T) {
 	t.Parallel()
 	c := blueprint(t, brokers(t)...)
 	client := bus.NewClient(c.Kafka.Brokers, nil)
-	name := topic(t, client, &c)
+	name := topic(t, client, c)
 	writer := raise(t, c)
 	writer.put(60)
 	await(t, "both partitions on the topic", func() bool { return published(t, client, name) == 60 })
@@ -79,13 +79,12 @@ func published(t *testing.T, client *kafka.Client, topic string) int {
 // TestWhoReadsATopicMustKnowItsOwner: a service that could never fill a gap does not start.
 func TestWhoReadsATopicMustKnowItsOwner(t *testing.T) {
 	t.Parallel()
-	c := boot.Config{Service: "test", Peers: map[string]string{"offers": "127.0.0.1:1"}}
-	if err := node.Covers(&c, "test", "offers"); err != nil {
+	if err := node.Covers(&boot.Config{Service: "test", Peers: map[string]string{"offers": "127.0.0.1:1"}}, "test", "offers"); err != nil {
 		t.Error(err)
 	}
-	c = blueprint(t, brokers(t)...)
+	c := blueprint(t, brokers(t)...)
 	c.Peers = map[string]string{"offers": "127.0.0.1:1"}
-	n, err := node.Open(t.Context(), &c)
+	n, err := node.Open(t.Context(), &c.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
