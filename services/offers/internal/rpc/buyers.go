@@ -31,9 +31,9 @@ func (s *Server) RegisterBuyer(ctx context.Context, r *offersv1.RegisterBuyerReq
 	if err != nil {
 		return nil, err
 	}
-	group := number
+	claim := number
 	if r.GetGroupId() != "" {
-		if group, err = parse("group_id", r.GetGroupId()); err != nil {
+		if claim, err = parse("group_id", r.GetGroupId()); err != nil {
 			return nil, err
 		}
 	}
@@ -63,7 +63,7 @@ func (s *Server) RegisterBuyer(ctx context.Context, r *offersv1.RegisterBuyerReq
 	if taken {
 		return nil, buyer.ErrExists.And("entity.legal_entity_id", "is registered under another account")
 	}
-	body := buyer.Register{ID: buyer.ID{ID: number}, Group: group, Entity: wire.Entity(e), Keys: keys}
+	body := buyer.Register{ID: buyer.ID{ID: number}, Claim: claim, Entity: wire.Entity(e), Keys: keys}
 	c, err := command[buyer.Command](ctx, "RegisterBuyer", r.GetIdempotencyKey(), r, body)
 	if err != nil {
 		return nil, err
@@ -72,7 +72,9 @@ func (s *Server) RegisterBuyer(ctx context.Context, r *offersv1.RegisterBuyerReq
 	if err != nil {
 		return nil, conflict(err)
 	}
-	out := &offersv1.Buyer{BuyerId: r.GetBuyerId(), GroupId: group.String(), Entity: e, Keys: r.GetKeys(), State: offersv1.BuyerState_BUYER_STATE_REGISTERED}
+	out := &offersv1.Buyer{
+		BuyerId: r.GetBuyerId(), ClaimedGroupId: claim.String(), Entity: e, Keys: r.GetKeys(), State: offersv1.BuyerState_BUYER_STATE_REGISTERED,
+	}
 	if len(result.Events) > 0 {
 		out.RegisteredAt = result.Events[0].At.UnixMicro()
 	}
@@ -114,13 +116,19 @@ func (s *Server) do(ctx context.Context, method, key string, r proto.Message, bo
 	return cursor(result.Cursor), nil
 }
 
-// VetBuyer lets a registered buyer bid.
+// VetBuyer lets a registered buyer bid, as one of the group that the operator names.
 func (s *Server) VetBuyer(ctx context.Context, r *offersv1.VetBuyerRequest) (*offersv1.VetBuyerResponse, error) {
 	number, err := parse("buyer_id", r.GetBuyerId())
 	if err != nil {
 		return nil, err
 	}
-	at, err := s.do(ctx, "VetBuyer", r.GetIdempotencyKey(), r, buyer.Vet{ID: buyer.ID{ID: number}})
+	var group id.ID
+	if r.GetGroupId() != "" {
+		if group, err = parse("group_id", r.GetGroupId()); err != nil {
+			return nil, err
+		}
+	}
+	at, err := s.do(ctx, "VetBuyer", r.GetIdempotencyKey(), r, buyer.Vet{ID: buyer.ID{ID: number}, Group: group})
 	return &offersv1.VetBuyerResponse{Cursor: at}, err
 }
 
@@ -193,7 +201,7 @@ func buyerProto(b view.Buyer) *offersv1.Buyer {
 	keys := slices.Clone(b.Registered.GetKeys())
 	slices.Reverse(keys)
 	return &offersv1.Buyer{
-		BuyerId: b.Registered.GetBuyerId(), GroupId: b.Registered.GetGroupId(), Entity: b.Registered.GetEntity(), Keys: keys,
+		BuyerId: b.Registered.GetBuyerId(), GroupId: b.Group, ClaimedGroupId: b.Registered.GetGroupId(), Entity: b.Registered.GetEntity(), Keys: keys,
 		State: buyerStates[b.State], RegisteredAt: b.RegisteredAt.UnixMicro(),
 	}
 }

@@ -364,7 +364,7 @@ func (s *Server) AcceptOffer(ctx context.Context, r *offersv1.AcceptOfferRequest
 	agreement := bid.AgreementID{ID: id.Derive([]byte("agreement"), offer.ID[:], c.ID[:])}
 	c.Body = bid.Accept{
 		Bid: number, Subscriber: person, Card: card.hash, Fields: r.GetFields(), Explicit: r.GetExplicitStep(), Agreement: agreement, Wait: answerWait,
-		Licence: wire.Licence(card.licence(placed, offer, person, granted, wire.EntityProto(owner.Entity))),
+		Licence: wire.Licence(card.licence(placed, offer, person, granted, owner)),
 	}
 	result, err := s.Bids.Do(ctx, c)
 	if err != nil {
