@@ -190,19 +190,23 @@ func (f *full) rotates(list []*deliveryv1.Delivery, opens func(*deliveryv1.Deliv
 	}
 }
 
-// TestWithdrawnBeforeItWasAConsent: a person accepts and at once withdraws everything. The acceptance is still on its way to consent,
-// and becomes none.
+// TestWithdrawnBeforeItWasAConsent: a person accepts and at once withdraws everything, or that one agreement. The acceptance is still on
+// its way to consent, and becomes none; its slots are free again.
 func TestWithdrawnBeforeItWasAConsent(t *testing.T) {
 	t.Parallel()
 	m := open(t)
 	m.register(100_00)
 	bid := m.place(m.bid(25, 5), "one")
 	m.comesTo(bid, offersv1.BidState_BID_STATE_OPEN)
-	for range 5 {
+	for n := range 10 {
 		p := m.enrol("1990-02-03")
 		deal, err := p.accept(bid)
 		m.must(err)
-		_, err = p.consent.Withdraw(t.Context(), &consentv1.WithdrawRequest{SubscriberId: p.id.String(), All: true, IdempotencyKey: "w"})
+		r := &consentv1.WithdrawRequest{SubscriberId: p.id.String(), All: true, IdempotencyKey: "w"}
+		if n >= 5 {
+			r.All, r.AgreementId = false, deal
+		}
+		_, err = p.consent.Withdraw(t.Context(), r)
 		m.must(err)
 		m.Eventually("the consent to be refused, or withdrawn", func() bool {
 			s := p.state(deal)
@@ -211,5 +215,16 @@ func TestWithdrawnBeforeItWasAConsent(t *testing.T) {
 	}
 	if b := m.stands(bid); b.GetFilledPpm() != 0 || b.GetCleared() {
 		t.Errorf("what was withdrawn fills the bid: %v", b)
+	}
+	// Five slots each, of 25 in all: all of them are to be had.
+	for range 5 {
+		p := m.enrol("1990-02-03")
+		m.Eventually("slots for somebody else", func() bool {
+			_, err := p.accept(bid)
+			if err != nil && reason(err) != "SLOTS_EXHAUSTED" {
+				t.Fatal(err)
+			}
+			return err == nil
+		})
 	}
 }

@@ -195,7 +195,15 @@ func (s *Server) Withdraw(ctx context.Context, r *consentv1.WithdrawRequest) (*c
 	for _, e := range result.Events {
 		if w, ok := e.Event.(subscriber.Withdrawn); ok {
 			out.Ended += uint32(len(w.Scope))
+			out.Awaited = !w.Awaited.IsZero()
 		}
+	}
+	if len(result.Events) == 0 { // it was withdrawn before, perhaps as awaited
+		p, _, err := s.person(ctx, who)
+		if err != nil {
+			return nil, err
+		}
+		_, out.Awaited = p.Awaited[agreement]
 	}
 	return out, nil
 }

@@ -29,6 +29,7 @@ type State struct {
 	Keys       []Key // newest first
 	Vetted     bool
 	Suspended  bool
+	Version    int64 // of the stream: by it others tell which of two words about the buyer is the newer one
 }
 
 // Command is what a buyer or the operator asks for.
@@ -171,11 +172,12 @@ func (s State) vet(c Vet) ([]Event, error) {
 	return []Event{Vetted(c)}, nil
 }
 
-// Evolve folds an event into the state. It is total.
-func Evolve(s State, e Event) State {
+// Evolve folds the event of a version of the stream into the state. It is total.
+func Evolve(s State, e Event, version int64) State {
+	s.Version = version
 	switch e := e.(type) {
 	case Registered:
-		return State{Registered: true, Claim: e.Claim, Entity: e.Entity, Keys: e.Keys}
+		return State{Registered: true, Claim: e.Claim, Entity: e.Entity, Keys: e.Keys, Version: version}
 	case Vetted:
 		s.Vetted, s.Group = true, e.Group
 		if e.Group.IsZero() {

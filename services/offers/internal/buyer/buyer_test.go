@@ -23,7 +23,7 @@ func fold(t *testing.T, commands ...buyer.Command) buyer.State {
 			t.Fatal(err)
 		}
 		for _, e := range events {
-			s = buyer.Evolve(s, e)
+			s = buyer.Evolve(s, e, s.Version+1)
 		}
 	}
 	return s
@@ -108,7 +108,7 @@ func TestNobodyChoosesItsOwnGroup(t *testing.T) {
 	if events, err := buyer.Decide(fold(t, claims, vet(parent)), vet(parent)); err != nil || len(events) != 0 {
 		t.Errorf("confirmed twice: %v, %v", events, err)
 	}
-	old := buyer.Evolve(fold(t, claims), buyer.Vetted{ID: who})
+	old := buyer.Evolve(fold(t, claims), buyer.Vetted{ID: who}, 2)
 	if old.Group != who.ID {
 		t.Errorf("vetted before the operator named groups: %s counts", old.Group)
 	}

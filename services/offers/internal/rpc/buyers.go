@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/obole-market/obole/pkg/boot"
+	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/parcel"
@@ -143,10 +145,24 @@ func (s *Server) SuspendBuyer(ctx context.Context, r *offersv1.SuspendBuyerReque
 	if err != nil {
 		return nil, err
 	}
-	soon, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	_, _ = s.Consent.BarBuyer(soon, &consentv1.BarBuyerRequest{BuyerId: r.GetBuyerId(), Reason: r.GetReason(), IdempotencyKey: r.GetIdempotencyKey()}) // the event tells it again
+	s.bar(ctx, number, r.GetReason())
 	return &offersv1.SuspendBuyerResponse{Cursor: at}, nil
+}
+
+// bar tells the gate at once that a buyer is suspended, as of the buyer's present version: what is on its way about an earlier one must
+// not undo it. Where it fails the event will tell.
+func (s *Server) bar(ctx context.Context, number id.ID, reason string) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	state, _, err := s.Buyers.State(ctx, es.StreamOf(number), nil)
+	if err != nil || !state.Suspended {
+		return // reinstated meanwhile
+	}
+	_, _ = s.Consent.BarBuyer(ctx, &consentv1.BarBuyerRequest{ // the event tells it again
+		BuyerId: number.String(), Reason: reason, BuyerVersion: state.Version,
+		// The word names itself, whatever key the operator has chosen.
+		IdempotencyKey: fmt.Sprintf("%s@%d", number, state.Version),
+	})
 }
 
 // ReinstateBuyer ends a suspension.

@@ -26,7 +26,9 @@ func Buyers() es.Rules[buyer.State, buyer.Command, buyer.Event] {
 			}
 			return out, err
 		},
-		Evolve: func(s buyer.State, _ es.Stream, e es.Entry[buyer.Event]) buyer.State { return buyer.Evolve(s, e.Event) },
+		Evolve: func(s buyer.State, _ es.Stream, e es.Entry[buyer.Event]) buyer.State {
+			return buyer.Evolve(s, e.Event, int64(e.Version))
+		},
 		Encode: func(e buyer.Event, h *es.Header, _ any) (string, []byte, error) { return encode(buyerProto(e), h) },
 		Decode: func(r *es.Record, _ any) (buyer.Event, error) {
 			m, err := Decode(r.Data)
