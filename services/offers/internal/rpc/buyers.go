@@ -13,6 +13,7 @@ import (
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/locale"
 	"github.com/obole-market/obole/pkg/parcel"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
@@ -23,6 +24,8 @@ import (
 )
 
 const page = 100
+
+const noCountry = "is no assigned code of ISO 3166-1 alpha-2, as BE is"
 
 // algorithms to which content keys can be sealed.
 var algorithms = []string{parcel.X25519, parcel.Hybrid}
@@ -50,6 +53,14 @@ func (s *Server) RegisterBuyer(ctx context.Context, r *offersv1.RegisterBuyerReq
 	}
 	if !strings.HasPrefix(e.GetPrivacyNoticeUri(), "https://") {
 		return nil, fault.Invalid("entity.privacy_notice_uri", "must be an https address")
+	}
+	if !locale.Country(e.GetCountry()) {
+		return nil, fault.Invalid("entity.country", noCountry)
+	}
+	for i, c := range e.GetProcessingCountries() {
+		if !locale.Country(c) {
+			return nil, fault.Invalid(fmt.Sprintf("entity.processing_countries[%d]", i), noCountry)
+		}
 	}
 	keys := make([]buyer.Key, 0, len(r.GetKeys()))
 	for _, k := range r.GetKeys() {
@@ -201,11 +212,23 @@ func (s *Server) GetBuyer(ctx context.Context, r *offersv1.GetBuyerRequest) (*of
 	if err != nil {
 		return nil, err
 	}
-	b, ok := found[number.String()]
-	if !ok {
-		return nil, buyer.ErrUnknown
+	if _, ok := found[number.String()]; !ok {
+		// Whoever asks without a cursor, as settlement before it takes money, shall not be told that a new buyer is none.
+		state, at, err := s.Buyers.State(ctx, es.StreamOf(number), nil)
+		if err != nil {
+			return nil, err
+		}
+		if !state.Registered {
+			return nil, buyer.ErrUnknown
+		}
+		if err := s.Seen.Wait(ctx, at); err != nil {
+			return nil, err
+		}
+		if found, err = s.View.Buyers(ctx, []id.ID{number}); err != nil {
+			return nil, err
+		}
 	}
-	return &offersv1.GetBuyerResponse{Buyer: buyerProto(b)}, nil
+	return &offersv1.GetBuyerResponse{Buyer: buyerProto(found[number.String()])}, nil
 }
 
 var buyerStates = map[string]offersv1.BuyerState{

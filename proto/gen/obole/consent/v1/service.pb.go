@@ -95,9 +95,9 @@ type EnrolRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Subscriber's id: random, the subject of the person's tokens.
 	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
-	// ISO 3166-1 alpha-2.
+	// ISO 3166-1 alpha-2, an assigned code. In a country without a policy pack people may join; no paid offers are made to them.
 	Country string `protobuf:"bytes,2,opt,name=country,proto3" json:"country,omitempty"`
-	// BCP 47.
+	// BCP 47, of subtags that are registered.
 	Language string `protobuf:"bytes,3,opt,name=language,proto3" json:"language,omitempty"`
 	// YYYY-MM-DD; empty when unknown.
 	BirthDate string `protobuf:"bytes,4,opt,name=birth_date,json=birthDate,proto3" json:"birth_date,omitempty"`

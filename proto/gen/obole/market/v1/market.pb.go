@@ -642,7 +642,7 @@ type Recipient struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Legal name.
 	LegalName string `protobuf:"bytes,1,opt,name=legal_name,json=legalName,proto3" json:"legal_name,omitempty"`
-	// ISO 3166-1 alpha-2.
+	// ISO 3166-1 alpha-2, an assigned code.
 	Country string `protobuf:"bytes,2,opt,name=country,proto3" json:"country,omitempty"`
 	// What for, in plain words.
 	Purpose       string `protobuf:"bytes,3,opt,name=purpose,proto3" json:"purpose,omitempty"`

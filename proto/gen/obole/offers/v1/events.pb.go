@@ -758,7 +758,7 @@ type LegalEntity struct {
 	LegalEntityId string `protobuf:"bytes,1,opt,name=legal_entity_id,json=legalEntityId,proto3" json:"legal_entity_id,omitempty"`
 	// Registered name.
 	LegalName string `protobuf:"bytes,2,opt,name=legal_name,json=legalName,proto3" json:"legal_name,omitempty"`
-	// ISO 3166-1 alpha-2 of the seat.
+	// ISO 3166-1 alpha-2 of the seat, an assigned code. Without a policy pack of it no bid can be placed: the tax is not known.
 	Country string `protobuf:"bytes,3,opt,name=country,proto3" json:"country,omitempty"`
 	// Postal address.
 	Address string `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
@@ -768,7 +768,7 @@ type LegalEntity struct {
 	PrivacyNoticeUri string `protobuf:"bytes,6,opt,name=privacy_notice_uri,json=privacyNoticeUri,proto3" json:"privacy_notice_uri,omitempty"`
 	// SHA-256 of the notice as registered (32 bytes).
 	PrivacyNoticeSha256 []byte `protobuf:"bytes,7,opt,name=privacy_notice_sha256,json=privacyNoticeSha256,proto3" json:"privacy_notice_sha256,omitempty"`
-	// ISO 3166-1 alpha-2 of every country where the data are processed.
+	// ISO 3166-1 alpha-2 of every country where the data are processed, assigned codes.
 	ProcessingCountries []string `protobuf:"bytes,8,rep,name=processing_countries,json=processingCountries,proto3" json:"processing_countries,omitempty"`
 	// Gatekeeper under Regulation (EU) 2022/1925, article 3.
 	IsGatekeeper  bool `protobuf:"varint,9,opt,name=is_gatekeeper,json=isGatekeeper,proto3" json:"is_gatekeeper,omitempty"`
