@@ -72,7 +72,7 @@ func (s *Server) Enrol(ctx context.Context, r *consentv1.EnrolRequest) (*consent
 	}
 	if r.GetBirthDate() != "" {
 		if r.GetBirthYear() != 0 {
-			return nil, fault.Invalid("birth_year", "must not come with birth_date")
+			return nil, fault.Invalid("birth_year", "must not come with a date of birth")
 		}
 		if identity.Birth, err = time.Parse(time.DateOnly, r.GetBirthDate()); err != nil || identity.Birth.After(s.Now()) {
 			return nil, fault.Invalid("birth_date", "must be a day of the calendar that has come")

@@ -46,6 +46,11 @@ func (s *Server) Deposit(ctx context.Context, r *settlementv1.DepositRequest) (*
 	case r.GetAmount().GetMinor() <= 0:
 		return nil, fault.Invalid("amount.minor", "must be more than 0")
 	}
+	if day := r.GetValueDate(); day != "" {
+		if _, err := time.Parse(time.DateOnly, day); err != nil {
+			return nil, fault.Invalid("value_date", "is no day of the calendar")
+		}
+	}
 	buyer, err := id.Parse(r.GetBuyerId())
 	if err != nil {
 		return nil, fault.Invalid("buyer_id", "must be a UUID")

@@ -770,7 +770,7 @@ type Account struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Kind.
 	Kind AccountKind `protobuf:"varint,1,opt,name=kind,proto3,enum=obole.settlement.v1.AccountKind" json:"kind,omitempty"`
-	// Whose; empty for the operator's own.
+	// Whose, required where each buyer or person has one; empty for the operator's own.
 	OwnerId       string `protobuf:"bytes,2,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
