@@ -113,8 +113,12 @@ func TestReplayThroughAllLives(t *testing.T) {
 		position    int64
 		events      int
 	}{
-		{second, 2, 2 * (lives - 1)}, {second, 3, -1}, {all.GetCursor().GetIncarnation(), 3, 2*lives - 3}, {nil, 1, 2*lives - 1},
-		{[]byte{1, 2, 3}, 1, -1}, {second, 2*lives + 1, -1},
+		{second, 2, 2 * (lives - 1)},
+		{second, 3, -1},
+		{all.GetCursor().GetIncarnation(), 3, 2*lives - 3},
+		{nil, 1, 2*lives - 1},
+		{[]byte{1, 2, 3}, 1, -1},
+		{second, 2*lives + 1, -1},
 	} {
 		got, err := replay(&eventv1.Cursor{Partition: all.GetCursor().GetPartition(), Incarnation: tc.incarnation, Position: tc.position})
 		if tc.events < 0 && err == nil || tc.events >= 0 && (err != nil || len(got.GetEvents()) != tc.events) {

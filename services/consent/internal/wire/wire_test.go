@@ -157,9 +157,12 @@ func TestEveryPublishedShapeDecodesForEver(t *testing.T) {
 		}
 	}
 	for _, e := range []party.Event{
-		party.Barred{Buyer: party.ID{ID: buyer}, Reason: "FRAUD"}, party.Unbarred{Buyer: party.ID{ID: buyer}},
-		party.Barred{Buyer: party.ID{ID: buyer}, Reason: "FRAUD", Word: 3}, party.Unbarred{Buyer: party.ID{ID: buyer}, Word: 4},
-		party.Barred{Buyer: party.ID{ID: buyer}, Reason: "FRAUD", AtGate: true}, party.Unbarred{Buyer: party.ID{ID: buyer}, AtGate: true},
+		party.Barred{Buyer: party.ID{ID: buyer}, Reason: "FRAUD"},
+		party.Unbarred{Buyer: party.ID{ID: buyer}},
+		party.Barred{Buyer: party.ID{ID: buyer}, Reason: "FRAUD", Word: 3},
+		party.Unbarred{Buyer: party.ID{ID: buyer}, Word: 4},
+		party.Barred{Buyer: party.ID{ID: buyer}, Reason: "FRAUD", AtGate: true},
+		party.Unbarred{Buyer: party.ID{ID: buyer}, AtGate: true},
 	} {
 		m := bars(e)
 		check(m)
