@@ -65,7 +65,7 @@ func TestAGroupPaysForADayOnce(t *testing.T) {
 	f := openFull(t)
 	ctx := t.Context()
 	f.opens(100_00)
-	sister, stranger := f.another("", f.buyer.String(), 100_00), f.another(f.buyer.String(), "", 100_00)
+	sister, stranger := f.another("", "", 100_00), f.another(f.buyer.String(), "", 100_00)
 	who := walkers(t)
 	people := make([]*holder, 5)
 	for i := range people {
@@ -82,6 +82,10 @@ func TestAGroupPaysForADayOnce(t *testing.T) {
 		}
 		bid := of.place(n, key)
 		of.comesTo(bid, offersv1.BidState_BID_STATE_OPEN)
+		if of == sister { // the operator finds out while the bid is open
+			_, err := f.operator.VetBuyer(ctx, &offersv1.VetBuyerRequest{BuyerId: of.buyer.String(), GroupId: f.buyer.String(), IdempotencyKey: "sister"})
+			f.must(err)
+		}
 		for _, p := range people {
 			_, err := p.accept(bid)
 			of.must(err)
