@@ -20,9 +20,10 @@ import (
 	"github.com/obole-market/obole/services/settlement"
 )
 
-// payments is a book into which buyers pay.
+// payments is a book into which a buyer pays.
 type payments struct {
 	t       *testing.T
+	buyer   id.ID
 	finance settlementv1.SettlementServiceClient
 	cursor  *eventv1.Cursor // of the newest
 	paid    int
@@ -36,7 +37,9 @@ func openPayments(t *testing.T) *payments {
 		t.Fatal(err)
 	}
 	w.Start(func(ctx context.Context) error { return settlement.Run(ctx, c) })
-	return &payments{t: t, finance: settlementv1.NewSettlementServiceClient(w.Dial(settlement.Name, "finance", eventv1.Role_ROLE_FINANCE))}
+	buyer := id.Random()
+	register(w, buyer)
+	return &payments{t: t, buyer: buyer, finance: settlementv1.NewSettlementServiceClient(w.Dial(settlement.Name, "finance", eventv1.Role_ROLE_FINANCE))}
 }
 
 // pay books one payment, which is one event.
@@ -44,7 +47,7 @@ func (p *payments) pay() {
 	p.t.Helper()
 	p.paid++
 	r, err := p.finance.Deposit(p.t.Context(), &settlementv1.DepositRequest{
-		BuyerId: id.Random().String(), Amount: euro(100), Reference: fmt.Sprint("BANK-", p.paid), IdempotencyKey: fmt.Sprint(p.paid),
+		BuyerId: p.buyer.String(), Amount: euro(100), Reference: fmt.Sprint("BANK-", p.paid), IdempotencyKey: fmt.Sprint(p.paid),
 	})
 	if err != nil {
 		p.t.Fatal(err)
