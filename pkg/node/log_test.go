@@ -6,10 +6,22 @@ import (
 	"testing"
 
 	"github.com/obole-market/obole/pkg/bus"
+	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/fault"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	logv1 "github.com/obole-market/obole/proto/gen/obole/log/v1"
 )
+
+// redrive has a parked stream of the plant's topic handled again, as an operator does.
+func (p *plant) redrive(topic string, stream es.Stream, want int64) {
+	p.t.Helper()
+	r, err := logv1.NewLogServiceClient(p.dial(eventv1.Role_ROLE_OPERATOR)).Redrive(p.t.Context(), &logv1.RedriveRequest{
+		Reaction: "echo", Topic: topic, Stream: string(stream),
+	})
+	if err != nil || r.GetHandled() != want || r.GetLeft() != 0 {
+		p.t.Errorf("handled %d, left %d, %v", r.GetHandled(), r.GetLeft(), err)
+	}
+}
 
 // TestAnIncarnationIsWhole: a part of one is no incarnation, and says so.
 func TestAnIncarnationIsWhole(t *testing.T) {

@@ -33,7 +33,7 @@ import (
 // Parts of a service's health that have names of their own.
 const (
 	PartTails = "tails" // every partition's tail is known: commands are decided
-	PartRelay = "relay" // events are published; a service answers without it
+	PartRelay = "relay" // events are published, by this process or another; a service answers without it
 )
 
 // Topic is the topic of a service's log; the prefix keeps installations apart that share brokers.
@@ -56,6 +56,7 @@ type Node struct {
 	reactions map[string]*bus.Reaction
 	sources   []string // services whose topics are read
 	metrics   metrics
+	relays    *relays
 	refetch   refetcher
 }
 
@@ -66,6 +67,7 @@ func Open(ctx context.Context, c *boot.Config) (n *Node, err error) {
 		return nil, err
 	}
 	n.metrics = newMetrics(n.Telemetry.Registry)
+	n.relays = newRelays(int(c.PartitionCount()), n.metrics.unpublished, func(all bool) { n.Health.Set(PartRelay, all) })
 	if n.router, err = mill.NewRouter(n.traced); err != nil {
 		return nil, err
 	}
@@ -212,6 +214,7 @@ func (n *Node) feed(reader string, take func(context.Context, *bus.Checkpoint, [
 		Moved: func(topic string, p es.Partition, at es.Position, behind int64) {
 			n.metrics.behind.WithLabelValues(reader, topic, fmt.Sprint(p)).Set(float64(behind))
 		},
+		Lost:   func(topic string, p es.Partition) { n.metrics.behind.DeleteLabelValues(reader, topic, fmt.Sprint(p)) },
 		Passed: func(topic, why string) { n.metrics.passed.WithLabelValues(reader, topic, why).Inc() },
 		Alarm: func(topic string, p es.Partition, err error) {
 			n.alarm("reader", "reader", reader, "topic", topic, "partition", int(p), "error", err)
@@ -231,6 +234,7 @@ func (n *Node) Run(ctx context.Context) error {
 	n.know(ctx)
 	n.Group.Add("engine", n.Engine.Run)
 	n.Group.Add("ready", n.ready)
+	n.Group.Add("watch", n.watch)
 	for p := range n.Log.Partitions() {
 		n.Group.Add("relay", n.relay(es.Partition(p)).Run)
 	}
@@ -302,10 +306,8 @@ func (n *Node) relay(p es.Partition) *bus.Relay {
 				n.alarm("relay", "partition", int(p), "error", err)
 			}
 		},
-		Moved: func(p es.Partition, _ es.Position, behind int64) {
-			n.metrics.unpublished.WithLabelValues(fmt.Sprint(p)).Set(float64(behind))
-		},
-		State: func(_ es.Partition, publishing bool) { n.Health.Set(PartRelay, publishing) },
+		Moved: n.relays.moved,
+		State: n.relays.stands,
 		Alarm: func(p es.Partition, err error) { n.alarm("relay", "partition", int(p), "error", err) },
 	}
 }
@@ -319,6 +321,7 @@ type metrics struct {
 	behind           *prometheus.GaugeVec
 	passed           *prometheus.CounterVec
 	parked, retried  *prometheus.CounterVec
+	aside            *prometheus.GaugeVec
 	reacted          *prometheus.HistogramVec
 }
 
@@ -329,14 +332,15 @@ func newMetrics(r prometheus.Registerer) metrics {
 		events:      prometheus.NewHistogram(prometheus.HistogramOpts{Name: "obole_flush_events", Help: "Events in one flush of the log.", Buckets: sizes}),
 		flush:       prometheus.NewHistogram(prometheus.HistogramOpts{Name: "obole_flush_seconds", Help: "Time of one flush.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)}),
 		misses:      prometheus.NewCounter(prometheus.CounterOpts{Name: "obole_tail_missed_events_total", Help: "Events that another process had written."}),
-		unpublished: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "obole_relay_behind_events", Help: "Events not published yet."}, []string{"partition"}),
-		behind:      prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "obole_reader_behind_records", Help: "Records not read yet."}, []string{"reader", "topic", "partition"}),
+		unpublished: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "obole_relay_behind_events", Help: "Events not published yet, where this process publishes."}, []string{"partition"}),
+		behind:      prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "obole_reader_behind_records", Help: "Records not read yet, where this process reads and the broker answers."}, []string{"reader", "topic", "partition"}),
 		passed:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "obole_reader_passed_total", Help: "Records passed over: foreign, repeats; and gaps filled."}, []string{"reader", "topic", "why"}),
 		parked:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "obole_parked_total", Help: "Events that parked their stream."}, []string{"reaction"}),
+		aside:       prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "obole_parked_events", Help: "Events set aside now, with those that wait behind them, as every process of the service sees them."}, []string{"reaction"}),
 		retried:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "obole_reaction_retries_total", Help: "Tries of reactions that failed for now."}, []string{"reaction"}),
 		reacted:     prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "obole_reaction_seconds", Help: "Time of one try of a reaction.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)}, []string{"type"}),
 	}
-	r.MustRegister(m.commands, m.events, m.flush, m.misses, m.unpublished, m.behind, m.passed, m.parked, m.retried, m.reacted)
+	r.MustRegister(m.commands, m.events, m.flush, m.misses, m.unpublished, m.behind, m.passed, m.parked, m.aside, m.retried, m.reacted)
 	return m
 }
 

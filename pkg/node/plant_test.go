@@ -8,12 +8,19 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +33,7 @@ import (
 	"github.com/obole-market/obole/pkg/bus"
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/es/estest"
+	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/issuer"
 	"github.com/obole-market/obole/pkg/node"
@@ -41,9 +49,14 @@ type plant struct {
 	jar  *es.Root[estest.State, estest.Command, estest.Event]
 	stop func()
 
+	cured atomic.Bool // what is poison is handled
+
 	mu   sync.Mutex
 	told map[es.Position]int
 }
+
+// poison is an amount that the plant's reaction refuses until it is cured.
+const poison = 13
 
 // site is what a plant is configured with, and who gives out tokens for it.
 type site struct {
@@ -77,6 +90,14 @@ func blueprint(t *testing.T, brokers ...string) site {
 // raise puts a plant up that reacts to these services, and runs it.
 func raise(t *testing.T, c site, sources ...string) *plant {
 	t.Helper()
+	p := build(t, c, sources...)
+	p.run()
+	return p
+}
+
+// build is raise without running.
+func build(t *testing.T, c site, sources ...string) *plant {
+	t.Helper()
 	n, err := node.Open(t.Context(), &c.Config)
 	if err != nil {
 		t.Fatal(err)
@@ -85,17 +106,23 @@ func raise(t *testing.T, c site, sources ...string) *plant {
 	if len(sources) > 0 {
 		p.React(&bus.Reaction{Name: "echo", Types: map[string]bus.Way{"put": bus.InOrder}, Handle: p.hear}, sources...)
 	}
-	p.stop = run(t, func(ctx context.Context) error {
-		err := n.Run(ctx)
-		if err != nil && ctx.Err() == nil {
-			t.Errorf("the service ended: %v", err)
-		}
-		return err
-	})
 	return p
 }
 
+func (p *plant) run() {
+	p.stop = run(p.t, func(ctx context.Context) error {
+		err := p.Run(ctx)
+		if err != nil && ctx.Err() == nil {
+			p.t.Errorf("the service ended: %v", err)
+		}
+		return err
+	})
+}
+
 func (p *plant) hear(_ context.Context, e *bus.Received) error {
+	if strings.Contains(string(e.Data), fmt.Sprintf(`"amount":%d`, poison)) && !p.cured.Load() {
+		return fault.Refuse("POISON", "not yet")
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.told[e.Position<<8|es.Position(e.Partition)]++
@@ -112,10 +139,16 @@ func (p *plant) heard() int {
 func (p *plant) put(n int) {
 	p.t.Helper()
 	for range n {
-		c := es.Command[estest.Command]{ID: id.Random(), Body: estest.Command{Put: &estest.Put{On: es.StreamOf(id.Random()), Amounts: []int64{1}}}}
-		if _, err := p.jar.Do(p.t.Context(), c); err != nil {
-			p.t.Fatal(err)
-		}
+		p.on(es.StreamOf(id.Random()), 1)
+	}
+}
+
+// on stores events on one stream.
+func (p *plant) on(s es.Stream, amounts ...int64) {
+	p.t.Helper()
+	c := es.Command[estest.Command]{ID: id.Random(), Body: estest.Command{Put: &estest.Put{On: s, Amounts: amounts}}}
+	if _, err := p.jar.Do(p.t.Context(), c); err != nil {
+		p.t.Fatal(err)
 	}
 }
 
@@ -134,20 +167,47 @@ func (p *plant) dial(roles ...eventv1.Role) *grpc.ClientConn {
 	return conn
 }
 
-// passed is how many records the plant's readers counted for a reason.
-func (p *plant) passed(why string) (n float64) {
+// page is what the plant's admin page says: its metrics by name and labels, whether it is ready, and of each part whether it works.
+func (p *plant) page() (metrics map[string]float64, ready bool, parts map[string]bool) {
 	p.t.Helper()
-	families, err := p.Telemetry.Registry.Gather()
-	if err != nil {
+	get := func(path string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		boot.Admin(p.Telemetry, p.Health).ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		return w
+	}
+	metrics = map[string]float64{}
+	for line := range strings.SplitSeq(get("/metrics").Body.String(), "\n") {
+		name, value, ok := strings.Cut(line, " ")
+		if ok && !strings.HasPrefix(line, "#") && strings.HasPrefix(line, "obole_") {
+			metrics[name] = must(strconv.ParseFloat(value, 64))
+		}
+	}
+	var health struct {
+		Ready bool
+		Parts map[string]bool
+	}
+	if err := json.Unmarshal(get("/readyz").Body.Bytes(), &health); err != nil {
 		p.t.Fatal(err)
 	}
-	for _, f := range families {
-		for _, m := range f.GetMetric() {
-			for _, l := range m.GetLabel() {
-				if f.GetName() == "obole_reader_passed_total" && l.GetName() == "why" && l.GetValue() == why {
-					n += m.GetCounter().GetValue()
-				}
-			}
+	return metrics, health.Ready, health.Parts
+}
+
+// sum adds up a metric over the labels that begin so, and says how many there are.
+func sum(metrics map[string]float64, begin string) (sum float64, n int) {
+	for name, v := range metrics {
+		if strings.HasPrefix(name, begin) {
+			sum, n = sum+v, n+1
+		}
+	}
+	return sum, n
+}
+
+// passed is how many records the plant's readers counted for a reason.
+func (p *plant) passed(why string) (n float64) {
+	metrics, _, _ := p.page()
+	for name, v := range metrics {
+		if strings.HasPrefix(name, "obole_reader_passed_total") && strings.Contains(name, `why="`+why+`"`) {
+			n += v
 		}
 	}
 	return n

@@ -173,8 +173,14 @@ func run(t *testing.T, f func(context.Context) error) (stop func()) {
 
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
+	within(t, 30*time.Second, what, ok)
+}
+
+// within is await for what a broker's start delays.
+func within(t *testing.T, most time.Duration, what string, ok func() bool) {
+	t.Helper()
 	for began := time.Now(); !ok(); time.Sleep(10 * time.Millisecond) {
-		if time.Since(began) > 30*time.Second {
+		if time.Since(began) > most {
 			t.Fatalf("waited too long for %s", what)
 		}
 	}
