@@ -81,10 +81,10 @@ func Open(ctx context.Context, c *boot.Config) (n *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.Log, err = espg.Open(ctx, espg.Config{URL: where, Partitions: int(c.PartitionCount()), Tracer: n.Telemetry.Pgx()}); err != nil {
+	if n.Log, err = espg.Open(ctx, espg.Config{URL: where, Partitions: int(c.PartitionCount()), Tracer: n.Telemetry.Pgx(), Dial: c.Seams.Database}); err != nil {
 		return nil, err
 	}
-	n.Engine = es.New(n.Log, es.Options{Service: c.Service, Hooks: es.Hooks{
+	n.Engine = es.New(n.Log, es.Options{Service: c.Service, NewID: c.NewID, Hooks: es.Hooks{
 		Flushed:  n.metrics.flushed,
 		Missed:   n.metrics.missed,
 		Alarm:    func(p es.Partition, err error) { n.alarm("engine", "partition", int(p), "error", err) },
@@ -127,16 +127,28 @@ func brokers(c *boot.Config) (*kafka.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return bus.NewClient(c.Kafka.Brokers, &kafka.Transport{TLS: roots}), nil
+	return bus.NewClient(c.Kafka.Brokers, &kafka.Transport{TLS: roots, Dial: c.Seams.Kafka}), nil
 }
 
 // Keys opens the service's keeper of personal keys.
-func (n *Node) Keys() (*vault.Keeper, error) {
-	keks, err := vault.OpenKEKs(n.Config.Keys)
+func (n *Node) Keys() (*vault.Keeper, error) { return keeper(n.Config, n.Pool) }
+
+func keeper(c *boot.Config, pool *pgxpool.Pool) (*vault.Keeper, error) {
+	open := c.Seams.Keys
+	if open == nil {
+		open = stored
+	}
+	store, keks, err := open(c.Keys, pool)
 	if err != nil {
 		return nil, err
 	}
-	return vault.New(vault.Config{Store: vaultpg.New(n.Pool), KEKs: keks, Now: n.Config.Now}), nil
+	return vault.New(vault.Config{Store: store, KEKs: keks, Now: c.Now, Random: c.Random()}), nil
+}
+
+// stored keeps keys in the service's database, and has those that wrap them from a folder.
+func stored(folder string, pool *pgxpool.Pool) (vault.Store, *vault.KEKs, error) {
+	keks, err := vault.OpenKEKs(folder)
+	return vaultpg.New(pool), keks, err
 }
 
 // Project adds a projection of the service's own log.
