@@ -3,9 +3,12 @@ package bus_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/obole-market/obole/pkg/bus"
 	"github.com/obole-market/obole/pkg/es"
@@ -105,5 +108,71 @@ func TestATopicOfOtherPartitionsIsNotUsed(t *testing.T) {
 	f.Partitions = nil
 	if err := bus.Fits(t.Context(), w.client, w.topic, 0); err != nil {
 		t.Errorf("where any number is right: %v", err)
+	}
+}
+
+// cut deletes the oldest records of the world's topic, up to an offset, which kafka-go cannot; -1 deletes all.
+func (w *world) cut(upTo int64) {
+	w.t.Helper()
+	c, err := kgo.NewClient(kgo.SeedBrokers(brokers(w.t)...))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer c.Close()
+	req := kmsg.NewPtrDeleteRecordsRequest()
+	req.TimeoutMillis = 10_000
+	req.Topics = []kmsg.DeleteRecordsRequestTopic{{Topic: w.topic, Partitions: []kmsg.DeleteRecordsRequestTopicPartition{{Offset: upTo}}}}
+	res, err := req.RequestWith(context.Background(), c)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if code := res.Topics[0].Partitions[0].ErrorCode; code != 0 {
+		w.t.Fatal(kafka.Error(code))
+	}
+}
+
+// TestATopicEmptiedUnderARunningRelayIsRefilled from the first event, whether anything is published meanwhile or not, and a reader goes
+// on as if nothing had been.
+func TestATopicEmptiedUnderARunningRelayIsRefilled(t *testing.T) {
+	t.Parallel()
+	for name, busy := range map[string]bool{"at rest": false, "at work": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := begin(t)
+			var c collector
+			w.reacts("reader", func(_ context.Context, e *bus.Received) error { c.add(e); return nil })
+			w.append("a:one", "b:one", "a:two")
+			await(t, "the first three", func() bool { return len(c.list()) == 3 })
+			stop := func() {}
+			if busy {
+				stop = run(t, func(ctx context.Context) error {
+					for ctx.Err() == nil {
+						w.append("c:x")
+					}
+					return nil
+				})
+				await(t, "events to come", func() bool { return len(c.list()) > 100 })
+			}
+			w.cut(-1)
+			await(t, "the first event again", func() bool { return slices.Contains(w.onTopic(), 1) })
+			stop()
+			w.append("b:two")
+			tail, err := w.log.Tail(t.Context(), 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			await(t, "all of it on the topic", func() bool {
+				on := w.onTopic()
+				return len(on) > 0 && on[len(on)-1] == tail.Position
+			})
+			on := w.onTopic()
+			inOrder(t, on[slices.Index(on, 1):], tail.Position) // before it stands what was on its way when the topic was emptied
+			await(t, "all of it at the reader", func() bool { return len(c.list()) == int(tail.Position) })
+			for p, n := range c.count {
+				if n != 1 {
+					t.Errorf("position %d was handled %d times", p, n)
+				}
+			}
+		})
 	}
 }
