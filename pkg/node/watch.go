@@ -38,6 +38,9 @@ func newRelays(n int, behind *prometheus.GaugeVec, health func(bool)) *relays {
 func (r *relays) stands(p es.Partition, s bus.Standing) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.each[p].Standing == s {
+		return
+	}
 	r.each[p].Standing = s
 	if s == bus.Waiting { // the other process tells how far behind it is
 		r.each[p].known = false
