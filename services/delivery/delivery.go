@@ -90,7 +90,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	reactor := &react.Reactor{
 		Shelves: roots, Keys: keys, Store: kept, Packer: packer, Buyers: buyers, Cause: cause, Caught: caught(n.Log, rows),
-		OfBid: agreements(tables.OfBid), Living: agreements(tables.Living), Unreleased: unreleased(tables),
+		OfBid: agreements(tables.OfBid), Unreleased: unreleased(tables),
 	}
 	n.React(&bus.Reaction{Name: react.Name, Handle: reactor.Handle, Overtakes: react.Overtakes}, react.Sources...)
 	clock := &react.Clock{Reactor: reactor, Owner: owner(tables)}

@@ -45,10 +45,8 @@ type Reactor struct {
 	Store   store.Store
 	Packer  *packing.Packer
 	Buyers  *packing.Buyers
-	// OfBid lists the agreements of a bid that run; Living those of a person for which packages may be prepared; Unreleased a
-	// buyer's packages whose key has not left.
+	// OfBid lists the agreements of a bid that run; Unreleased a buyer's packages whose key has not left.
 	OfBid      func(ctx context.Context, bid id.ID) ([]packing.Agreement, error)
-	Living     func(ctx context.Context, subscriber id.ID) ([]packing.Agreement, error)
 	Unreleased func(ctx context.Context, buyer id.ID) ([]Parcel, error)
 	// Caught waits until those lists have seen everything that is in the log now.
 	Caught func(ctx context.Context) error
@@ -238,19 +236,11 @@ func (r *Reactor) own(ctx context.Context, e *bus.Received, m *deliveryv1.Event)
 	var p parser
 	switch arm := m.GetEvent().(type) {
 	case *deliveryv1.Event_DataImported:
-		who := p.id(arm.DataImported.GetSubscriberId())
+		who := shelf.SubscriberID{ID: p.id(arm.DataImported.GetSubscriberId())}
 		if p.err != nil {
 			return undecodable(e)
 		}
-		list, err := r.Living(ctx, who)
-		if err != nil {
-			return err
-		}
-		for _, a := range list {
-			if err := r.prepare(ctx, e, m.GetMeta(), a); err != nil {
-				return err
-			}
-		}
+		return r.imported(ctx, e, m.GetMeta(), who)
 	case *deliveryv1.Event_DeliveryLapsed:
 		delivery := p.id(arm.DeliveryLapsed.GetDeliveryId())
 		if p.err != nil {
@@ -263,6 +253,27 @@ func (r *Reactor) own(ctx context.Context, e *bus.Received, m *deliveryv1.Event)
 			return undecodable(e)
 		}
 		return r.Store.DestroyOf(ctx, agreement)
+	}
+	return nil
+}
+
+// imported prepares what is due of a person's measurements. The shelf itself is asked which agreements there are: a table may not
+// have seen one that was just taken, and its day would wait for the next import. One that is taken after this look finds the
+// measurements by itself.
+func (r *Reactor) imported(ctx context.Context, e *bus.Received, m *eventv1.Meta, who shelf.SubscriberID) error {
+	ring, err := r.Keys.Ring(ctx, who.ID)
+	if err != nil {
+		return err
+	}
+	state, _, err := r.Shelves.State(ctx, wire.Stream(shelf.On{Shelf: shelf.Of(who)}), ring)
+	if err != nil {
+		return err
+	}
+	own, _ := state.(shelf.Shelf)
+	for _, a := range own.Agreements() {
+		if err := r.prepare(ctx, e, m, packing.Agreement{ID: a, Subscriber: who}); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -36,7 +36,6 @@ create table agreement (
     event      uuid   not null,
     data       bytea  not null
 );
-create index agreement_subscriber on agreement (subscriber) where not ended;
 create index agreement_bid on agreement (bid);
 create index agreement_shelf on agreement (shelf);
 

@@ -22,6 +22,11 @@ type Shelf struct {
 	Open map[DeliveryID]Held // packages whose key has not left
 }
 
+// Agreements lists those that have not ended, by their ids.
+func (s Shelf) Agreements() []AgreementID {
+	return slices.SortedFunc(maps.Keys(s.Of), func(a, b AgreementID) int { return slices.Compare(a.ID[:], b.ID[:]) })
+}
+
 // Held is the slots of a package whose key has not left: they are free again when it never does.
 type Held struct {
 	Lot   Lot

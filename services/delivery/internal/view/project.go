@@ -14,7 +14,7 @@ import (
 )
 
 // Fold is the version of Project: another one means rebuilding.
-const Fold = 2
+const Fold = 3
 
 // grace is how long a buyer may ask again for the key of the last delivery, whose answer was lost, before the agreement ends.
 const grace = time.Minute

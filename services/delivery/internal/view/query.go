@@ -146,13 +146,6 @@ type Agreement struct {
 	Subscriber id.ID
 }
 
-// Living lists a person's agreements for which packages may be prepared.
-func (v View) Living(ctx context.Context, subscriber id.ID) ([]Agreement, error) {
-	rows, err := v.Pool.Query(ctx, `
-		select agreement, shelf, subscriber from shelves.agreement where subscriber = $1 and cleared and not ended order by agreement`, [16]byte(subscriber))
-	return collect(rows, err, "agreements", agreement)
-}
-
 // OfBid lists the agreements of a bid that have not ended.
 func (v View) OfBid(ctx context.Context, bid id.ID) ([]Agreement, error) {
 	rows, err := v.Pool.Query(ctx, `
