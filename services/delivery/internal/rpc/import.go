@@ -250,12 +250,16 @@ func (s *Server) record(ctx context.Context, ring *vault.Ring, i store.Import, m
 	return result.Cursor, s.Store.Recorded(ctx, i.ID)
 }
 
-// Catch tells the log of imports that were made and not told: the process ended between the two. One that cannot be told, as where
-// its person was forgotten since, does not stop the others.
+// Catch tells the log of imports that were made and not told: the process ended between the two. One that cannot be told does not
+// stop the others. One whose person was forgotten since will never be told: it is removed.
 func (s *Server) Catch(ctx context.Context, list []store.Import, m *eventv1.Meta) error {
 	var failed []error
 	for _, open := range list {
-		failed = append(failed, s.tell(ctx, open, m))
+		err := s.tell(ctx, open, m)
+		if errors.Is(err, vault.ErrErased) {
+			err = s.Store.Forgotten(ctx, open.ID)
+		}
+		failed = append(failed, err)
 	}
 	return errors.Join(failed...)
 }

@@ -32,6 +32,7 @@ type Arrival struct {
 type Import struct {
 	ID          id.ID             `json:"-"`
 	Subscriber  id.ID             `json:"-"`
+	At          time.Time         `json:"-"` // when it was made; only Unrecorded tells
 	Source      id.ID             `json:"source"`
 	Zone        string            `json:"zone"`
 	Fingerprint []byte            `json:"fingerprint"`
@@ -141,20 +142,31 @@ func (s Store) Recorded(ctx context.Context, number id.ID) error {
 	return nil
 }
 
-// Unrecorded lists imports from before a time whose event is not known to be in the log.
-func (s Store) Unrecorded(ctx context.Context, before time.Time) (list []Import, err error) {
-	rows, err := s.Pool.Query(ctx, `select import, subscriber from store.import where not recorded and at < $1 order by at limit 1000`, before)
+// Unrecorded lists imports from before a time whose event is not known to be in the log, oldest first, after one of them: their
+// ids, people and times.
+func (s Store) Unrecorded(ctx context.Context, before time.Time, after Import, limit int) (list []Import, err error) {
+	rows, err := s.Pool.Query(ctx, `
+		select import, subscriber, at from store.import where not recorded and at < $1 and (at, import) > ($2, $3) order by at, import limit $4`,
+		before, after.At, [16]byte(after.ID), limit)
 	if err != nil {
 		return nil, fmt.Errorf("store: imports: %w", err)
 	}
 	list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (i Import, err error) {
-		err = row.Scan((*[16]byte)(&i.ID), (*[16]byte)(&i.Subscriber))
+		err = row.Scan((*[16]byte)(&i.ID), (*[16]byte)(&i.Subscriber), &i.At)
 		return i, err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("store: imports: %w", err)
 	}
 	return list, nil
+}
+
+// Forgotten removes an import that nobody can open any more, so that nobody looks for it again.
+func (s Store) Forgotten(ctx context.Context, number id.ID) error {
+	if _, err := s.Pool.Exec(ctx, `delete from store.import where import = $1`, [16]byte(number)); err != nil {
+		return fmt.Errorf("store: import: %w", err)
+	}
+	return nil
 }
 
 // writer takes the points of one import.
