@@ -3,6 +3,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -42,7 +43,11 @@ const Name = "delivery"
 // Config of the service.
 type Config struct {
 	boot.Config
+
+	Lapse time.Duration `placeholder:"DURATION" help:"How long a package waits for its receipt; 0 means 168h."`
 }
+
+func (c Config) patience() time.Duration { return cmp.Or(c.Lapse, shelf.Patience) }
 
 func shelves(pool *pgxpool.Pool, log es.Reader) *projection.Projection {
 	return projection.New(projection.Options{
@@ -87,6 +92,7 @@ func Run(ctx context.Context, c Config) error {
 
 	packer := &packing.Packer{
 		Shelves: roots, Keys: keys, Store: kept, Catalog: products, Buyers: buyers, Consent: consent, Now: c.Now, NewID: id.Random, Random: rand.Reader,
+		Patience: c.patience(),
 	}
 	reactor := &react.Reactor{
 		Shelves: roots, Keys: keys, Store: kept, Packer: packer, Buyers: buyers, Cause: cause, Caught: caught(n.Log, rows),

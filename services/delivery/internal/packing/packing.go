@@ -47,6 +47,8 @@ type Packer struct {
 	Now     func() time.Time
 	NewID   id.Source
 	Random  io.Reader // of content keys
+	// Patience is for how long a package waits for its receipt.
+	Patience time.Duration
 }
 
 // tries bounds how often a package is made anew because its slots went elsewhere meanwhile.
@@ -111,7 +113,7 @@ func (p *Packer) prepare(ctx context.Context, a Agreement, ring *vault.Ring, cau
 		return false, err
 	}
 	contents.Valid = within(stock, agreement.Licence)
-	command.Body = shelf.Prepare{Shelf: on.Shelf, Agreement: a.ID, Delivery: delivery, Contents: contents}
+	command.Body = shelf.Prepare{Shelf: on.Shelf, Agreement: a.ID, Delivery: delivery, Contents: contents, Patience: p.Patience}
 	result, err := p.Shelves.Do(ctx, command)
 	if err != nil || result.Repeated {
 		// Where the outcome is unknown the package stays; what nobody knows of is swept away later.

@@ -28,6 +28,7 @@ type Prepare struct {
 	Agreement AgreementID
 	Delivery  DeliveryID
 	Contents  Contents
+	Patience  time.Duration // for how long it waits for its receipt
 }
 
 // Conclude ends an agreement if nothing is left to deliver.

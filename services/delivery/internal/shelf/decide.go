@@ -128,7 +128,7 @@ func prepare(a Agreement, s Shelf, own State, c Prepare, at time.Time) ([]Entry,
 	}
 	return []Entry{{On{c.Shelf, c.Delivery.ID}, Prepared{
 		Delivery: c.Delivery, Agreement: c.Agreement, Subscriber: a.Licence.Subscriber, Sequence: a.Sequence + 1, Contents: c.Contents,
-		LapsesAt: at.Add(lapse),
+		LapsesAt: at.Add(c.Patience),
 	}}}, nil
 }
 

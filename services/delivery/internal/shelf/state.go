@@ -81,8 +81,8 @@ func (Shelf) state()     {}
 func (Agreement) state() {}
 func (Delivery) state()  {}
 
-// lapse is for how long a package waits for its receipt: house.
-const lapse = 7 * 24 * time.Hour
+// Patience is for how long a package waits for its receipt where nobody says otherwise: house.
+const Patience = 7 * 24 * time.Hour
 
 // deletion is the time that a buyer has to delete: house, "without undue delay" (GDPR 17(1)).
 const deletion = 30 * 24 * time.Hour
