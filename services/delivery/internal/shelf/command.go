@@ -53,6 +53,7 @@ type Release struct {
 	Receipt      Receipt
 	ReleaseEvent id.ID
 	Elapsed      time.Duration // below one second
+	Answer       Answer
 }
 
 // Block records why the key does not leave although the buyer has signed. It may be asked for again: what is for ever, an End says.

@@ -2331,7 +2331,7 @@ type SignReceiptResponse struct {
 	SealedKey []byte `protobuf:"bytes,1,opt,name=sealed_key,json=sealedKey,proto3" json:"sealed_key,omitempty"`
 	// Buyer's key to which it is sealed.
 	KeyId string `protobuf:"bytes,2,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
-	// Event id of consent's permit.
+	// Event id of consent's permit; of the recorded one where a recorded answer comes again.
 	ReleaseEventId []byte `protobuf:"bytes,3,opt,name=release_event_id,json=releaseEventId,proto3" json:"release_event_id,omitempty"`
 	// How far this answer reaches.
 	Cursor        *v1.Cursor `protobuf:"bytes,4,opt,name=cursor,proto3" json:"cursor,omitempty"`

@@ -71,7 +71,9 @@ type DeliveryServiceClient interface {
 	// FetchPackage streams a package's ciphertext from an offset, while the consent lives.
 	FetchPackage(ctx context.Context, in *FetchPackageRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FetchPackageResponse], error)
 	// SignReceipt hands in the receipt and asks for the key: consent's gate decides, and the key leaves within one second of
-	// asking it. A delivery that was released answers again, each time through the gate, and is charged once.
+	// asking it. A delivery that was released answers again, each time through the gate, and is charged once. Where the consent has
+	// ended since it was released, the answer of then comes again as it was recorded, byte for byte, for as long after the release as
+	// a package waits for its receipt (7 days): a buyer who lost the answer has paid for it.
 	SignReceipt(ctx context.Context, in *SignReceiptRequest, opts ...grpc.CallOption) (*SignReceiptResponse, error)
 	// SignReceipts is SignReceipt on a stream. Answers come in the order of the requests.
 	SignReceipts(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SignReceiptsRequest, SignReceiptsResponse], error)
@@ -297,7 +299,9 @@ type DeliveryServiceServer interface {
 	// FetchPackage streams a package's ciphertext from an offset, while the consent lives.
 	FetchPackage(*FetchPackageRequest, grpc.ServerStreamingServer[FetchPackageResponse]) error
 	// SignReceipt hands in the receipt and asks for the key: consent's gate decides, and the key leaves within one second of
-	// asking it. A delivery that was released answers again, each time through the gate, and is charged once.
+	// asking it. A delivery that was released answers again, each time through the gate, and is charged once. Where the consent has
+	// ended since it was released, the answer of then comes again as it was recorded, byte for byte, for as long after the release as
+	// a package waits for its receipt (7 days): a buyer who lost the answer has paid for it.
 	SignReceipt(context.Context, *SignReceiptRequest) (*SignReceiptResponse, error)
 	// SignReceipts is SignReceipt on a stream. Answers come in the order of the requests.
 	SignReceipts(grpc.BidiStreamingServer[SignReceiptsRequest, SignReceiptsResponse]) error
