@@ -37,9 +37,11 @@ func TestWhatTheTablesHaveNotSeenIsNotSwept(t *testing.T) {
 			}
 			return []id.ID{stray}, nil
 		},
-		destroy:    func(_ context.Context, list ...id.ID) error { gone = append(gone, list...); return nil },
-		unrecorded: func(context.Context, time.Time, store.Import, int) ([]store.Import, error) { return make([]store.Import, 1), nil },
-		tell:       func(_ context.Context, open []store.Import) error { told += len(open); return nil },
+		destroy: func(_ context.Context, list ...id.ID) error { gone = append(gone, list...); return nil },
+		unrecorded: func(context.Context, time.Time, store.Import, int) ([]store.Import, error) {
+			return make([]store.Import, 1), nil
+		},
+		tell: func(_ context.Context, open []store.Import) error { told += len(open); return nil },
 	}
 	if err := s.look(t.Context()); !errors.Is(err, lag) || len(gone) > 0 || told != 1 {
 		t.Errorf("with lagging tables: %v, %v gone, %d imports told", err, gone, told)

@@ -97,4 +97,3 @@ func TestNoReceiptNoCharge(t *testing.T) {
 		t.Errorf("fsck: %v", err)
 	}
 }
-

@@ -90,7 +90,7 @@ func (p *Packer) prepare(ctx context.Context, a Agreement, ring *vault.Ring, cau
 	if err := proto.Unmarshal(agreement.Document, licence); err != nil {
 		return false, fault.Internal("a licence cannot be read")
 	}
-	person, err := p.Store.Person(ctx, ring)
+	person, err := p.Store.Person(ctx, ring, agreement.Licence.First.String(), agreement.Licence.Last.String())
 	if err != nil {
 		return false, err
 	}
@@ -191,7 +191,7 @@ func (p *Packer) pack(
 	}
 	c = shelf.Contents{
 		Slots: due, Schema: product.ID + "/" + product.Version, BuyerKey: key, Epoch: epoch, Minimiser: minimise.Version,
-		Expected: person.Expected(schemas, agreement.Licence.First.String(), agreement.Licence.Last.String()),
+		Expected: len(person.Measured(schemas, agreement.Licence.First.String(), agreement.Licence.Last.String())),
 	}
 	scope := sha256.Sum256([]byte(licence.GetBuyerId() + "\x00" + product.ID + "\x00" + licence.GetPurpose()))
 	c.Scope = hex.EncodeToString(scope[:])

@@ -28,20 +28,23 @@ func TestALostAnswer(t *testing.T) {
 		sign    string // the key under which the buyer signs then; k1 unless it says so
 		want    string // anew, again, or the reason of the refusal
 	}{
-		"nothing":                         {between: func(*desk, waits) {}, want: anew},
-		"withdrawn":                       {between: func(d *desk, _ waits) { d.gate.no = no("WITHDRAWN") }, want: again},
-		"withdrawn, and delivery knows":   {between: withdrawn, want: again},
-		"withdrawn, and the key is gone":  {between: func(d *desk, p waits) { withdrawn(d, p); d.must(d.Store.DestroyOf(d.t.Context(), p.agreement.ID)) }, want: again},
-		"withdrawn a while ago":           {between: func(d *desk, p waits) { withdrawn(d, p); d.ahead.Store(int64(patience - time.Minute)) }, want: again},
-		"withdrawn, too long ago":         {between: func(d *desk, p waits) { withdrawn(d, p); d.ahead.Store(int64(patience)) }, want: "WITHDRAWN"},
-		"released too long ago, and over": {between: func(d *desk, p waits) { d.ahead.Store(int64(patience)); d.must(d.Store.DestroyOf(d.t.Context(), p.agreement.ID)) }, want: "AGREEMENT_ENDED"},
-		"expired":                         {between: func(d *desk, _ waits) { d.gate.no = no("EXPIRED") }, want: again},
-		"all is delivered, and over":      {between: func(d *desk, p waits) { d.must(d.Store.DestroyOf(d.t.Context(), p.agreement.ID)) }, want: again},
-		"paused":                          {between: func(d *desk, _ waits) { d.gate.no = no("PAUSED") }, want: "PAUSED"},
-		"the buyer was suspended":         {between: func(d *desk, _ waits) { d.gate.no = no("BUYER_SUSPENDED") }, want: "BUYER_SUSPENDED"},
-		"consent is away":                 {between: func(d *desk, _ waits) { d.gate.no = fault.Unavailable("away") }, want: "CONSENT_UNREACHABLE"},
-		"another key":                     {between: func(d *desk, _ waits) { d.newKey("k2") }, sign: "k2", want: anew},
-		"another key, and withdrawn":      {between: func(d *desk, p waits) { d.newKey("k2"); withdrawn(d, p) }, sign: "k2", want: again},
+		"nothing":                        {between: func(*desk, waits) {}, want: anew},
+		"withdrawn":                      {between: func(d *desk, _ waits) { d.gate.no = no("WITHDRAWN") }, want: again},
+		"withdrawn, and delivery knows":  {between: withdrawn, want: again},
+		"withdrawn, and the key is gone": {between: func(d *desk, p waits) { withdrawn(d, p); d.must(d.Store.DestroyOf(d.t.Context(), p.agreement.ID)) }, want: again},
+		"withdrawn a while ago":          {between: func(d *desk, p waits) { withdrawn(d, p); d.ahead.Store(int64(patience - time.Minute)) }, want: again},
+		"withdrawn, too long ago":        {between: func(d *desk, p waits) { withdrawn(d, p); d.ahead.Store(int64(patience)) }, want: "WITHDRAWN"},
+		"released too long ago, and over": {between: func(d *desk, p waits) {
+			d.ahead.Store(int64(patience))
+			d.must(d.Store.DestroyOf(d.t.Context(), p.agreement.ID))
+		}, want: "AGREEMENT_ENDED"},
+		"expired":                    {between: func(d *desk, _ waits) { d.gate.no = no("EXPIRED") }, want: again},
+		"all is delivered, and over": {between: func(d *desk, p waits) { d.must(d.Store.DestroyOf(d.t.Context(), p.agreement.ID)) }, want: again},
+		"paused":                     {between: func(d *desk, _ waits) { d.gate.no = no("PAUSED") }, want: "PAUSED"},
+		"the buyer was suspended":    {between: func(d *desk, _ waits) { d.gate.no = no("BUYER_SUSPENDED") }, want: "BUYER_SUSPENDED"},
+		"consent is away":            {between: func(d *desk, _ waits) { d.gate.no = fault.Unavailable("away") }, want: "CONSENT_UNREACHABLE"},
+		"another key":                {between: func(d *desk, _ waits) { d.newKey("k2") }, sign: "k2", want: anew},
+		"another key, and withdrawn": {between: func(d *desk, p waits) { d.newKey("k2"); withdrawn(d, p) }, sign: "k2", want: again},
 		"the person was forgotten": {between: func(d *desk, p waits) {
 			withdrawn(d, p)
 			d.must(d.Keys.Forget(d.t.Context(), p.who.ID, eventv1.Retention_RETENTION_CONTENT))
@@ -150,4 +153,3 @@ func TestBetweenPermitAndRelease(t *testing.T) {
 		})
 	}
 }
-

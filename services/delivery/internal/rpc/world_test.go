@@ -3,8 +3,6 @@ package rpc_test
 import (
 	"context"
 	"crypto/sha256"
-	"io/fs"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -96,10 +94,7 @@ func (offers) ConfirmCohort(context.Context, *offersv1.ConfirmCohortRequest, ...
 func begin(t testing.TB, partitions int) *desk {
 	t.Helper()
 	d := &desk{t: t, log: esmem.New(partitions, time.Now), buyer: id.Random(), bid: id.Random(), keys: map[string]parcel.Keys{}}
-	file, err := fs.ReadFile(schema.Store, "store/00001_store.sql")
-	d.must(err)
-	up, _, _ := strings.Cut(string(file), "-- +goose Down")
-	pool := worldtest.Database(t, up)
+	pool := worldtest.Database(t, worldtest.Up(t, schema.Store, "store"))
 	keks, err := vault.NewKEKs(make([]byte, 32))
 	d.must(err)
 	engine := es.New(d.log, es.Options{Service: "delivery"})
@@ -138,6 +133,16 @@ func (d *desk) run(actor func(context.Context) error) {
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = actor(ctx) }() // it ends with ctx
 	d.t.Cleanup(func() { stop(); <-ended })
+}
+
+// caught waits until the tables have seen all that is in the log.
+func (d *desk) caught() {
+	d.t.Helper()
+	for p := range d.log.Partitions() {
+		tail, err := d.log.Tail(d.t.Context(), es.Partition(p))
+		d.must(err)
+		d.must(d.rows.Wait(d.t.Context(), es.Cursor{Partition: es.Partition(p), Position: tail.Position}))
+	}
 }
 
 // newKey gives the buyer a key, which is its newest.

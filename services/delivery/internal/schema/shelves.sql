@@ -3,25 +3,13 @@ create table source (
     source       uuid        primary key,
     subscriber   uuid        not null,
     connected_at timestamptz not null,
+    imported_at  timestamptz,          -- last
     stream       text        not null, -- with the next three, what the event's boxes are bound to
     version      bigint      not null,
     event        uuid        not null,
     data         bytea       not null
 );
-create index source_subscriber on source (subscriber, connected_at);
-
--- What was imported from them.
-create table import (
-    import     uuid        primary key,
-    subscriber uuid        not null,
-    source     uuid        not null,
-    at         timestamptz not null,
-    stream     text        not null,
-    version    bigint      not null,
-    event      uuid        not null,
-    data       bytea       not null
-);
-create index import_subscriber on import (subscriber, at);
+create index source_subscriber on source (subscriber, connected_at, source);
 
 -- Agreements. What was agreed is only in the event, sealed.
 create table agreement (

@@ -52,9 +52,7 @@ func holding(b *pgx.Batch, r *es.Record, m *deliveryv1.Event) {
 		b.Queue(`insert into source (source, subscriber, connected_at, stream, version, event, data) values ($1, $2, $3, $4, $5, $6, $7)`,
 			e.GetSourceId(), e.GetSubscriberId(), r.At, string(r.Stream), int64(r.Version), [16]byte(r.ID), r.Data)
 	case *deliveryv1.Event_DataImported:
-		e := arm.DataImported
-		b.Queue(`insert into import (import, subscriber, source, at, stream, version, event, data) values ($1, $2, $3, $4, $5, $6, $7, $8)`,
-			e.GetImportId(), e.GetSubscriberId(), e.GetSourceId(), r.At, string(r.Stream), int64(r.Version), [16]byte(r.ID), r.Data)
+		b.Queue(`update source set imported_at = $2 where source = $1`, arm.DataImported.GetSourceId(), r.At)
 	}
 }
 

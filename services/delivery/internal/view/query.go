@@ -18,35 +18,33 @@ type View struct {
 	Pool *pgxpool.Pool
 }
 
+// Place is where a page ended, by a time and what is listed among that of the same time.
+type Place struct {
+	At time.Time
+	ID id.ID
+}
+
 // Stored is an event that a row carries: id, stream, version, type, data and time only.
 type Stored struct {
 	es.Record
 }
 
-// Source is a source as it was connected.
+// Source is a source as it was connected, and when measurements came from it last.
 type Source struct {
-	ID    id.ID
-	Event Stored
+	ID         id.ID
+	Event      Stored
+	ImportedAt *time.Time
 }
 
-// Sources lists a person's sources, oldest first.
-func (v View) Sources(ctx context.Context, subscriber id.ID) ([]Source, error) {
+// Sources lists a person's sources after a place, oldest first.
+func (v View) Sources(ctx context.Context, subscriber id.ID, after Place, limit int) ([]Source, error) {
 	rows, err := v.Pool.Query(ctx, `
-		select source, connected_at, stream, version, event, data from shelves.source where subscriber = $1 order by connected_at, source`, [16]byte(subscriber))
+		select source, connected_at, imported_at, stream, version, event, data from shelves.source
+		where subscriber = $1 and (connected_at, source) > ($2, $3) order by connected_at, source limit $4`,
+		[16]byte(subscriber), after.At, [16]byte(after.ID), limit)
 	return collect(rows, err, "sources", func(row pgx.CollectableRow) (s Source, err error) {
 		s.Event.Type = "source_connected"
-		err = row.Scan((*[16]byte)(&s.ID), &s.Event.At, &s.Event.Stream, &s.Event.Version, (*[16]byte)(&s.Event.ID), &s.Event.Data)
-		return s, err
-	})
-}
-
-// Imports lists what was imported of a person, oldest first.
-func (v View) Imports(ctx context.Context, subscriber id.ID) ([]Stored, error) {
-	rows, err := v.Pool.Query(ctx, `
-		select at, stream, version, event, data from shelves.import where subscriber = $1 order by at, import`, [16]byte(subscriber))
-	return collect(rows, err, "imports", func(row pgx.CollectableRow) (s Stored, err error) {
-		s.Type = "data_imported"
-		err = row.Scan(&s.At, &s.Stream, &s.Version, (*[16]byte)(&s.ID), &s.Data)
+		err = row.Scan((*[16]byte)(&s.ID), &s.Event.At, &s.ImportedAt, &s.Event.Stream, &s.Event.Version, (*[16]byte)(&s.Event.ID), &s.Event.Data)
 		return s, err
 	})
 }
@@ -105,12 +103,6 @@ func (v View) Delivery(ctx context.Context, number id.ID) (d Delivery, ok bool, 
 		return d, false, err
 	}
 	return list[0], true, nil
-}
-
-// Place is where a page of deliveries ended, by a time and the delivery among those of the same time.
-type Place struct {
-	At time.Time
-	ID id.ID
 }
 
 // Deliveries lists a buyer's deliveries after a place, oldest first; bid and state restrict them where they are set.

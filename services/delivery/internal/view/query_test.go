@@ -1,8 +1,6 @@
 package view_test
 
 import (
-	"io/fs"
-	"strings"
 	"testing"
 	"time"
 
@@ -15,12 +13,7 @@ import (
 // tables makes a database of the test's own with the tables that View reads.
 func tables(t *testing.T) view.View {
 	t.Helper()
-	file, err := fs.ReadFile(schema.Store, "store/00001_store.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	up, _, _ := strings.Cut(string(file), "-- +goose Down")
-	return view.View{Pool: worldtest.Database(t, up, "create schema shelves; set search_path = shelves; "+schema.Shelves)}
+	return view.View{Pool: worldtest.Database(t, worldtest.Up(t, schema.Store, "store"), "create schema shelves; set search_path = shelves; "+schema.Shelves)}
 }
 
 // TestPagesEndWithinOneMoment: deliveries that changed at the same time, as those of one flush of the log do, are all listed, once

@@ -219,13 +219,17 @@ func (x *ConnectSourceResponse) GetCursor() *v1.Cursor {
 	return nil
 }
 
-// ListSourcesRequest names the person.
+// ListSourcesRequest asks for a page of a person's sources.
 type ListSourcesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whose.
 	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
 	// Answer only when this position is seen.
-	After         *v1.Cursor `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	After *v1.Cursor `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	// At most so many; 0 means 100.
+	PageSize uint32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before.
+	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -272,6 +276,20 @@ func (x *ListSourcesRequest) GetAfter() *v1.Cursor {
 		return x.After
 	}
 	return nil
+}
+
+func (x *ListSourcesRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListSourcesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
 }
 
 // Source is a source as it stands.
@@ -365,11 +383,13 @@ func (x *Source) GetArrivals() []*Arrival {
 	return nil
 }
 
-// ListSourcesResponse lists sources.
+// ListSourcesResponse is a page of sources.
 type ListSourcesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Sources, oldest first.
-	Sources       []*Source `protobuf:"bytes,1,rep,name=sources,proto3" json:"sources,omitempty"`
+	Sources []*Source `protobuf:"bytes,1,rep,name=sources,proto3" json:"sources,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -409,6 +429,13 @@ func (x *ListSourcesResponse) GetSources() []*Source {
 		return x.Sources
 	}
 	return nil
+}
+
+func (x *ListSourcesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
 }
 
 // ImportHeader says what the bytes are.
@@ -2839,10 +2866,13 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\x0fidempotency_key\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"d\n" +
 	"\x15ConnectSourceResponse\x12\x1b\n" +
 	"\tsource_id\x18\x01 \x01(\tR\bsourceId\x12.\n" +
-	"\x06cursor\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"q\n" +
+	"\x06cursor\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\xc1\x01\n" +
 	"\x12ListSourcesRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12,\n" +
-	"\x05after\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\xed\x01\n" +
+	"\x05after\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x05after\x12%\n" +
+	"\tpage_size\x18\x03 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\xed\x01\n" +
 	"\x06Source\x12\x1b\n" +
 	"\tsource_id\x18\x01 \x01(\tR\bsourceId\x12\x1a\n" +
 	"\bimporter\x18\x02 \x01(\tR\bimporter\x12.\n" +
@@ -2850,9 +2880,10 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\fconnected_at\x18\x04 \x01(\x03R\vconnectedAt\x12\x1f\n" +
 	"\vimported_at\x18\x05 \x01(\x03R\n" +
 	"importedAt\x126\n" +
-	"\barrivals\x18\x06 \x03(\v2\x1a.obole.delivery.v1.ArrivalR\barrivals\"J\n" +
+	"\barrivals\x18\x06 \x03(\v2\x1a.obole.delivery.v1.ArrivalR\barrivals\"r\n" +
 	"\x13ListSourcesResponse\x123\n" +
-	"\asources\x18\x01 \x03(\v2\x19.obole.delivery.v1.SourceR\asources\"\xf4\x01\n" +
+	"\asources\x18\x01 \x03(\v2\x19.obole.delivery.v1.SourceR\asources\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xf4\x01\n" +
 	"\fImportHeader\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12%\n" +
 	"\tsource_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\bsourceId\x12%\n" +
