@@ -104,7 +104,7 @@ func Run(ctx context.Context, c Config) error {
 
 	m := newMetrics(n.Telemetry.Registry)
 	server := &rpc.Server{
-		Holdings: holdings, Shelves: roots, Keys: keys, Store: kept, Catalog: products, View: tables, Seen: rows, Buyers: buyers,
+		Holdings: holdings, Shelves: roots, Keys: keys, Store: kept, Catalog: products, View: tables, Seen: rows, Log: n.Log, Buyers: buyers,
 		Offers: offers, Consent: consent, Now: c.Now, Tick: time.Now, NewID: id.Random, Patience: c.patience(), Gate: m.gate, Sent: m.sent,
 	}
 	deliveryv1.RegisterDeliveryServiceServer(n.Server, server)

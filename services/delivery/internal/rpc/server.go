@@ -37,6 +37,7 @@ type Server struct {
 	Catalog  *catalog.Catalog
 	View     view.View
 	Seen     *projection.Projection
+	Log      es.Reader
 	Buyers   *packing.Buyers
 	Offers   offersv1.OffersServiceClient
 	Consent  consentv1.ConsentServiceClient

@@ -108,7 +108,7 @@ func begin(t testing.TB, partitions int) *desk {
 	now := func() time.Time { return time.Now().Add(time.Duration(d.ahead.Load())) }
 	d.Server = &rpc.Server{
 		Holdings: es.Register(engine, wire.Holdings()), Shelves: es.Register(engine, wire.Shelves()),
-		Keys: vault.New(vault.Config{Store: new(vaultmem.Store), KEKs: keks}), Store: store.Store{Pool: pool}, View: view.View{Pool: pool}, Seen: d.rows,
+		Keys: vault.New(vault.Config{Store: new(vaultmem.Store), KEKs: keks}), Store: store.Store{Pool: pool}, View: view.View{Pool: pool}, Seen: d.rows, Log: d.log,
 		Buyers: packing.NewBuyers(market, now), Offers: market, Consent: &d.gate, Now: now, Patience: patience,
 		Tick: func() time.Time { return time.Unix(0, d.tick.Load()) }, NewID: id.Random,
 		Gate: func(time.Duration, string) {}, Sent: func(time.Duration) {},

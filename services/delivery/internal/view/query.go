@@ -63,11 +63,12 @@ type Delivery struct {
 	Slots      int32
 	Bytes      int64
 	Digest     []byte
+	Partition  es.Partition
 	Position   int64
+	Changed    es.Position // of the event that changed it last
 	PreparedAt time.Time
 	LapsesAt   time.Time
 	ReleasedAt *time.Time
-	ChangedAt  time.Time
 
 	Taken    Stored
 	Prepared Stored
@@ -75,8 +76,8 @@ type Delivery struct {
 }
 
 const deliveryColumns = `
-	d.delivery, d.shelf, d.subscriber, d.agreement, d.bid, d.sequence, d.state, d.blocked, d.slots, d.bytes, d.digest, d.position, d.prepared_at,
-	d.lapses_at, d.released_at, d.changed_at, d.stream, d.version, d.event, d.data, d.resealed_version, d.resealed_event, d.resealed_data,
+	d.delivery, d.shelf, d.subscriber, d.agreement, d.bid, d.sequence, d.state, d.blocked, d.slots, d.bytes, d.digest, d.partition, d.position,
+	d.changed, d.prepared_at, d.lapses_at, d.released_at, d.stream, d.version, d.event, d.data, d.resealed_version, d.resealed_event, d.resealed_data,
 	a.stream, a.version, a.event, a.data`
 
 func delivery(row pgx.CollectableRow) (d Delivery, err error) {
@@ -85,7 +86,7 @@ func delivery(row pgx.CollectableRow) (d Delivery, err error) {
 	var data []byte
 	d.Prepared.Type, d.Taken.Type = "delivery_prepared", "agreement_taken"
 	err = row.Scan((*[16]byte)(&d.ID), (*[16]byte)(&d.Shelf), (*[16]byte)(&d.Subscriber), (*[16]byte)(&d.Agreement), (*[16]byte)(&d.Bid),
-		&d.Sequence, &d.State, &d.Blocked, &d.Slots, &d.Bytes, &d.Digest, &d.Position, &d.PreparedAt, &d.LapsesAt, &d.ReleasedAt, &d.ChangedAt,
+		&d.Sequence, &d.State, &d.Blocked, &d.Slots, &d.Bytes, &d.Digest, &d.Partition, &d.Position, &d.Changed, &d.PreparedAt, &d.LapsesAt, &d.ReleasedAt,
 		&d.Prepared.Stream, &d.Prepared.Version, (*[16]byte)(&d.Prepared.ID), &d.Prepared.Data, &version, &event, &data,
 		&d.Taken.Stream, &d.Taken.Version, (*[16]byte)(&d.Taken.ID), &d.Taken.Data)
 	if version != nil && event != nil {
@@ -111,15 +112,6 @@ func (v View) Deliveries(ctx context.Context, buyer, bid id.ID, state string, af
 		select `+deliveryColumns+` from store.bid b join shelves.delivery d using (bid) join shelves.agreement a using (agreement)
 		where b.buyer = $1 and ($2::uuid is null or d.bid = $2) and ($3 = '' or d.state = $3) and (d.prepared_at, d.delivery) > ($4, $5)
 		order by d.prepared_at, d.delivery limit $6`, [16]byte(buyer), set(bid), state, after.At, [16]byte(after.ID), limit)
-	return collect(rows, err, "deliveries", delivery)
-}
-
-// Changed lists a buyer's deliveries that changed after a place, by the time of the change.
-func (v View) Changed(ctx context.Context, buyer, bid id.ID, after Place, limit int) ([]Delivery, error) {
-	rows, err := v.Pool.Query(ctx, `
-		select `+deliveryColumns+` from store.bid b join shelves.delivery d using (bid) join shelves.agreement a using (agreement)
-		where b.buyer = $1 and ($2::uuid is null or d.bid = $2) and (d.changed_at, d.delivery) > ($3, $4)
-		order by d.changed_at, d.delivery limit $5`, [16]byte(buyer), set(bid), after.At, [16]byte(after.ID), limit)
 	return collect(rows, err, "deliveries", delivery)
 }
 

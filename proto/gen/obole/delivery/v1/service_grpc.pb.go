@@ -66,7 +66,8 @@ type DeliveryServiceClient interface {
 	ListProducts(ctx context.Context, in *ListProductsRequest, opts ...grpc.CallOption) (*ListProductsResponse, error)
 	// ListDeliveries lists what waits for, or went to, a buyer.
 	ListDeliveries(ctx context.Context, in *ListDeliveriesRequest, opts ...grpc.CallOption) (*ListDeliveriesResponse, error)
-	// WatchDeliveries streams a buyer's deliveries: first those that wait, then each as it is prepared or changes.
+	// WatchDeliveries streams a buyer's deliveries: first those that wait, then each as it is prepared or changes. Every message has a
+	// token: given back, the stream goes on behind that message, with each delivery that has changed since, once, as it stands then.
 	WatchDeliveries(ctx context.Context, in *WatchDeliveriesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchDeliveriesResponse], error)
 	// FetchPackage streams a package's ciphertext from an offset, while the consent lives.
 	FetchPackage(ctx context.Context, in *FetchPackageRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FetchPackageResponse], error)
@@ -294,7 +295,8 @@ type DeliveryServiceServer interface {
 	ListProducts(context.Context, *ListProductsRequest) (*ListProductsResponse, error)
 	// ListDeliveries lists what waits for, or went to, a buyer.
 	ListDeliveries(context.Context, *ListDeliveriesRequest) (*ListDeliveriesResponse, error)
-	// WatchDeliveries streams a buyer's deliveries: first those that wait, then each as it is prepared or changes.
+	// WatchDeliveries streams a buyer's deliveries: first those that wait, then each as it is prepared or changes. Every message has a
+	// token: given back, the stream goes on behind that message, with each delivery that has changed since, once, as it stands then.
 	WatchDeliveries(*WatchDeliveriesRequest, grpc.ServerStreamingServer[WatchDeliveriesResponse]) error
 	// FetchPackage streams a package's ciphertext from an offset, while the consent lives.
 	FetchPackage(*FetchPackageRequest, grpc.ServerStreamingServer[FetchPackageResponse]) error
