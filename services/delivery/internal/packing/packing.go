@@ -47,6 +47,8 @@ type Packer struct {
 	Now     func() time.Time
 	NewID   id.Source
 	Random  io.Reader // of content keys
+	// Patience is for how long a package waits for its receipt.
+	Patience time.Duration
 }
 
 // tries bounds how often a package is made anew because its slots went elsewhere meanwhile.
@@ -88,7 +90,7 @@ func (p *Packer) prepare(ctx context.Context, a Agreement, ring *vault.Ring, cau
 	if err := proto.Unmarshal(agreement.Document, licence); err != nil {
 		return false, fault.Internal("a licence cannot be read")
 	}
-	person, err := p.Store.Person(ctx, ring)
+	person, err := p.Store.Person(ctx, ring, agreement.Licence.First.String(), agreement.Licence.Last.String())
 	if err != nil {
 		return false, err
 	}
@@ -111,7 +113,7 @@ func (p *Packer) prepare(ctx context.Context, a Agreement, ring *vault.Ring, cau
 		return false, err
 	}
 	contents.Valid = within(stock, agreement.Licence)
-	command.Body = shelf.Prepare{Shelf: on.Shelf, Agreement: a.ID, Delivery: delivery, Contents: contents}
+	command.Body = shelf.Prepare{Shelf: on.Shelf, Agreement: a.ID, Delivery: delivery, Contents: contents, Patience: p.Patience}
 	result, err := p.Shelves.Do(ctx, command)
 	if err != nil || result.Repeated {
 		// Where the outcome is unknown the package stays; what nobody knows of is swept away later.
@@ -189,7 +191,7 @@ func (p *Packer) pack(
 	}
 	c = shelf.Contents{
 		Slots: due, Schema: product.ID + "/" + product.Version, BuyerKey: key, Epoch: epoch, Minimiser: minimise.Version,
-		Expected: person.Expected(schemas, agreement.Licence.First.String(), agreement.Licence.Last.String()),
+		Expected: len(person.Measured(schemas, agreement.Licence.First.String(), agreement.Licence.Last.String())),
 	}
 	scope := sha256.Sum256([]byte(licence.GetBuyerId() + "\x00" + product.ID + "\x00" + licence.GetPurpose()))
 	c.Scope = hex.EncodeToString(scope[:])

@@ -3,6 +3,7 @@ package react
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"google.golang.org/protobuf/proto"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/lru"
 	"github.com/obole-market/obole/pkg/vault"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
@@ -48,21 +50,22 @@ type Reactor struct {
 	Store   store.Store
 	Packer  *packing.Packer
 	Buyers  *packing.Buyers
-	// OfBid lists the agreements of a bid that run; Living those of a person for which packages may be prepared; Unreleased a
-	// buyer's packages whose key has not left.
+	// OfBid lists the agreements of a bid that run; Unreleased a buyer's packages whose key has not left.
 	OfBid      func(ctx context.Context, bid id.ID) ([]packing.Agreement, error)
-	Living     func(ctx context.Context, subscriber id.ID) ([]packing.Agreement, error)
 	Unreleased func(ctx context.Context, buyer id.ID) ([]Parcel, error)
 	// Caught waits until those lists have seen everything that is in the log now.
 	Caught func(ctx context.Context) error
 	// Cause says for whom a reaction acts.
 	Cause func(cause id.ID, m *eventv1.Meta) *eventv1.Meta
+
+	once  sync.Once
+	noted *lru.Map[id.ID, struct{}] // bids of which it is noted whose they are
 }
 
 // Handle reacts to one event.
 func (r *Reactor) Handle(ctx context.Context, e *bus.Received) error {
 	switch e.Type {
-	case "bid_placed", "agreement_formed", "bid_cleared", "offer_voided", "buyer_key_rotated":
+	case "agreement_formed", "bid_cleared", "offer_voided", "buyer_key_rotated":
 		m := new(offersv1.Event)
 		if err := proto.Unmarshal(e.Data, m); err != nil {
 			return undecodable(e)
@@ -89,14 +92,7 @@ func undecodable(e *bus.Received) error {
 }
 
 func (r *Reactor) offers(ctx context.Context, e *bus.Received, m *offersv1.Event) error {
-	var p parser
 	switch arm := m.GetEvent().(type) {
-	case *offersv1.Event_BidPlaced:
-		bid, buyer := p.id(arm.BidPlaced.GetBidId()), p.id(arm.BidPlaced.GetBuyerId())
-		if p.err != nil {
-			return undecodable(e)
-		}
-		return r.Store.Bid(ctx, bid, buyer)
 	case *offersv1.Event_AgreementFormed:
 		return r.take(ctx, e, m.GetMeta(), arm.AgreementFormed)
 	case *offersv1.Event_BidCleared:
@@ -123,12 +119,30 @@ func (r *Reactor) take(ctx context.Context, e *bus.Received, m *eventv1.Meta, fo
 	if err != nil {
 		return err
 	}
+	// Before its deliveries are in the tables, which find their buyer by the bid.
+	if err := r.whose(ctx, licence.Bid.ID, licence.Buyer.ID); err != nil {
+		return err
+	}
 	c := shelf.Take{Licence: licence, Document: document, Cleared: formed.GetCleared()}
 	if err := r.do(ctx, e, 0, m, c, licence.Subscriber); err != nil {
 		return err
 	}
 	// Also where the bid has not cleared: the consent may have ended before the agreement came here, and nobody says so again.
 	return r.prepare(ctx, e, m, packing.Agreement{ID: licence.Agreement, Subscriber: licence.Subscriber})
+}
+
+// whose notes who placed a bid, once.
+func (r *Reactor) whose(ctx context.Context, bid, buyer id.ID) error {
+	const size = 4096
+	r.once.Do(func() { r.noted = lru.New[id.ID, struct{}](size) })
+	if _, ok := r.noted.Get(bid); ok {
+		return nil
+	}
+	if err := r.Store.Bid(ctx, bid, buyer); err != nil {
+		return err
+	}
+	r.noted.Put(bid, struct{}{})
+	return nil
 }
 
 // clear lets the packages of a bid be prepared: enough people have agreed.
@@ -241,19 +255,11 @@ func (r *Reactor) own(ctx context.Context, e *bus.Received, m *deliveryv1.Event)
 	var p parser
 	switch arm := m.GetEvent().(type) {
 	case *deliveryv1.Event_DataImported:
-		who := p.id(arm.DataImported.GetSubscriberId())
+		who := shelf.SubscriberID{ID: p.id(arm.DataImported.GetSubscriberId())}
 		if p.err != nil {
 			return undecodable(e)
 		}
-		list, err := r.Living(ctx, who)
-		if err != nil {
-			return err
-		}
-		for _, a := range list {
-			if err := r.prepare(ctx, e, m.GetMeta(), a); err != nil {
-				return err
-			}
-		}
+		return r.imported(ctx, e, m.GetMeta(), who)
 	case *deliveryv1.Event_DeliveryLapsed:
 		delivery := p.id(arm.DeliveryLapsed.GetDeliveryId())
 		if p.err != nil {
@@ -266,6 +272,27 @@ func (r *Reactor) own(ctx context.Context, e *bus.Received, m *deliveryv1.Event)
 			return undecodable(e)
 		}
 		return r.Store.DestroyOf(ctx, agreement)
+	}
+	return nil
+}
+
+// imported prepares what is due of a person's measurements. The shelf itself is asked which agreements there are: a table may not
+// have seen one that was just taken, and its day would wait for the next import. One that is taken after this look finds the
+// measurements by itself.
+func (r *Reactor) imported(ctx context.Context, e *bus.Received, m *eventv1.Meta, who shelf.SubscriberID) error {
+	ring, err := r.Keys.Ring(ctx, who.ID)
+	if err != nil {
+		return err
+	}
+	state, _, err := r.Shelves.State(ctx, wire.Stream(shelf.On{Shelf: shelf.Of(who)}), ring)
+	if err != nil {
+		return err
+	}
+	own, _ := state.(shelf.Shelf)
+	for _, a := range own.Agreements() {
+		if err := r.prepare(ctx, e, m, packing.Agreement{ID: a, Subscriber: who}); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"maps"
 	"strings"
 	"time"
 
@@ -125,78 +124,6 @@ func opened(row *view.Delivery, ring *vault.Ring) (taken *deliveryv1.AgreementTa
 		key = r.GetPackageResealed().GetBuyerKeyId()
 	}
 	return t.GetAgreementTaken(), p.GetDeliveryPrepared(), key, nil
-}
-
-// overlap is how far a watch looks back: the times of changes come from several partitions.
-const overlap = 5 * time.Second
-
-// WatchDeliveries streams a buyer's deliveries: first those that wait, then each as it is prepared or changes.
-func (s *Server) WatchDeliveries(r *deliveryv1.WatchDeliveriesRequest, stream grpc.ServerStreamingServer[deliveryv1.WatchDeliveriesResponse]) error {
-	ctx := stream.Context()
-	owner, bid, err := buying(r.GetBuyerId(), r.GetBidId())
-	if err != nil {
-		return err
-	}
-	told := map[id.ID]time.Time{}
-	tell := func(rows []view.Delivery) error {
-		for i := range rows {
-			row := &rows[i]
-			if told[row.ID].Equal(row.ChangedAt) {
-				continue
-			}
-			d, err := s.delivery(ctx, row)
-			if err != nil {
-				return err
-			}
-			told[row.ID] = row.ChangedAt
-			if err := stream.Send(&deliveryv1.WatchDeliveriesResponse{Delivery: d}); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	const batch = 1000
-	since := s.Now().Add(-overlap)
-	changed := s.Seen.Changed()
-	var last id.ID
-	for more := true; more; {
-		rows, err := s.View.Unreleased(ctx, owner, bid, last, batch)
-		if err != nil {
-			return err
-		}
-		if err := tell(rows); err != nil {
-			return err
-		}
-		if more = len(rows) == batch; more {
-			last = rows[batch-1].ID
-		}
-	}
-	for {
-		place := view.Place{At: since}
-		for more := true; more; {
-			rows, err := s.View.Changed(ctx, owner, bid, place, batch)
-			if err != nil {
-				return err
-			}
-			if err := tell(rows); err != nil {
-				return err
-			}
-			if n := len(rows); n > 0 {
-				place = view.Place{At: rows[n-1].ChangedAt, ID: rows[n-1].ID}
-			}
-			more = len(rows) == batch
-		}
-		if from := place.At.Add(-overlap); from.After(since) {
-			since = from
-		}
-		maps.DeleteFunc(told, func(_ id.ID, at time.Time) bool { return at.Before(since) })
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-changed:
-			changed = s.Seen.Changed()
-		}
-	}
 }
 
 // held is a delivery that a buyer names, with what the log says of it now.

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/obole-market/obole/pkg/parcel"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
 	"github.com/obole-market/obole/services/delivery/internal/shelf"
 	"github.com/obole-market/obole/services/delivery/internal/store"
@@ -45,7 +47,7 @@ func (s *Server) SignReceipt(ctx context.Context, r *deliveryv1.SignReceiptReque
 	}
 	content, err := s.Store.Key(ctx, p.ring, p.row.ID)
 	if errors.Is(err, store.ErrGone) {
-		return nil, shelf.ErrAgreementEnded
+		return s.again(ctx, &p, receipt, shelf.ErrAgreementEnded)
 	}
 	if err != nil {
 		return nil, err
@@ -59,11 +61,11 @@ func (s *Server) SignReceipt(ctx context.Context, r *deliveryv1.SignReceiptReque
 		return nil, err
 	}
 	began := s.Tick()
-	release, err := s.ask(ctx, &p, receipt, began)
+	permit, err := s.ask(ctx, &p, receipt, began)
 	if err != nil {
-		return nil, err
+		return s.again(ctx, &p, receipt, err)
 	}
-	at, err := s.release(ctx, &p, receipt, release, began)
+	at, err := s.release(ctx, &p, receipt, permit, shelf.Answer{BuyerKey: to.GetId(), Sealed: sealed}, began)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +75,36 @@ func (s *Server) SignReceipt(ctx context.Context, r *deliveryv1.SignReceiptReque
 		return nil, errUnreachable
 	}
 	s.Sent(took)
-	return &deliveryv1.SignReceiptResponse{SealedKey: sealed, KeyId: to.GetId(), ReleaseEventId: release[:], Cursor: cursor(at)}, nil
+	return &deliveryv1.SignReceiptResponse{SealedKey: sealed, KeyId: to.GetId(), ReleaseEventId: permit[:], Cursor: cursor(at)}, nil
+}
+
+// again gives the answer that was recorded when the delivery was released, to a buyer who lost it and asks when the consent has ended
+// since. It was decided, recorded and charged then, and nothing is in it that was not in it then. no is the answer where there is
+// no such record, where it is too old, and where something else than the end of the consent refuses.
+func (s *Server) again(ctx context.Context, p *held, receipt shelf.Receipt, no error) (*deliveryv1.SignReceiptResponse, error) {
+	switch fault.ReasonOf(no) {
+	case "WITHDRAWN", "EXPIRED", "AGREEMENT_ENDED":
+	default:
+		return nil, no
+	}
+	// The log's writer may remember what was erased since.
+	if p.delivery.Status != shelf.Gone || slices.Contains(p.ring.Erased(), eventv1.Retention_RETENTION_CONTENT) {
+		return nil, no
+	}
+	// What is gone is never released anew, so this command can only be the one of then.
+	result, err := s.Shelves.Do(ctx, s.released(ctx, p, shelf.Release{Receipt: receipt}))
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range result.Events {
+		then, ok := e.Event.(shelf.Released)
+		if ok && then.Answer.Sealed != nil && s.Now().Before(e.At.Add(s.Patience)) {
+			return &deliveryv1.SignReceiptResponse{
+				SealedKey: then.Answer.Sealed, KeyId: then.Answer.BuyerKey, ReleaseEventId: then.ReleaseEvent[:], Cursor: cursor(result.Cursor),
+			}, nil
+		}
+	}
+	return nil, no
 }
 
 // keyFor verifies the receipt and finds the key to which the content key goes.
@@ -154,23 +185,24 @@ func (s *Server) ask(ctx context.Context, p *held, receipt shelf.Receipt, began 
 	return permit, errUnreachable.Because(err)
 }
 
-// release records that the key leaves. Where that cannot be told in time, the key stays.
-func (s *Server) release(ctx context.Context, p *held, receipt shelf.Receipt, permit id.ID, began time.Time) (es.Cursor, error) {
+// release records that the key leaves, and as what. Where that cannot be told in time, the key stays.
+func (s *Server) release(ctx context.Context, p *held, receipt shelf.Receipt, permit id.ID, answer shelf.Answer, began time.Time) (es.Cursor, error) {
 	took := s.Tick().Sub(began)
 	within, cancel := context.WithTimeout(ctx, second-took)
 	defer cancel()
-	result, err := s.Shelves.Do(within, es.Command[shelf.Command]{
-		// Named after the delivery: it is charged once, whoever asks again.
-		ID: id.Derive([]byte("released"), p.row.ID[:]), Keys: p.ring, Meta: meta(ctx), Caller: boot.CallerFrom(ctx).Subject,
-		Body: shelf.Release{
-			Shelf: p.shelf(), Agreement: shelf.AgreementID{ID: p.row.Agreement}, Delivery: shelf.DeliveryID{ID: p.row.ID}, Receipt: receipt,
-			ReleaseEvent: permit, Elapsed: took,
-		},
-	})
+	result, err := s.Shelves.Do(within, s.released(ctx, p, shelf.Release{Receipt: receipt, ReleaseEvent: permit, Elapsed: took, Answer: answer}))
 	if errors.Is(err, fault.KindDeadline) || errors.Is(err, fault.KindCanceled) {
 		err = errUnreachable.Because(err) // the second is over
 	}
 	return result.Cursor, err
+}
+
+// released is the command of a release. It is named after the delivery: that is charged once, whoever asks again.
+func (s *Server) released(ctx context.Context, p *held, c shelf.Release) es.Command[shelf.Command] {
+	c.Shelf, c.Agreement, c.Delivery = p.shelf(), shelf.AgreementID{ID: p.row.Agreement}, shelf.DeliveryID{ID: p.row.ID}
+	return es.Command[shelf.Command]{
+		ID: id.Derive([]byte("released"), p.row.ID[:]), Keys: p.ring, Meta: meta(ctx), Caller: boot.CallerFrom(ctx).Subject, Body: c,
+	}
 }
 
 // block records why the key does not leave, and answers with it.

@@ -59,8 +59,8 @@ func TestPackagesAreKeptInPiecesUntilTheyAreDestroyed(t *testing.T) {
 	// What the log knows of is not old.
 	_, err := r.Pool.Exec(ctx, `
 		insert into shelves.delivery (delivery, shelf, subscriber, agreement, bid, sequence, state, blocked, slots, bytes, digest, partition, position,
-			prepared_at, lapses_at, changed_at, stream, version, event, data)
-		values ($1, $1, $1, $1, $1, 1, 'prepared', '', 1, 1, '', 0, 1, $2, $2, $2, '', 1, $1, '')`, [16]byte(two), now)
+			changed, prepared_at, lapses_at, stream, version, event, data)
+		values ($1, $1, $1, $1, $1, 1, 'prepared', '', 1, 1, '', 0, 1, 1, $2, $2, '', 1, $1, '')`, [16]byte(two), now)
 	r.must(err)
 	for before, want := range map[time.Time]int{now: 0, now.Add(time.Minute): 1, now.Add(2 * time.Hour): 2} {
 		if old, err := r.Old(ctx, before); err != nil || len(old) != want || want == 1 && old[0] != one {

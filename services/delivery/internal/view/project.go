@@ -14,7 +14,7 @@ import (
 )
 
 // Fold is the version of Project: another one means rebuilding.
-const Fold = 2
+const Fold = 3
 
 // grace is how long a buyer may ask again for the key of the last delivery, whose answer was lost, before the agreement ends.
 const grace = time.Minute
@@ -52,9 +52,7 @@ func holding(b *pgx.Batch, r *es.Record, m *deliveryv1.Event) {
 		b.Queue(`insert into source (source, subscriber, connected_at, stream, version, event, data) values ($1, $2, $3, $4, $5, $6, $7)`,
 			e.GetSourceId(), e.GetSubscriberId(), r.At, string(r.Stream), int64(r.Version), [16]byte(r.ID), r.Data)
 	case *deliveryv1.Event_DataImported:
-		e := arm.DataImported
-		b.Queue(`insert into import (import, subscriber, source, at, stream, version, event, data) values ($1, $2, $3, $4, $5, $6, $7, $8)`,
-			e.GetImportId(), e.GetSubscriberId(), e.GetSourceId(), r.At, string(r.Stream), int64(r.Version), [16]byte(r.ID), r.Data)
+		b.Queue(`update source set imported_at = $2 where source = $1`, arm.DataImported.GetSourceId(), r.At)
 	}
 }
 
@@ -83,8 +81,8 @@ func shelf(b *pgx.Batch, r *es.Record, m *deliveryv1.Event) {
 	case *deliveryv1.Event_DeliveryPrepared:
 		prepared(b, r, arm.DeliveryPrepared)
 	case *deliveryv1.Event_PackageResealed:
-		b.Queue(`update delivery set resealed_version = $2, resealed_event = $3, resealed_data = $4, changed_at = $5 where delivery = $1`,
-			arm.PackageResealed.GetDeliveryId(), int64(r.Version), [16]byte(r.ID), r.Data, r.At)
+		b.Queue(`update delivery set resealed_version = $2, resealed_event = $3, resealed_data = $4, changed = $5 where delivery = $1`,
+			arm.PackageResealed.GetDeliveryId(), int64(r.Version), [16]byte(r.ID), r.Data, int64(r.Position))
 	case *deliveryv1.Event_ReceiptSigned:
 		change(b, r, arm.ReceiptSigned.GetDeliveryId(), "receipted", "")
 		b.Queue(`delete from deadline where stream = $1 and kind = 'lapse'`, string(r.Stream))
@@ -112,10 +110,10 @@ func shelf(b *pgx.Batch, r *es.Record, m *deliveryv1.Event) {
 func prepared(b *pgx.Batch, r *es.Record, e *deliveryv1.DeliveryPrepared) {
 	lapses := time.UnixMicro(e.GetLapsesAt()).UTC()
 	b.Queue(`
-		insert into delivery (delivery, shelf, subscriber, agreement, bid, sequence, state, blocked, slots, bytes, digest, partition, position,
-			prepared_at, lapses_at, changed_at, stream, version, event, data)
-		select $1::uuid, $2::uuid, $3::uuid, agreement, bid, $5::integer, 'prepared', '', $6::integer, $7::bigint, $8::bytea, $9::integer, $10::bigint,
-			$11::timestamptz, $12::timestamptz, $11::timestamptz, $13::text, $14::bigint, $15::uuid, $16::bytea
+		insert into delivery (delivery, shelf, subscriber, agreement, bid, sequence, state, blocked, slots, bytes, digest, partition, position, changed,
+			prepared_at, lapses_at, stream, version, event, data)
+		select $1::uuid, $2::uuid, $3::uuid, agreement, bid, $5::integer, 'prepared', '', $6::integer, $7::bigint, $8::bytea, $9::integer, $10::bigint, $10::bigint,
+			$11::timestamptz, $12::timestamptz, $13::text, $14::bigint, $15::uuid, $16::bytea
 		from agreement where agreement = $4::uuid`,
 		e.GetDeliveryId(), r.Stream.Root(), e.GetSubscriberId(), e.GetAgreementId(), int32(e.GetSequence()), int32(e.GetDeliveredSlots()),
 		int64(e.GetBytes()), e.GetDigest(), int32(r.Partition), int64(r.Position), r.At, lapses, string(r.Stream), int64(r.Version), [16]byte(r.ID), r.Data)
@@ -125,7 +123,7 @@ func prepared(b *pgx.Batch, r *es.Record, e *deliveryv1.DeliveryPrepared) {
 
 // change sets a delivery's state, unless it is empty, and why it is blocked.
 func change(b *pgx.Batch, r *es.Record, delivery, state, blocked string) {
-	b.Queue(`update delivery set state = coalesce(nullif($2, ''), state), blocked = $3, changed_at = $4 where delivery = $1`, delivery, state, blocked, r.At)
+	b.Queue(`update delivery set state = coalesce(nullif($2, ''), state), blocked = $3, changed = $4 where delivery = $1`, delivery, state, blocked, int64(r.Position))
 }
 
 func deadline(b *pgx.Batch, stream, kind string, due time.Time) {

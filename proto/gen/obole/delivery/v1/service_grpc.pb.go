@@ -66,12 +66,15 @@ type DeliveryServiceClient interface {
 	ListProducts(ctx context.Context, in *ListProductsRequest, opts ...grpc.CallOption) (*ListProductsResponse, error)
 	// ListDeliveries lists what waits for, or went to, a buyer.
 	ListDeliveries(ctx context.Context, in *ListDeliveriesRequest, opts ...grpc.CallOption) (*ListDeliveriesResponse, error)
-	// WatchDeliveries streams a buyer's deliveries: first those that wait, then each as it is prepared or changes.
+	// WatchDeliveries streams a buyer's deliveries: first those that wait, then each as it is prepared or changes. Every message has a
+	// token: given back, the stream goes on behind that message, with each delivery that has changed since, once, as it stands then.
 	WatchDeliveries(ctx context.Context, in *WatchDeliveriesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchDeliveriesResponse], error)
 	// FetchPackage streams a package's ciphertext from an offset, while the consent lives.
 	FetchPackage(ctx context.Context, in *FetchPackageRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FetchPackageResponse], error)
 	// SignReceipt hands in the receipt and asks for the key: consent's gate decides, and the key leaves within one second of
-	// asking it. A delivery that was released answers again, each time through the gate, and is charged once.
+	// asking it. A delivery that was released answers again, each time through the gate, and is charged once. Where the consent has
+	// ended since it was released, the answer of then comes again as it was recorded, byte for byte, for as long after the release as
+	// a package waits for its receipt (7 days): a buyer who lost the answer has paid for it.
 	SignReceipt(ctx context.Context, in *SignReceiptRequest, opts ...grpc.CallOption) (*SignReceiptResponse, error)
 	// SignReceipts is SignReceipt on a stream. Answers come in the order of the requests.
 	SignReceipts(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SignReceiptsRequest, SignReceiptsResponse], error)
@@ -292,12 +295,15 @@ type DeliveryServiceServer interface {
 	ListProducts(context.Context, *ListProductsRequest) (*ListProductsResponse, error)
 	// ListDeliveries lists what waits for, or went to, a buyer.
 	ListDeliveries(context.Context, *ListDeliveriesRequest) (*ListDeliveriesResponse, error)
-	// WatchDeliveries streams a buyer's deliveries: first those that wait, then each as it is prepared or changes.
+	// WatchDeliveries streams a buyer's deliveries: first those that wait, then each as it is prepared or changes. Every message has a
+	// token: given back, the stream goes on behind that message, with each delivery that has changed since, once, as it stands then.
 	WatchDeliveries(*WatchDeliveriesRequest, grpc.ServerStreamingServer[WatchDeliveriesResponse]) error
 	// FetchPackage streams a package's ciphertext from an offset, while the consent lives.
 	FetchPackage(*FetchPackageRequest, grpc.ServerStreamingServer[FetchPackageResponse]) error
 	// SignReceipt hands in the receipt and asks for the key: consent's gate decides, and the key leaves within one second of
-	// asking it. A delivery that was released answers again, each time through the gate, and is charged once.
+	// asking it. A delivery that was released answers again, each time through the gate, and is charged once. Where the consent has
+	// ended since it was released, the answer of then comes again as it was recorded, byte for byte, for as long after the release as
+	// a package waits for its receipt (7 days): a buyer who lost the answer has paid for it.
 	SignReceipt(context.Context, *SignReceiptRequest) (*SignReceiptResponse, error)
 	// SignReceipts is SignReceipt on a stream. Answers come in the order of the requests.
 	SignReceipts(grpc.BidiStreamingServer[SignReceiptsRequest, SignReceiptsResponse]) error
