@@ -59,6 +59,7 @@ type cell[S any] struct {
 	foreign bool // its row is of another fold
 	dirty   bool // next differs from state
 	write   bool // its row must be stored with the batch
+	shown   bool // to readers beside the writer
 	err     error
 }
 
@@ -81,6 +82,7 @@ type desktop[S, C, E any] struct {
 	w     *writer
 
 	cells  recent[Stream, *cell[S]]
+	shown  shown[S]
 	held   map[string]int // cells per root, where the rules touch
 	known  recent[id.ID, memory[E]]
 	wanted []*cell[S]
@@ -105,6 +107,7 @@ func newDesk[S, C, E any](r *Root[S, C, E], w *writer) desk {
 
 func (d *desktop[S, C, E]) forget() {
 	d.cells.init()
+	d.shown.clear()
 	d.known.init()
 	d.held = make(map[string]int)
 	d.old = make(map[Stream]any)
@@ -233,6 +236,7 @@ func (d *desktop[S, C, E]) fold(r *Record) {
 				return
 			}
 			own.next, own.upcoming = own.state, own.version
+			d.reshow(own)
 		}
 		return
 	}
@@ -260,11 +264,13 @@ func (d *desktop[S, C, E]) fold(r *Record) {
 			own.state = d.rules.Evolve(own.state, r.Stream, entry)
 			own.version++
 			own.next, own.upcoming = own.state, own.version
+			d.reshow(own)
 		}
 		for _, s := range d.rules.Touch(entry) {
 			if c, ok := d.cells.peek(s); ok && !c.loading && s != r.Stream {
 				c.state = d.rules.Evolve(c.state, s, entry)
 				c.next = c.state
+				d.reshow(c)
 			}
 		}
 		return nil
@@ -281,6 +287,7 @@ func (d *desktop[S, C, E]) drop(c *cell[S]) {
 }
 
 func (d *desktop[S, C, E]) gone(s Stream) {
+	d.hide(s)
 	if d.rules.Touch == nil {
 		return
 	}
@@ -332,6 +339,9 @@ func (d *desktop[S, C, E]) decide(c *call) bool {
 	if c.kind == read {
 		cell, _ := d.cells.peek(c.streams[0])
 		j.state = cell.next
+		if c.show {
+			d.show(cell)
+		}
 		return true
 	}
 	records := len(d.w.records)
@@ -493,6 +503,7 @@ func (d *desktop[S, C, E]) commit() {
 			c.row, c.hasRow = c.upcoming, true
 		}
 		c.state, c.version, c.dirty, c.write = c.next, c.upcoming, false, false
+		d.reshow(c)
 	}
 	d.dirty = d.dirty[:0]
 }

@@ -28,7 +28,8 @@ type call struct {
 	caller   string
 	urgent   bool
 	fresh    bool
-	job      any // *job of the desk's types
+	show     bool // what a read finds, to other readers
+	job      any  // *job of the desk's types
 
 	done     chan struct{}
 	err      error

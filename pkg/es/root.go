@@ -89,8 +89,12 @@ func (r *Root[S, C, E]) DoMany(ctx context.Context, cs []Command[C]) []Outcome[E
 // State reads the present state of a stream, with the cursor at which it is that. keys open its events, as a command's
 // do. Queries have projections; this is for what must not lag.
 func (r *Root[S, C, E]) State(ctx context.Context, s Stream, keys any) (S, Cursor, error) {
+	return r.read(ctx, s, keys, false)
+}
+
+func (r *Root[S, C, E]) read(ctx context.Context, s Stream, keys any, show bool) (S, Cursor, error) {
 	j := &job[S, C, E]{call: call{
-		ctx: ctx, deadline: r.engine.deadline(ctx), kind: read, desk: r.desk, streams: []Stream{s}, keys: keys,
+		ctx: ctx, deadline: r.engine.deadline(ctx), kind: read, desk: r.desk, streams: []Stream{s}, keys: keys, show: show,
 		done: make(chan struct{}),
 	}}
 	j.job = j
