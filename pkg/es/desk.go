@@ -126,7 +126,8 @@ func (d *desktop[S, C, E]) need(c *call) bool {
 }
 
 // hold says whether a stream's state is here, and else notes it. Where the rules touch, the root's own stream comes
-// along: the presence of its row vouches for all rows of the root.
+// along: the presence of its row vouches for all rows of the root. A root of which no event has happened to, or touched, another
+// stream needs none.
 func (d *desktop[S, C, E]) hold(s Stream, keys any) bool {
 	ready := d.note(s, keys)
 	if d.rules.Touch != nil {
@@ -187,7 +188,7 @@ func (d *desktop[S, C, E]) learn(f *Found) {
 	}
 	for _, root := range f.Roots {
 		if c, ok := d.cells.peek(root); ok && c.loading && !c.hasRow && d.rules.Touch != nil {
-			c.foreign = true // events, but no row to vouch for the others
+			c.foreign = true // further streams, but no row to vouch for theirs
 		}
 	}
 	for _, c := range d.wanted {
@@ -221,8 +222,12 @@ func (d *desktop[S, C, E]) apply(c *cell[S], r *Record) error {
 		if err != nil {
 			return err
 		}
-		c.state = d.rules.Evolve(c.state, r.Stream, entryOf(r, e))
+		entry := entryOf(r, e)
+		c.state = d.rules.Evolve(c.state, r.Stream, entry)
 		c.version++
+		if !c.hasRow && d.rules.Touch != nil && d.isRoot(c) && spreads(r.Stream, d.rules.Touch(entry)) {
+			c.foreign = true
+		}
 		return nil
 	})
 }
@@ -246,8 +251,9 @@ func (d *desktop[S, C, E]) fold(r *Record) {
 	}
 	err := d.guard(func() error {
 		var keys any
-		if marker, ok := d.cells.peek(Stream(root)); ok {
-			keys, marker.hasRow = marker.keys, true // whoever wrote the event wrote that row
+		marker, known := d.cells.peek(Stream(root))
+		if known {
+			keys = marker.keys
 		}
 		if ok {
 			keys = own.keys
@@ -257,6 +263,10 @@ func (d *desktop[S, C, E]) fold(r *Record) {
 			return err
 		}
 		entry := entryOf(r, e)
+		touched := d.rules.Touch(entry)
+		if known && spreads(r.Stream, touched) {
+			marker.hasRow = true // whoever wrote the event wrote that row
+		}
 		if ok && !own.loading {
 			if r.Version != own.version+1 {
 				return ErrGap
@@ -266,7 +276,7 @@ func (d *desktop[S, C, E]) fold(r *Record) {
 			own.next, own.upcoming = own.state, own.version
 			d.reshow(own)
 		}
-		for _, s := range d.rules.Touch(entry) {
+		for _, s := range touched {
 			if c, ok := d.cells.peek(s); ok && !c.loading && s != r.Stream {
 				c.state = d.rules.Evolve(c.state, s, entry)
 				c.next = c.state
@@ -428,13 +438,14 @@ func (d *desktop[S, C, E]) append(j *job[S, C, E], e *Entry[E], meta *eventv1.Me
 
 // touch folds the event into the other states that it changes, whose rows are stored with it.
 func (d *desktop[S, C, E]) touch(j *job[S, C, E], e *Entry[E], root string) error {
+	touched := d.rules.Touch(*e)
 	if marker, err := d.cell(Stream(root), j, root); err != nil {
 		return err
-	} else if !marker.hasRow {
+	} else if !marker.hasRow && spreads(e.Stream, touched) {
 		d.change(marker)
 		marker.write = true
 	}
-	for _, s := range d.rules.Touch(*e) {
+	for _, s := range touched {
 		if s == e.Stream {
 			continue
 		}
