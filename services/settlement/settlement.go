@@ -12,6 +12,7 @@ import (
 	"github.com/obole-market/obole/pkg/bus"
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/lru"
 	"github.com/obole-market/obole/pkg/money"
 	"github.com/obole-market/obole/pkg/node"
 	"github.com/obole-market/obole/pkg/projection"
@@ -91,8 +92,10 @@ func Run(ctx context.Context, c Config) error {
 	}
 	n.Project(rows)
 
-	reactor := &react.Reactor{Book: number, Currency: codec.Currency, Root: root, Cause: cause}
-	n.React(&bus.Reaction{Name: react.Name, Handle: reactor.Handle}, react.Sources...)
+	reactor := &react.Reactor{
+		Book: number, Currency: codec.Currency, Root: root, Cause: cause, Buyers: lru.New[book.AgreementID, book.BuyerID](react.BuyersHeld),
+	}
+	n.React(&bus.Reaction{Name: react.Name, Types: react.Types, Handle: reactor.Handle}, react.Sources...)
 	n.Deadlines("ledger", reactor.Mature)
 
 	settlementv1.RegisterSettlementServiceServer(n.Server, &rpc.Server{

@@ -33,8 +33,11 @@ const Name = "consent"
 // Sources are the services whose topics it reads.
 var Sources = []string{"offers", "delivery"}
 
-// Overtakes says which events are obeyed even while their stream is parked.
-func Overtakes(typ string) bool { return typ == "buyer_suspended" }
+// Types are the events it reacts to. The offers of a bid say nothing about each other, nor do the agreements of a person.
+var Types = map[string]bus.Way{
+	"offer_accepted": bus.Abreast, "offer_voided": bus.Abreast, "buyer_suspended": bus.Overtaking, "buyer_reinstated": bus.InOrder,
+	"agreement_ended": bus.Abreast,
+}
 
 // Reactor reacts.
 type Reactor struct {
