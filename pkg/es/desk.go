@@ -59,6 +59,7 @@ type cell[S any] struct {
 	foreign bool // its row is of another fold
 	dirty   bool // next differs from state
 	write   bool // its row must be stored with the batch
+	shown   bool // to readers beside the writer
 	err     error
 }
 
@@ -81,6 +82,7 @@ type desktop[S, C, E any] struct {
 	w     *writer
 
 	cells  recent[Stream, *cell[S]]
+	shown  shown[S]
 	held   map[string]int // cells per root, where the rules touch
 	known  recent[id.ID, memory[E]]
 	wanted []*cell[S]
@@ -105,6 +107,7 @@ func newDesk[S, C, E any](r *Root[S, C, E], w *writer) desk {
 
 func (d *desktop[S, C, E]) forget() {
 	d.cells.init()
+	d.shown.clear()
 	d.known.init()
 	d.held = make(map[string]int)
 	d.old = make(map[Stream]any)
@@ -123,7 +126,8 @@ func (d *desktop[S, C, E]) need(c *call) bool {
 }
 
 // hold says whether a stream's state is here, and else notes it. Where the rules touch, the root's own stream comes
-// along: the presence of its row vouches for all rows of the root.
+// along: the presence of its row vouches for all rows of the root. A root of which no event has happened to, or touched, another
+// stream needs none.
 func (d *desktop[S, C, E]) hold(s Stream, keys any) bool {
 	ready := d.note(s, keys)
 	if d.rules.Touch != nil {
@@ -184,7 +188,7 @@ func (d *desktop[S, C, E]) learn(f *Found) {
 	}
 	for _, root := range f.Roots {
 		if c, ok := d.cells.peek(root); ok && c.loading && !c.hasRow && d.rules.Touch != nil {
-			c.foreign = true // events, but no row to vouch for the others
+			c.foreign = true // further streams, but no row to vouch for theirs
 		}
 	}
 	for _, c := range d.wanted {
@@ -218,8 +222,12 @@ func (d *desktop[S, C, E]) apply(c *cell[S], r *Record) error {
 		if err != nil {
 			return err
 		}
-		c.state = d.rules.Evolve(c.state, r.Stream, entryOf(r, e))
+		entry := entryOf(r, e)
+		c.state = d.rules.Evolve(c.state, r.Stream, entry)
 		c.version++
+		if !c.hasRow && d.rules.Touch != nil && d.isRoot(c) && spreads(r.Stream, d.rules.Touch(entry)) {
+			c.foreign = true
+		}
 		return nil
 	})
 }
@@ -233,6 +241,7 @@ func (d *desktop[S, C, E]) fold(r *Record) {
 				return
 			}
 			own.next, own.upcoming = own.state, own.version
+			d.reshow(own)
 		}
 		return
 	}
@@ -242,8 +251,9 @@ func (d *desktop[S, C, E]) fold(r *Record) {
 	}
 	err := d.guard(func() error {
 		var keys any
-		if marker, ok := d.cells.peek(Stream(root)); ok {
-			keys, marker.hasRow = marker.keys, true // whoever wrote the event wrote that row
+		marker, known := d.cells.peek(Stream(root))
+		if known {
+			keys = marker.keys
 		}
 		if ok {
 			keys = own.keys
@@ -253,6 +263,10 @@ func (d *desktop[S, C, E]) fold(r *Record) {
 			return err
 		}
 		entry := entryOf(r, e)
+		touched := d.rules.Touch(entry)
+		if known && spreads(r.Stream, touched) {
+			marker.hasRow = true // whoever wrote the event wrote that row
+		}
 		if ok && !own.loading {
 			if r.Version != own.version+1 {
 				return ErrGap
@@ -260,11 +274,13 @@ func (d *desktop[S, C, E]) fold(r *Record) {
 			own.state = d.rules.Evolve(own.state, r.Stream, entry)
 			own.version++
 			own.next, own.upcoming = own.state, own.version
+			d.reshow(own)
 		}
-		for _, s := range d.rules.Touch(entry) {
+		for _, s := range touched {
 			if c, ok := d.cells.peek(s); ok && !c.loading && s != r.Stream {
 				c.state = d.rules.Evolve(c.state, s, entry)
 				c.next = c.state
+				d.reshow(c)
 			}
 		}
 		return nil
@@ -281,6 +297,7 @@ func (d *desktop[S, C, E]) drop(c *cell[S]) {
 }
 
 func (d *desktop[S, C, E]) gone(s Stream) {
+	d.hide(s)
 	if d.rules.Touch == nil {
 		return
 	}
@@ -332,6 +349,9 @@ func (d *desktop[S, C, E]) decide(c *call) bool {
 	if c.kind == read {
 		cell, _ := d.cells.peek(c.streams[0])
 		j.state = cell.next
+		if c.show {
+			d.show(cell)
+		}
 		return true
 	}
 	records := len(d.w.records)
@@ -418,13 +438,14 @@ func (d *desktop[S, C, E]) append(j *job[S, C, E], e *Entry[E], meta *eventv1.Me
 
 // touch folds the event into the other states that it changes, whose rows are stored with it.
 func (d *desktop[S, C, E]) touch(j *job[S, C, E], e *Entry[E], root string) error {
+	touched := d.rules.Touch(*e)
 	if marker, err := d.cell(Stream(root), j, root); err != nil {
 		return err
-	} else if !marker.hasRow {
+	} else if !marker.hasRow && spreads(e.Stream, touched) {
 		d.change(marker)
 		marker.write = true
 	}
-	for _, s := range d.rules.Touch(*e) {
+	for _, s := range touched {
 		if s == e.Stream {
 			continue
 		}
@@ -493,6 +514,7 @@ func (d *desktop[S, C, E]) commit() {
 			c.row, c.hasRow = c.upcoming, true
 		}
 		c.state, c.version, c.dirty, c.write = c.next, c.upcoming, false, false
+		d.reshow(c)
 	}
 	d.dirty = d.dirty[:0]
 }

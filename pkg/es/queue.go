@@ -28,7 +28,8 @@ type call struct {
 	caller   string
 	urgent   bool
 	fresh    bool
-	job      any // *job of the desk's types
+	show     bool // what a read finds, to other readers
+	job      any  // *job of the desk's types
 
 	done     chan struct{}
 	err      error
@@ -107,6 +108,15 @@ func newQueue(room, share, spared int) *queue {
 func (q *queue) push(c *call) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	err := q.add(c)
+	if err == nil {
+		q.rouse()
+	}
+	return err
+}
+
+// add queues a call under the lock.
+func (q *queue) add(c *call) error {
 	if q.closed {
 		return ErrClosed
 	}
@@ -126,11 +136,15 @@ func (q *queue) push(c *call) error {
 		l.calls = append(l.calls, c)
 	}
 	q.count++
+	return nil
+}
+
+// rouse the writer if it sleeps.
+func (q *queue) rouse() {
 	select {
 	case q.wake <- struct{}{}:
 	default:
 	}
-	return nil
 }
 
 // lane opens a lane for a caller that has none.

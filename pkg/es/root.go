@@ -51,46 +51,15 @@ func (r *Root[S, C, E]) Do(ctx context.Context, c Command[C]) (Result[E], error)
 	return r.await(ctx, j)
 }
 
-// Outcome is the answer to one command of several.
-type Outcome[E any] struct {
-	Result Result[E]
-	Err    error
-}
-
-// window is how many commands of one DoMany wait at a time, so that a long stream of them neither fills the queue nor
-// waits for the slowest.
-const window = 256
-
-// DoMany decides several commands and answers each in its place. Commands of one root are decided in the given order.
-func (r *Root[S, C, E]) DoMany(ctx context.Context, cs []Command[C]) []Outcome[E] {
-	var (
-		room = min(window, r.engine.opts.Share)
-		jobs = make([]*job[S, C, E], len(cs))
-		out  = make([]Outcome[E], len(cs))
-	)
-	collect := func(i int) {
-		if jobs[i] != nil {
-			out[i].Result, out[i].Err = r.await(ctx, jobs[i])
-			jobs[i] = nil
-		}
-	}
-	for i, c := range cs {
-		if i >= room {
-			collect(i - room)
-		}
-		jobs[i], out[i].Err = r.queue(ctx, c)
-	}
-	for i := max(0, len(cs)-room); i < len(cs); i++ {
-		collect(i)
-	}
-	return out
-}
-
 // State reads the present state of a stream, with the cursor at which it is that. keys open its events, as a command's
 // do. Queries have projections; this is for what must not lag.
 func (r *Root[S, C, E]) State(ctx context.Context, s Stream, keys any) (S, Cursor, error) {
+	return r.read(ctx, s, keys, false)
+}
+
+func (r *Root[S, C, E]) read(ctx context.Context, s Stream, keys any, show bool) (S, Cursor, error) {
 	j := &job[S, C, E]{call: call{
-		ctx: ctx, deadline: r.engine.deadline(ctx), kind: read, desk: r.desk, streams: []Stream{s}, keys: keys,
+		ctx: ctx, deadline: r.engine.deadline(ctx), kind: read, desk: r.desk, streams: []Stream{s}, keys: keys, show: show,
 		done: make(chan struct{}),
 	}}
 	j.job = j
@@ -104,8 +73,20 @@ func (r *Root[S, C, E]) State(ctx context.Context, s Stream, keys any) (S, Curso
 	return j.state, j.result.Cursor, nil
 }
 
-// queue makes a job of a command.
+// queue makes a job of a command and queues it.
 func (r *Root[S, C, E]) queue(ctx context.Context, c Command[C]) (*job[S, C, E], error) {
+	j, err := r.prepare(ctx, c)
+	if err == nil {
+		err = r.engine.queue(&j.call)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return j, nil
+}
+
+// prepare makes a job of a command.
+func (r *Root[S, C, E]) prepare(ctx context.Context, c Command[C]) (*job[S, C, E], error) {
 	j := &job[S, C, E]{
 		call: call{
 			ctx: ctx, deadline: r.engine.deadline(ctx), kind: command, desk: r.desk,
@@ -135,9 +116,6 @@ func (r *Root[S, C, E]) queue(ctx context.Context, c Command[C]) (*job[S, C, E],
 	}
 	if ctx.Err() != nil {
 		return nil, gaveUp(ctx)
-	}
-	if err := r.engine.queue(&j.call); err != nil {
-		return nil, err
 	}
 	return j, nil
 }

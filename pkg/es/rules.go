@@ -37,8 +37,9 @@ type Rules[S, C, E any] struct {
 	Decode func(r *Record, keys any) (E, error)
 	// EncodeState and DecodeState store a state as a row. Required with Touch, else optional: without them long
 	// streams are always folded from their first event. With Touch, the zero state is stored too: a root's own row says
-	// that its rows are complete. keys are those of the command that changes or loads the state: what is personal is sealed
-	// in its row as it is in events.
+	// that its rows are complete, and is there as soon as an event has happened to, or touched, another stream than the root's
+	// own. keys are those of the command that changes or loads the state: what is personal is sealed in its row as it is in
+	// events.
 	EncodeState func(s S, on Stream, keys any) ([]byte, error)
 	DecodeState func(b []byte, on Stream, keys any) (S, error)
 }

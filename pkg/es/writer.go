@@ -25,6 +25,8 @@ type writer struct {
 	// The log's clock as last heard, and when that was by our own.
 	said, heard time.Time
 	refusal     atomic.Pointer[refusal]
+	// looked is when the log was last found to hold nothing but what is held, by the engine's clock.
+	looked atomic.Pointer[time.Time]
 	// contended: others write here too, so lock before loading instead of hoping.
 	contended bool
 
@@ -318,6 +320,7 @@ func (w *writer) load(calls []*call) (changed bool, err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), opTimeout)
 	defer cancel()
+	began := w.engine.opts.Clock()
 	var found *Found
 	if w.contended && !w.locked {
 		found, err = w.session.Lock(ctx, &w.wanted)
@@ -334,6 +337,7 @@ func (w *writer) load(calls []*call) (changed bool, err error) {
 	if err := w.catchUp(found, calls); err != nil {
 		return false, err
 	}
+	w.looked.Store(&began)
 	missed = w.tail.Position - missed
 	if w.locked {
 		w.contended = missed > 0
@@ -473,6 +477,7 @@ func (w *writer) append() error {
 		return err
 	}
 	w.hear(now)
+	w.looked.Store(&began)
 	if flushed := w.engine.opts.Hooks.Flushed; flushed != nil {
 		commands := 1
 		for i := 1; i < len(w.records); i++ {

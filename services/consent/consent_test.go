@@ -350,6 +350,56 @@ func TestWithdrawnBeforeConsentKnewOfIt(t *testing.T) {
 	}
 }
 
+// TestAWithdrawalElsewhereIsCheckedInTime: two processes serve one log; what one has recorded the other's Check knows after at most 250 ms,
+// and its gate at once.
+func TestAWithdrawalElsewhereIsCheckedInTime(t *testing.T) {
+	t.Parallel()
+	s := begin(t, nil)
+	s.enrol("1990-02-03")
+	agreement := s.accept(id.Random())
+	s.given(agreement)
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := s.config
+	second.Seams.Listener = l
+	s.Start(func(ctx context.Context) error { return consent.Run(ctx, second) })
+	other := consentv1.NewConsentServiceClient(s.DialAddr(l.Addr().String(), consent.Name, "delivery", eventv1.Role_ROLE_SERVICE))
+	ask := &consentv1.CheckRequest{SubscriberId: s.person.String(), AgreementId: agreement.String()}
+	if c, err := other.Check(t.Context(), ask); err != nil || !c.GetAllowed() {
+		t.Fatalf("before: %v, %v", c, err)
+	}
+	s.withdraw(agreement)
+	known := time.Now()
+	if c, err := s.service.Check(t.Context(), ask); err != nil || c.GetAllowed() {
+		t.Errorf("the process that recorded the withdrawal says %v, %v", c, err)
+	}
+	for {
+		asked := time.Now()
+		c, err := other.Check(t.Context(), ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !c.GetAllowed() {
+			if c.GetReason() != consentv1.Reason_REASON_WITHDRAWN {
+				t.Errorf("refused for %v", c.GetReason())
+			}
+			break
+		}
+		if late := asked.Sub(known); late > 250*time.Millisecond {
+			t.Fatalf("allowed %v after the withdrawal", late)
+		}
+	}
+	s.service = other
+	again := s.accept(id.Random())
+	s.given(again)
+	s.withdraw(again)
+	if err := s.release(again, id.Random()); reason(err) != "WITHDRAWN" {
+		t.Errorf("the other process's gate: %v", err)
+	}
+}
+
 func TestRequestsThatAreWrongNameTheField(t *testing.T) {
 	t.Parallel()
 	s := begin(t, nil)

@@ -251,7 +251,9 @@ func (s *session) Append(ctx context.Context, b *es.Batch) (time.Time, error) {
 		p.records = append(p.records, r)
 		p.streams[r.Stream] = append(p.streams[r.Stream], r.Position)
 		p.commands[r.Command] = append(p.commands[r.Command], r.Position)
-		p.roots[r.Stream.Root()] = true
+		if root := r.Stream.Root(); len(root) < len(r.Stream) {
+			p.roots[root] = true
+		}
 	}
 	for _, row := range b.States {
 		row.Data = append([]byte(nil), row.Data...)

@@ -57,7 +57,7 @@ const (
 
 	// '0' is the character after '/'. The order keeps the planner from scanning the table for a row that is not there.
 	sqlRoots = `select r from unnest($1::text[]) r
-		where (select true from event e where e.stream >= r collate "C" and e.stream < (r || '0') collate "C" order by e.stream, e.version limit 1)`
+		where (select true from event e where e.stream >= (r || '/') collate "C" and e.stream < (r || '0') collate "C" order by e.stream, e.version limit 1)`
 
 	sqlRoot = `select ` + eventColumns + ` from event e where e.stream = $1
 		union all

@@ -20,14 +20,23 @@ import (
 	"github.com/obole-market/obole/services/offers/internal/wire"
 )
 
-// bidder reads a buyer's present state and says why it may not bid. The log answers, not a table: a suspension counts at once.
+// moment is how long a buyer that may bid is believed to: who places thousands of bids a second would be read at the log's head
+// thousands of times. A suspension by this process counts at once, one by another process a moment later; in either case it
+// closes what the buyer has placed, and the gate bars the buyer by itself.
+const moment = 200 * time.Millisecond
+
+// bidder reads a buyer's state, of the log and not of a table, and says why it may not bid.
 func (s *Server) bidder(ctx context.Context, text string) (view.Buyer, id.ID, error) {
 	var out view.Buyer
 	number, err := parse("bid.buyer_id", text)
 	if err != nil {
 		return out, number, err
 	}
-	state, err := s.buyer(ctx, number)
+	on := es.StreamOf(number)
+	state, err := s.Buyers.Held(ctx, on, moment, func(context.Context) (any, error) { return nil, nil })
+	if err == nil && state.MayBid() != nil {
+		state, _, err = s.Buyers.State(ctx, on, nil) // it may have been vetted elsewhere since
+	}
 	if err != nil {
 		return out, number, err
 	}

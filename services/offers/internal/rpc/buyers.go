@@ -121,11 +121,6 @@ func (s *Server) do(ctx context.Context, method, key string, r proto.Message, bo
 	if err != nil {
 		return nil, conflict(err)
 	}
-	for _, e := range result.Events {
-		if number, err := id.Parse(e.Stream.Root()); err == nil {
-			s.bidders.entries().Delete(number)
-		}
-	}
 	return cursor(result.Cursor), nil
 }
 

@@ -39,8 +39,6 @@ type Server struct {
 	// Currency of the operator's book, and the commission on every slot in millionths.
 	Currency   string
 	Commission int64
-
-	bidders bidders
 }
 
 var errIdempotency = fault.Conflict("IDEMPOTENCY_CONFLICT", "the same idempotency key came with another request")

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"flag"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 
+	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/id"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
@@ -172,6 +174,25 @@ func TestEveryPublishedShapeDecodesForEver(t *testing.T) {
 	for i := range fields.Len() {
 		if name := string(fields.Get(i).Name()); !seen[name] {
 			t.Errorf("the arm %s has no golden file", name)
+		}
+	}
+}
+
+// TestWhatIsStoredIsTheMessage: a placed bid is put together from what was serialised before, and is byte for byte what it would be if
+// it had been serialised now.
+func TestWhatIsStoredIsTheMessage(t *testing.T) {
+	t.Parallel()
+	name := named("event")
+	h := &es.Header{Meta: &eventv1.Meta{EventId: name[:], RecordedAt: when.UnixMicro(), Actor: &eventv1.Actor{Role: eventv1.Role_ROLE_BUYER, Id: who.String()}}}
+	for _, e := range bids(t) {
+		typ, data, err := Bids().Encode(e, h, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := bidProto(e)
+		m.Meta = h.Meta
+		if whole := Marshal(m); typ != Arm(m) || !bytes.Equal(data, whole) {
+			t.Errorf("%s is stored as %x, not %x", typ, data, whole)
 		}
 	}
 }

@@ -71,7 +71,10 @@ type ConsentServiceClient interface {
 	Resume(ctx context.Context, in *ResumeRequest, opts ...grpc.CallOption) (*ResumeResponse, error)
 	// ListConsents lists a person's consents, newest first.
 	ListConsents(ctx context.Context, in *ListConsentsRequest, opts ...grpc.CallOption) (*ListConsentsResponse, error)
-	// Check says whether a consent allows use at this moment. It commits nothing: a key leaves by Release only.
+	// Check says whether a consent allows use. It commits nothing: a key leaves by Release only, which decides on the state of its
+	// moment. Check answers from what the process that is asked knows: withdrawals, pauses and suspensions that this process has
+	// recorded count at once, those that another process of the service has recorded after at most 250 ms. While the log has been out
+	// of reach for longer than that, nothing is answered.
 	Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckResponse, error)
 	// CheckMany is Check for many, in their order.
 	CheckMany(ctx context.Context, in *CheckManyRequest, opts ...grpc.CallOption) (*CheckManyResponse, error)
@@ -300,7 +303,10 @@ type ConsentServiceServer interface {
 	Resume(context.Context, *ResumeRequest) (*ResumeResponse, error)
 	// ListConsents lists a person's consents, newest first.
 	ListConsents(context.Context, *ListConsentsRequest) (*ListConsentsResponse, error)
-	// Check says whether a consent allows use at this moment. It commits nothing: a key leaves by Release only.
+	// Check says whether a consent allows use. It commits nothing: a key leaves by Release only, which decides on the state of its
+	// moment. Check answers from what the process that is asked knows: withdrawals, pauses and suspensions that this process has
+	// recorded count at once, those that another process of the service has recorded after at most 250 ms. While the log has been out
+	// of reach for longer than that, nothing is answered.
 	Check(context.Context, *CheckRequest) (*CheckResponse, error)
 	// CheckMany is Check for many, in their order.
 	CheckMany(context.Context, *CheckManyRequest) (*CheckManyResponse, error)
