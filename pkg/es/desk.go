@@ -15,6 +15,11 @@ import (
 type desk interface {
 	// need says whether the desk holds what c decides on, and else notes it to be loaded.
 	need(c *call) bool
+	// doubt says whether c was decided on a stream that was taken for empty and that nothing vouches for, and notes it to be
+	// loaded.
+	doubt(c *call) bool
+	// doubtAll notes everything that was taken for empty to be loaded, and says whether there was any.
+	doubtAll() bool
 	// gather adds to a load what was noted.
 	gather(w *Want)
 	// fold applies an event that another process stored to the states that are held.
@@ -56,6 +61,7 @@ type cell[S any] struct {
 	row     Version // that its state row includes
 	hasRow  bool
 	loading bool
+	assumed bool // to be empty, and not to be read
 	foreign bool // its row is of another fold
 	dirty   bool // next differs from state
 	write   bool // its row must be stored with the batch
@@ -86,11 +92,13 @@ type desktop[S, C, E any] struct {
 	held   map[string]int // cells per root, where the rules touch
 	known  recent[id.ID, memory[E]]
 	wanted []*cell[S]
-	broken []*cell[S]
-	old    map[Stream]any   // roots to fold anew, and the keys for it
-	failed map[string]error // roots of which that failed in this batch
-	dirty  []*cell[S]
-	undo   []undo[S]
+	// assumed were taken for empty since the last batch: each is created by this one, or loaded, or forgotten at its end.
+	assumed []*cell[S]
+	broken  []*cell[S]
+	old     map[Stream]any   // roots to fold anew, and the keys for it
+	failed  map[string]error // roots of which that failed in this batch
+	dirty   []*cell[S]
+	undo    []undo[S]
 
 	// Of the command being decided.
 	now    *job[S, C, E]
@@ -112,11 +120,14 @@ func (d *desktop[S, C, E]) forget() {
 	d.held = make(map[string]int)
 	d.old = make(map[Stream]any)
 	d.failed = make(map[string]error)
-	d.wanted, d.broken, d.dirty, d.undo = nil, nil, nil, nil
+	d.wanted, d.assumed, d.broken, d.dirty, d.undo = nil, nil, nil, nil, nil
 }
 
 func (d *desktop[S, C, E]) need(c *call) bool {
 	ready := true
+	if c.creates != "" && d.w.trusting {
+		d.assume(c.creates, c.keys)
+	}
 	for _, s := range c.streams {
 		if !d.hold(s, c.keys) {
 			ready = false
@@ -142,13 +153,23 @@ func (d *desktop[S, C, E]) note(s Stream, keys any) bool {
 	if c, ok := d.cells.get(s); ok {
 		return !c.loading
 	}
-	c := &cell[S]{stream: s, keys: keys, loading: true}
+	d.load(d.make(s, keys))
+	return false
+}
+
+// make room for a stream that is not held.
+func (d *desktop[S, C, E]) make(s Stream, keys any) *cell[S] {
+	c := &cell[S]{stream: s, keys: keys}
 	d.cells.put(s, c)
 	if d.rules.Touch != nil {
 		d.held[s.Root()]++
 	}
+	return c
+}
+
+func (d *desktop[S, C, E]) load(c *cell[S]) {
+	c.assumed, c.loading = false, true
 	d.wanted = append(d.wanted, c)
-	return false
 }
 
 func (d *desktop[S, C, E]) gather(w *Want) {
@@ -554,6 +575,7 @@ func (d *desktop[S, C, E]) rows(into []StateRow, at Position) ([]StateRow, error
 }
 
 func (d *desktop[S, C, E]) trim() {
+	d.believe()
 	for _, c := range d.broken {
 		if held, ok := d.cells.peek(c.stream); ok && held == c {
 			d.drop(c)

@@ -21,6 +21,7 @@ type call struct {
 	id       id.ID
 	hash     [32]byte
 	streams  []Stream
+	creates  Stream // of them, if it does not exist; empty for none
 	meta     *eventv1.Meta
 	keys     any
 	keyRef   string

@@ -3,6 +3,7 @@ package es
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // Root takes the commands of one kind of root.
@@ -96,6 +97,11 @@ func (r *Root[S, C, E]) prepare(ctx context.Context, c Command[C]) (*job[S, C, E
 		body: c.Body,
 	}
 	j.job = j
+	if r.rules.Creates != nil {
+		if s, ok := r.rules.Creates(c.Body); ok && slices.Contains(j.streams, s) {
+			j.creates = s
+		}
+	}
 	if len(j.streams) == 0 {
 		return nil, fmt.Errorf("%w: a command of root %s names no stream", ErrDefect, r.rules.Name)
 	}

@@ -19,6 +19,12 @@ type Rules[S, C, E any] struct {
 	Fold uint32
 	// Streams names the streams that Decide may ask for, all of one root. The first names the partition.
 	Streams func(c C) []Stream
+	// Creates, where set, names the one of its streams that a command brings into being. A writer that does not hold it takes it
+	// for empty instead of asking the log, and lets the log object to a first event of a stream that has one already. It is an
+	// expectation, not a promise: an answer that no such first event vouches for is given after the stream was loaded. With
+	// Touch, nothing may have happened to the stream before an event of its own: no earlier event touches it, and where it is
+	// the root's, none is on another stream of the root.
+	Creates func(c C) (Stream, bool)
 	// Decide answers a command with the events it causes. No events: nothing to change. Its errors are for the caller
 	// (package fault) and leave no trace. Events of one command are stored together or not at all.
 	Decide func(state func(Stream) S, c C, at time.Time) ([]Entry[E], error)

@@ -286,14 +286,15 @@ func (p *partition) refuse(b *es.Batch) error {
 		if r.Type == "" || !storable(r.Type) || !storable(string(r.Stream)) {
 			return fmt.Errorf("%w: not a text that can be stored", es.ErrData)
 		}
-		if len(p.commands[r.Command]) > 0 || ordinals[ordinal{r.Command, r.Ordinal}] {
-			return es.ErrKnownCommand
-		}
-		ordinals[ordinal{r.Command, r.Ordinal}] = true
+		// A record to which both object is refused as PostgreSQL does it, by the older index.
 		if int(r.Version) <= len(p.streams[r.Stream]) || r.Version <= versions[r.Stream] {
 			return es.ErrVersion
 		}
 		versions[r.Stream] = r.Version
+		if len(p.commands[r.Command]) > 0 || ordinals[ordinal{r.Command, r.Ordinal}] {
+			return es.ErrKnownCommand
+		}
+		ordinals[ordinal{r.Command, r.Ordinal}] = true
 	}
 	return nil
 }

@@ -22,7 +22,9 @@ type Open func(t *testing.T, partitions int) func() es.Log
 func Run(t *testing.T, open Open) {
 	for name, test := range map[string]func(*testing.T, Open){
 		"one hot stream": hotStream, "streams of one root": oneRoot, "repeats": repeats, "each fails alone": alone,
-		"many engines": manyEngines, "evicted states": evicted, "what cannot be read": unreadable, "limits": limits, "states refolded": refolded, "held states": held, "many at once": many, "rows of a root": rows, "held at once": heldAtOnce,
+		"many engines": manyEngines, "evicted states": evicted, "what cannot be read": unreadable, "limits": limits, "states refolded": refolded,
+		"held states": held, "many at once": many, "rows of a root": rows, "held at once": heldAtOnce,
+		"new streams": created, "created at once": createdAtOnce, "said to be new": saidToBeNew, "a repeated creation": recreated,
 	} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, open) })
 	}
