@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/obole-market/obole/pkg/bus"
@@ -160,23 +161,29 @@ func (r *Reactor) clear(ctx context.Context, e *bus.Received, m *eventv1.Meta, c
 	if err != nil {
 		return err
 	}
+	// Side by side: what comes after it of the bid waits for all of them, and each for a commit or two.
+	people, ctx := errgroup.WithContext(ctx)
+	people.SetLimit(atOnce)
 	for _, a := range list {
-		ring, err := r.Keys.Ring(ctx, a.Subscriber.ID)
-		if err != nil {
-			return err
-		}
-		if _, err := r.Shelves.Do(ctx, es.Command[shelf.Command]{
-			ID:   id.Derive([]byte("clear"), e.ID[:], a.ID.ID[:]),
-			Body: shelf.Clear{Shelf: shelf.Of(a.Subscriber), Agreement: a.ID}, Keys: ring, Meta: r.Cause(e.ID, m), Caller: "react",
-		}); err != nil {
-			return err
-		}
-		if err := r.prepare(ctx, e, m, a); err != nil {
-			return err
-		}
+		people.Go(func() error {
+			ring, err := r.Keys.Ring(ctx, a.Subscriber.ID)
+			if err != nil {
+				return err
+			}
+			if _, err := r.Shelves.Do(ctx, es.Command[shelf.Command]{
+				ID:   id.Derive([]byte("clear"), e.ID[:], a.ID.ID[:]),
+				Body: shelf.Clear{Shelf: shelf.Of(a.Subscriber), Agreement: a.ID}, Keys: ring, Meta: r.Cause(e.ID, m), Caller: "react",
+			}); err != nil {
+				return err
+			}
+			return r.prepare(ctx, e, m, a)
+		})
 	}
-	return nil
+	return people.Wait()
 }
+
+// atOnce is how many people of one bid are seen to at a time when it clears.
+const atOnce = 16
 
 // prepare names its command after the event and the agreement: one event may be the cause of several packages.
 func (r *Reactor) prepare(ctx context.Context, e *bus.Received, m *eventv1.Meta, a packing.Agreement) error {
