@@ -317,39 +317,6 @@ func TestWithdrawalNeedsNobody(t *testing.T) {
 	}
 }
 
-// TestWithdrawnBeforeConsentKnewOfIt: one agreement is withdrawn whose acceptance is still on its way. It becomes no consent; another
-// one does.
-func TestWithdrawnBeforeConsentKnewOfIt(t *testing.T) {
-	t.Parallel()
-	s := begin(t, nil)
-	ctx := t.Context()
-	s.enrol("1990-02-03")
-	agreement := id.Random()
-	r := &consentv1.WithdrawRequest{SubscriberId: s.person.String(), AgreementId: agreement.String(), IdempotencyKey: "w"}
-	for range 2 {
-		if out, err := s.me.Withdraw(ctx, r); err != nil || !out.GetAwaited() || out.GetEnded() != 0 || out.GetEffectiveAt() == 0 {
-			t.Fatalf("withdrawn: %v, %v", out, err)
-		}
-	}
-	r.IdempotencyKey = "again"
-	if out, err := s.me.Withdraw(ctx, r); err != nil || !out.GetAwaited() {
-		t.Errorf("withdrawn again: %v, %v", out, err)
-	}
-	s.accepted(id.Random(), agreement)
-	s.Eventually("the refusal", func() bool { return s.state(agreement) == consentv1.ConsentState_CONSENT_STATE_REFUSED })
-	if c := s.consents()[0]; c.GetRefused() != consentv1.Reason_REASON_WITHDRAWN {
-		t.Errorf("refused for %v", c.GetRefused())
-	}
-	if err := s.release(agreement, id.Random()); reason(err) != "CONSENT_UNKNOWN" {
-		t.Errorf("the gate says %v", err)
-	}
-	other := s.accept(id.Random())
-	s.given(other)
-	if err := consent.Fsck(ctx, s.config); err != nil {
-		t.Errorf("fsck: %v", err)
-	}
-}
-
 // TestAWithdrawalElsewhereIsCheckedInTime: two processes serve one log; what one has recorded the other's Check knows after at most 250 ms,
 // and its gate at once.
 func TestAWithdrawalElsewhereIsCheckedInTime(t *testing.T) {
@@ -397,6 +364,39 @@ func TestAWithdrawalElsewhereIsCheckedInTime(t *testing.T) {
 	s.withdraw(again)
 	if err := s.release(again, id.Random()); reason(err) != "WITHDRAWN" {
 		t.Errorf("the other process's gate: %v", err)
+	}
+}
+
+// TestWithdrawnBeforeConsentKnewOfIt: one agreement is withdrawn whose acceptance is still on its way. It becomes no consent; another
+// one does.
+func TestWithdrawnBeforeConsentKnewOfIt(t *testing.T) {
+	t.Parallel()
+	s := begin(t, nil)
+	ctx := t.Context()
+	s.enrol("1990-02-03")
+	agreement := id.Random()
+	r := &consentv1.WithdrawRequest{SubscriberId: s.person.String(), AgreementId: agreement.String(), IdempotencyKey: "w"}
+	for range 2 {
+		if out, err := s.me.Withdraw(ctx, r); err != nil || !out.GetAwaited() || out.GetEnded() != 0 || out.GetEffectiveAt() == 0 {
+			t.Fatalf("withdrawn: %v, %v", out, err)
+		}
+	}
+	r.IdempotencyKey = "again"
+	if out, err := s.me.Withdraw(ctx, r); err != nil || !out.GetAwaited() {
+		t.Errorf("withdrawn again: %v, %v", out, err)
+	}
+	s.accepted(id.Random(), agreement)
+	s.Eventually("the refusal", func() bool { return s.state(agreement) == consentv1.ConsentState_CONSENT_STATE_REFUSED })
+	if c := s.consents()[0]; c.GetRefused() != consentv1.Reason_REASON_WITHDRAWN {
+		t.Errorf("refused for %v", c.GetRefused())
+	}
+	if err := s.release(agreement, id.Random()); reason(err) != "CONSENT_UNKNOWN" {
+		t.Errorf("the gate says %v", err)
+	}
+	other := s.accept(id.Random())
+	s.given(other)
+	if err := consent.Fsck(ctx, s.config); err != nil {
+		t.Errorf("fsck: %v", err)
 	}
 }
 

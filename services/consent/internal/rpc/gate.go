@@ -145,7 +145,7 @@ func (s *Server) Check(ctx context.Context, r *consentv1.CheckRequest) (*consent
 		}
 	}
 	if no != nil {
-		return &consentv1.CheckResponse{Reason: wire.ReasonProto(no.Reason)}, nil
+		return &consentv1.CheckResponse{Reason: wire.ReasonProto(no.Reason)}, nil //nolint:nilerr // a no is this call's answer, not its failure
 	}
 	barred, err := s.Parties.Held(ctx, es.StreamOf(p.Living[agreement].Buyer.ID), believed, func(context.Context) (any, error) { return nil, nil })
 	if err != nil {
