@@ -179,14 +179,13 @@ func (s *session) stateParams(b *es.Batch) [][]byte {
 		a[3].int8(int64(row.Fold))
 		a[4].raw(row.Data)
 	}
-	last, chain := b.Tail.Position, b.Tail.Chain
+	newest := b.Tail.Chain
 	if n := len(b.Records); n > 0 {
-		last, chain = b.Records[n-1].Position, b.Records[n-1].Chain
-	} else if last == s.life.After {
-		chain = s.life.Before
+		newest = b.Records[n-1].Chain
+	} else if b.Tail.Position == s.life.After {
+		newest = s.life.Before
 	}
-	s.number = binary.BigEndian.AppendUint64(s.number[:0], uint64(last))
-	p := append(s.params[:0], s.part, s.number, chain[:])
+	p := append(s.params[:0], s.part, newest[:])
 	for i := range 5 {
 		p = append(p, a[i].bytes())
 	}
