@@ -22,8 +22,8 @@ func (d *desktop[S, C, E]) doubt(c *call) (any bool) {
 	if len(d.assumed) == 0 {
 		return false
 	}
-	for _, s := range c.streams {
-		if cell, ok := d.cells.peek(s); ok && cell.assumed && !cell.created() {
+	for _, cell := range c.job.(*job[S, C, E]).cells {
+		if cell.assumed && !cell.created() {
 			d.load(cell)
 			any = true
 		}

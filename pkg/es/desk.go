@@ -102,6 +102,7 @@ type desktop[S, C, E any] struct {
 
 	// Of the command being decided.
 	now    *job[S, C, E]
+	meta   eventv1.Meta
 	header Header
 	lookup func(Stream) S // method value, made once
 }
@@ -338,11 +339,8 @@ func (d *desktop[S, C, E]) dropRoot(root string) {
 
 // state is what Decide asks.
 func (d *desktop[S, C, E]) state(s Stream) S {
-	for _, named := range d.now.streams {
-		if named == s {
-			c, _ := d.cells.peek(s)
-			return c.next
-		}
+	if c := d.now.cell(s); c != nil {
+		return c.next
 	}
 	panic(fmt.Sprintf("es: root %s: Decide asks for a stream that Streams did not name", d.rules.Name))
 }
@@ -351,7 +349,7 @@ var errMore = errors.New("es: further streams are needed")
 
 func (d *desktop[S, C, E]) decide(c *call) bool {
 	j := c.job.(*job[S, C, E])
-	j.result = Result[E]{}
+	j.result, j.cells = Result[E]{}, j.few[:0]
 	if len(d.failed) > 0 {
 		if err, ok := d.failed[c.streams[0].Root()]; ok {
 			c.refusal = err
@@ -359,19 +357,20 @@ func (d *desktop[S, C, E]) decide(c *call) bool {
 		}
 	}
 	for _, s := range c.streams {
-		switch cell, _ := d.cells.peek(s); {
-		case cell == nil || cell.loading:
+		cell, ok := d.cells.peek(s)
+		switch {
+		case !ok || cell.loading:
 			return false
 		case cell.err != nil:
 			c.refusal = cell.err
 			return true
 		}
+		j.cells = append(j.cells, cell)
 	}
 	if c.kind == read {
-		cell, _ := d.cells.peek(c.streams[0])
-		j.state = cell.next
+		j.state = j.cells[0].next
 		if c.show {
-			d.show(cell)
+			d.show(j.cells[0])
 		}
 		return true
 	}
@@ -401,14 +400,13 @@ func (d *desktop[S, C, E]) run(j *job[S, C, E]) (err error) {
 		return err
 	}
 	j.result.Events = make([]Recorded[E], 0, len(entries))
-	meta := &eventv1.Meta{
-		CausationId: j.meta.GetCausationId(), CorrelationId: j.meta.GetCorrelationId(), OccurredAt: j.meta.GetOccurredAt(),
-		Actor: j.meta.GetActor(), OnBehalfOf: j.meta.GetOnBehalfOf(), Policy: j.meta.GetPolicy(),
-		RecordedAt: d.w.at.UnixMicro(),
-	}
+	m := &d.meta
+	m.CausationId, m.CorrelationId, m.OccurredAt = j.meta.GetCausationId(), j.meta.GetCorrelationId(), j.meta.GetOccurredAt()
+	m.Actor, m.OnBehalfOf, m.Policy = j.meta.GetActor(), j.meta.GetOnBehalfOf(), j.meta.GetPolicy()
+	m.RecordedAt = d.w.at.UnixMicro()
 	root := j.streams[0].Root()
 	for i := range entries {
-		if err := d.append(j, &entries[i], meta, root); err != nil {
+		if err := d.append(j, &entries[i], root); err != nil {
 			return err
 		}
 	}
@@ -416,7 +414,7 @@ func (d *desktop[S, C, E]) run(j *job[S, C, E]) (err error) {
 }
 
 // append encodes an event, folds it and puts it at the batch's end.
-func (d *desktop[S, C, E]) append(j *job[S, C, E], e *Entry[E], meta *eventv1.Meta, root string) error {
+func (d *desktop[S, C, E]) append(j *job[S, C, E], e *Entry[E], root string) error {
 	own, err := d.cell(e.Stream, j, root)
 	if err != nil {
 		return err
@@ -425,8 +423,8 @@ func (d *desktop[S, C, E]) append(j *job[S, C, E], e *Entry[E], meta *eventv1.Me
 	r.ID = d.w.engine.opts.NewID()
 	r.Stream, r.Version = e.Stream, own.upcoming+1
 	r.Command, r.Ordinal = j.id, int32(len(j.result.Events))
-	meta.EventId = r.ID[:]
-	d.header = Header{ID: r.ID, Stream: e.Stream, Version: r.Version, At: d.w.at, Meta: meta}
+	d.meta.EventId = r.ID[:]
+	d.header = Header{ID: r.ID, Stream: e.Stream, Version: r.Version, At: d.w.at, Meta: &d.meta}
 	r.Type, r.Data, err = d.rules.Encode(e.Event, &d.header, j.keys)
 	if err != nil {
 		return err
@@ -488,6 +486,9 @@ func entryOf[E any](r *Record, e E) Entry[E] {
 
 // cell finds the state that an event changes; a stream that the command did not name is loaded first.
 func (d *desktop[S, C, E]) cell(s Stream, j *job[S, C, E], root string) (*cell[S], error) {
+	if c := j.cell(s); c != nil {
+		return c, nil
+	}
 	c, ok := d.cells.peek(s)
 	switch {
 	case !ok:

@@ -41,6 +41,20 @@ type job[S, C, E any] struct {
 	body   C
 	result Result[E]
 	state  S
+
+	// cells are those of the call's streams, since it was last decided; most have few.
+	cells []*cell[S]
+	few   [2]*cell[S]
+}
+
+// cell of one of the streams that the call names, nil for others.
+func (j *job[S, C, E]) cell(s Stream) *cell[S] {
+	for i, named := range j.streams {
+		if named == s {
+			return j.cells[i]
+		}
+	}
+	return nil
 }
 
 // Do decides a command and returns once its events are stored, or refuses it.
@@ -61,14 +75,13 @@ func (r *Root[S, C, E]) State(ctx context.Context, s Stream, keys any) (S, Curso
 func (r *Root[S, C, E]) read(ctx context.Context, s Stream, keys any, show bool) (S, Cursor, error) {
 	j := &job[S, C, E]{call: call{
 		ctx: ctx, deadline: r.engine.deadline(ctx), kind: read, desk: r.desk, streams: []Stream{s}, keys: keys, show: show,
-		done: make(chan struct{}),
 	}}
 	j.job = j
 	var none S
 	if err := r.engine.queue(&j.call); err != nil {
 		return none, Cursor{}, err
 	}
-	if err := r.engine.wait(ctx, &j.call); err != nil {
+	if err := j.wait(ctx); err != nil {
 		return none, Cursor{}, err
 	}
 	return j.state, j.result.Cursor, nil
@@ -92,7 +105,7 @@ func (r *Root[S, C, E]) prepare(ctx context.Context, c Command[C]) (*job[S, C, E
 		call: call{
 			ctx: ctx, deadline: r.engine.deadline(ctx), kind: command, desk: r.desk,
 			id: c.ID, hash: c.Hash, streams: r.rules.Streams(c.Body), meta: c.Meta, keys: c.Keys,
-			caller: c.Caller, urgent: c.Urgent, fresh: c.Fresh, done: make(chan struct{}),
+			caller: c.Caller, urgent: c.Urgent, fresh: c.Fresh,
 		},
 		body: c.Body,
 	}
@@ -127,7 +140,7 @@ func (r *Root[S, C, E]) prepare(ctx context.Context, c Command[C]) (*job[S, C, E
 }
 
 func (r *Root[S, C, E]) await(ctx context.Context, j *job[S, C, E]) (Result[E], error) {
-	if err := r.engine.wait(ctx, &j.call); err != nil {
+	if err := j.wait(ctx); err != nil {
 		return Result[E]{}, err
 	}
 	return j.result, nil
