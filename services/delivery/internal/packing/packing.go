@@ -221,7 +221,10 @@ func (p *Packer) pack(
 		return c, err
 	}
 	c.Rows, c.Bytes, c.Digest = n, int64(len(sealed)), digest
-	return c, p.Store.Keep(ctx, ring, store.Package{Delivery: delivery.ID, Agreement: agreement.Licence.Agreement.ID, Sealed: sealed, Key: content, At: p.Now()})
+	l := agreement.Licence
+	return c, p.Store.Keep(ctx, ring, store.Package{
+		Delivery: delivery.ID, Agreement: l.Agreement.ID, Bid: l.Bid.ID, Buyer: l.Buyer.ID, Sealed: sealed, Key: content, At: p.Now(),
+	})
 }
 
 func grants(l *marketv1.Licence) []minimise.Grant {

@@ -3,7 +3,6 @@ package react
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"google.golang.org/protobuf/proto"
 
@@ -11,7 +10,6 @@ import (
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
-	"github.com/obole-market/obole/pkg/lru"
 	"github.com/obole-market/obole/pkg/vault"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
@@ -54,9 +52,6 @@ type Reactor struct {
 	Caught func(ctx context.Context) error
 	// Cause says for whom a reaction acts.
 	Cause func(cause id.ID, m *eventv1.Meta) *eventv1.Meta
-
-	once  sync.Once
-	noted *lru.Map[id.ID, struct{}] // bids of which it is noted whose they are
 }
 
 // Handle reacts to one event.
@@ -116,30 +111,12 @@ func (r *Reactor) take(ctx context.Context, e *bus.Received, m *eventv1.Meta, fo
 	if err != nil {
 		return err
 	}
-	// Before its deliveries are in the tables, which find their buyer by the bid.
-	if err := r.whose(ctx, licence.Bid.ID, licence.Buyer.ID); err != nil {
-		return err
-	}
 	c := shelf.Take{Licence: licence, Document: document, Cleared: formed.GetCleared()}
 	if err := r.do(ctx, e, 0, m, c, licence.Subscriber); err != nil {
 		return err
 	}
 	// Also where the bid has not cleared: the consent may have ended before the agreement came here, and nobody says so again.
 	return r.prepare(ctx, e, m, packing.Agreement{ID: licence.Agreement, Subscriber: licence.Subscriber})
-}
-
-// whose notes who placed a bid, once.
-func (r *Reactor) whose(ctx context.Context, bid, buyer id.ID) error {
-	const size = 4096
-	r.once.Do(func() { r.noted = lru.New[id.ID, struct{}](size) })
-	if _, ok := r.noted.Get(bid); ok {
-		return nil
-	}
-	if err := r.Store.Bid(ctx, bid, buyer); err != nil {
-		return err
-	}
-	r.noted.Put(bid, struct{}{})
-	return nil
 }
 
 // clear lets the packages of a bid be prepared: enough people have agreed.

@@ -21,11 +21,12 @@ var ErrGone = errors.New("store: the package is gone")
 // Package is what is kept of a delivery.
 type Package struct {
 	Delivery, Agreement id.ID
+	Bid, Buyer          id.ID // for whom it is
 	Sealed, Key         []byte
 	At                  time.Time
 }
 
-// Keep stores a package and its content key.
+// Keep stores a package and its content key, and whose the bid is by which the tables find the buyer's packages.
 func (s Store) Keep(ctx context.Context, ring *vault.Ring, p Package) error {
 	box, err := ring.SealBytes(content, aad("key "+p.Delivery.String(), ring), p.Key)
 	if err != nil {
@@ -34,6 +35,7 @@ func (s Store) Keep(ctx context.Context, ring *vault.Ring, p Package) error {
 	var b pgx.Batch
 	b.Queue(`insert into store.package (delivery, agreement, subscriber, bytes, key, at) values ($1, $2, $3, $4, $5, $6)`,
 		[16]byte(p.Delivery), [16]byte(p.Agreement), [16]byte(ring.Subject()), int64(len(p.Sealed)), box, p.At)
+	b.Queue(`insert into store.bid (bid, buyer) values ($1, $2) on conflict do nothing`, [16]byte(p.Bid), [16]byte(p.Buyer))
 	for i := 0; i*chunkSize < len(p.Sealed); i++ {
 		piece := p.Sealed[i*chunkSize : min(len(p.Sealed), (i+1)*chunkSize)]
 		b.Queue(`insert into store.chunk (delivery, number, data) values ($1, $2, $3)`, [16]byte(p.Delivery), i, piece)
@@ -113,12 +115,4 @@ func (s Store) Old(ctx context.Context, before time.Time) ([]id.ID, error) {
 		return nil, fmt.Errorf("store: packages: %w", err)
 	}
 	return list, nil
-}
-
-// Bid notes who placed a bid.
-func (s Store) Bid(ctx context.Context, bid, buyer id.ID) error {
-	if _, err := s.Pool.Exec(ctx, `insert into store.bid (bid, buyer) values ($1, $2) on conflict do nothing`, [16]byte(bid), [16]byte(buyer)); err != nil {
-		return fmt.Errorf("store: bid: %w", err)
-	}
-	return nil
 }

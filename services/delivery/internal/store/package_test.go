@@ -90,13 +90,15 @@ func TestPackagesAreKeptInPiecesUntilTheyAreDestroyed(t *testing.T) {
 	}
 }
 
-func TestABidIsNotedOnce(t *testing.T) {
+// TestABidIsItsFirstBuyers: whose a bid is was said with its first package, and stays so.
+func TestABidIsItsFirstBuyers(t *testing.T) {
 	t.Parallel()
 	r := begin(t)
-	bid, buyer := id.Random(), id.Random()
-	r.must(r.Bid(t.Context(), bid, buyer))
-	r.must(r.Bid(t.Context(), bid, id.Random()))
+	ring, bid, buyer := r.ring(id.Random()), id.Random(), id.Random()
+	for _, who := range []id.ID{buyer, buyer, id.Random()} {
+		r.must(r.Keep(t.Context(), ring, store.Package{Delivery: id.Random(), Agreement: id.Random(), Bid: bid, Buyer: who, Key: make([]byte, 32), At: now}))
+	}
 	if n := r.count(`select count(*) from store.bid where bid = $1 and buyer = $2`, [16]byte(bid), [16]byte(buyer)); n != 1 {
-		t.Errorf("%d rows say who placed the bid", n)
+		t.Errorf("%d rows say whose the bid is", n)
 	}
 }
