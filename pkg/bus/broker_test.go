@@ -62,7 +62,7 @@ func TestABrokerOfItsOwn(t *testing.T) {
 	}
 	load := func(n int) {
 		for range n {
-			w.append("a:x", "b:x", fmt.Sprintf("c:payload-%d.", stored))
+			w.append("a:x", "b:x", fmt.Sprintf("c:x payload-%d.", stored))
 			stored += 3
 		}
 	}
@@ -107,7 +107,7 @@ func TestABrokerOfItsOwn(t *testing.T) {
 	var mu sync.Mutex
 	passed := map[string]int{}
 	var c collector
-	f := w.feed("late", (&bus.Reaction{Name: "late", Pool: w.pool, Handle: func(_ context.Context, e *bus.Received) error { c.add(e); return nil }}).Take)
+	f := w.feed("late", (&bus.Reaction{Name: "late", Pool: w.pool, Types: ways, Handle: func(_ context.Context, e *bus.Received) error { c.add(e); return nil }}).Take)
 	f.Passed = func(_, why string) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -121,7 +121,7 @@ func TestABrokerOfItsOwn(t *testing.T) {
 		t.Errorf("the reader did not notice: %v", passed)
 	}
 	for _, e := range c.list() {
-		if strings.HasPrefix(e, "c:") && !strings.HasPrefix(e, "c:payload-") {
+		if strings.HasPrefix(e, "c:") && !strings.HasPrefix(e, "c:x payload-") {
 			t.Errorf("an altered event was handled: %q", e)
 		}
 	}

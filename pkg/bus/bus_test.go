@@ -23,7 +23,6 @@ import (
 	"github.com/obole-market/obole/pkg/bus"
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/es/esmem"
-	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
 )
 
@@ -116,7 +115,7 @@ func (w *world) drop() {
 	_, _ = w.client.DeleteTopics(context.Background(), &kafka.DeleteTopicsRequest{Topics: []string{w.topic}}) // it may be gone
 }
 
-// append stores events of these streams and types, given as "stream:type".
+// append stores events of these streams and types, given as "root:type" or "root/child:type", perhaps with a space and more.
 func (w *world) append(events ...string) {
 	w.t.Helper()
 	w.mu.Lock()
@@ -136,7 +135,12 @@ func (w *world) append(events ...string) {
 	at := time.Now().UTC().Truncate(time.Microsecond)
 	for i, e := range events {
 		name, typ, _ := strings.Cut(e, ":")
-		stream := es.StreamOf(id.Derive([]byte(name)))
+		typ, _, _ = strings.Cut(typ, " ")
+		root, child, _ := strings.Cut(name, "/")
+		stream := es.StreamOf(id.Derive([]byte(root)))
+		if child != "" {
+			stream = stream.Child(id.Derive([]byte(child)))
+		}
 		if _, known := versions[stream]; !known {
 			found, err := s.Load(ctx, &es.Want{After: tail.Position, Streams: []es.WantStream{{Stream: stream}}})
 			if err != nil {
@@ -215,6 +219,12 @@ func inOrder(t testing.TB, positions []es.Position, n es.Position) {
 	if newest != n {
 		t.Fatalf("the topic ends at %d, the log at %d", newest, n)
 	}
+}
+
+// ways of the types that these tests use.
+var ways = map[string]bus.Way{
+	"one": bus.InOrder, "two": bus.InOrder, "three": bus.InOrder, "four": bus.InOrder, "poison": bus.InOrder, "withdrawn": bus.Overtaking,
+	"agreed": bus.Abreast, "wrong": bus.Abreast, "x": bus.InOrder,
 }
 
 // collector is a reader that writes down what it handled.
@@ -320,7 +330,7 @@ func TestTopicEmptiedOrRecreatedIsRefilled(t *testing.T) {
 	ctx := context.Background()
 
 	var c collector
-	reaction := &bus.Reaction{Name: "late", Pool: w.pool, Handle: func(_ context.Context, e *bus.Received) error { c.add(e); return nil }}
+	reaction := &bus.Reaction{Name: "late", Pool: w.pool, Types: ways, Handle: func(_ context.Context, e *bus.Received) error { c.add(e); return nil }}
 	run(t, w.feed("late", reaction.Take).Run)
 	await(t, "the reader", func() bool { return len(c.list()) == 3 })
 
@@ -345,79 +355,6 @@ func TestTopicEmptiedOrRecreatedIsRefilled(t *testing.T) {
 	}
 }
 
-func TestPoisonIsParkedWithItsStream(t *testing.T) {
-	t.Parallel()
-	w := begin(t)
-	var c collector
-	var cured atomic.Bool
-	reaction := &bus.Reaction{
-		Name: "react", Pool: w.pool,
-		Handle: func(_ context.Context, e *bus.Received) error {
-			if e.Type == "poison" && !cured.Load() {
-				return fault.Refuse("TERMS_MISMATCH", "a secret of the payload is never told")
-			}
-			c.add(e)
-			return nil
-		},
-		Overtakes: func(typ string) bool { return typ == "withdrawn" },
-	}
-	run(t, w.relay().Run)
-	run(t, w.feed("react", reaction.Take).Run)
-	w.append("a:one", "a:poison", "b:one", "a:two", "a:withdrawn", "b:two")
-	await(t, "what is not parked", func() bool { return len(c.list()) == 4 })
-	w.append("a:three", "b:three")
-	await(t, "what is not parked, later", func() bool { return len(c.list()) == 5 })
-	want := map[string]bool{"a:one": true, "b:one": true, "a:withdrawn": true, "b:two": true, "b:three": true}
-	for _, e := range c.list() {
-		if !want[e] {
-			t.Errorf("%s was handled while its stream was parked", e)
-		}
-	}
-	ctx := context.Background()
-	var stuck []bus.Stuck
-	await(t, "the parked rows", func() bool {
-		var err error
-		stuck, err = reaction.Stuck(ctx, "", "", 10)
-		return err == nil && len(stuck) == 1 && stuck[0].Waiting == 2
-	})
-	if stuck[0].Type != "poison" || stuck[0].Position != 2 || stuck[0].Reason != "refused: TERMS_MISMATCH" {
-		t.Errorf("parked as %+v", stuck[0])
-	}
-	if handled, left, err := reaction.Redrive(ctx, w.topic, stuck[0].Stream); err == nil || handled != 0 || left != 3 {
-		t.Errorf("redriven too early: %d handled, %d left, %v", handled, left, err)
-	}
-	cured.Store(true)
-	if handled, left, err := reaction.Redrive(ctx, w.topic, stuck[0].Stream); err != nil || handled != 3 || left != 0 {
-		t.Fatalf("%d handled, %d left, %v", handled, left, err)
-	}
-	if got := c.list(); strings.Join(got[5:], " ") != "a:poison a:two a:three" {
-		t.Errorf("redriven as %v", got[5:])
-	}
-}
-
-func TestWhatMayPassIsTriedUntilItDoes(t *testing.T) {
-	t.Parallel()
-	w := begin(t)
-	var tries atomic.Int32
-	var c collector
-	reaction := &bus.Reaction{Name: "patient", Pool: w.pool, Handle: func(_ context.Context, e *bus.Received) error {
-		switch tries.Add(1) {
-		case 1:
-			return fault.Unavailable("away")
-		case 2:
-			return bus.Later(fault.Refuse("EARMARK_UNKNOWN", "not yet"))
-		case 3:
-			return es.ErrQueueFull
-		}
-		c.add(e)
-		return nil
-	}}
-	run(t, w.relay().Run)
-	run(t, w.feed("patient", reaction.Take).Run)
-	w.append("a:one")
-	await(t, "the fourth try", func() bool { return len(c.list()) == 1 })
-}
-
 func TestForeignRecordsAreCountedAndGapsFilled(t *testing.T) {
 	t.Parallel()
 	w := begin(t)
@@ -440,7 +377,7 @@ func TestForeignRecordsAreCountedAndGapsFilled(t *testing.T) {
 	}
 	var c collector
 	var foreign, gaps atomic.Int32
-	reaction := &bus.Reaction{Name: "gap", Pool: w.pool, Handle: func(_ context.Context, e *bus.Received) error { c.add(e); return nil }}
+	reaction := &bus.Reaction{Name: "gap", Pool: w.pool, Types: ways, Handle: func(_ context.Context, e *bus.Received) error { c.add(e); return nil }}
 	f := w.feed("gap", reaction.Take)
 	f.Passed = func(_, why string) {
 		switch why {
@@ -476,7 +413,7 @@ func TestAnAlteredEventIsFound(t *testing.T) {
 	run(t, w.relay().Run)
 	found := make(chan error, 16)
 	var c collector
-	reaction := &bus.Reaction{Name: "watch", Pool: w.pool, Handle: func(_ context.Context, e *bus.Received) error { c.add(e); return nil }}
+	reaction := &bus.Reaction{Name: "watch", Pool: w.pool, Types: ways, Handle: func(_ context.Context, e *bus.Received) error { c.add(e); return nil }}
 	f := w.feed("watch", reaction.Take)
 	f.Refetch = nil
 	f.Alarm = func(_ string, _ es.Partition, err error) {

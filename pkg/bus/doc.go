@@ -18,9 +18,10 @@
 //
 // Two kinds of readers exist. A Table folds whole batches into rows, in one transaction with the position. A Reaction turns
 // each event into a call of ours, whose command id derives from the event's: handled twice, it is the same command. Reactions
-// of different roots run side by side, those of one root in order: what was decided together is told in order. What may work
-// later is tried until it works. What never will, a poison event, is parked with all later events of its root, and other
-// people's go on; an operator has it handled again, in order. Types named to overtake (withdrawals, pauses, suspensions) are handled even then.
+// of different roots run side by side, those of one root in order: what was decided together is told in order, except for types
+// that say nothing about each other. What may work later is tried until it works. What never will, a poison event, is parked with all
+// that must wait for it, and other people's go on; an operator has it handled again, in order. Types named to overtake (withdrawals,
+// pauses, suspensions) wait for neither.
 //
 // # On the wire
 //

@@ -28,6 +28,8 @@ type publisher struct {
 	lives    []es.Life
 	at       es.Position // of the newest event on the topic
 	event    id.ID       // its id
+	last     es.Position // of the newest event in the batch
+	newest   id.ID       // its id
 }
 
 // resume finds out how far the topic has come.
@@ -108,18 +110,19 @@ func (p *publisher) spoilt(err error, _ int) error {
 func (p *publisher) publish(ctx context.Context) error {
 	for {
 		sent, more, err := p.flush(ctx)
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case more:
-		case sent:
+		}
+		if more {
+			continue
+		}
+		if sent {
 			if err := sleep(ctx, relayPace); err != nil {
 				return context.Cause(ctx)
 			}
-		default:
-			if err := p.rest(ctx); err != nil {
-				return err
-			}
+		}
+		if err := p.rest(ctx); err != nil { // what was appended since has woken us already
+			return err
 		}
 	}
 }
@@ -147,54 +150,92 @@ func (p *publisher) rest(ctx context.Context) error {
 
 // flush sends one scan's worth of records, and says whether there are more.
 func (p *publisher) flush(ctx context.Context) (sent, more bool, err error) {
-	tail, err := p.Log.Tail(ctx, p.Partition)
-	if err != nil {
-		return false, false, fmt.Errorf("bus: read the log: %w", err)
+	before := p.at
+	var tail es.Position
+	if fresh, life := p.Log.Fresh(p.Partition, p.at); len(fresh) > 0 {
+		tail, err = fresh[len(fresh)-1].Position, p.sendFresh(ctx, fresh, life)
+	} else {
+		tail, err = p.sendStored(ctx)
 	}
-	if tail.Position < p.at {
-		return false, false, p.ahead(p.at, p.event)
+	if err != nil || p.at == before {
+		return false, false, err
 	}
-	if tail.Position == p.at {
-		return false, false, nil
+	if p.Moved != nil {
+		p.Moved(p.Partition, p.at, int64(tail-p.at))
 	}
-	if n := len(p.lives); n == 0 || p.lives[n-1].Incarnation != tail.Incarnation {
-		if p.lives, err = p.Log.Lives(ctx, p.Partition); err != nil {
-			return false, false, fmt.Errorf("bus: read the log: %w", err)
-		}
+	return true, p.at < tail, nil
+}
+
+// sendFresh publishes records that this process has just appended.
+func (p *publisher) sendFresh(ctx context.Context, records []es.Record, life es.Incarnation) error {
+	if err := p.know(ctx, life); err != nil {
+		return err
 	}
 	p.batch.reset()
-	last, event := p.at, p.event
+	for i := range records {
+		if err := p.add(ctx, &records[i]); err != nil {
+			return err
+		}
+	}
+	return p.confirm(ctx)
+}
+
+// sendStored publishes what it reads from the log, and says where that ends.
+func (p *publisher) sendStored(ctx context.Context) (es.Position, error) {
+	p.batch.reset()
+	tail, err := p.Log.Tail(ctx, p.Partition)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("bus: read the log: %w", err)
+	case tail.Position < p.at:
+		return 0, p.ahead(p.at, p.event)
+	case tail.Position == p.at:
+		return p.at, nil
+	}
+	if err := p.know(ctx, tail.Incarnation); err != nil {
+		return 0, err
+	}
 	_, err = p.Log.Scan(ctx, p.Partition, p.at, relayScan, func(r *es.Record) error {
 		if r.Position > tail.Position {
 			return errStop // perhaps of a life that we do not know
 		}
-		if !p.batch.fits(r) {
-			if err := p.confirm(ctx, last, event); err != nil {
-				return err
-			}
-			p.batch.reset()
-		}
-		p.batch.event(es.LifeAt(p.lives, r.Position).Incarnation, r)
-		last, event = r.Position, r.ID
-		return nil
+		return p.add(ctx, r)
 	})
 	if err != nil && !errors.Is(err, errStop) {
-		return false, false, err
+		return 0, err
 	}
-	if p.batch.count > 0 {
-		if err := p.confirm(ctx, last, event); err != nil {
-			return false, false, err
-		}
-	}
-	if p.Moved != nil {
-		p.Moved(p.Partition, p.at, int64(tail.Position-p.at))
-	}
-	return true, p.at < tail.Position, nil
+	return tail.Position, p.confirm(ctx)
 }
 
-// confirm sends the batch and checks that it got the offset it must have got.
-func (p *publisher) confirm(ctx context.Context, last es.Position, event id.ID) error {
+// know reads the lives of the partition if there is one that is not known.
+func (p *publisher) know(ctx context.Context, life es.Incarnation) (err error) {
+	if n := len(p.lives); n == 0 || p.lives[n-1].Incarnation != life {
+		if p.lives, err = p.Log.Lives(ctx, p.Partition); err != nil {
+			return fmt.Errorf("bus: read the log: %w", err)
+		}
+	}
+	return nil
+}
+
+// add puts a record into the batch, sending that first if it is full.
+func (p *publisher) add(ctx context.Context, r *es.Record) error {
+	if !p.batch.fits(r) {
+		if err := p.confirm(ctx); err != nil {
+			return err
+		}
+		p.batch.reset()
+	}
+	p.batch.event(es.LifeAt(p.lives, r.Position).Incarnation, r)
+	p.last, p.newest = r.Position, r.ID
+	return nil
+}
+
+// confirm sends the batch, if it has any records, and checks that it got the offset it must have got.
+func (p *publisher) confirm(ctx context.Context) error {
 	count := int64(p.batch.count)
+	if count == 0 {
+		return nil
+	}
 	base, err := p.send(ctx)
 	if err != nil {
 		return err
@@ -203,7 +244,7 @@ func (p *publisher) confirm(ctx context.Context, last es.Position, event id.ID) 
 		return fmt.Errorf("%w: offset %d instead of %d", errSurprise, base, p.offset)
 	}
 	p.offset += count
-	p.at, p.event = last, event
+	p.at, p.event = p.last, p.newest
 	return nil
 }
 

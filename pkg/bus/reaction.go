@@ -15,22 +15,35 @@ import (
 	"github.com/obole-market/obole/pkg/id"
 )
 
+// Way is how events of one type go beside the others of their root.
+type Way uint8
+
+const (
+	// InOrder events wait for all of their root that came before, and all that come after wait for them.
+	InOrder Way = iota + 1
+	// Abreast events say nothing about those of other streams: the acceptances of two people of one bid. They wait for what
+	// came before on their own stream, and for the root's newest event before them that is not abreast.
+	Abreast
+	// Overtaking events are in order too, but do not wait for what is parked, nor for what has failed for now: withdrawals,
+	// pauses and suspensions.
+	Overtaking
+)
+
 // Reaction turns events into calls of ours.
 type Reaction struct {
 	// Name of the reaction; the ids of its commands derive from it.
 	Name string
 	Pool *pgxpool.Pool
-	// Handle reacts to one event. nil: done. An error that Later made, or of a kind that may pass, is tried again until it
-	// works; any other parks the event's root.
+	// Types are the events it reacts to. The others pass unhandled.
+	Types map[string]Way
+	// Knows says whether this build's contract has a type at all; one that it does not have is parked, for who knows what it
+	// means. nil: all.
+	Knows func(topic, typ string) bool
+	// Handle reacts to one event. nil: done. An error that passes has the partition read again from the checkpoint on, so try
+	// again before you return it, and say Retrying; package mill does. Any other parks the event.
 	Handle func(ctx context.Context, e *Received) error
-	// Overtakes says of which types events are handled even while their root is parked.
-	Overtakes func(typ string) bool
-	// Workers is how many events of a partition are handled at a time (64).
-	Workers int
 	// Parked is told of a poison event; the reason carries no payload.
 	Parked func(topic string, e *Received, reason string)
-	// Retried counts tries that failed for now.
-	Retried func(topic string, err error)
 }
 
 // CommandID names the command that a reaction makes of an event; n tells several commands of one event apart.
@@ -46,8 +59,8 @@ func (e laterError) Unwrap() error { return e.error }
 // Later says that an error will pass: try again.
 func Later(err error) error { return laterError{err} }
 
-// passes says whether an error may go away by itself.
-func passes(err error) bool {
+// Passes says whether an error may go away by itself: Later made it, or it is of such a kind.
+func Passes(err error) bool {
 	var later laterError
 	if errors.As(err, &later) {
 		return true
@@ -59,8 +72,18 @@ func passes(err error) bool {
 	return false
 }
 
-// Take has the next events of a partition handled: roots side by side, the streams of one root in order, as what is decided
-// together is told in order. It returns as soon as they are at work; the checkpoint follows behind what is done.
+type retryingKey struct{}
+
+// Retrying says that the event of this context has failed for now and is about to be tried again: what overtakes need not
+// wait for it any longer.
+func Retrying(ctx context.Context) {
+	if told, ok := ctx.Value(retryingKey{}).(func()); ok {
+		told()
+	}
+}
+
+// Take has the next events of a partition handled. It returns as soon as they are at work; the checkpoint follows behind what
+// is done.
 func (r *Reaction) Take(ctx context.Context, at *Checkpoint, events []Received) error {
 	if at.run.window == nil {
 		w, err := r.open(ctx, at)
@@ -72,16 +95,36 @@ func (r *Reaction) Take(ctx context.Context, at *Checkpoint, events []Received) 
 	return at.run.window.take(ctx, at, events)
 }
 
-// errPanic: the reaction panicked on an event.
-var errPanic = fault.Internal("the reaction panicked")
+// way of an event among its root's; 0 for one that passes.
+func (r *Reaction) way(topic, typ string) Way {
+	if w := r.Types[typ]; w != 0 {
+		return w
+	}
+	if r.Knows != nil && !r.Knows(topic, typ) {
+		return InOrder
+	}
+	return 0
+}
 
-func (r *Reaction) handle(ctx context.Context, e *Received) (err error) {
+// errPanic: the reaction panicked on an event. errUnknown: its type is of another version of the contract.
+var (
+	errPanic   = fault.Internal("the reaction panicked")
+	errUnknown = fault.Internal("the type is unknown here")
+)
+
+func (r *Reaction) handle(ctx context.Context, topic string, e *Received) (err error) {
 	defer func() {
 		if recover() != nil {
 			err = errPanic
 		}
 	}()
-	return r.Handle(ctx, e)
+	switch {
+	case r.Types[e.Type] != 0:
+		return r.Handle(ctx, e)
+	case r.way(topic, e.Type) != 0:
+		return errUnknown
+	}
+	return nil
 }
 
 // describe says why an event was parked, without any of its content.
@@ -93,12 +136,12 @@ func describe(err error) string {
 	return f.Kind.String() + ": " + f.Msg
 }
 
-// Stuck is a root that was set aside, named by the stream of its poison event.
+// Stuck is a root of which events were set aside, named by the stream of the first.
 type Stuck struct {
 	Topic     string
 	Partition es.Partition
 	Stream    es.Stream
-	Position  es.Position // of the poison event
+	Position  es.Position // of the first poison event
 	Type      string
 	Reason    string
 	Waiting   int64
@@ -118,44 +161,64 @@ func (r *Reaction) Stuck(ctx context.Context, afterTopic string, after es.Stream
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[Stuck])
 }
 
-// Redrive handles the parked events of a stream's root again, in order, and stops at the first that fails again.
+// Redrive handles the parked events of a stream's root again, in order. What fails again stays, with what waits for it; left
+// counts both, and err is the first fault.
 func (r *Reaction) Redrive(ctx context.Context, topic string, stream es.Stream) (handled, left int64, err error) {
+	var still parked // of those gone over
+	var after es.Position
 	for {
-		e, err := r.oldest(ctx, topic, stream.Root())
-		if errors.Is(err, pgx.ErrNoRows) {
-			return handled, 0, nil
+		e, next := r.parkedAfter(ctx, topic, stream.Root(), after)
+		if errors.Is(next, pgx.ErrNoRows) {
+			return handled, left, err
 		}
-		if err != nil {
-			return handled, left, fmt.Errorf("bus: parked: %w", err)
+		if next != nil {
+			return handled, left, errors.Join(err, fmt.Errorf("bus: parked: %w", next))
 		}
-		if failed := r.handle(ctx, e); failed != nil {
-			err := r.Pool.QueryRow(ctx, `
-				with again as (update parked set reason = $4 where reader = $1 and topic = $2 and root = $3 and position = $5)
-				select count(*) from parked where reader = $1 and topic = $2 and root = $3`, r.Name, topic, stream.Root(), describe(failed), int64(e.Position)).Scan(&left)
-			return handled, left, errors.Join(failed, err)
+		after = e.Position
+		way := r.way(topic, e.Type)
+		if way != Overtaking && still.holds(e, way) {
+			still.add(e.Stream, way, e.Position)
+			left++
+			continue
 		}
-		err = pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) error {
-			// Under the checkpoint's lock: whoever parks behind this event meanwhile does it before or learns that it is gone.
-			if _, err := tx.Exec(ctx, `select from consumed where reader = $1 and topic = $2 and partition = $3 for update`, r.Name, topic, int32(e.Partition)); err != nil {
-				return err
-			}
-			_, err := tx.Exec(ctx, `delete from parked where reader = $1 and topic = $2 and partition = $3 and position = $4`, r.Name, topic, int32(e.Partition), int64(e.Position))
-			return err
-		})
-		if err != nil {
-			return handled, left, fmt.Errorf("bus: parked: %w", err)
+		if failed := r.handle(ctx, topic, e); failed != nil {
+			still.add(e.Stream, way, e.Position)
+			left++
+			_, next := r.Pool.Exec(ctx, `update parked set reason = $5 where reader = $1 and topic = $2 and partition = $3 and position = $4`,
+				r.Name, topic, int32(e.Partition), int64(e.Position), describe(failed))
+			err = errors.Join(err, failed, next)
+			continue
+		}
+		if next := r.unpark(ctx, topic, e); next != nil {
+			return handled, left, errors.Join(err, next)
 		}
 		handled++
 	}
 }
 
-// oldest is the first parked event of a root.
-func (r *Reaction) oldest(ctx context.Context, topic, root string) (*Received, error) {
+// unpark removes a parked event that is done, under the checkpoint's lock: whoever parks behind it meanwhile does it before or
+// learns that it is gone.
+func (r *Reaction) unpark(ctx context.Context, topic string, e *Received) error {
+	err := pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `select from consumed where reader = $1 and topic = $2 and partition = $3 for update`, r.Name, topic, int32(e.Partition)); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `delete from parked where reader = $1 and topic = $2 and partition = $3 and position = $4`, r.Name, topic, int32(e.Partition), int64(e.Position))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("bus: parked: %w", err)
+	}
+	return nil
+}
+
+// parkedAfter is the first parked event of a root after a position. A root is in one partition.
+func (r *Reaction) parkedAfter(ctx context.Context, topic, root string, after es.Position) (*Received, error) {
 	e := new(Received)
 	var inc, chain []byte
 	err := r.Pool.QueryRow(ctx, `
 		select stream, partition, position, incarnation, version, command, ordinal, type, data, meta, chain, at
-		from parked where reader = $1 and topic = $2 and root = $3 order by position limit 1`, r.Name, topic, root).
+		from parked where reader = $1 and topic = $2 and root = $3 and position > $4 order by position limit 1`, r.Name, topic, root, int64(after)).
 		Scan(&e.Stream, &e.Partition, &e.Position, &inc, &e.Version, (*[16]byte)(&e.Command), &e.Ordinal, &e.Type, &e.Data, &e.Meta, &chain, &e.At)
 	if err != nil {
 		return nil, err

@@ -1,14 +1,18 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/obole-market/obole/pkg/es"
 )
 
 // Bounds of what a reaction has at hand of one partition. One event that must be tried again for long keeps the checkpoint
@@ -16,21 +20,22 @@ import (
 const (
 	windowEvents = 2000
 	windowBytes  = 8 << 20
+	// commitPace is at least between two moves of the checkpoint, each of which costs a transaction.
+	commitPace = 100 * time.Millisecond
 )
 
 // window is what a reaction has at hand of one partition: events at work and behind those, in the order of the topic, and
 // the checkpoint behind the oldest that is not done.
 type window struct {
 	*Reaction
-	run    *run
-	places chan struct{} // for events at work
-	ready  chan struct{} // the oldest batch may be done
-	room   chan struct{} // a batch has gone
+	run   *run
+	ready chan struct{} // the oldest batch may be done
+	room  chan struct{} // a batch has gone
 
 	mu      sync.Mutex
 	batches []*taken
-	roots   map[string][]*task // behind the one at work, which is not in it
-	parked  map[string]bool    // roots that were set aside
+	lines   map[string]*line   // by root
+	parked  map[string]*parked // by root
 	events  int
 	bytes   int
 }
@@ -47,31 +52,17 @@ type taken struct {
 // aside is an event to be parked.
 type aside struct {
 	event  *Received
+	way    Way
 	reason string // empty: it waits behind another
 }
 
-// task is one event of a batch.
-type task struct {
-	event *Received
-	batch *taken
-}
-
 func (r *Reaction) open(ctx context.Context, at *Checkpoint) (*window, error) {
-	rows, err := r.Pool.Query(ctx, `select distinct root from parked where reader = $1 and topic = $2 and partition = $3`, at.Reader, at.Topic, int32(at.Partition))
+	stuck, err := r.aside(ctx, r.Pool, at, nil)
 	if err != nil {
-		return nil, fmt.Errorf("bus: parked: %w", err)
-	}
-	workers := r.Workers
-	if workers <= 0 {
-		workers = 64
+		return nil, err
 	}
 	w := &window{
-		Reaction: r, run: at.run, places: make(chan struct{}, workers), ready: make(chan struct{}, 1), room: make(chan struct{}, 1),
-		roots: map[string][]*task{}, parked: map[string]bool{},
-	}
-	var root string
-	if _, err := pgx.ForEachRow(rows, []any{&root}, func() error { w.parked[root] = true; return nil }); err != nil {
-		return nil, fmt.Errorf("bus: parked: %w", err)
+		Reaction: r, run: at.run, ready: make(chan struct{}, 1), room: make(chan struct{}, 1), lines: map[string]*line{}, parked: stuck,
 	}
 	w.run.behind.Go(w.commit)
 	return w, nil
@@ -79,7 +70,7 @@ func (r *Reaction) open(ctx context.Context, at *Checkpoint) (*window, error) {
 
 // take puts events to work as soon as there is room for them.
 func (w *window) take(ctx context.Context, at *Checkpoint, events []Received) error {
-	b := &taken{at: *at, events: len(events), left: len(events)}
+	b := &taken{at: *at, events: len(events)}
 	for i := range events {
 		b.bytes += len(events[i].Data)
 	}
@@ -100,122 +91,153 @@ func (w *window) take(ctx context.Context, at *Checkpoint, events []Received) er
 	w.events += b.events
 	w.bytes += b.bytes
 	for i := range events {
-		t := &task{event: &events[i], batch: b}
-		root := t.event.Stream.Root()
-		queue, working := w.roots[root]
-		if working {
-			w.roots[root] = append(queue, t)
+		e := &events[i]
+		way := w.way(at.Topic, e.Type)
+		if way == 0 {
 			continue
 		}
-		w.roots[root] = nil
-		w.run.behind.Go(func() { w.work(root, t) })
+		b.left++
+		root := e.Stream.Root()
+		l := w.lines[root]
+		if l == nil {
+			l = new(line)
+			w.lines[root] = l
+		}
+		if t := (&task{event: e, way: way, batch: b}); l.add(t) {
+			w.begin(t)
+		}
+	}
+	if b.left == 0 {
+		w.notice()
 	}
 	return nil
 }
 
-// work handles a root's events until none is left.
-func (w *window) work(root string, t *task) {
+func (w *window) begin(t *task) { w.run.behind.Go(func() { w.work(t) }) }
+
+// work handles an event, and then whatever waited for it.
+func (w *window) work(t *task) {
 	for t != nil {
 		w.mu.Lock()
-		waits := w.parked[root]
+		waits := t.way != Overtaking && w.parked[t.event.Stream.Root()].holds(t.event, t.way)
 		w.mu.Unlock()
 		var set *aside
-		if waits && (w.Overtakes == nil || !w.Overtakes(t.event.Type)) {
-			set = &aside{t.event, ""}
-		} else if err := w.try(w.run.ctx, t.batch.at.Topic, t.event); err != nil {
-			if w.run.ctx.Err() != nil {
+		if waits {
+			set = &aside{t.event, t.way, ""}
+		} else if err := w.handle(context.WithValue(w.run.ctx, retryingKey{}, func() { w.failing(t) }), t.batch.at.Topic, t.event); err != nil {
+			switch {
+			case w.run.ctx.Err() != nil:
+				return
+			case Passes(err):
+				w.run.fail(err)
 				return
 			}
-			set = &aside{t.event, describe(err)}
+			set = &aside{t.event, t.way, describe(err)}
 			if w.Parked != nil {
 				w.Parked(t.batch.at.Topic, t.event, set.reason)
 			}
 		}
-		t = w.done(root, t, set)
+		t = w.done(t, set)
 	}
 }
 
-// done notes an event's end and gives the root's next one.
-func (w *window) done(root string, t *task, a *aside) (next *task) {
+// failing lets overtaking events go before one that has failed for now.
+func (w *window) failing(t *task) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	for _, o := range w.lines[t.event.Stream.Root()].fails(t) {
+		w.begin(o)
+	}
+}
+
+// done notes an event's end, has those that waited for it handled and gives the caller one of them.
+func (w *window) done(t *task, a *aside) (next *task) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	root := t.event.Stream.Root()
 	if a != nil {
-		w.parked[root] = true
+		if w.parked[root] == nil {
+			w.parked[root] = new(parked)
+		}
+		w.parked[root].add(t.event.Stream, t.way, t.event.Position)
 		t.batch.aside = append(t.batch.aside, *a)
 	}
 	if t.batch.left--; t.batch.left == 0 {
-		select {
-		case w.ready <- struct{}{}:
-		default:
+		w.notice()
+	}
+	l := w.lines[root]
+	for i, o := range l.ends(t) {
+		if i == 0 {
+			next = o
+			continue
 		}
+		w.begin(o)
 	}
-	queue := w.roots[root]
-	if len(queue) == 0 {
-		delete(w.roots, root)
-		return nil
+	if l.open == 0 {
+		delete(w.lines, root)
 	}
-	next, w.roots[root] = queue[0], queue[1:]
 	return next
 }
 
-// try handles an event until it is done or will never be.
-func (w *window) try(ctx context.Context, topic string, e *Received) error {
-	pause := 10 * time.Millisecond
-	for {
-		select {
-		case w.places <- struct{}{}:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		err := w.handle(ctx, e)
-		<-w.places // others may work while this one waits
-		if err == nil || !passes(err) {
-			return err
-		}
-		if w.Retried != nil {
-			w.Retried(topic, err)
-		}
-		if err := sleep(ctx, pause+rand.N(pause)); err != nil { //nolint:gosec // jitter keeps nobody out
-			return err
-		}
-		pause = min(2*pause, 5*time.Second)
+// notice wakes commit.
+func (w *window) notice() {
+	select {
+	case w.ready <- struct{}{}:
+	default:
 	}
 }
 
-// commit moves the checkpoint behind the batches that are done, until the following ends or it fails.
+// commit moves the checkpoint behind the batches that are done, until the following ends or it fails. The end saves what is done
+// by then, so that whoever follows next does not do it again.
 func (w *window) commit() {
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(w.run.ctx), time.Second)
+		defer cancel()
+		_ = w.advance(ctx) // else it is handled again, as the same commands
+	}()
 	for {
 		select {
 		case <-w.run.ctx.Done():
 			return
 		case <-w.ready:
 		}
-		w.mu.Lock()
-		n := 0
-		for n < len(w.batches) && w.batches[n].left == 0 {
-			n++
-		}
-		done := w.batches[:n]
-		w.mu.Unlock()
-		if n == 0 {
-			continue
-		}
-		if err := w.save(w.run.ctx, done); err != nil {
+		if err := w.advance(w.run.ctx); err != nil {
 			w.run.fail(err)
 			return
 		}
-		w.mu.Lock()
-		for _, b := range done {
-			w.events -= b.events
-			w.bytes -= b.bytes
-		}
-		w.batches = w.batches[n:]
-		w.mu.Unlock()
-		select {
-		case w.room <- struct{}{}:
-		default:
+		if sleep(w.run.ctx, commitPace) != nil {
+			return
 		}
 	}
+}
+
+// advance moves the checkpoint once.
+func (w *window) advance(ctx context.Context) error {
+	w.mu.Lock()
+	n := 0
+	for n < len(w.batches) && w.batches[n].left == 0 {
+		n++
+	}
+	done := w.batches[:n]
+	w.mu.Unlock()
+	if n == 0 {
+		return nil
+	}
+	if err := w.save(ctx, done); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	for _, b := range done {
+		w.events -= b.events
+		w.bytes -= b.bytes
+	}
+	w.batches = w.batches[n:]
+	w.mu.Unlock()
+	select {
+	case w.room <- struct{}{}:
+	default:
+	}
+	return nil
 }
 
 // save stores the checkpoint after batches that are done, with what they set aside.
@@ -234,7 +256,7 @@ func (w *window) save(ctx context.Context, done []*taken) error {
 		if err := at.Save(ctx, tx, events); err != nil {
 			return err
 		}
-		return park(ctx, tx, at, asides)
+		return w.park(ctx, tx, at, asides)
 	})
 }
 
@@ -242,42 +264,66 @@ func (w *window) save(ctx context.Context, done []*taken) error {
 var errRedriven = errors.New("bus: a parked root goes on")
 
 // park sets events aside. The checkpoint's row is locked.
-func park(ctx context.Context, tx pgx.Tx, at *Checkpoint, asides []aside) error {
-	behind := map[string]bool{} // roots with events that only wait
+func (r *Reaction) park(ctx context.Context, tx pgx.Tx, at *Checkpoint, asides []aside) error {
+	roots := map[string]bool{}
 	for _, a := range asides {
-		if a.reason == "" {
-			behind[a.event.Stream.Root()] = true
-		}
+		roots[a.event.Stream.Root()] = true
 	}
-	for _, a := range asides {
-		if a.reason != "" {
-			delete(behind, a.event.Stream.Root())
-		}
-	}
-	var names []string
-	for root := range behind {
-		names = append(names, root)
-	}
-	var still int
-	err := tx.QueryRow(ctx, `select count(distinct root) from parked where reader = $1 and topic = $2 and partition = $3 and root = any($4)`,
-		at.Reader, at.Topic, int32(at.Partition), names).Scan(&still)
+	stuck, err := r.aside(ctx, tx, at, slices.Collect(maps.Keys(roots)))
 	if err != nil {
-		return fmt.Errorf("bus: park: %w", err)
+		return err
 	}
-	if still != len(names) {
-		return errRedriven
-	}
+	slices.SortFunc(asides, func(a, b aside) int { return cmp.Compare(a.event.Position, b.event.Position) })
 	var rows pgx.Batch
 	for _, a := range asides {
-		e := a.event
+		e, root := a.event, a.event.Stream.Root()
+		if a.reason == "" && !stuck[root].holds(e, a.way) {
+			return errRedriven
+		}
+		if stuck[root] == nil {
+			stuck[root] = new(parked)
+		}
+		stuck[root].add(e.Stream, a.way, e.Position)
 		rows.Queue(`
 			insert into parked (reader, topic, partition, root, stream, position, incarnation, version, command, ordinal, type, data, meta, chain, at, reason)
 			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
-			at.Reader, at.Topic, int32(at.Partition), e.Stream.Root(), string(e.Stream), int64(e.Position), e.Incarnation[:], int64(e.Version), [16]byte(e.Command),
+			at.Reader, at.Topic, int32(at.Partition), root, string(e.Stream), int64(e.Position), e.Incarnation[:], int64(e.Version), [16]byte(e.Command),
 			e.Ordinal, e.Type, e.Data, e.Meta, e.Chain[:], e.At, a.reason)
 	}
 	if err := tx.SendBatch(ctx, &rows).Close(); err != nil {
 		return fmt.Errorf("bus: park: %w", err)
 	}
 	return nil
+}
+
+// aside reads what is parked of a partition: of these roots, or of all.
+func (r *Reaction) aside(ctx context.Context, q querier, at *Checkpoint, roots []string) (map[string]*parked, error) {
+	rows, err := q.Query(ctx, `select stream, type, position from parked
+		where reader = $1 and topic = $2 and partition = $3 and ($4::text[] is null or root = any($4))`, at.Reader, at.Topic, int32(at.Partition), roots)
+	if err != nil {
+		return nil, fmt.Errorf("bus: parked: %w", err)
+	}
+	out := map[string]*parked{}
+	var (
+		stream   es.Stream
+		typ      string
+		position es.Position
+	)
+	_, err = pgx.ForEachRow(rows, []any{&stream, &typ, &position}, func() error {
+		root := stream.Root()
+		if out[root] == nil {
+			out[root] = new(parked)
+		}
+		out[root].add(stream, max(r.way(at.Topic, typ), InOrder), position)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("bus: parked: %w", err)
+	}
+	return out, nil
+}
+
+// querier is a transaction or a pool.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }

@@ -85,6 +85,10 @@ type Reader interface {
 	// Scan calls visit for at most limit records after the position, in order, and says how many it visited. The
 	// record and its slices are only valid during the call. An error of visit ends the scan and is returned as it is.
 	Scan(ctx context.Context, p Partition, after Position, limit int, visit func(*Record) error) (int, error)
+	// Fresh lends the newest records after a position, with the life they are of, if this process has appended them a
+	// moment ago: who follows a log need not read again what was just written. nil: read the log. What is lent is never
+	// changed.
+	Fresh(p Partition, after Position) ([]Record, Incarnation)
 	// Wake returns a channel that receives after this process has appended to the partition. It is a hint with room
 	// for one: a reader that also polls loses nothing. Each call makes a channel of its own, kept as long as the log:
 	// call it once per reader.

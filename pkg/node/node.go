@@ -7,12 +7,15 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/segmentio/kafka-go"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/obole-market/obole/pkg/boot"
 	"github.com/obole-market/obole/pkg/bus"
@@ -20,6 +23,7 @@ import (
 	"github.com/obole-market/obole/pkg/es/espg"
 	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/mill"
 	"github.com/obole-market/obole/pkg/projection"
 	"github.com/obole-market/obole/pkg/vault"
 	"github.com/obole-market/obole/pkg/vault/vaultpg"
@@ -48,6 +52,7 @@ type Node struct {
 	Client    *kafka.Client
 	Group     boot.Group
 
+	router    *mill.Router
 	reactions map[string]*bus.Reaction
 	metrics   metrics
 	refetch   refetcher
@@ -60,6 +65,11 @@ func Open(ctx context.Context, c *boot.Config) (n *Node, err error) {
 		return nil, err
 	}
 	n.metrics = newMetrics(n.Telemetry.Registry)
+	if n.router, err = mill.NewRouter(n.traced); err != nil {
+		return nil, err
+	}
+	n.Group.Add("router", n.router.Run) // the first to begin is the last to end
+	n.router.Retried = func(reaction string, _ error) { n.metrics.retried.WithLabelValues(reaction).Inc() }
 	if n.Pool, err = boot.OpenPool(ctx, c, n.Telemetry); err != nil {
 		return nil, err
 	}
@@ -126,30 +136,48 @@ func (n *Node) Deadlines(schema string, fire func(context.Context, projection.De
 	}).Run)
 }
 
-// React adds a reaction to topics of services. With Overtakes set, those types do not wait behind a parked event.
+// React adds a reaction to topics of services.
 func (n *Node) React(r *bus.Reaction, services ...string) {
 	r.Pool = n.Pool
+	r.Knows = knows(n.Config.Kafka.Prefix, services)
 	r.Parked = func(topic string, e *bus.Received, reason string) {
 		n.metrics.parked.WithLabelValues(r.Name).Inc()
 		n.alarm("parked", "reaction", r.Name, "topic", topic, "type", e.Type, "position", int64(e.Position), "reason", reason)
 	}
-	r.Retried = func(topic string, _ error) { n.metrics.retried.WithLabelValues(r.Name).Inc() }
-	r.Handle = n.traced(r.Handle)
+	r.Handle = n.router.Handler(r.Name, r.Handle)
 	n.reactions[r.Name] = r
 	n.Group.Add("reaction "+r.Name, n.feed(r.Name, r.Take, services).Run)
 }
 
-// traced makes a reaction part of the trace of the event that it reacts to.
-func (n *Node) traced(handle func(context.Context, *bus.Received) error) func(context.Context, *bus.Received) error {
+// knows says which types of events the contract has, by topic.
+func knows(prefix string, services []string) func(topic, typ string) bool {
+	types := map[string]protoreflect.OneofDescriptor{}
+	for _, s := range services {
+		name := protoreflect.FullName("obole." + s + ".v1.Event")
+		if m, err := protoregistry.GlobalTypes.FindMessageByName(name); err == nil {
+			types[Topic(prefix, s)] = m.Descriptor().Oneofs().ByName("event")
+		}
+	}
+	return func(topic, typ string) bool {
+		arms := types[topic]
+		return arms != nil && arms.Fields().ByName(protoreflect.Name(typ)) != nil
+	}
+}
+
+// traced makes each try of a reaction part of the trace of the event that it reacts to, and measures it.
+func (n *Node) traced(next message.HandlerFunc) message.HandlerFunc {
 	tracer := n.Telemetry.Tracer.Tracer("obole")
-	return func(ctx context.Context, e *bus.Received) error {
-		ctx, span := tracer.Start(Traced(ctx, e), "react "+e.Type, trace.WithSpanKind(trace.SpanKindConsumer))
+	return func(m *message.Message) ([]*message.Message, error) {
+		e, began := mill.Event(m), n.Config.Now()
+		ctx, span := tracer.Start(Traced(m.Context(), e), "react "+e.Type, trace.WithSpanKind(trace.SpanKindConsumer))
 		defer span.End()
-		err := handle(ctx, e)
+		m.SetContext(ctx)
+		out, err := next(m)
 		if err != nil {
 			span.SetStatus(codes.Error, fault.KindOf(err).String()) // the text of an error may be a driver's
 		}
-		return err
+		n.metrics.reacted.WithLabelValues(e.Type).Observe(n.Config.Now().Sub(began).Seconds())
+		return out, err
 	}
 }
 
@@ -273,6 +301,7 @@ type metrics struct {
 	behind           *prometheus.GaugeVec
 	passed           *prometheus.CounterVec
 	parked, retried  *prometheus.CounterVec
+	reacted          *prometheus.HistogramVec
 }
 
 func newMetrics(r prometheus.Registerer) metrics {
@@ -287,8 +316,9 @@ func newMetrics(r prometheus.Registerer) metrics {
 		passed:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "obole_reader_passed_total", Help: "Records passed over: foreign, repeats; and gaps filled."}, []string{"reader", "topic", "why"}),
 		parked:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "obole_parked_total", Help: "Events that parked their stream."}, []string{"reaction"}),
 		retried:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "obole_reaction_retries_total", Help: "Tries of reactions that failed for now."}, []string{"reaction"}),
+		reacted:     prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "obole_reaction_seconds", Help: "Time of one try of a reaction.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)}, []string{"type"}),
 	}
-	r.MustRegister(m.commands, m.events, m.flush, m.misses, m.unpublished, m.behind, m.passed, m.parked, m.retried)
+	r.MustRegister(m.commands, m.events, m.flush, m.misses, m.unpublished, m.behind, m.passed, m.parked, m.retried, m.reacted)
 	return m
 }
 

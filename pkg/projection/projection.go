@@ -213,6 +213,9 @@ func (p *Projection) scan(ctx context.Context, part es.Partition, at es.Checker)
 	if len(at.Lives) == 0 {
 		return nil, false, es.ErrChain
 	}
+	if fresh, _ := p.o.Log.Fresh(part, at.Position); len(fresh) > 0 {
+		return p.enough(fresh, at)
+	}
 	const chunk = 64 << 10
 	var room []byte
 	own := func(b []byte) []byte {
@@ -239,6 +242,20 @@ func (p *Projection) scan(ctx context.Context, part es.Partition, at es.Checker)
 		return records, true, nil
 	}
 	return records, n == p.o.Batch, err
+}
+
+// enough checks records that are lent for good, and gives one batch of them.
+func (p *Projection) enough(fresh []es.Record, at es.Checker) (records []es.Record, full bool, err error) {
+	bytes := 0
+	for i := range fresh {
+		if err := at.Check(&fresh[i]); err != nil {
+			return nil, false, err
+		}
+		if bytes += len(fresh[i].Data); bytes >= p.o.Bytes || i+1 == p.o.Batch {
+			return fresh[:i+1], true, nil
+		}
+	}
+	return fresh, false, nil
 }
 
 var errEnough = errors.New("projection: enough for one batch")

@@ -61,7 +61,7 @@ func Run(ctx context.Context, c Config) error {
 	n.Project(rows)
 
 	reactor := &react.Reactor{People: persons, Parties: parties, Keys: keys, Policy: rules, Now: c.Now, Cause: cause}
-	n.React(&bus.Reaction{Name: react.Name, Handle: reactor.Handle, Overtakes: react.Overtakes}, react.Sources...)
+	n.React(&bus.Reaction{Name: react.Name, Types: react.Types, Handle: reactor.Handle}, react.Sources...)
 	n.Deadlines("people", reactor.Expire)
 
 	consentv1.RegisterConsentServiceServer(n.Server, &rpc.Server{

@@ -98,7 +98,7 @@ func Run(ctx context.Context, c Config) error {
 		Shelves: roots, Keys: keys, Store: kept, Packer: packer, Buyers: buyers, Cause: cause, Caught: caught(n.Log, rows),
 		OfBid: agreements(tables.OfBid), Unreleased: unreleased(tables),
 	}
-	n.React(&bus.Reaction{Name: react.Name, Handle: reactor.Handle, Overtakes: react.Overtakes}, react.Sources...)
+	n.React(&bus.Reaction{Name: react.Name, Types: react.Types, Handle: reactor.Handle}, react.Sources...)
 	clock := &react.Clock{Reactor: reactor, Owner: owner(tables)}
 	n.Deadlines("shelves", clock.Due)
 

@@ -93,7 +93,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	tables := view.View{Pool: n.Pool}
 	reactor := &react.Reactor{Bids: bids, Still: tables.Still, Running: tables.Running, Caught: rows.Wait, Cause: cause}
-	n.React(&bus.Reaction{Name: react.Name, Handle: reactor.Handle, Overtakes: react.Overtakes}, react.Sources...)
+	n.React(&bus.Reaction{Name: react.Name, Types: react.Types, Handle: reactor.Handle}, react.Sources...)
 	n.Deadlines("market", reactor.Due)
 
 	offersv1.RegisterOffersServiceServer(n.Server, &rpc.Server{

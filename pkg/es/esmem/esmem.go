@@ -87,6 +87,11 @@ func (l *Log) Scan(_ context.Context, p es.Partition, after es.Position, limit i
 	return len(records), nil
 }
 
+// Fresh implements es.Reader: all of it is in memory, so there is nothing to spare.
+func (l *Log) Fresh(es.Partition, es.Position) ([]es.Record, es.Incarnation) {
+	return nil, es.Incarnation{}
+}
+
 // Wake implements es.Reader.
 func (l *Log) Wake(p es.Partition) <-chan struct{} {
 	part := l.partitions[p]

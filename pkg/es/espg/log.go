@@ -37,6 +37,7 @@ type Log struct {
 	config Config
 	pool   *pgxpool.Pool
 	n      int
+	fresh  []fresh // by partition
 
 	mu    sync.Mutex
 	wakes map[es.Partition][]chan struct{}
@@ -98,7 +99,7 @@ func (l *Log) check(ctx context.Context) error {
 	case l.config.Partitions != 0 && l.config.Partitions != n:
 		return ErrBirth.And("partitions of the log", n).And("of this process", l.config.Partitions)
 	}
-	l.n = n
+	l.n, l.fresh = n, make([]fresh, n)
 	return nil
 }
 

@@ -390,6 +390,7 @@ func (s *session) Append(ctx context.Context, b *es.Batch) (time.Time, error) {
 		return now, es.ErrMoved
 	}
 	if stored > 0 {
+		s.log.fresh[s.p].add(b)
 		s.log.wake(s.p)
 	}
 	return now, nil

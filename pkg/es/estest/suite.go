@@ -288,8 +288,17 @@ func manyEngines(t *testing.T, open Open) {
 	var wg sync.WaitGroup
 	var sum atomic.Int64
 	desks := make([]*desk, 4)
+	var following sync.WaitGroup
+	over := make(chan struct{})
 	for i := range desks {
 		desks[i] = start(t, handle(), es.Options{States: 4})
+		for p := range log.Partitions() {
+			following.Go(func() {
+				if err := follow(context.Background(), desks[i].log, es.Partition(p), over); err != nil {
+					t.Error(err)
+				}
+			})
+		}
 		for range 8 {
 			wg.Go(func() {
 				for range 25 {
@@ -308,6 +317,8 @@ func manyEngines(t *testing.T, open Open) {
 		}
 	}
 	wg.Wait()
+	close(over)
+	following.Wait()
 	if n := inOrder(t, log); n != 4*8*25 {
 		t.Errorf("%d events stored, %d acknowledged", n, 4*8*25)
 	}

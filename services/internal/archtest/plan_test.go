@@ -78,7 +78,7 @@ var plan = map[string]room{
 		never: []string{pgx, kafka},
 	},
 	"react": {
-		own: []string{"domain", "extra", "wire", "store", "packing"}, pkg: []string{"es", "bus", "projection", "fault", "id", "money", "vault", "policy"}, gen: true,
+		own: []string{"domain", "extra", "wire", "store", "packing"}, pkg: []string{"es", "bus", "projection", "fault", "id", "lru", "money", "vault", "policy"}, gen: true,
 		third: any3, never: []string{grpc, pgx, kafka},
 	},
 	"schema": {own: nil, pkg: []string{"*"}},

@@ -27,9 +27,12 @@ const Name = "delivery"
 // Sources are the services whose topics it reads, its own among them.
 var Sources = []string{"offers", "consent", "delivery"}
 
-// Overtakes says which events are obeyed even while their stream is parked.
-func Overtakes(typ string) bool {
-	return typ == "consent_withdrawn" || typ == "consent_expired" || typ == "offer_voided"
+// Types are the events it reacts to. The agreements of a bid say nothing about each other; that it has cleared is told after all
+// that had formed.
+var Types = map[string]bus.Way{
+	"agreement_formed": bus.Abreast, "bid_cleared": bus.InOrder, "offer_voided": bus.Overtaking,
+	"buyer_key_rotated": bus.InOrder, "consent_withdrawn": bus.Overtaking, "consent_expired": bus.Overtaking, "consent_resumed": bus.InOrder,
+	"data_imported": bus.InOrder, "agreement_ended": bus.Abreast, "delivery_lapsed": bus.Abreast,
 }
 
 // Parcel is a package whose key has not left.

@@ -28,9 +28,11 @@ const Name = "offers"
 // Sources are the services whose topics it reads, its own among them.
 var Sources = []string{"settlement", "consent", "delivery", "offers"}
 
-// Overtakes says which events are obeyed even while their stream is parked.
-func Overtakes(typ string) bool {
-	return typ == "consent_withdrawn" || typ == "buyer_suspended"
+// Types are the events it reacts to. What is said of two agreements of one person, or of two bids of one buyer, is of two bids.
+var Types = map[string]bus.Way{
+	"funds_held": bus.InOrder, "hold_refused": bus.InOrder,
+	"consent_given": bus.Abreast, "consent_refused": bus.Abreast, "consent_expired": bus.Abreast, "consent_withdrawn": bus.Overtaking,
+	"agreement_ended": bus.Abreast, "bid_closed": bus.InOrder, "buyer_suspended": bus.Overtaking,
 }
 
 // Reactor reacts.

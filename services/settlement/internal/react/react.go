@@ -11,6 +11,7 @@ import (
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/lru"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
@@ -24,6 +25,13 @@ const Name = "settlement"
 // Sources are the services whose topics it reads.
 var Sources = []string{"offers", "delivery"}
 
+// Types are the events it reacts to. Agreements say nothing about each other, nor do deliveries; what ends one, frees its slots for the
+// next, and a bid's money goes back only behind all of them.
+var Types = map[string]bus.Way{
+	"bid_placed": bus.InOrder, "bid_rejected": bus.InOrder, "bid_drained": bus.InOrder, "offer_voided": bus.InOrder, "agreement_formed": bus.Abreast,
+	"delivery_released": bus.Abreast, "agreement_ended": bus.InOrder,
+}
+
 // Reactor reacts.
 type Reactor struct {
 	Book     book.ID
@@ -31,7 +39,12 @@ type Reactor struct {
 	Root     *es.Root[book.State, book.Command, book.Event]
 	// Cause says for whom a reaction acts.
 	Cause func(cause id.ID, m *eventv1.Meta) *eventv1.Meta
+	// Buyers of agreements, which never change, so that most deliveries need not ask the book.
+	Buyers *lru.Map[book.AgreementID, book.BuyerID]
 }
+
+// BuyersHeld is how many agreements' buyers are worth holding: some MiB.
+const BuyersHeld = 64 << 10
 
 // Handle reacts to one event.
 func (r *Reactor) Handle(ctx context.Context, e *bus.Received) error {
@@ -87,20 +100,24 @@ func (r *Reactor) offers(ctx context.Context, e *bus.Received, m *offersv1.Event
 			return nil
 		}
 		agreement := book.AgreementID{ID: p.id(v.GetAgreementId())}
-		mark, err := r.mark(ctx, agreement)
+		buyer, err := r.buyer(ctx, agreement)
 		if err != nil {
 			return err
 		}
-		return r.do(ctx, e, m.GetMeta(), p.err, book.End{Book: r.Book, Buyer: mark.Buyer, Bid: book.BidID{ID: p.id(v.GetBidId())}, Agreement: agreement})
+		return r.do(ctx, e, m.GetMeta(), p.err, book.End{Book: r.Book, Buyer: buyer, Bid: book.BidID{ID: p.id(v.GetBidId())}, Agreement: agreement})
 	case *offersv1.Event_AgreementFormed:
 		l := arm.AgreementFormed.GetLicence()
-		return r.do(ctx, e, m.GetMeta(), p.err, book.Earmark{Terms: book.Terms{
-			Book: r.Book, Agreement: book.AgreementID{ID: p.id(l.GetAgreementId())}, Bid: book.BidID{ID: p.id(l.GetBidId())},
-			Buyer: book.BuyerID{ID: p.id(l.GetBuyerId())}, Subscriber: book.SubscriberID{ID: p.id(l.GetSubscriberId())},
+		agreement, buyer := book.AgreementID{ID: p.id(l.GetAgreementId())}, book.BuyerID{ID: p.id(l.GetBuyerId())}
+		err := r.do(ctx, e, m.GetMeta(), p.err, book.Earmark{Terms: book.Terms{
+			Book: r.Book, Agreement: agreement, Bid: book.BidID{ID: p.id(l.GetBidId())}, Buyer: buyer, Subscriber: book.SubscriberID{ID: p.id(l.GetSubscriberId())},
 			Product: l.GetProduct().GetId(), Price: l.GetUnitPrice().GetMicros(), Slots: int64(l.GetSlotsReserved()),
 			CommissionPPM: int64(l.GetCommissionPpm()), WithholdingPPM: int64(l.GetWithholdingPpm()), AvailableAfter: int64(l.GetAvailableAfterDays()),
 			Country: l.GetCountry(), PolicyPack: l.GetPolicy().GetPack(), PolicyVersion: l.GetPolicy().GetVersion(),
 		}})
+		if err == nil {
+			r.Buyers.Put(agreement, buyer)
+		}
+		return err
 	}
 	return nil
 }
@@ -111,40 +128,44 @@ func (r *Reactor) delivery(ctx context.Context, e *bus.Received, m *deliveryv1.E
 	case *deliveryv1.Event_DeliveryReleased:
 		d := arm.DeliveryReleased
 		agreement := book.AgreementID{ID: p.id(d.GetAgreementId())}
-		mark, err := r.mark(ctx, agreement)
+		buyer, err := r.buyer(ctx, agreement)
 		if err != nil {
 			return err
 		}
 		return r.do(ctx, e, m.GetMeta(), p.err, book.Settle{
 			Book: r.Book, Delivery: book.DeliveryID{ID: p.id(d.GetDeliveryId())}, Agreement: agreement, Bid: book.BidID{ID: p.id(d.GetBidId())},
-			Buyer: mark.Buyer, Subscriber: book.SubscriberID{ID: p.id(d.GetSubscriberId())}, Slots: int64(d.GetSlots()), ReleaseEvent: e.ID,
+			Buyer: buyer, Subscriber: book.SubscriberID{ID: p.id(d.GetSubscriberId())}, Slots: int64(d.GetSlots()), ReleaseEvent: e.ID,
 		})
 	case *deliveryv1.Event_AgreementEnded:
 		d := arm.AgreementEnded
 		agreement := book.AgreementID{ID: p.id(d.GetAgreementId())}
-		mark, err := r.mark(ctx, agreement)
+		buyer, err := r.buyer(ctx, agreement)
 		if err != nil {
 			return err
 		}
 		return r.do(ctx, e, m.GetMeta(), p.err, book.End{
-			Book: r.Book, Buyer: mark.Buyer, Bid: book.BidID{ID: p.id(d.GetBidId())}, Agreement: agreement,
+			Book: r.Book, Buyer: buyer, Bid: book.BidID{ID: p.id(d.GetBidId())}, Agreement: agreement,
 		})
 	}
 	return nil
 }
 
-// mark reads what the book has earmarked. An agreement comes on one topic and its deliveries on another: what is not there
-// yet will be.
-func (r *Reactor) mark(ctx context.Context, agreement book.AgreementID) (book.Mark, error) {
+// buyer of an agreement that the book has earmarked. An agreement comes on one topic and its deliveries on another: what is not
+// there yet will be.
+func (r *Reactor) buyer(ctx context.Context, agreement book.AgreementID) (book.BuyerID, error) {
+	if buyer, ok := r.Buyers.Get(agreement); ok {
+		return buyer, nil
+	}
 	s, _, err := r.Root.State(ctx, wire.Stream(book.On{Book: r.Book, Child: agreement.ID}), nil)
 	if err != nil {
-		return book.Mark{}, err
+		return book.BuyerID{}, err
 	}
 	mark, ok := s.(book.Mark)
 	if !ok {
-		return mark, bus.Later(book.ErrEarmarkUnknown)
+		return mark.Buyer, bus.Later(book.ErrEarmarkUnknown)
 	}
-	return mark, nil
+	r.Buyers.Put(agreement, mark.Buyer)
+	return mark.Buyer, nil
 }
 
 // holder reads a bid's hold; nil where there is none.
