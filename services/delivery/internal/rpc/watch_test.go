@@ -108,7 +108,7 @@ func TestAWatchLosesAndDoublesNothing(t *testing.T) {
 	var (
 		mu   sync.Mutex
 		all  []released
-		late []released // released after the one in the middle had begun
+		late []released            // released after the one in the middle had begun
 		half = make(chan struct{}) // much was written, and much will be when the one in the middle has begun
 		join = make(chan struct{})
 	)
