@@ -115,11 +115,15 @@ func (r *Reactor) take(ctx context.Context, e *bus.Received, m *eventv1.Meta, fo
 		return err
 	}
 	c := shelf.Take{Licence: licence, Document: document, Cleared: formed.GetCleared()}
-	if err := r.do(ctx, e, 0, m, c, licence.Subscriber); err != nil {
+	result, err := r.do(ctx, e, 0, m, c, licence.Subscriber)
+	if err != nil {
 		return err
 	}
 	// Also where the bid has not cleared: the consent may have ended before the agreement came here, and nobody says so again.
-	return r.prepare(ctx, e, m, packing.Agreement{ID: licence.Agreement, Subscriber: licence.Subscriber})
+	if len(result.Events) == 0 || result.Repeated {
+		return r.prepare(ctx, e, m, packing.Agreement{ID: licence.Agreement, Subscriber: licence.Subscriber})
+	}
+	return r.Packer.Begin(ctx, shelf.Agreement{Licence: c.Licence, Document: c.Document, Cleared: c.Cleared}, preparing(e, licence.Agreement), r.Cause(e.ID, m))
 }
 
 // clear lets the packages of a bid be prepared: enough people have agreed.
@@ -157,7 +161,11 @@ func (r *Reactor) clear(ctx context.Context, e *bus.Received, m *eventv1.Meta, c
 
 // prepare names its command after the event and the agreement: one event may be the cause of several packages.
 func (r *Reactor) prepare(ctx context.Context, e *bus.Received, m *eventv1.Meta, a packing.Agreement) error {
-	return r.Packer.Prepare(ctx, a, id.Derive([]byte("prepare"), e.ID[:], a.ID.ID[:]), r.Cause(e.ID, m))
+	return r.Packer.Prepare(ctx, a, preparing(e, a.ID), r.Cause(e.ID, m))
+}
+
+func preparing(e *bus.Received, a shelf.AgreementID) id.ID {
+	return id.Derive([]byte("prepare"), e.ID[:], a.ID[:])
 }
 
 // reseal gives every package whose key has not left the buyer's new key.
@@ -282,18 +290,20 @@ func (r *Reactor) end(ctx context.Context, e *bus.Received, n int, m *eventv1.Me
 	if p.err != nil {
 		return undecodable(e)
 	}
-	return r.do(ctx, e, n, m, c, subscriber)
+	_, err := r.do(ctx, e, n, m, c, subscriber)
+	return err
 }
 
-func (r *Reactor) do(ctx context.Context, e *bus.Received, n int, m *eventv1.Meta, c shelf.Command, who shelf.SubscriberID) error {
+func (r *Reactor) do(
+	ctx context.Context, e *bus.Received, n int, m *eventv1.Meta, c shelf.Command, who shelf.SubscriberID,
+) (es.Result[shelf.Event], error) {
 	ring, err := r.Keys.Ring(ctx, who.ID)
 	if err != nil {
-		return err
+		return es.Result[shelf.Event]{}, err
 	}
-	_, err = r.Shelves.Do(ctx, es.Command[shelf.Command]{
+	return r.Shelves.Do(ctx, es.Command[shelf.Command]{
 		ID: bus.CommandID(Name, e.ID, n), Body: c, Keys: ring, Meta: r.Cause(e.ID, m), Caller: "react",
 	})
-	return err
 }
 
 // parser reads ids and keeps the first fault.
