@@ -62,8 +62,31 @@ func (p *Packer) Prepare(ctx context.Context, a Agreement, cause id.ID, meta *ev
 	if err != nil {
 		return err
 	}
+	return p.insist(ctx, a, ring, cause, meta)
+}
+
+// Begin is Prepare for an agreement that has just been taken, and is what is given. It supposes that the buyer's group has none of the
+// days yet; the shelf, which decides, knows better, and then it is Prepare.
+func (p *Packer) Begin(ctx context.Context, agreement shelf.Agreement, cause id.ID, meta *eventv1.Meta) error {
+	a := Agreement{ID: agreement.Licence.Agreement, Subscriber: agreement.Licence.Subscriber}
+	ring, err := p.Keys.Ring(ctx, a.Subscriber.ID)
+	if err != nil {
+		return err
+	}
+	again, err := p.prepare(ctx, a, agreement, shelf.Shelf{}, ring, cause, meta)
+	if err != nil || !again {
+		return err
+	}
+	return p.insist(ctx, a, ring, cause, meta)
+}
+
+func (p *Packer) insist(ctx context.Context, a Agreement, ring *vault.Ring, cause id.ID, meta *eventv1.Meta) error {
 	for range tries {
-		again, err := p.prepare(ctx, a, ring, cause, meta)
+		agreement, shelved, err := p.states(ctx, shelf.On{Shelf: shelf.Of(a.Subscriber), Child: a.ID.ID}, ring)
+		if err != nil {
+			return err
+		}
+		again, err := p.prepare(ctx, a, agreement, shelved, ring, cause, meta)
 		if err != nil || !again {
 			return err
 		}
@@ -71,11 +94,12 @@ func (p *Packer) Prepare(ctx context.Context, a Agreement, cause id.ID, meta *ev
 	return nil // others have taken what was due; they said so in events that come here too
 }
 
-func (p *Packer) prepare(ctx context.Context, a Agreement, ring *vault.Ring, cause id.ID, meta *eventv1.Meta) (again bool, err error) {
+func (p *Packer) prepare(
+	ctx context.Context, a Agreement, agreement shelf.Agreement, shelved shelf.Shelf, ring *vault.Ring, cause id.ID, meta *eventv1.Meta,
+) (again bool, err error) {
 	on := shelf.On{Shelf: shelf.Of(a.Subscriber), Child: a.ID.ID}
-	agreement, shelved, err := p.states(ctx, on, ring)
-	if err != nil || agreement.Ended || agreement.Document == nil {
-		return false, err
+	if agreement.Ended || agreement.Document == nil {
+		return false, nil
 	}
 	command := es.Command[shelf.Command]{ID: cause, Keys: ring, Meta: meta, Caller: "prepare"}
 	allowed, ended, err := p.allowed(ctx, a)
@@ -221,7 +245,10 @@ func (p *Packer) pack(
 		return c, err
 	}
 	c.Rows, c.Bytes, c.Digest = n, int64(len(sealed)), digest
-	return c, p.Store.Keep(ctx, ring, store.Package{Delivery: delivery.ID, Agreement: agreement.Licence.Agreement.ID, Sealed: sealed, Key: content, At: p.Now()})
+	l := agreement.Licence
+	return c, p.Store.Keep(ctx, ring, store.Package{
+		Delivery: delivery.ID, Agreement: l.Agreement.ID, Bid: l.Bid.ID, Buyer: l.Buyer.ID, Sealed: sealed, Key: content, At: p.Now(),
+	})
 }
 
 func grants(l *marketv1.Licence) []minimise.Grant {

@@ -3,7 +3,6 @@ package react
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
@@ -12,7 +11,6 @@ import (
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
-	"github.com/obole-market/obole/pkg/lru"
 	"github.com/obole-market/obole/pkg/vault"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
@@ -33,7 +31,7 @@ var Sources = []string{"offers", "consent", "delivery"}
 // Types are the events it reacts to. The agreements of a bid say nothing about each other; that it has cleared is told after all
 // that had formed.
 var Types = map[string]bus.Way{
-	"bid_placed": bus.InOrder, "agreement_formed": bus.Abreast, "bid_cleared": bus.InOrder, "offer_voided": bus.Overtaking,
+	"agreement_formed": bus.Abreast, "bid_cleared": bus.InOrder, "offer_voided": bus.Overtaking,
 	"buyer_key_rotated": bus.InOrder, "consent_withdrawn": bus.Overtaking, "consent_expired": bus.Overtaking, "consent_resumed": bus.InOrder,
 	"data_imported": bus.InOrder, "agreement_ended": bus.Abreast, "delivery_lapsed": bus.Abreast,
 }
@@ -58,9 +56,6 @@ type Reactor struct {
 	Caught func(ctx context.Context) error
 	// Cause says for whom a reaction acts.
 	Cause func(cause id.ID, m *eventv1.Meta) *eventv1.Meta
-
-	once  sync.Once
-	noted *lru.Map[id.ID, struct{}] // bids of which it is noted whose they are
 }
 
 // Handle reacts to one event.
@@ -120,30 +115,16 @@ func (r *Reactor) take(ctx context.Context, e *bus.Received, m *eventv1.Meta, fo
 	if err != nil {
 		return err
 	}
-	// Before its deliveries are in the tables, which find their buyer by the bid.
-	if err := r.whose(ctx, licence.Bid.ID, licence.Buyer.ID); err != nil {
-		return err
-	}
 	c := shelf.Take{Licence: licence, Document: document, Cleared: formed.GetCleared()}
-	if err := r.do(ctx, e, 0, m, c, licence.Subscriber); err != nil {
+	result, err := r.do(ctx, e, 0, m, c, licence.Subscriber)
+	if err != nil {
 		return err
 	}
 	// Also where the bid has not cleared: the consent may have ended before the agreement came here, and nobody says so again.
-	return r.prepare(ctx, e, m, packing.Agreement{ID: licence.Agreement, Subscriber: licence.Subscriber})
-}
-
-// whose notes who placed a bid, once.
-func (r *Reactor) whose(ctx context.Context, bid, buyer id.ID) error {
-	const size = 4096
-	r.once.Do(func() { r.noted = lru.New[id.ID, struct{}](size) })
-	if _, ok := r.noted.Get(bid); ok {
-		return nil
+	if len(result.Events) == 0 || result.Repeated {
+		return r.prepare(ctx, e, m, packing.Agreement{ID: licence.Agreement, Subscriber: licence.Subscriber})
 	}
-	if err := r.Store.Bid(ctx, bid, buyer); err != nil {
-		return err
-	}
-	r.noted.Put(bid, struct{}{})
-	return nil
+	return r.Packer.Begin(ctx, shelf.Agreement{Licence: c.Licence, Document: c.Document, Cleared: c.Cleared}, preparing(e, licence.Agreement), r.Cause(e.ID, m))
 }
 
 // clear lets the packages of a bid be prepared: enough people have agreed.
@@ -187,7 +168,11 @@ const atOnce = 16
 
 // prepare names its command after the event and the agreement: one event may be the cause of several packages.
 func (r *Reactor) prepare(ctx context.Context, e *bus.Received, m *eventv1.Meta, a packing.Agreement) error {
-	return r.Packer.Prepare(ctx, a, id.Derive([]byte("prepare"), e.ID[:], a.ID.ID[:]), r.Cause(e.ID, m))
+	return r.Packer.Prepare(ctx, a, preparing(e, a.ID), r.Cause(e.ID, m))
+}
+
+func preparing(e *bus.Received, a shelf.AgreementID) id.ID {
+	return id.Derive([]byte("prepare"), e.ID[:], a.ID[:])
 }
 
 // reseal gives every package whose key has not left the buyer's new key.
@@ -312,18 +297,20 @@ func (r *Reactor) end(ctx context.Context, e *bus.Received, n int, m *eventv1.Me
 	if p.err != nil {
 		return undecodable(e)
 	}
-	return r.do(ctx, e, n, m, c, subscriber)
+	_, err := r.do(ctx, e, n, m, c, subscriber)
+	return err
 }
 
-func (r *Reactor) do(ctx context.Context, e *bus.Received, n int, m *eventv1.Meta, c shelf.Command, who shelf.SubscriberID) error {
+func (r *Reactor) do(
+	ctx context.Context, e *bus.Received, n int, m *eventv1.Meta, c shelf.Command, who shelf.SubscriberID,
+) (es.Result[shelf.Event], error) {
 	ring, err := r.Keys.Ring(ctx, who.ID)
 	if err != nil {
-		return err
+		return es.Result[shelf.Event]{}, err
 	}
-	_, err = r.Shelves.Do(ctx, es.Command[shelf.Command]{
+	return r.Shelves.Do(ctx, es.Command[shelf.Command]{
 		ID: bus.CommandID(Name, e.ID, n), Body: c, Keys: ring, Meta: r.Cause(e.ID, m), Caller: "react",
 	})
-	return err
 }
 
 // parser reads ids and keeps the first fault.

@@ -53,6 +53,7 @@ type Server struct {
 
 	confirmed confirmed
 	imports   turns
+	terms     terms
 }
 
 // Refusals of this package, each named by the contract's Reason.

@@ -54,9 +54,7 @@ func (d *desk) counted() *read {
 // connects names a source of a person.
 func (d *desk) connects(who, from id.ID) es.Cursor {
 	d.t.Helper()
-	ring, err := d.Keys.Ring(d.t.Context(), who)
-	d.must(err)
-	result, err := d.Holdings.Do(d.t.Context(), es.Command[holding.Command]{ID: id.Random(), Keys: ring, Meta: new(eventv1.Meta), Body: holding.Connect{
+	result, err := d.Holdings.Do(d.t.Context(), es.Command[holding.Command]{ID: id.Random(), Keys: d.ringOf(who), Meta: new(eventv1.Meta), Body: holding.Connect{
 		Holding: holding.ID{ID: who}, Source: holding.SourceID{ID: from}, Importer: source.Points, Route: holding.RouteOwnCopy,
 	}})
 	d.must(err)
@@ -67,8 +65,7 @@ func (d *desk) connects(who, from id.ID) es.Cursor {
 func (d *desk) brings(who, from id.ID, n int) {
 	d.t.Helper()
 	ctx := d.t.Context()
-	ring, err := d.Keys.Ring(ctx, who)
-	d.must(err)
+	ring := d.ringOf(who)
 	products, err := catalog.Open("")
 	d.must(err)
 	at := time.Date(2016, 1, n, 0, 0, 0, 0, time.UTC)

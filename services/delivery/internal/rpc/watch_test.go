@@ -238,8 +238,7 @@ func TestAWatchReadsWhatChanged(t *testing.T) {
 	t.Parallel()
 	d := begin(t, 2)
 	who, deal := d.takes()
-	ring, err := d.Keys.Ring(t.Context(), who.ID)
-	d.must(err)
+	ring := d.ringOf(who.ID)
 	var history []es.Command[shelf.Command]
 	for i := range 600 {
 		c := puts(who, deal, i+1)

@@ -116,7 +116,7 @@ func begin(t testing.TB, partitions int) *desk {
 	d.run(engine.Run)
 	d.run(d.rows.Run)
 	d.newKey("k1")
-	d.must(d.Store.Bid(t.Context(), d.bid, d.buyer))
+	d.must(d.Store.Keep(t.Context(), d.ringOf(id.Random()), store.Package{Delivery: id.Random(), Bid: d.bid, Buyer: d.buyer, At: time.Now()}))
 	return d
 }
 
@@ -125,6 +125,13 @@ func (d *desk) must(err error) {
 	if err != nil {
 		d.t.Fatal(err)
 	}
+}
+
+func (d *desk) ringOf(who id.ID) *vault.Ring {
+	d.t.Helper()
+	ring, err := d.Keys.Ring(d.t.Context(), who)
+	d.must(err)
+	return ring
 }
 
 // run runs an actor until the test ends.
@@ -175,9 +182,7 @@ type waits struct {
 
 func (d *desk) do(who shelf.SubscriberID, c shelf.Command) es.Cursor {
 	d.t.Helper()
-	ring, err := d.Keys.Ring(d.t.Context(), who.ID)
-	d.must(err)
-	result, err := d.Shelves.Do(d.t.Context(), es.Command[shelf.Command]{ID: id.Random(), Body: c, Keys: ring, Meta: new(eventv1.Meta)})
+	result, err := d.Shelves.Do(d.t.Context(), es.Command[shelf.Command]{ID: id.Random(), Body: c, Keys: d.ringOf(who.ID), Meta: new(eventv1.Meta)})
 	d.must(err)
 	return result.Cursor
 }
@@ -207,9 +212,9 @@ func (d *desk) prepares(who shelf.SubscriberID, deal shelf.AgreementID, day int)
 	sealed, digest, err := parcel.Seal(p.content, p.delivery.ID, []byte("rows"))
 	d.must(err)
 	p.digest = digest
-	ring, err := d.Keys.Ring(d.t.Context(), who.ID)
-	d.must(err)
-	d.must(d.Store.Keep(d.t.Context(), ring, store.Package{Delivery: p.delivery.ID, Agreement: deal.ID, Sealed: sealed, Key: p.content, At: time.Now()}))
+	d.must(d.Store.Keep(d.t.Context(), d.ringOf(who.ID), store.Package{
+		Delivery: p.delivery.ID, Agreement: deal.ID, Bid: d.bid, Buyer: d.buyer, Sealed: sealed, Key: p.content, At: time.Now(),
+	}))
 	at := d.do(who, shelf.Prepare{Shelf: shelf.Of(who), Agreement: deal, Delivery: p.delivery, Patience: patience, Contents: shelf.Contents{
 		Slots: []shelf.Day{shelf.Day(day)}, Schema: "daily-steps/1", Bytes: int64(len(sealed)), Rows: 1, Digest: digest, BuyerKey: "k1", Minimiser: "1",
 	}})

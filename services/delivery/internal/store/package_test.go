@@ -6,7 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/vault"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	"github.com/obole-market/obole/services/delivery/internal/store"
 )
@@ -30,6 +33,14 @@ func TestPackagesAreKeptInPiecesUntilTheyAreDestroyed(t *testing.T) {
 	} {
 		r.must(r.Keep(ctx, ring, p))
 	}
+	open := func(ring *vault.Ring, d id.ID) ([]byte, error) {
+		t.Helper()
+		var box []byte
+		if err := r.Pool.QueryRow(ctx, `select key from store.package where delivery = $1`, [16]byte(d)).Scan(&box); !errors.Is(err, pgx.ErrNoRows) {
+			r.must(err)
+		}
+		return r.Open(ring, d, box)
+	}
 	whole := func(d id.ID, from int) (out []byte) {
 		t.Helper()
 		for {
@@ -49,10 +60,10 @@ func TestPackagesAreKeptInPiecesUntilTheyAreDestroyed(t *testing.T) {
 	if got := whole(other, 0); !bytes.Equal(got, sealed[:chunk]) {
 		t.Errorf("a package of one whole piece comes with %d bytes", len(got))
 	}
-	if got, err := r.Key(ctx, ring, one); err != nil || !bytes.Equal(got, key) {
+	if got, err := open(ring, one); err != nil || !bytes.Equal(got, key) {
 		t.Errorf("the content key: %x, %v", got, err)
 	}
-	if got, err := r.Key(ctx, stranger, one); err == nil {
+	if got, err := open(stranger, one); err == nil {
 		t.Errorf("a stranger's keys open %x", got)
 	}
 
@@ -70,7 +81,7 @@ func TestPackagesAreKeptInPiecesUntilTheyAreDestroyed(t *testing.T) {
 
 	gone := func(d id.ID) bool {
 		t.Helper()
-		_, err := r.Key(ctx, ring, d)
+		_, err := open(ring, d)
 		return errors.Is(err, store.ErrGone) && len(whole(d, 0)) == 0
 	}
 	r.must(r.Destroy(ctx, one, id.Random()))
@@ -85,18 +96,20 @@ func TestPackagesAreKeptInPiecesUntilTheyAreDestroyed(t *testing.T) {
 		t.Errorf("%d pieces are left, of one package of one", n)
 	}
 	r.must(r.keys.Forget(ctx, ring.Subject(), eventv1.Retention_RETENTION_CONTENT))
-	if _, err := r.Key(ctx, r.ring(ring.Subject()), other); !errors.Is(err, store.ErrGone) {
+	if _, err := open(r.ring(ring.Subject()), other); !errors.Is(err, store.ErrGone) {
 		t.Errorf("the key of a forgotten person's package: %v", err)
 	}
 }
 
-func TestABidIsNotedOnce(t *testing.T) {
+// TestABidIsItsFirstBuyers: whose a bid is was said with its first package, and stays so.
+func TestABidIsItsFirstBuyers(t *testing.T) {
 	t.Parallel()
 	r := begin(t)
-	bid, buyer := id.Random(), id.Random()
-	r.must(r.Bid(t.Context(), bid, buyer))
-	r.must(r.Bid(t.Context(), bid, id.Random()))
+	ring, bid, buyer := r.ring(id.Random()), id.Random(), id.Random()
+	for _, who := range []id.ID{buyer, buyer, id.Random()} {
+		r.must(r.Keep(t.Context(), ring, store.Package{Delivery: id.Random(), Agreement: id.Random(), Bid: bid, Buyer: who, Key: make([]byte, 32), At: now}))
+	}
 	if n := r.count(`select count(*) from store.bid where bid = $1 and buyer = $2`, [16]byte(bid), [16]byte(buyer)); n != 1 {
-		t.Errorf("%d rows say who placed the bid", n)
+		t.Errorf("%d rows say whose the bid is", n)
 	}
 }

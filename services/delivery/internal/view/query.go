@@ -75,6 +75,14 @@ type Delivery struct {
 	Resealed *Stored
 }
 
+// ResealedVersion is that of the event that changed the buyer's key; 0 for none.
+func (d *Delivery) ResealedVersion() int64 {
+	if d.Resealed == nil {
+		return 0
+	}
+	return int64(d.Resealed.Version)
+}
+
 const deliveryColumns = `
 	d.delivery, d.shelf, d.subscriber, d.agreement, d.bid, d.sequence, d.state, d.blocked, d.slots, d.bytes, d.digest, d.partition, d.position,
 	d.changed, d.prepared_at, d.lapses_at, d.released_at, d.stream, d.version, d.event, d.data, d.resealed_version, d.resealed_event, d.resealed_data,
@@ -104,6 +112,49 @@ func (v View) Delivery(ctx context.Context, number id.ID) (d Delivery, ok bool, 
 		return d, false, err
 	}
 	return list[0], true, nil
+}
+
+// Held is a delivery as its buyer asks for it, with what the store keeps of it.
+type Held struct {
+	ID         id.ID
+	Shelf      id.ID
+	Subscriber id.ID
+	Agreement  id.ID
+	Bid        id.ID
+	Buyer      id.ID
+	State      string
+	Blocked    string
+	Ended      bool // the agreement
+	Bytes      int64
+	Digest     []byte
+	Resealed   int64  // version of the event that changed the buyer's key; 0 for none
+	Kept       []byte // what was asked for; nil where it was destroyed
+}
+
+// ToOpen finds a delivery with its content key, sealed.
+func (v View) ToOpen(ctx context.Context, number id.ID) (Held, bool, error) {
+	return v.held(ctx, `select key from store.package where delivery = d.delivery and $2 >= 0`, number, 0)
+}
+
+// ToFetch finds a delivery with one of its stored pieces.
+func (v View) ToFetch(ctx context.Context, number id.ID, piece int64) (Held, bool, error) {
+	return v.held(ctx, `select data from store.chunk where delivery = d.delivery and number = $2`, number, piece)
+}
+
+func (v View) held(ctx context.Context, kept string, number id.ID, piece int64) (h Held, ok bool, err error) {
+	err = v.Pool.QueryRow(ctx, `
+		select d.shelf, d.subscriber, d.agreement, d.bid, b.buyer, d.state, d.blocked, a.ended, d.bytes, d.digest, coalesce(d.resealed_version, 0), (`+kept+`)
+		from shelves.delivery d join shelves.agreement a using (agreement) join store.bid b on b.bid = d.bid where d.delivery = $1`,
+		[16]byte(number), piece).Scan((*[16]byte)(&h.Shelf), (*[16]byte)(&h.Subscriber), (*[16]byte)(&h.Agreement), (*[16]byte)(&h.Bid), (*[16]byte)(&h.Buyer),
+		&h.State, &h.Blocked, &h.Ended, &h.Bytes, &h.Digest, &h.Resealed, &h.Kept)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return h, false, nil
+	}
+	if err != nil {
+		return h, false, fmt.Errorf("view: delivery: %w", err)
+	}
+	h.ID = number
+	return h, true, nil
 }
 
 // Deliveries lists a buyer's deliveries after a place, oldest first; bid and state restrict them where they are set.
