@@ -2,6 +2,7 @@ package boot
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -12,9 +13,12 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+	"github.com/jackc/pgx/v5/pgxpool"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/obole-market/obole/pkg/fault"
+	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/vault"
 )
 
 // Config is what every service needs to know. A service embeds it in its own; every field works at its zero value, and
@@ -103,10 +107,15 @@ type Limits struct {
 	Drain       time.Duration `placeholder:"DURATION" help:"Time for calls in flight when the service stops; 0 means 10s."`
 }
 
-// Seams are what a simulator or a test replaces.
+// Seams are what a simulator or a test replaces. A service and its node read none of it behind their back; archtest holds them to it.
+// Timers and the deadlines of contexts are the runtime's, which a simulator replaces as a whole (testing/synctest).
 type Seams struct {
 	// Now is the clock of tokens, rates and durations; nil means time.Now.
 	Now func() time.Time
+	// Random gives keys and nonces; it must be safe for concurrent use. nil means crypto/rand.
+	Random io.Reader
+	// NewID makes ids; it must be safe for concurrent use. nil means random ones, of Random.
+	NewID id.Source
 	// Log receives log lines; nil means standard error.
 	Log io.Writer
 	// Spans receives every finished span at once, instead of the collector.
@@ -115,6 +124,10 @@ type Seams struct {
 	Listener net.Listener
 	// Dial reaches peers instead of the network.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
+	// Kafka reaches brokers, and Database the service's PostgreSQL, instead of the network.
+	Kafka, Database func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Keys opens where personal keys are kept, and those that wrap them. nil means the service's database, and the folder.
+	Keys func(folder string, database *pgxpool.Pool) (vault.Store, *vault.KEKs, error)
 }
 
 // Read gives the first line of a file that holds a secret. Its errors name the file, never the content.
@@ -143,6 +156,25 @@ func (c *Config) Now() time.Time {
 		return c.Seams.Now()
 	}
 	return time.Now()
+}
+
+// Random is the service's randomness.
+func (c *Config) Random() io.Reader {
+	if c.Seams.Random != nil {
+		return c.Seams.Random
+	}
+	return rand.Reader
+}
+
+// NewID makes a new id.
+func (c *Config) NewID() id.ID {
+	switch {
+	case c.Seams.NewID != nil:
+		return c.Seams.NewID()
+	case c.Seams.Random != nil:
+		return id.FromReader(c.Seams.Random)()
+	}
+	return id.Random()
 }
 
 // DatabaseURL is where the application connects; owner asks for the one who migrates.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -226,11 +225,11 @@ func (g *guard) failed(ctx context.Context, m *guarded, err error) error {
 	return grpcfault.Status(f).Err()
 }
 
-// errLogged stands for a panic, which has been logged with its stack.
+// errLogged stands for a panic, which has been logged with where it was.
 var errLogged = errors.New("panic")
 
 func (g *guard) panicked(ctx context.Context, m *guarded, p any) error {
-	g.log.ErrorContext(ctx, "panic", "method", m.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	g.log.ErrorContext(ctx, "panic", "method", m.Name, "panic", fault.PanicOf(p))
 	return errLogged
 }
 

@@ -9,6 +9,8 @@ import (
 	"os"
 
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/obole-market/obole/pkg/fault"
 )
 
 // shown are the keys whose values may stand in a log. None can hold anything about a person: what is not listed is
@@ -17,17 +19,22 @@ var shown = map[string]bool{
 	slog.TimeKey: true, slog.LevelKey: true, slog.MessageKey: true, slog.SourceKey: true,
 	"service": true, "version": true, "part": true, "actor": true, "addr": true, "peer": true, "signal": true,
 	"trace_id": true, "span_id": true,
-	"method": true, "code": true, "kind": true, "reason": true, "error": true, "cause": true, "panic": true, "stack": true, "role": true,
+	"method": true, "code": true, "kind": true, "reason": true, "error": true, "panic": true, "role": true, "root": true,
 	"topic": true, "group": true, "partition": true, "partitions": true, "position": true, "incarnation": true, "offset": true,
 	"stream": true, "event": true, "type": true, "command": true, "cursor": true, "epoch": true, "tail": true,
-	"projection": true, "migration": true, "reaction": true, "config": true, "file": true, "line": true,
+	"projection": true, "migration": true, "reaction": true, "reader": true, "config": true, "file": true, "line": true,
+	"dir": true, "aside": true, "binaries": true, "pid": true, "socket": true, "port": true, "from": true,
 	"count": true, "bytes": true, "size": true, "restored": true, "set_aside": true, "limit": true, "lag": true, "duration": true, "attempt": true, "after": true,
 }
 
 const redacted = "[redacted]"
 
+// typed are the keys whose values must be errors or panics themselves, of which as much is told as may be; a text could be anything.
+var typed = map[string]bool{"error": true, "panic": true}
+
 // NewLog writes lines in the form and from the level that c asks for, with the trace they belong to. Values of keys
-// that are not on the list of this package are redacted, and so are values that are neither text, number nor error.
+// that are not on the list of this package are redacted, and so are values that are neither text, number, error nor panic. Of
+// errors, what Told says is logged.
 func NewLog(c *Config) (*slog.Logger, error) {
 	var w io.Writer = os.Stderr
 	if c.Seams.Log != nil {
@@ -56,7 +63,7 @@ func redact(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && (a.Key == slog.TimeKey || a.Key == slog.LevelKey || a.Key == slog.SourceKey) {
 		return a
 	}
-	if !shown[a.Key] {
+	if !shown[a.Key] || typed[a.Key] && a.Value.Kind() != slog.KindAny {
 		return slog.String(a.Key, redacted)
 	}
 	if a.Value.Kind() != slog.KindAny {
@@ -65,7 +72,9 @@ func redact(groups []string, a slog.Attr) slog.Attr {
 	// A message of the contract also has a String method, which would print all of it.
 	switch v := a.Value.Any().(type) {
 	case error:
-		return slog.String(a.Key, v.Error())
+		return slog.String(a.Key, Told(v))
+	case fault.Panic:
+		return slog.String(a.Key, v.String())
 	case encoding.TextMarshaler, nil:
 		return a
 	default:

@@ -21,6 +21,10 @@ func OpenPool(ctx context.Context, c *Config, t *Telemetry) (*pgxpool.Pool, erro
 	if err != nil {
 		return nil, errors.New("boot: the database URL cannot be read") // pgx's error would quote it
 	}
+	if dial := c.Seams.Database; dial != nil {
+		cfg.ConnConfig.DialFunc = dial
+		cfg.ConnConfig.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
+	}
 	cfg.MaxConns = or(c.Database.Conns, 16)
 	cfg.ConnConfig.Tracer = t.Pgx()
 	cfg.ConnConfig.RuntimeParams["application_name"] = "obole-" + c.Service

@@ -67,7 +67,7 @@ func spans(c *Config) ([]sdktrace.TracerProviderOption, error) {
 	}
 	if c.Seams.Spans != nil {
 		return []sdktrace.TracerProviderOption{
-			sdktrace.WithSampler(sdktrace.AlwaysSample()), sdktrace.WithSyncer(c.Seams.Spans),
+			sdktrace.WithSampler(sdktrace.AlwaysSample()), sdktrace.WithSyncer(discreet{c.Seams.Spans}),
 		}, nil
 	}
 	if cfg.Endpoint == "" {
@@ -92,7 +92,7 @@ func spans(c *Config) ([]sdktrace.TracerProviderOption, error) {
 		return nil, fmt.Errorf("boot: telemetry.endpoint: %w", err)
 	}
 	return []sdktrace.TracerProviderOption{
-		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(or(cfg.Sample, 0.01)))), sdktrace.WithBatcher(exporter),
+		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(or(cfg.Sample, 0.01)))), sdktrace.WithBatcher(discreet{exporter}),
 	}, nil
 }
 

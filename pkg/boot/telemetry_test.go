@@ -32,7 +32,7 @@ func TestLogShowsWhatIsListedOnly(t *testing.T) {
 		log, err := boot.NewLog(cfg)
 		must(t, err)
 		log.With("phone", "+1-555-0100").WithGroup("group").Info("hello",
-			"name", "Ada", "method", "Say", "position", 7, "error", errors.New("disk full"),
+			"name", "Ada", "method", "Say", "position", 7, "error", errors.New("boot: disk full"),
 			slog.Group("person", "weight", 81.4375, "partition", 3),
 			"event", &eventv1.Actor{Id: "sealed"}, // a message would print itself
 			"command", id.Derive([]byte("x")),

@@ -26,7 +26,6 @@ var Migrations embed.FS
 type Feed struct {
 	Client  *kafka.Client
 	Brokers []string
-	Dialer  *kafka.Dialer // nil means in clear
 	Pool    *pgxpool.Pool
 	// Reader names who reads: its checkpoints, and with Group its membership.
 	Reader string
@@ -39,8 +38,10 @@ type Feed struct {
 	// Take has the next events of a partition handled, in order, and moves the checkpoint in the same transaction as what
 	// they cause. The events are its own. See Table and Reaction.
 	Take func(ctx context.Context, at *Checkpoint, events []Received) error
-	// Moved is told how far a partition has been read, and how many records are left of the topic.
+	// Moved is told, whenever the broker has answered, how far a partition has been read, and how many records are left of the topic.
 	Moved func(topic string, p es.Partition, at es.Position, behind int64)
+	// Lost is told that this is not known any more: the partition cannot be read, or is another member's now.
+	Lost func(topic string, p es.Partition)
 	// Passed counts what was not read as it stands: "foreign" records, not our relays' or malformed; "repeat"s; "gap"s that were
 	// filled; "altered" events and "spoilt" batches, which the owner's took the place of.
 	Passed func(topic, why string)
@@ -98,7 +99,7 @@ func (f *Feed) join(ctx context.Context) error {
 		return err
 	}
 	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
-		ID: f.Group, Brokers: f.Brokers, Dialer: f.Dialer, Topics: f.Topics,
+		ID: f.Group, Brokers: f.Brokers, Dialer: Dialer(f.Client), Topics: f.Topics,
 		JoinGroupBackoff: 200 * time.Millisecond, HeartbeatInterval: time.Second, SessionTimeout: 10 * time.Second,
 		RebalanceTimeout: 10 * time.Second, StartOffset: kafka.FirstOffset, WatchPartitionChanges: false,
 	})
@@ -155,6 +156,9 @@ func (f *Feed) read(ctx context.Context, topic string, part es.Partition) {
 	pause := least
 	for ctx.Err() == nil {
 		err := f.follow(ctx, topic, part, func() { pause = least })
+		if f.Lost != nil {
+			f.Lost(topic, part)
+		}
 		if ctx.Err() != nil {
 			return
 		}
@@ -208,9 +212,8 @@ func (f *Feed) follow(ctx context.Context, topic string, part es.Partition, prog
 			}
 			progress()
 		}
-		moved := next.Offset != s.at.Offset
 		s.at = next
-		if f.Moved != nil && moved {
+		if f.Moved != nil {
 			f.Moved(topic, part, next.Position, got.end-next.Offset)
 		}
 	}

@@ -140,8 +140,10 @@ func (p *publisher) rest(ctx context.Context) error {
 	}
 	first, end, err := bounds(ctx, p.Client, p.Topic, int(p.Partition))
 	if err != nil {
-		return nil // the broker is away; publishing will tell, and reading back then
+		p.stands(Stopped) // the broker is away; publishing will tell, and reading back then
+		return nil
 	}
+	p.stands(Publishing)
 	if first != p.first || end != p.offset {
 		return fmt.Errorf("%w: offsets %d to %d instead of %d to %d", errSurprise, first, end, p.first, p.offset)
 	}
@@ -160,10 +162,14 @@ func (p *publisher) flush(ctx context.Context) (sent, more bool, err error) {
 	if err != nil || p.at == before {
 		return false, false, err
 	}
+	p.moved(tail)
+	return true, p.at < tail, nil
+}
+
+func (p *publisher) moved(tail es.Position) {
 	if p.Moved != nil {
 		p.Moved(p.Partition, p.at, int64(tail-p.at))
 	}
-	return true, p.at < tail, nil
 }
 
 // sendFresh publishes records that this process has just appended.

@@ -161,6 +161,14 @@ func (r *Reaction) Stuck(ctx context.Context, afterTopic string, after es.Stream
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[Stuck])
 }
 
+// Aside counts the events that a reaction has set aside.
+func (r *Reaction) Aside(ctx context.Context) (events int64, err error) {
+	if err := r.Pool.QueryRow(ctx, `select count(*) from parked where reader = $1`, r.Name).Scan(&events); err != nil {
+		return 0, fmt.Errorf("bus: parked: %w", err)
+	}
+	return events, nil
+}
+
 // Redrive handles the parked events of a stream's root again, in order. What fails again stays, with what waits for it; left
 // counts both, and err is the first fault.
 func (r *Reaction) Redrive(ctx context.Context, topic string, stream es.Stream) (handled, left int64, err error) {

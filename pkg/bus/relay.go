@@ -29,13 +29,25 @@ type Relay struct {
 	// Ahead is told that the topic holds what the log does not: the log lost its tail. The relay publishes nothing until it
 	// has been made whole.
 	Ahead func(p es.Partition, position es.Position, event id.ID)
-	// Moved is told what was published, and how far behind the log that is.
+	// Moved is told what stands on the topic, when the relay begins and whenever it has published, and how far behind the log that is.
 	Moved func(p es.Partition, at es.Position, behind int64)
-	// State is told whether the relay publishes, or waits for another or the broker.
-	State func(p es.Partition, publishing bool)
+	// State is told how the partition stands.
+	State func(p es.Partition, s Standing)
 	// Alarm is told what goes wrong.
 	Alarm func(p es.Partition, err error)
 }
+
+// Standing is how a partition stands with a relay.
+type Standing uint8
+
+const (
+	// Stopped: it is not published, as far as this relay knows: the broker or the database is away.
+	Stopped Standing = iota
+	// Publishing: this relay does it.
+	Publishing
+	// Waiting: another relay has the partition's lock, and tells of it.
+	Waiting
+)
 
 const (
 	relayPace  = 5 * time.Millisecond // at least between two batches; the first goes at once
@@ -63,12 +75,13 @@ func (r *Relay) Run(ctx context.Context) error {
 		}
 		switch {
 		case errors.Is(err, errTaken):
-			pause = relayPoll
-		case errors.Is(err, ErrAhead):
-			r.alarm(err)
+			r.stands(Waiting)
 			pause = relayPoll
 		default:
-			r.alarm(err)
+			r.stands(Stopped)
+			if r.alarm(err); errors.Is(err, ErrAhead) {
+				pause = relayPoll
+			}
 		}
 		if sleep(ctx, pause+rand.N(pause/2)) != nil { //nolint:gosec // jitter keeps nobody out
 			break
@@ -76,6 +89,12 @@ func (r *Relay) Run(ctx context.Context) error {
 		pause = min(2*pause, relayMost)
 	}
 	return ctx.Err()
+}
+
+func (r *Relay) stands(s Standing) {
+	if r.State != nil {
+		r.State(r.Partition, s)
+	}
 }
 
 func (r *Relay) alarm(err error) {
@@ -117,10 +136,13 @@ func (r *Relay) locked(ctx context.Context, wake <-chan struct{}, resumed func()
 		return err
 	}
 	resumed()
-	if r.State != nil {
-		r.State(r.Partition, true)
-		defer r.State(r.Partition, false)
+	tail, err := r.Log.Tail(ctx, r.Partition)
+	if err != nil {
+		return fmt.Errorf("bus: read the log: %w", err)
 	}
+	p.moved(tail.Position)
+	r.stands(Publishing)
+	defer r.stands(Stopped)
 	err = p.publish(ctx)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

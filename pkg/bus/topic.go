@@ -19,12 +19,30 @@ type Topic struct {
 	InSync      int
 }
 
-// NewClient makes a client of the brokers. Everything of this package goes through it: there is no other producer.
+const dialTimeout = 5 * time.Second
+
+// NewClient makes a client of the brokers. Everything of this package goes through it: there is no other producer. The transport
+// says how brokers are reached and known; nil means in clear. What it leaves open of times is set.
 func NewClient(brokers []string, transport *kafka.Transport) *kafka.Client {
 	if transport == nil {
-		transport = &kafka.Transport{DialTimeout: 5 * time.Second, MetadataTTL: 10 * time.Second}
+		transport = new(kafka.Transport)
+	}
+	if transport.DialTimeout == 0 {
+		transport.DialTimeout = dialTimeout
+	}
+	if transport.MetadataTTL == 0 {
+		transport.MetadataTTL = 10 * time.Second
 	}
 	return &kafka.Client{Addr: kafka.TCP(brokers...), Timeout: 30 * time.Second, Transport: transport}
+}
+
+// Dialer reaches brokers as a client does: members of a group have connections of their own, which must not be less safe.
+func Dialer(c *kafka.Client) *kafka.Dialer {
+	d := &kafka.Dialer{Timeout: dialTimeout, DualStack: true}
+	if t, ok := c.Transport.(*kafka.Transport); ok {
+		d.TLS, d.SASLMechanism, d.DialFunc = t.TLS, t.SASL, t.Dial
+	}
+	return d
 }
 
 // ErrTopic says that a topic is not as it has to be.

@@ -3,10 +3,10 @@ package es
 import (
 	"errors"
 	"fmt"
-	"runtime/debug"
 
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 
+	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
 )
 
@@ -601,6 +601,6 @@ func (d *desktop[S, C, E]) recovered(err *error) {
 	}
 	*err = fmt.Errorf("%w: root %s panicked", ErrDefect, d.rules.Name)
 	if hook := d.w.engine.opts.Hooks.Panicked; hook != nil {
-		hook(d.rules.Name, v, debug.Stack())
+		hook(d.rules.Name, fault.PanicOf(v))
 	}
 }

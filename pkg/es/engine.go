@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
 )
 
@@ -54,9 +55,8 @@ type Hooks struct {
 	Missed func(p Partition, events int)
 	// Alarm: something that must not happen, or that a person must see to. The error carries no personal data.
 	Alarm func(p Partition, err error)
-	// Panicked: the rules of a root panicked with the value, in the stack. The value may be personal: it is for
-	// debugging, not for logs.
-	Panicked func(root string, value any, stack []byte)
+	// Panicked: the rules of a root panicked.
+	Panicked func(root string, p fault.Panic)
 	// Trace names the W3C trace parent of a caller's context, which events carry on. It runs in the caller.
 	Trace func(ctx context.Context) string
 }

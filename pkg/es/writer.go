@@ -121,7 +121,7 @@ func (w *writer) serve(calls []*call) {
 		}
 		w.unlock()
 		if tries++; tries > maxTries && err != nil && !errors.Is(err, ErrUnavailable) {
-			w.alarm(fmt.Errorf("partition %d: a batch failed %d times: %w", w.p, maxTries, err))
+			w.alarm(fmt.Errorf("es: partition %d: a batch failed %d times: %w", w.p, maxTries, err))
 			w.fail(calls, ErrUnavailable)
 			return
 		}
@@ -136,7 +136,7 @@ func (w *writer) serve(calls []*call) {
 		case errors.Is(err, ErrVersion) && w.doubt():
 			w.wary = w.engine.opts.Clock().Add(waryFor)
 		case errors.Is(err, ErrVersion):
-			w.alarm(fmt.Errorf("partition %d: what is held contradicts the log: %w", w.p, err))
+			w.alarm(fmt.Errorf("es: partition %d: what is held contradicts the log: %w", w.p, err))
 			w.forget()
 		case errors.Is(err, ErrData) && len(calls) > 1:
 			for i := range calls {

@@ -3,7 +3,6 @@ package fault
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -165,22 +164,6 @@ func (e *Error) Fact(name string) (text string, ok bool) {
 		}
 	}
 	return "", false
-}
-
-// LogValue logs the parts, and what lies behind.
-func (e *Error) LogValue() slog.Value {
-	attrs := []slog.Attr{slog.String("kind", e.Kind.String())}
-	if e.Reason != "" {
-		attrs = append(attrs, slog.String("reason", e.Reason))
-	}
-	attrs = append(attrs, slog.String("msg", e.Msg))
-	for _, f := range e.Facts {
-		attrs = append(attrs, slog.String(f.Name, f.Text))
-	}
-	if e.cause != nil {
-		attrs = append(attrs, slog.String("cause", e.cause.Error()))
-	}
-	return slog.GroupValue(attrs...)
 }
 
 // KindOf is the kind of the first fault in an error's tree; KindInternal when there is none.

@@ -26,6 +26,8 @@ const (
 type Router struct {
 	// Workers is how many events of one handler are at work at a time (64); those that wait for another try are not.
 	Workers int
+	// Panicked is told of a handler that panicked; nil tells nobody.
+	Panicked func(handler string, p fault.Panic)
 	// Retried counts tries that failed for now.
 	Retried func(handler string, err error)
 
@@ -49,7 +51,7 @@ func NewRouter(each ...message.HandlerMiddleware) (*Router, error) {
 	r := &Router{Workers: 64, router: router, over: make(chan struct{})}
 	router.AddMiddleware(outcome, r.retry)
 	router.AddMiddleware(each...)
-	router.AddMiddleware(middleware.Recoverer)
+	router.AddMiddleware(r.recover)
 	return r, nil
 }
 
@@ -79,6 +81,10 @@ func (r *Router) Handler(name string, handle func(context.Context, *bus.Received
 // Run routes until ctx ends, once. End it after the feeds whose events it has: it waits for what is at work.
 func (r *Router) Run(ctx context.Context) error {
 	defer close(r.over)
+	if len(r.router.Handlers()) == 0 { // Watermill's would not end
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	if err := r.router.Run(ctx); err != nil {
 		return err
 	}
@@ -165,6 +171,22 @@ func (r *Router) retry(next message.HandlerFunc) message.HandlerFunc {
 				return true
 			},
 		}.Middleware(next)(m)
+	}
+}
+
+// errPanic: a handler panicked. Watermill's own error for it would hold the value, which may be personal.
+var errPanic = fault.Internal("the reaction panicked")
+
+func (r *Router) recover(next message.HandlerFunc) message.HandlerFunc {
+	return func(m *message.Message) (_ []*message.Message, err error) {
+		defer func() {
+			if v := recover(); v != nil {
+				if err = errPanic; r.Panicked != nil {
+					r.Panicked(message.HandlerNameFromCtx(m.Context()), fault.PanicOf(v))
+				}
+			}
+		}()
+		return next(m)
 	}
 }
 

@@ -19,7 +19,6 @@ import (
 type Subscriber struct {
 	Client  *kafka.Client
 	Brokers []string
-	Dialer  *kafka.Dialer // nil means in clear
 	Group   string
 	// Topic is how SubscribeInitialize makes a topic, apart from its name.
 	Topic bus.Topic
@@ -100,7 +99,7 @@ func (s *Subscriber) alarm(topic string, err error) {
 // join is one membership of the group, from first generation to last. Messages' contexts derive from ctx, which outlasts until.
 func (s *Subscriber) join(ctx, until context.Context, topic string, out chan<- *message.Message) error {
 	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
-		ID: s.Group, Brokers: s.Brokers, Dialer: s.Dialer, Topics: []string{topic},
+		ID: s.Group, Brokers: s.Brokers, Dialer: bus.Dialer(s.Client), Topics: []string{topic},
 		JoinGroupBackoff: 200 * time.Millisecond, HeartbeatInterval: 500 * time.Millisecond, SessionTimeout: 10 * time.Second,
 		RebalanceTimeout: 10 * time.Second, StartOffset: kafka.FirstOffset, WatchPartitionChanges: false,
 	})

@@ -12,7 +12,6 @@ import (
 	"github.com/obole-market/obole/pkg/es/espg"
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/vault"
-	"github.com/obole-market/obole/pkg/vault/vaultpg"
 )
 
 // Checked is a log that is being checked, with what opens it.
@@ -28,29 +27,39 @@ func Check(ctx context.Context, c *boot.Config, do func(Checked) error) error {
 	if err != nil {
 		return err
 	}
-	log, err := espg.Open(ctx, espg.Config{URL: url, Partitions: int(c.PartitionCount())})
+	log, err := espg.Open(ctx, espg.Config{URL: url, Partitions: int(c.PartitionCount()), Dial: c.Seams.Database})
 	if err != nil {
 		return err
 	}
 	defer log.Close()
 	out := Checked{Log: log}
 	if c.Keys != "" {
-		keks, err := vault.OpenKEKs(c.Keys)
+		pool, err := ownerPool(ctx, c, url)
 		if err != nil {
 			return err
 		}
-		pool, err := pgxpool.New(ctx, url)
-		if err != nil {
-			return errors.New("node: the database url is malformed") // the cause would quote a password
-		}
 		defer pool.Close()
-		out.Keys = vault.New(vault.Config{Store: vaultpg.New(pool), KEKs: keks, Now: c.Now})
+		if out.Keys, err = keeper(c, pool); err != nil {
+			return err
+		}
 	}
 	torn := compare(ctx, c, url, log)
 	if torn != nil && c.Reconcile {
 		return torn // what cannot be mended is not checked further
 	}
 	return errors.Join(torn, do(out))
+}
+
+// ownerPool is for the tools of a database's owner.
+func ownerPool(ctx context.Context, c *boot.Config, url string) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, errors.New("node: the database url is malformed") // the cause would quote a password
+	}
+	if c.Seams.Database != nil {
+		config.ConnConfig.DialFunc = c.Seams.Database
+	}
+	return pgxpool.NewWithConfig(ctx, config)
 }
 
 // Owner says whose keys open a stream's events; the zero id, that they need none.

@@ -7,8 +7,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -187,60 +185,6 @@ func (s *logServer) Redrive(ctx context.Context, r *logv1.RedriveRequest) (*logv
 	}
 	// A stream that is stuck again is an answer, not a failure: left says so, and ListParked why.
 	return &logv1.RedriveResponse{Handled: handled, Left: left}, nil
-}
-
-// refetcher reads from a topic's owner what the topic withheld.
-type refetcher struct {
-	peers  *boot.Peers
-	prefix string
-
-	mu    sync.Mutex
-	conns map[string]logv1.LogServiceClient
-}
-
-func (f *refetcher) client(topic string) (logv1.LogServiceClient, error) {
-	service := strings.TrimSuffix(strings.TrimPrefix(topic, f.prefix+"obole."), ".v1")
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if c, ok := f.conns[service]; ok {
-		return c, nil
-	}
-	conn, err := f.peers.Dial(service)
-	if err != nil {
-		return nil, err
-	}
-	if f.conns == nil {
-		f.conns = map[string]logv1.LogServiceClient{}
-	}
-	f.conns[service] = logv1.NewLogServiceClient(conn)
-	return f.conns[service], nil
-}
-
-func (f *refetcher) read(ctx context.Context, topic string, p es.Partition, after, upTo es.Position, visit func(es.Incarnation, *es.Record) error) error {
-	c, err := f.client(topic)
-	if err != nil {
-		return err
-	}
-	stream, err := c.ReadLog(ctx, &logv1.ReadLogRequest{Partition: int32(p), After: int64(after), Limit: int64(upTo - after)})
-	if err != nil {
-		return err
-	}
-	for {
-		m, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		var inc es.Incarnation
-		copy(inc[:], m.GetIncarnation())
-		for _, e := range m.GetEvents() {
-			if err := visit(inc, Record(p, e)); err != nil {
-				return err
-			}
-		}
-	}
 }
 
 // Cause is who and what an event's reaction acts for: the event that caused it, and its story.

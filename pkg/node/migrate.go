@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"io/fs"
 
@@ -76,12 +75,12 @@ func Tables(ctx context.Context, c *boot.Config, rows func(*pgxpool.Pool, es.Rea
 	if err != nil {
 		return err
 	}
-	pool, err := pgxpool.New(ctx, url)
+	pool, err := ownerPool(ctx, c, url)
 	if err != nil {
-		return errors.New("node: the database url is malformed") // the cause would quote a password
+		return err
 	}
 	defer pool.Close()
-	log, err := espg.Open(ctx, espg.Config{URL: url, Partitions: int(c.PartitionCount())})
+	log, err := espg.Open(ctx, espg.Config{URL: url, Partitions: int(c.PartitionCount()), Dial: c.Seams.Database})
 	if err != nil {
 		return err
 	}

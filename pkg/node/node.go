@@ -33,7 +33,7 @@ import (
 // Parts of a service's health that have names of their own.
 const (
 	PartTails = "tails" // every partition's tail is known: commands are decided
-	PartRelay = "relay" // events are published; a service answers without it
+	PartRelay = "relay" // events are published, by this process or another; a service answers without it
 )
 
 // Topic is the topic of a service's log; the prefix keeps installations apart that share brokers.
@@ -54,7 +54,9 @@ type Node struct {
 
 	router    *mill.Router
 	reactions map[string]*bus.Reaction
+	sources   []string // services whose topics are read
 	metrics   metrics
+	relays    *relays
 	refetch   refetcher
 }
 
@@ -65,10 +67,12 @@ func Open(ctx context.Context, c *boot.Config) (n *Node, err error) {
 		return nil, err
 	}
 	n.metrics = newMetrics(n.Telemetry.Registry)
+	n.relays = newRelays(int(c.PartitionCount()), n.metrics.unpublished, func(all bool) { n.Health.Set(PartRelay, all) })
 	if n.router, err = mill.NewRouter(n.traced); err != nil {
 		return nil, err
 	}
 	n.Group.Add("router", n.router.Run) // the first to begin is the last to end
+	n.router.Panicked = func(reaction string, p fault.Panic) { n.alarm("panic", "reaction", reaction, "panic", p) }
 	n.router.Retried = func(reaction string, _ error) { n.metrics.retried.WithLabelValues(reaction).Inc() }
 	if n.Pool, err = boot.OpenPool(ctx, c, n.Telemetry); err != nil {
 		return nil, err
@@ -77,14 +81,15 @@ func Open(ctx context.Context, c *boot.Config) (n *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.Log, err = espg.Open(ctx, espg.Config{URL: where, Partitions: int(c.PartitionCount()), Tracer: n.Telemetry.Pgx()}); err != nil {
+	if n.Log, err = espg.Open(ctx, espg.Config{URL: where, Partitions: int(c.PartitionCount()), Tracer: n.Telemetry.Pgx(), Dial: c.Seams.Database}); err != nil {
 		return nil, err
 	}
-	n.Engine = es.New(n.Log, es.Options{Service: c.Service, Hooks: es.Hooks{
-		Flushed: n.metrics.flushed,
-		Missed:  n.metrics.missed,
-		Alarm:   func(p es.Partition, err error) { n.alarm("engine", "partition", int(p), "error", err) },
-		Trace:   boot.TraceParent,
+	n.Engine = es.New(n.Log, es.Options{Service: c.Service, NewID: c.NewID, Hooks: es.Hooks{
+		Flushed:  n.metrics.flushed,
+		Missed:   n.metrics.missed,
+		Alarm:    func(p es.Partition, err error) { n.alarm("engine", "partition", int(p), "error", err) },
+		Panicked: func(root string, p fault.Panic) { n.alarm("panic", "root", root, "panic", p) },
+		Trace:    boot.TraceParent,
 	}})
 	if n.Server, err = boot.NewServer(c, n.Telemetry, n.Health); err != nil {
 		return nil, err
@@ -92,8 +97,10 @@ func Open(ctx context.Context, c *boot.Config) (n *Node, err error) {
 	if n.Peers, err = boot.NewPeers(c, n.Telemetry); err != nil {
 		return nil, err
 	}
-	n.refetch = refetcher{peers: n.Peers, prefix: c.Kafka.Prefix}
-	n.Client = bus.NewClient(c.Kafka.Brokers, nil)
+	n.refetch = refetcher{log: n.Log, own: Topic(c.Kafka.Prefix, c.Service), peers: n.Peers, prefix: c.Kafka.Prefix}
+	if n.Client, err = brokers(c); err != nil {
+		return nil, err
+	}
 	logv1.RegisterLogServiceServer(n.Server, &logServer{node: n})
 	return n, nil
 }
@@ -114,13 +121,34 @@ func appURL(c *boot.Config) (string, error) {
 	return u.String(), nil
 }
 
-// Keys opens the service's keeper of personal keys.
-func (n *Node) Keys() (*vault.Keeper, error) {
-	keks, err := vault.OpenKEKs(n.Config.Keys)
+// brokers makes a client of the configured brokers.
+func brokers(c *boot.Config) (*kafka.Client, error) {
+	roots, err := boot.Roots(c.Kafka.CA)
 	if err != nil {
 		return nil, err
 	}
-	return vault.New(vault.Config{Store: vaultpg.New(n.Pool), KEKs: keks, Now: n.Config.Now}), nil
+	return bus.NewClient(c.Kafka.Brokers, &kafka.Transport{TLS: roots, Dial: c.Seams.Kafka}), nil
+}
+
+// Keys opens the service's keeper of personal keys.
+func (n *Node) Keys() (*vault.Keeper, error) { return keeper(n.Config, n.Pool) }
+
+func keeper(c *boot.Config, pool *pgxpool.Pool) (*vault.Keeper, error) {
+	open := c.Seams.Keys
+	if open == nil {
+		open = stored
+	}
+	store, keks, err := open(c.Keys, pool)
+	if err != nil {
+		return nil, err
+	}
+	return vault.New(vault.Config{Store: store, KEKs: keks, Now: c.Now, Random: c.Random()}), nil
+}
+
+// stored keeps keys in the service's database, and has those that wrap them from a folder.
+func stored(folder string, pool *pgxpool.Pool) (vault.Store, *vault.KEKs, error) {
+	keks, err := vault.OpenKEKs(folder)
+	return vaultpg.New(pool), keks, err
 }
 
 // Project adds a projection of the service's own log.
@@ -187,6 +215,7 @@ func (n *Node) Follow(name string, project func(context.Context, pgx.Tx, []bus.R
 }
 
 func (n *Node) feed(reader string, take func(context.Context, *bus.Checkpoint, []bus.Received) error, services []string) *bus.Feed {
+	n.sources = append(n.sources, services...)
 	topics := make([]string, len(services))
 	for i, s := range services {
 		topics[i] = Topic(n.Config.Kafka.Prefix, s)
@@ -197,6 +226,7 @@ func (n *Node) feed(reader string, take func(context.Context, *bus.Checkpoint, [
 		Moved: func(topic string, p es.Partition, at es.Position, behind int64) {
 			n.metrics.behind.WithLabelValues(reader, topic, fmt.Sprint(p)).Set(float64(behind))
 		},
+		Lost:   func(topic string, p es.Partition) { n.metrics.behind.DeleteLabelValues(reader, topic, fmt.Sprint(p)) },
 		Passed: func(topic, why string) { n.metrics.passed.WithLabelValues(reader, topic, why).Inc() },
 		Alarm: func(topic string, p es.Partition, err error) {
 			n.alarm("reader", "reader", reader, "topic", topic, "partition", int(p), "error", err)
@@ -210,9 +240,13 @@ func (n *Node) alarm(what string, args ...any) { n.Telemetry.Log.Warn(what, args
 // Run works until ctx ends or a part of the service cannot go on.
 func (n *Node) Run(ctx context.Context) error {
 	defer n.close(context.WithoutCancel(ctx))
+	if err := Covers(n.Config, n.sources...); err != nil {
+		return errors.Join(err, n.Server.Close())
+	}
 	n.know(ctx)
 	n.Group.Add("engine", n.Engine.Run)
 	n.Group.Add("ready", n.ready)
+	n.Group.Add("watch", n.watch)
 	for p := range n.Log.Partitions() {
 		n.Group.Add("relay", n.relay(es.Partition(p)).Run)
 	}
@@ -284,10 +318,8 @@ func (n *Node) relay(p es.Partition) *bus.Relay {
 				n.alarm("relay", "partition", int(p), "error", err)
 			}
 		},
-		Moved: func(p es.Partition, _ es.Position, behind int64) {
-			n.metrics.unpublished.WithLabelValues(fmt.Sprint(p)).Set(float64(behind))
-		},
-		State: func(_ es.Partition, publishing bool) { n.Health.Set(PartRelay, publishing) },
+		Moved: n.relays.moved,
+		State: n.relays.stands,
 		Alarm: func(p es.Partition, err error) { n.alarm("relay", "partition", int(p), "error", err) },
 	}
 }
@@ -301,6 +333,7 @@ type metrics struct {
 	behind           *prometheus.GaugeVec
 	passed           *prometheus.CounterVec
 	parked, retried  *prometheus.CounterVec
+	aside            *prometheus.GaugeVec
 	reacted          *prometheus.HistogramVec
 }
 
@@ -311,14 +344,15 @@ func newMetrics(r prometheus.Registerer) metrics {
 		events:      prometheus.NewHistogram(prometheus.HistogramOpts{Name: "obole_flush_events", Help: "Events in one flush of the log.", Buckets: sizes}),
 		flush:       prometheus.NewHistogram(prometheus.HistogramOpts{Name: "obole_flush_seconds", Help: "Time of one flush.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)}),
 		misses:      prometheus.NewCounter(prometheus.CounterOpts{Name: "obole_tail_missed_events_total", Help: "Events that another process had written."}),
-		unpublished: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "obole_relay_behind_events", Help: "Events not published yet."}, []string{"partition"}),
-		behind:      prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "obole_reader_behind_records", Help: "Records not read yet."}, []string{"reader", "topic", "partition"}),
+		unpublished: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "obole_relay_behind_events", Help: "Events not published yet, where this process publishes."}, []string{"partition"}),
+		behind:      prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "obole_reader_behind_records", Help: "Records not read yet, where this process reads and the broker answers."}, []string{"reader", "topic", "partition"}),
 		passed:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "obole_reader_passed_total", Help: "Records passed over: foreign, repeats; and gaps filled."}, []string{"reader", "topic", "why"}),
 		parked:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "obole_parked_total", Help: "Events that parked their stream."}, []string{"reaction"}),
+		aside:       prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "obole_parked_events", Help: "Events set aside now, with those that wait behind them, as every process of the service sees them."}, []string{"reaction"}),
 		retried:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "obole_reaction_retries_total", Help: "Tries of reactions that failed for now."}, []string{"reaction"}),
 		reacted:     prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "obole_reaction_seconds", Help: "Time of one try of a reaction.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)}, []string{"type"}),
 	}
-	r.MustRegister(m.commands, m.events, m.flush, m.misses, m.unpublished, m.behind, m.passed, m.parked, m.retried, m.reacted)
+	r.MustRegister(m.commands, m.events, m.flush, m.misses, m.unpublished, m.behind, m.passed, m.parked, m.aside, m.retried, m.reacted)
 	return m
 }
 

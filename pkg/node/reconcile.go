@@ -24,7 +24,11 @@ func compare(ctx context.Context, c *boot.Config, url string, log *espg.Log) err
 	if err != nil {
 		return err
 	}
-	client, topic := bus.NewClient(c.Kafka.Brokers, nil), Topic(c.Kafka.Prefix, c.Service)
+	client, err := brokers(c)
+	if err != nil {
+		return err
+	}
+	topic := Topic(c.Kafka.Prefix, c.Service)
 	var found []error
 	for i := range log.Partitions() {
 		p := es.Partition(i)

@@ -39,6 +39,11 @@ func need(t *testing.T, name string) string {
 	return v
 }
 
+func brokers(t *testing.T) []string {
+	t.Helper()
+	return strings.Split(need(t, "KAFKA_BROKERS"), ",")
+}
+
 // house is one service's log, its topic, and another service that reads it.
 type house struct {
 	t      *testing.T
@@ -52,7 +57,7 @@ func open(t *testing.T) *house {
 	t.Helper()
 	h := &house{t: t, config: boot.Config{
 		Service: "test", Partitions: partitions, Telemetry: boot.TelemetryConfig{Level: "warn", Format: "text"},
-		Kafka: boot.Kafka{Brokers: strings.Split(need(t, "KAFKA_BROKERS"), ","), Prefix: "test-" + id.Random().String() + "."},
+		Kafka: boot.Kafka{Brokers: brokers(t), Prefix: "test-" + id.Random().String() + "."},
 		Seams: boot.Seams{Log: t.Output()},
 	}}
 	h.client, h.topic = bus.NewClient(h.config.Kafka.Brokers, nil), node.Topic(h.config.Kafka.Prefix, "test")
@@ -168,8 +173,14 @@ func run(t *testing.T, f func(context.Context) error) (stop func()) {
 
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
+	within(t, 30*time.Second, what, ok)
+}
+
+// within is await for what a broker's start delays.
+func within(t *testing.T, most time.Duration, what string, ok func() bool) {
+	t.Helper()
 	for began := time.Now(); !ok(); time.Sleep(10 * time.Millisecond) {
-		if time.Since(began) > 30*time.Second {
+		if time.Since(began) > most {
 			t.Fatalf("waited too long for %s", what)
 		}
 	}

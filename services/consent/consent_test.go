@@ -296,7 +296,7 @@ func TestWithdrawalNeedsNobody(t *testing.T) {
 	s.given(two)
 	s.stop()
 	s.config.Kafka.Brokers = []string{"127.0.0.1:1"}
-	s.config.Peers = nil
+	s.config.Peers = map[string]string{"offers": "127.0.0.1:1", "delivery": "127.0.0.1:1"} // where nobody is
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -5,7 +5,6 @@ package delivery
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -91,7 +90,7 @@ func Run(ctx context.Context, c Config) error {
 	kept, tables, buyers := store.Store{Pool: n.Pool}, view.View{Pool: n.Pool}, packing.NewBuyers(offers, c.Now)
 
 	packer := &packing.Packer{
-		Shelves: roots, Keys: keys, Store: kept, Catalog: products, Buyers: buyers, Consent: consent, Now: c.Now, NewID: id.Random, Random: rand.Reader,
+		Shelves: roots, Keys: keys, Store: kept, Catalog: products, Buyers: buyers, Consent: consent, Now: c.Now, NewID: c.NewID, Random: c.Random(),
 		Patience: c.patience(),
 	}
 	reactor := &react.Reactor{
@@ -105,7 +104,7 @@ func Run(ctx context.Context, c Config) error {
 	m := newMetrics(n.Telemetry.Registry)
 	server := &rpc.Server{
 		Holdings: holdings, Shelves: roots, Keys: keys, Store: kept, Catalog: products, View: tables, Seen: rows, Log: n.Log, Buyers: buyers,
-		Offers: offers, Consent: consent, Now: c.Now, Tick: time.Now, NewID: id.Random, Patience: c.patience(), Gate: m.gate, Sent: m.sent,
+		Offers: offers, Consent: consent, Now: c.Now, Tick: c.Now, NewID: c.NewID, Patience: c.patience(), Gate: m.gate, Sent: m.sent,
 	}
 	deliveryv1.RegisterDeliveryServiceServer(n.Server, server)
 	n.Group.Add("sweep", (&sweep{

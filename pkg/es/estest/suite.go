@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/obole-market/obole/pkg/es"
+	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
 )
 
@@ -247,8 +249,12 @@ func repeats(t *testing.T, open Open) {
 
 func alone(t *testing.T, open Open) {
 	log := open(t, 1)()
-	d := start(t, log, es.Options{})
-	var good atomic.Int32
+	var good, panics atomic.Int32
+	d := start(t, log, es.Options{Hooks: es.Hooks{Panicked: func(root string, p fault.Panic) {
+		if panics.Add(1); root != "jar" || p.Type != "string" || !strings.Contains(p.Stack, "estest.decide jar.go:") || strings.Contains(p.String(), "as told") {
+			t.Errorf("root %s panicked: %v", root, p)
+		}
+	}}})
 	var wg sync.WaitGroup
 	for i := range 200 {
 		wg.Go(func() {
@@ -274,8 +280,8 @@ func alone(t *testing.T, open Open) {
 		})
 	}
 	wg.Wait()
-	if n := inOrder(t, log); n != 40 || good.Load() != 40 {
-		t.Errorf("%d stored, %d acknowledged", n, good.Load())
+	if n := inOrder(t, log); n != 40 || good.Load() != 40 || panics.Load() < 40 {
+		t.Errorf("%d stored, %d acknowledged, %d panicked", n, good.Load(), panics.Load())
 	}
 }
 

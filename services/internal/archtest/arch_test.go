@@ -118,6 +118,15 @@ func TestPlantedViolations(t *testing.T) {
 			"a domain asks the time", "clock", "services/offers/internal/root/x.go",
 			"package root\nimport \"time\"\nvar t = time.Now()\n", "x.go:3: a domain asks for time.Now",
 		},
+		{
+			"a face asks the time", "seams", "services/offers/x.go",
+			"package offers\nimport \"time\"\nvar t = time.Now()\n", "x.go:3: asks for time.Now behind the seams",
+		},
+		{
+			"a handler makes an id", "seams", "services/offers/internal/rpc/x.go",
+			"package rpc\nimport \"" + module + "/pkg/id\"\nvar i = id.Random()\n", "x.go:3: asks for id.Random behind the seams",
+		},
+		{"the node has randomness of its own", "seams", "pkg/node/x.go", imports("node", "crypto/rand"), "has randomness of its own, crypto/rand"},
 		{"no README", "same", "services/offers/README.md", "", "services/offers/README.md: missing"},
 		{"no face", "same", "services/consent/consent.go", "", "services/consent/consent.go: missing"},
 		{"no main", "same", "services/delivery/cmd/delivery/main.go", "", "main.go: missing"},

@@ -15,6 +15,7 @@ var rules = map[string]rule{
 	"arrow":    arrow,
 	"rooms":    roomTable,
 	"clock":    clock,
+	"seams":    seams,
 	"same":     sameRooms,
 	"testing":  noTesting,
 	"size":     size,
@@ -105,6 +106,30 @@ func clock(t *tree) (wrong []string) {
 			}
 			if x, ok := s.X.(*ast.Ident); ok && x.Name == "time" && slices.Contains(impureCalls, s.Sel.Name) {
 				wrong = append(wrong, fmt.Sprintf("%s: a domain asks for time.%s", f.at(n), s.Sel.Name))
+			}
+			return true
+		})
+	}
+	return wrong
+}
+
+// seams: what a simulator replaces, a service and its node are given; only timers are the runtime's.
+func seams(t *tree) (wrong []string) {
+	asked := map[string][]string{"time": {"Now", "Since", "Until"}, "id": {"Random", "New"}}
+	for _, f := range t.files {
+		if _, kind := place(f.dir); f.test || !under(f.dir, "pkg/node") && (kind == "" || kind == "domain") {
+			continue
+		}
+		for _, imported := range f.imports {
+			if imported == "crypto/rand" || under(imported, "math/rand") {
+				wrong = append(wrong, fmt.Sprintf("%s: has randomness of its own, %s", f.path, imported))
+			}
+		}
+		ast.Inspect(f.syntax, func(n ast.Node) bool {
+			if s, ok := n.(*ast.SelectorExpr); ok {
+				if x, ok := s.X.(*ast.Ident); ok && slices.Contains(asked[x.Name], s.Sel.Name) {
+					wrong = append(wrong, fmt.Sprintf("%s: asks for %s.%s behind the seams", f.at(n), x.Name, s.Sel.Name))
+				}
 			}
 			return true
 		})

@@ -26,7 +26,7 @@ func (w wrong) test(t *testing.T, o source.Options) {
 	if f.Reason != w.reason || line != w.line || !strings.HasPrefix(field, w.field) || w.field == "" && field != "" || name != "export.file" {
 		t.Errorf("%s: %v", w.name, f)
 	}
-	if text := fmt.Sprintf("%v %+v", f, f.LogValue()); strings.Contains(text, secret) {
+	if text := fmt.Sprintf("%v %+v", f, *f); strings.Contains(text, secret) {
 		t.Errorf("%s: the error shows the value: %s", w.name, text)
 	}
 }

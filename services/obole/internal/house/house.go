@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -153,7 +152,11 @@ func (h *house) keys(context.Context) error {
 
 // database starts PostgreSQL, and makes each service's database and roles.
 func (h *house) database(ctx context.Context) error {
-	p, err := embedded.Postgres(ctx, embedded.PostgresOptions{Dir: h.Data.Postgres(), Log: h.logger("postgres"), Progress: h.Say})
+	log, err := h.logger("postgres")
+	if err != nil {
+		return err
+	}
+	p, err := embedded.Postgres(ctx, embedded.PostgresOptions{Dir: h.Data.Postgres(), Log: log, Progress: h.Say})
 	if err != nil {
 		return err
 	}
@@ -183,7 +186,11 @@ func (h *house) database(ctx context.Context) error {
 
 // broker starts the broker with the topics of all services.
 func (h *house) broker(ctx context.Context) error {
-	o := embedded.BrokerOptions{Dir: h.Data.Broker(), Log: h.logger("broker"), Progress: h.Say, Topics: topics()}
+	log, err := h.logger("broker")
+	if err != nil {
+		return err
+	}
+	o := embedded.BrokerOptions{Dir: h.Data.Broker(), Log: log, Progress: h.Say, Topics: topics()}
 	last := len(row) + 1
 	if h.Port != 0 {
 		o.Port = h.Port + last
@@ -226,8 +233,9 @@ func (h *house) services(ctx context.Context) error {
 	return nil
 }
 
-func (h *house) logger(part string) *slog.Logger {
-	return slog.New(slog.NewJSONHandler(io.Writer(h.log), nil)).With("service", part)
+// logger is held to the same list of keys as the services'.
+func (h *house) logger(part string) (*slog.Logger, error) {
+	return boot.NewLog(&boot.Config{Service: part, Seams: boot.Seams{Log: h.log}})
 }
 
 // once makes a function that works the first time and afterwards says the same.

@@ -533,7 +533,7 @@ type Cursor struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Service whose log this is: offers, consent, delivery or settlement.
 	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
-	// Incarnation of the partition (16 bytes): one life of its positions.
+	// Incarnation of the partition (16 bytes, or empty: any): one life of its positions.
 	Incarnation []byte `protobuf:"bytes,2,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
 	// Partition of the log, from 0.
 	Partition int32 `protobuf:"varint,3,opt,name=partition,proto3" json:"partition,omitempty"`
@@ -871,10 +871,11 @@ const file_obole_event_v1_event_proto_rawDesc = "" +
 	"\x06Sealed\x127\n" +
 	"\tretention\x18\x01 \x01(\x0e2\x19.obole.event.v1.RetentionR\tretention\x12\x15\n" +
 	"\x06key_id\x18\x02 \x01(\fR\x05keyId\x12\x10\n" +
-	"\x03box\x18\x03 \x01(\fR\x03box\"\xa2\x01\n" +
+	"\x03box\x18\x03 \x01(\fR\x03box\"\xa5\x01\n" +
 	"\x06Cursor\x12!\n" +
-	"\aservice\x18\x01 \x01(\tB\a\xbaH\x04r\x02( R\aservice\x12)\n" +
-	"\vincarnation\x18\x02 \x01(\fB\a\xbaH\x04z\x02\x18\x10R\vincarnation\x12%\n" +
+	"\aservice\x18\x01 \x01(\tB\a\xbaH\x04r\x02( R\aservice\x12,\n" +
+	"\vincarnation\x18\x02 \x01(\fB\n" +
+	"\xbaH\a\xd8\x01\x01z\x02h\x10R\vincarnation\x12%\n" +
 	"\tpartition\x18\x03 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\tpartition\x12#\n" +
 	"\bposition\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\bposition\"V\n" +
 	"\x04Life\x12 \n" +

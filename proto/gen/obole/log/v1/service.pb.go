@@ -504,12 +504,13 @@ var File_obole_log_v1_service_proto protoreflect.FileDescriptor
 
 const file_obole_log_v1_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1aobole/log/v1/service.proto\x12\fobole.log.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1aobole/event/v1/event.proto\"\xa4\x01\n" +
+	"\x1aobole/log/v1/service.proto\x12\fobole.log.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1aobole/event/v1/event.proto\"\xa7\x01\n" +
 	"\x0eReadLogRequest\x12%\n" +
 	"\tpartition\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\tpartition\x12\x1d\n" +
 	"\x05after\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x05after\x12!\n" +
-	"\x05limit\x18\x03 \x01(\x03B\v\xbaH\b\"\x06\x18\xc0\x84=(\x00R\x05limit\x12)\n" +
-	"\vincarnation\x18\x04 \x01(\fB\a\xbaH\x04z\x02\x18\x10R\vincarnation\"h\n" +
+	"\x05limit\x18\x03 \x01(\x03B\v\xbaH\b\"\x06\x18\xc0\x84=(\x00R\x05limit\x12,\n" +
+	"\vincarnation\x18\x04 \x01(\fB\n" +
+	"\xbaH\a\xd8\x01\x01z\x02h\x10R\vincarnation\"h\n" +
 	"\x0fReadLogResponse\x12 \n" +
 	"\vincarnation\x18\x01 \x01(\fR\vincarnation\x123\n" +
 	"\x06events\x18\x02 \x03(\v2\x1b.obole.event.v1.StoredEventR\x06events\"c\n" +
