@@ -52,7 +52,8 @@ type DeliveryServiceClient interface {
 	ListSources(ctx context.Context, in *ListSourcesRequest, opts ...grpc.CallOption) (*ListSourcesResponse, error)
 	// Import reads one file of any size as a stream: first its header, then its bytes. It is kept as a whole or not at all.
 	Import(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportRequest, ImportResponse], error)
-	// PutPoints takes finished data points on a stream, a batch a message; each batch is kept as a whole or refused.
+	// PutPoints takes finished data points on a stream, a batch a message; each batch is kept as a whole or refused. The same
+	// idempotency key with other points of the person, or another source, is refused with IDEMPOTENCY_CONFLICT.
 	PutPoints(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[PutPointsRequest, PutPointsResponse], error)
 	// ListPoints reads a person's own measurements, oldest first.
 	ListPoints(ctx context.Context, in *ListPointsRequest, opts ...grpc.CallOption) (*ListPointsResponse, error)
@@ -278,7 +279,8 @@ type DeliveryServiceServer interface {
 	ListSources(context.Context, *ListSourcesRequest) (*ListSourcesResponse, error)
 	// Import reads one file of any size as a stream: first its header, then its bytes. It is kept as a whole or not at all.
 	Import(grpc.ClientStreamingServer[ImportRequest, ImportResponse]) error
-	// PutPoints takes finished data points on a stream, a batch a message; each batch is kept as a whole or refused.
+	// PutPoints takes finished data points on a stream, a batch a message; each batch is kept as a whole or refused. The same
+	// idempotency key with other points of the person, or another source, is refused with IDEMPOTENCY_CONFLICT.
 	PutPoints(grpc.BidiStreamingServer[PutPointsRequest, PutPointsResponse]) error
 	// ListPoints reads a person's own measurements, oldest first.
 	ListPoints(context.Context, *ListPointsRequest) (*ListPointsResponse, error)
