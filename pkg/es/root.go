@@ -37,9 +37,10 @@ func Register[S, C, E any](e *Engine, rules Rules[S, C, E]) *Root[S, C, E] {
 // job is a call with its typed parts.
 type job[S, C, E any] struct {
 	call
-	body   C
-	result Result[E]
-	state  S
+	body    C
+	refused error
+	result  Result[E]
+	state   S
 }
 
 // Do decides a command and returns once its events are stored, or refuses it.
@@ -112,7 +113,7 @@ func (r *Root[S, C, E]) queue(ctx context.Context, c Command[C]) (*job[S, C, E],
 			id: c.ID, hash: c.Hash, streams: r.rules.Streams(c.Body), meta: c.Meta, keys: c.Keys,
 			caller: c.Caller, urgent: c.Urgent, fresh: c.Fresh, done: make(chan struct{}),
 		},
-		body: c.Body,
+		body: c.Body, refused: c.Refused,
 	}
 	j.job = j
 	if len(j.streams) == 0 {

@@ -73,13 +73,13 @@ func (s *Server) RegisterBuyer(ctx context.Context, r *offersv1.RegisterBuyerReq
 	if err != nil {
 		return nil, err
 	}
-	if taken {
-		return nil, buyer.ErrExists.And("entity.legal_entity_id", "is registered under another account")
-	}
 	body := buyer.Register{ID: buyer.ID{ID: number}, Claim: claim, Entity: wire.Entity(e), Keys: keys}
 	c, err := command[buyer.Command](ctx, "RegisterBuyer", r.GetIdempotencyKey(), r, body)
 	if err != nil {
 		return nil, err
+	}
+	if taken {
+		c.Refused = buyer.ErrExists.And("entity.legal_entity_id", "is registered under another account")
 	}
 	result, err := s.Buyers.Do(ctx, c)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/locale"
+	"github.com/obole-market/obole/pkg/money"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
@@ -318,13 +319,43 @@ func (s *Server) present(ctx context.Context, person bid.SubscriberID, cards []c
 	return nil
 }
 
-// AcceptOffer accepts all or some fields of exactly the card that was shown.
+// AcceptOffer accepts all or some fields of exactly the card that was shown. A retry is told what was accepted, whatever has changed since.
 func (s *Server) AcceptOffer(ctx context.Context, r *offersv1.AcceptOfferRequest) (*offersv1.AcceptOfferResponse, error) {
 	person, number, offer, err := s.offered(r.GetSubscriberId(), r.GetBidId(), r.GetOfferId())
 	if err != nil {
 		return nil, err
 	}
-	state, _, err := s.Bids.State(ctx, es.StreamOf(number.ID), nil)
+	c, err := command[bid.Command](ctx, "AcceptOffer", r.GetIdempotencyKey(), r, nil)
+	if err != nil {
+		return nil, err
+	}
+	accept := bid.Accept{
+		Bid: number, Subscriber: person, Card: [32]byte(r.GetCardSha256()), Fields: r.GetFields(), Explicit: r.GetExplicitStep(),
+		Agreement: bid.AgreementID{ID: id.Derive([]byte("agreement"), offer.ID[:], c.ID[:])}, Wait: answerWait,
+	}
+	accept.Licence, c.Refused = s.granted(ctx, r, accept, offer)
+	c.Body = accept
+	result, err := s.Bids.Do(ctx, c)
+	if err != nil {
+		return nil, conflict(err)
+	}
+	e, ok := result.Events[0].Event.(bid.Accepted)
+	if !ok {
+		return nil, fault.Internal("an acceptance came to something else")
+	}
+	l := wire.Granted(e)
+	parts, err := money.Divide(l.GetUnitPrice().GetMicros(), int64(l.GetCommissionPpm()), int64(l.GetWithholdingPpm()))
+	if err != nil {
+		return nil, err
+	}
+	return &offersv1.AcceptOfferResponse{
+		AgreementId: l.GetAgreementId(), Net: &moneyv1.UnitPrice{Micros: parts.Net, Currency: l.GetUnitPrice().GetCurrency()}, Cursor: cursor(result.Cursor),
+	}, nil
+}
+
+// granted is the licence that an acceptance comes to now, or why there is none.
+func (s *Server) granted(ctx context.Context, r *offersv1.AcceptOfferRequest, c bid.Accept, offer bid.OfferID) ([]byte, error) {
+	state, _, err := s.Bids.State(ctx, es.StreamOf(c.Bid.ID), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -352,31 +383,12 @@ func (s *Server) AcceptOffer(ctx context.Context, r *offersv1.AcceptOfferRequest
 	if no := owner.MayBid(); no != nil {
 		return nil, no
 	}
-	granted, err := b.Terms.Grant(r.GetFields())
+	fields, err := b.Terms.Grant(c.Fields)
 	if err != nil {
 		return nil, err
 	}
-	card := &shown{terms: b.Terms, rates: s.rates(pack), hash: [32]byte(r.GetCardSha256())}
-	parts, err := card.rates.net(b.Terms.Price(granted))
-	if err != nil {
-		return nil, err
-	}
-	c, err := command[bid.Command](ctx, "AcceptOffer", r.GetIdempotencyKey(), r, nil)
-	if err != nil {
-		return nil, err
-	}
-	agreement := bid.AgreementID{ID: id.Derive([]byte("agreement"), offer.ID[:], c.ID[:])}
-	c.Body = bid.Accept{
-		Bid: number, Subscriber: person, Card: card.hash, Fields: r.GetFields(), Explicit: r.GetExplicitStep(), Agreement: agreement, Wait: answerWait,
-		Licence: wire.Licence(card.licence(placed, offer, person, granted, owner)),
-	}
-	result, err := s.Bids.Do(ctx, c)
-	if err != nil {
-		return nil, conflict(err)
-	}
-	return &offersv1.AcceptOfferResponse{
-		AgreementId: agreement.String(), Net: &moneyv1.UnitPrice{Micros: parts.Net, Currency: s.Currency}, Cursor: cursor(result.Cursor),
-	}, nil
+	card := &shown{terms: b.Terms, rates: s.rates(pack), hash: c.Card}
+	return wire.Licence(card.licence(placed, offer, c.Subscriber, fields, owner)), nil
 }
 
 var errEligible = fault.Refuse("NOT_ELIGIBLE", "paid offers are not made to this person")

@@ -52,15 +52,12 @@ func (s *Server) Deposit(ctx context.Context, r *settlementv1.DepositRequest) (*
 	if err != nil {
 		return nil, fault.Invalid("buyer_id", "must be a UUID")
 	}
-	if err := s.registered(ctx, buyer); err != nil {
-		return nil, err
-	}
 	command, hash, err := boot.Command(ctx, "Deposit", r.GetIdempotencyKey(), r)
 	if err != nil {
 		return nil, err
 	}
 	result, err := s.Root.Do(ctx, es.Command[book.Command]{
-		ID: command, Hash: hash,
+		ID: command, Hash: hash, Refused: s.registered(ctx, buyer),
 		Body: book.PayIn{
 			Book: s.Book, Buyer: book.BuyerID{ID: buyer}, Amount: r.GetAmount().GetMinor(), Reference: r.GetReference(), ValueDate: r.GetValueDate(),
 		},
