@@ -82,8 +82,19 @@ func (s *Server) keyFor(ctx context.Context, p *held, receipt shelf.Receipt) (*o
 	if err != nil {
 		return nil, err
 	}
+	if !buyer.Has(p.delivery.BuyerKey) {
+		// The log knows of a key that these do not: they are from before it.
+		s.Buyers.Forget(p.agreement.Licence.Buyer.ID)
+		if buyer, err = s.Buyers.Find(ctx, p.agreement.Licence.Buyer.ID); err != nil {
+			return nil, err
+		}
+	}
 	now := s.Now()
 	signer, ok := buyer.Key(receipt.BuyerKey, now)
+	if !ok && receipt.BuyerKey == p.delivery.BuyerKey {
+		// A rotation has not reached this package yet: what was signed for it before still counts.
+		signer, ok = buyer.Replaced(receipt.BuyerKey)
+	}
 	if !ok {
 		return nil, errKey
 	}

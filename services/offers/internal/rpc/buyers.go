@@ -107,6 +107,8 @@ func checkKey(field string, k *offersv1.BuyerKey) error {
 		return fault.Invalid(field+".public_key", "is no public key of the algorithm")
 	case len(k.GetReceiptKey()) != 32:
 		return fault.Invalid(field+".receipt_key", "must be an Ed25519 public key of 32 bytes")
+	case k.GetReplacedBy() != "":
+		return fault.Invalid(field+".replaced_by", "is not the buyer's to say")
 	}
 	return nil
 }
@@ -194,6 +196,9 @@ func (s *Server) RotateKey(ctx context.Context, r *offersv1.RotateKeyRequest) (*
 	}
 	if err := checkKey("key", r.GetKey()); err != nil {
 		return nil, err
+	}
+	if r.GetKey().GetValidFrom() > s.Now().UnixMicro() {
+		return nil, fault.Invalid("key.valid_from", "must not be ahead: the key takes the other's place at once")
 	}
 	at, err := s.do(ctx, "RotateKey", r.GetIdempotencyKey(), r, buyer.Rotate{ID: buyer.ID{ID: number}, Key: wire.Key(r.GetKey()), Replaces: r.GetReplaces()})
 	return &offersv1.RotateKeyResponse{Cursor: at}, err

@@ -106,7 +106,7 @@ const (
 	Reason_REASON_BUYER_NOT_VETTED Reason = 3
 	// The buyer is suspended.
 	Reason_REASON_BUYER_SUSPENDED Reason = 4
-	// The key id is in use, or the key to be replaced is unknown.
+	// The key id is in use, or the key to be replaced is unknown or was replaced before.
 	Reason_REASON_KEY_CONFLICT Reason = 5
 	// There is no such bid.
 	Reason_REASON_BID_UNKNOWN Reason = 6
@@ -673,8 +673,10 @@ type BuyerKey struct {
 	ReceiptKey []byte `protobuf:"bytes,4,opt,name=receipt_key,json=receiptKey,proto3" json:"receipt_key,omitempty"`
 	// First moment of use, microseconds since 1970-01-01T00:00Z.
 	ValidFrom int64 `protobuf:"varint,5,opt,name=valid_from,json=validFrom,proto3" json:"valid_from,omitempty"`
-	// First moment of no use; 0 means open.
-	ValidTo       int64 `protobuf:"varint,6,opt,name=valid_to,json=validTo,proto3" json:"valid_to,omitempty"`
+	// First moment of no use; 0 means open. A key that another has replaced ends with that event at the latest.
+	ValidTo int64 `protobuf:"varint,6,opt,name=valid_to,json=validTo,proto3" json:"valid_to,omitempty"`
+	// Id of the key that took its place; empty while none has. Told in answers, empty in requests and events.
+	ReplacedBy    string `protobuf:"bytes,7,opt,name=replaced_by,json=replacedBy,proto3" json:"replaced_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -749,6 +751,13 @@ func (x *BuyerKey) GetValidTo() int64 {
 		return x.ValidTo
 	}
 	return 0
+}
+
+func (x *BuyerKey) GetReplacedBy() string {
+	if x != nil {
+		return x.ReplacedBy
+	}
+	return ""
 }
 
 // LegalEntity is who a buyer is. It describes an organisation, not a person.
@@ -1107,7 +1116,8 @@ type BuyerKeyRotated struct {
 	BuyerId string `protobuf:"bytes,1,opt,name=buyer_id,json=buyerId,proto3" json:"buyer_id,omitempty"`
 	// New key.
 	Key *BuyerKey `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
-	// Key that it replaces; it is no longer sealed to.
+	// Key that it replaces: from this event on nothing is sealed to it, and its receipts count only for packages that still wait to be
+	// sealed anew.
 	Replaces      string `protobuf:"bytes,3,opt,name=replaces,proto3" json:"replaces,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2338,7 +2348,7 @@ const file_obole_offers_v1_events_proto_rawDesc = "" +
 	"\foffer_voided\x18+ \x01(\v2\x1c.obole.offers.v1.OfferVoidedH\x00R\vofferVoided\x12M\n" +
 	"\x10agreement_formed\x18, \x01(\v2 .obole.offers.v1.AgreementFormedH\x00R\x0fagreementFormed\x12S\n" +
 	"\x12agreement_finished\x18- \x01(\v2\".obole.offers.v1.AgreementFinishedH\x00R\x11agreementFinishedB\a\n" +
-	"\x05event\"\xb2\x01\n" +
+	"\x05event\"\xd3\x01\n" +
 	"\bBuyerKey\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\talgorithm\x18\x02 \x01(\tR\talgorithm\x12\x1d\n" +
@@ -2348,7 +2358,9 @@ const file_obole_offers_v1_events_proto_rawDesc = "" +
 	"receiptKey\x12\x1d\n" +
 	"\n" +
 	"valid_from\x18\x05 \x01(\x03R\tvalidFrom\x12\x19\n" +
-	"\bvalid_to\x18\x06 \x01(\x03R\avalidTo\"\xe3\x02\n" +
+	"\bvalid_to\x18\x06 \x01(\x03R\avalidTo\x12\x1f\n" +
+	"\vreplaced_by\x18\a \x01(\tR\n" +
+	"replacedBy\"\xe3\x02\n" +
 	"\vLegalEntity\x12&\n" +
 	"\x0flegal_entity_id\x18\x01 \x01(\tR\rlegalEntityId\x12\x1d\n" +
 	"\n" +

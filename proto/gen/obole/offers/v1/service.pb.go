@@ -782,7 +782,7 @@ type RotateKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Buyer's id.
 	BuyerId string `protobuf:"bytes,1,opt,name=buyer_id,json=buyerId,proto3" json:"buyer_id,omitempty"`
-	// New key.
+	// New key; valid_from must not be ahead.
 	Key *BuyerKey `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
 	// Key that it replaces.
 	Replaces string `protobuf:"bytes,3,opt,name=replaces,proto3" json:"replaces,omitempty"`
