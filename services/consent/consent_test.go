@@ -366,7 +366,7 @@ func TestRequestsThatAreWrongNameTheField(t *testing.T) {
 	_, nokey := s.me.Withdraw(ctx, &consentv1.WithdrawRequest{SubscriberId: s.person.String(), All: true})
 	_, day := s.me.Enrol(ctx, &consentv1.EnrolRequest{SubscriberId: s.person.String(), Country: "BE", Language: "fr", BirthDate: "2026-02-30", IdempotencyKey: "2"})
 	_, floors := s.me.SetRules(ctx, &consentv1.SetRulesRequest{SubscriberId: s.person.String(), IdempotencyKey: "3", Rules: &consentv1.Rules{
-		Floors: []*consentv1.Floor{{Product: "a", Currency: "EUR"}, {Product: "a", Currency: "EUR"}},
+		Floors: []*consentv1.Floor{{Product: "daily-steps", Currency: "EUR"}, {Product: "daily-steps", Currency: "EUR"}},
 	}})
 	for want, err := range map[string]error{"agreement_id": neither, "all": both, "idempotency_key": nokey, "birth_date": day, "rules.floors": floors} {
 		if got := field(err); got != want {
@@ -382,7 +382,7 @@ func TestRequestsThatAreWrongNameTheField(t *testing.T) {
 	if _, err := s.me.GetRules(ctx, &consentv1.GetRulesRequest{SubscriberId: id.Random().String()}); status.Code(err) != codes.PermissionDenied {
 		t.Errorf("somebody else's rules: %v", err)
 	}
-	rules := &consentv1.SetRulesRequest{SubscriberId: s.person.String(), Rules: &consentv1.Rules{MaxAgreements: 3, PurposesNever: []string{"x"}}, IdempotencyKey: "5"}
+	rules := &consentv1.SetRulesRequest{SubscriberId: s.person.String(), Rules: &consentv1.Rules{MaxAgreements: 3, PurposesNever: []string{"https://w3id.org/dpv#Marketing"}}, IdempotencyKey: "5"}
 	if _, err := s.me.SetRules(ctx, rules); err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/locale"
+	"github.com/obole-market/obole/pkg/money"
 	"github.com/obole-market/obole/pkg/policy"
 	"github.com/obole-market/obole/pkg/projection"
 	"github.com/obole-market/obole/pkg/vault"
@@ -127,6 +128,9 @@ func (s *Server) SetRules(ctx context.Context, r *consentv1.SetRulesRequest) (*c
 			return nil, fault.Invalid("rules.floors", "must name each product once")
 		}
 		seen[f.GetProduct()] = true
+		if _, err := money.ParseCurrency(f.GetCurrency()); err != nil {
+			return nil, fault.Invalid("rules.floors.currency", "is no currency of ISO 4217, as EUR is")
+		}
 	}
 	rules, err := wire.Rules(r.GetRules())
 	if err != nil {

@@ -96,19 +96,11 @@ func (s *Server) RegisterBuyer(ctx context.Context, r *offersv1.RegisterBuyerReq
 
 func checkKey(field string, k *offersv1.BuyerKey) error {
 	switch {
-	case k.GetId() == "" || len(k.GetId()) > 64:
-		return fault.Invalid(field+".id", "must be 1 to 64 bytes")
 	case !slices.Contains(algorithms, k.GetAlgorithm()):
 		return fault.Invalid(field+".algorithm", "must be one of "+strings.Join(algorithms, ", "))
-	case len(k.GetPublicKey()) == 0 || len(k.GetPublicKey()) > 4096:
-		return fault.Invalid(field+".public_key", "is required")
 	case parcel.CheckPublic(k.GetAlgorithm(), k.GetPublicKey()) != nil:
 		// A buyer should not learn of it when its first package waits for a key.
 		return fault.Invalid(field+".public_key", "is no public key of the algorithm")
-	case len(k.GetReceiptKey()) != 32:
-		return fault.Invalid(field+".receipt_key", "must be an Ed25519 public key of 32 bytes")
-	case k.GetReplacedBy() != "":
-		return fault.Invalid(field+".replaced_by", "is not the buyer's to say")
 	}
 	return nil
 }

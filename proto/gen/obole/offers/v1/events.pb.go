@@ -10,6 +10,7 @@
 package offersv1
 
 import (
+	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	v11 "github.com/obole-market/obole/proto/gen/obole/market/v1"
 	v12 "github.com/obole-market/obole/proto/gen/obole/money/v1"
@@ -663,11 +664,11 @@ func (*Event_AgreementFinished) isEvent_Event() {}
 // BuyerKey is a public key to which content keys are sealed, and one that signs receipts.
 type BuyerKey struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id chosen by the buyer, unique among its keys.
+	// Id chosen by the buyer, unique among its keys, 1 to 64 bytes.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// "HPKE-X25519-HKDF-SHA256-AES256GCM" or "HPKE-MLKEM768X25519-HKDF-SHA256-AES256GCM".
 	Algorithm string `protobuf:"bytes,2,opt,name=algorithm,proto3" json:"algorithm,omitempty"`
-	// Public key to which content keys are sealed, in the algorithm's own encoding.
+	// Public key to which content keys are sealed, in the algorithm's own encoding, at most 4096 bytes.
 	PublicKey []byte `protobuf:"bytes,3,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
 	// Ed25519 public key (32 bytes) that verifies the buyer's receipts.
 	ReceiptKey []byte `protobuf:"bytes,4,opt,name=receipt_key,json=receiptKey,proto3" json:"receipt_key,omitempty"`
@@ -763,21 +764,22 @@ func (x *BuyerKey) GetReplacedBy() string {
 // LegalEntity is who a buyer is. It describes an organisation, not a person.
 type LegalEntity struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// LEI (ISO 17442) or VAT identification number, without spaces.
+	// LEI (ISO 17442) or VAT identification number, 1 to 64 bytes. Two that differ in case, spaces or separators only are the same.
 	LegalEntityId string `protobuf:"bytes,1,opt,name=legal_entity_id,json=legalEntityId,proto3" json:"legal_entity_id,omitempty"`
-	// Registered name.
+	// Registered name, 1 to 200 characters.
 	LegalName string `protobuf:"bytes,2,opt,name=legal_name,json=legalName,proto3" json:"legal_name,omitempty"`
 	// ISO 3166-1 alpha-2 of the seat, an assigned code. Without a policy pack of it no bid can be placed: the tax is not known.
 	Country string `protobuf:"bytes,3,opt,name=country,proto3" json:"country,omitempty"`
-	// Postal address.
+	// Postal address, at most 500 characters.
 	Address string `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
-	// Contact of the data protection officer: a mailbox or a page.
+	// Contact of the data protection officer: a mailbox or a page, 1 to 200 characters.
 	DpoContact string `protobuf:"bytes,5,opt,name=dpo_contact,json=dpoContact,proto3" json:"dpo_contact,omitempty"`
-	// Privacy notice, https.
+	// Privacy notice, https, at most 500 characters.
 	PrivacyNoticeUri string `protobuf:"bytes,6,opt,name=privacy_notice_uri,json=privacyNoticeUri,proto3" json:"privacy_notice_uri,omitempty"`
-	// SHA-256 of the notice as registered (32 bytes).
+	// SHA-256 of the notice as registered (32 bytes); may be empty.
 	PrivacyNoticeSha256 []byte `protobuf:"bytes,7,opt,name=privacy_notice_sha256,json=privacyNoticeSha256,proto3" json:"privacy_notice_sha256,omitempty"`
-	// ISO 3166-1 alpha-2 of every country where the data are processed, assigned codes.
+	// ISO 3166-1 alpha-2 of every country where the data are processed, assigned codes, each once. At least one: where nobody
+	// says where the data go they are taken to leave the European Economic Area.
 	ProcessingCountries []string `protobuf:"bytes,8,rep,name=processing_countries,json=processingCountries,proto3" json:"processing_countries,omitempty"`
 	// Gatekeeper under Regulation (EU) 2022/1925, article 3.
 	IsGatekeeper  bool `protobuf:"varint,9,opt,name=is_gatekeeper,json=isGatekeeper,proto3" json:"is_gatekeeper,omitempty"`
@@ -2318,7 +2320,7 @@ var File_obole_offers_v1_events_proto protoreflect.FileDescriptor
 
 const file_obole_offers_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x1cobole/offers/v1/events.proto\x12\x0fobole.offers.v1\x1a\x1aobole/event/v1/event.proto\x1a\x1cobole/market/v1/market.proto\x1a\x1aobole/money/v1/money.proto\"\x88\f\n" +
+	"\x1cobole/offers/v1/events.proto\x12\x0fobole.offers.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1aobole/event/v1/event.proto\x1a\x1cobole/market/v1/market.proto\x1a\x1aobole/money/v1/money.proto\"\x88\f\n" +
 	"\x05Event\x12(\n" +
 	"\x04meta\x18\x01 \x01(\v2\x14.obole.event.v1.MetaR\x04meta\x12.\n" +
 	"\x06sealed\x18\x02 \x03(\v2\x16.obole.event.v1.SealedR\x06sealed\x12M\n" +
@@ -2348,30 +2350,36 @@ const file_obole_offers_v1_events_proto_rawDesc = "" +
 	"\foffer_voided\x18+ \x01(\v2\x1c.obole.offers.v1.OfferVoidedH\x00R\vofferVoided\x12M\n" +
 	"\x10agreement_formed\x18, \x01(\v2 .obole.offers.v1.AgreementFormedH\x00R\x0fagreementFormed\x12S\n" +
 	"\x12agreement_finished\x18- \x01(\v2\".obole.offers.v1.AgreementFinishedH\x00R\x11agreementFinishedB\a\n" +
-	"\x05event\"\xd3\x01\n" +
-	"\bBuyerKey\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
-	"\talgorithm\x18\x02 \x01(\tR\talgorithm\x12\x1d\n" +
+	"\x05event\"\x99\x02\n" +
+	"\bBuyerKey\x12\x19\n" +
+	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x02id\x12'\n" +
+	"\talgorithm\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\talgorithm\x12)\n" +
 	"\n" +
-	"public_key\x18\x03 \x01(\fR\tpublicKey\x12\x1f\n" +
-	"\vreceipt_key\x18\x04 \x01(\fR\n" +
-	"receiptKey\x12\x1d\n" +
+	"public_key\x18\x03 \x01(\fB\n" +
+	"\xbaH\az\x05\x10\x01\x18\x80 R\tpublicKey\x12(\n" +
+	"\vreceipt_key\x18\x04 \x01(\fB\a\xbaH\x04z\x02h R\n" +
+	"receiptKey\x12&\n" +
 	"\n" +
-	"valid_from\x18\x05 \x01(\x03R\tvalidFrom\x12\x19\n" +
-	"\bvalid_to\x18\x06 \x01(\x03R\avalidTo\x12\x1f\n" +
-	"\vreplaced_by\x18\a \x01(\tR\n" +
-	"replacedBy\"\xe3\x02\n" +
-	"\vLegalEntity\x12&\n" +
-	"\x0flegal_entity_id\x18\x01 \x01(\tR\rlegalEntityId\x12\x1d\n" +
+	"valid_from\x18\x05 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\tvalidFrom\x12\"\n" +
+	"\bvalid_to\x18\x06 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\avalidTo\x12(\n" +
+	"\vreplaced_by\x18\a \x01(\tB\a\xbaH\x04r\x02(\x00R\n" +
+	"replacedBy\"\xd8\x03\n" +
+	"\vLegalEntity\x121\n" +
+	"\x0flegal_entity_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\rlegalEntityId\x12)\n" +
 	"\n" +
-	"legal_name\x18\x02 \x01(\tR\tlegalName\x12\x18\n" +
-	"\acountry\x18\x03 \x01(\tR\acountry\x12\x18\n" +
-	"\aaddress\x18\x04 \x01(\tR\aaddress\x12\x1f\n" +
-	"\vdpo_contact\x18\x05 \x01(\tR\n" +
-	"dpoContact\x12,\n" +
-	"\x12privacy_notice_uri\x18\x06 \x01(\tR\x10privacyNoticeUri\x122\n" +
-	"\x15privacy_notice_sha256\x18\a \x01(\fR\x13privacyNoticeSha256\x121\n" +
-	"\x14processing_countries\x18\b \x03(\tR\x13processingCountries\x12#\n" +
+	"legal_name\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\tlegalName\x12+\n" +
+	"\acountry\x18\x03 \x01(\tB\x11\xbaH\x0er\f2\n" +
+	"^[A-Z]{2}$R\acountry\x12\"\n" +
+	"\aaddress\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\aaddress\x12+\n" +
+	"\vdpo_contact\x18\x05 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\n" +
+	"dpoContact\x126\n" +
+	"\x12privacy_notice_uri\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x10privacyNoticeUri\x12>\n" +
+	"\x15privacy_notice_sha256\x18\a \x01(\fB\n" +
+	"\xbaH\a\xd8\x01\x01z\x02h R\x13privacyNoticeSha256\x12P\n" +
+	"\x14processing_countries\x18\b \x03(\tB\x1d\xbaH\x1a\x92\x01\x17\b\x01\x10\xfa\x01\x18\x01\"\x0er\f2\n" +
+	"^[A-Z]{2}$R\x13processingCountries\x12#\n" +
 	"\ris_gatekeeper\x18\t \x01(\bR\fisGatekeeper\"\xac\x01\n" +
 	"\x0fBuyerRegistered\x12\x19\n" +
 	"\bbuyer_id\x18\x01 \x01(\tR\abuyerId\x12\x19\n" +
