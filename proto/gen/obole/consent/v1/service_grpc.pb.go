@@ -47,7 +47,7 @@ const (
 // ConsentService decides whether data about a person may be used, now.
 //
 // Withdraw and Pause work while every other service and Kafka are down. Refusals carry an ErrorInfo with domain
-// "obole.market" and as reason the name of a Reason of this package without its prefix.
+// "obole.market" and as reason the name of a Reason of this package, or of the common obole.event.v1.Reason, without its prefix.
 type ConsentServiceClient interface {
 	// Enrol takes a person in. Without a known age no paid offer is made.
 	Enrol(ctx context.Context, in *EnrolRequest, opts ...grpc.CallOption) (*EnrolResponse, error)
@@ -276,7 +276,7 @@ func (c *consentServiceClient) UnbarBuyer(ctx context.Context, in *UnbarBuyerReq
 // ConsentService decides whether data about a person may be used, now.
 //
 // Withdraw and Pause work while every other service and Kafka are down. Refusals carry an ErrorInfo with domain
-// "obole.market" and as reason the name of a Reason of this package without its prefix.
+// "obole.market" and as reason the name of a Reason of this package, or of the common obole.event.v1.Reason, without its prefix.
 type ConsentServiceServer interface {
 	// Enrol takes a person in. Without a known age no paid offer is made.
 	Enrol(context.Context, *EnrolRequest) (*EnrolResponse, error)

@@ -44,7 +44,7 @@ const (
 //
 // DeliveryService imports measurements, prepares packages of what was granted and nothing else, and releases their keys.
 //
-// Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package without its prefix.
+// Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package, or of the common obole.event.v1.Reason, without its prefix.
 type DeliveryServiceClient interface {
 	// ConnectSource names where measurements of a person will come from.
 	ConnectSource(ctx context.Context, in *ConnectSourceRequest, opts ...grpc.CallOption) (*ConnectSourceResponse, error)
@@ -271,7 +271,7 @@ func (c *deliveryServiceClient) ListUses(ctx context.Context, in *ListUsesReques
 //
 // DeliveryService imports measurements, prepares packages of what was granted and nothing else, and releases their keys.
 //
-// Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package without its prefix.
+// Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package, or of the common obole.event.v1.Reason, without its prefix.
 type DeliveryServiceServer interface {
 	// ConnectSource names where measurements of a person will come from.
 	ConnectSource(context.Context, *ConnectSourceRequest) (*ConnectSourceResponse, error)

@@ -30,7 +30,8 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// LogService lets readers refetch what their topic withheld, and operators re-drive what was set aside.
+// LogService lets readers refetch what their topic withheld, and operators re-drive what was set aside. Refusals carry as
+// reason the name of an obole.event.v1.Reason.
 type LogServiceClient interface {
 	// ReadLog streams the records of one partition after a position, exactly as stored, and ends at the tail.
 	ReadLog(ctx context.Context, in *ReadLogRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadLogResponse], error)
@@ -91,7 +92,8 @@ func (c *logServiceClient) Redrive(ctx context.Context, in *RedriveRequest, opts
 // All implementations must embed UnimplementedLogServiceServer
 // for forward compatibility.
 //
-// LogService lets readers refetch what their topic withheld, and operators re-drive what was set aside.
+// LogService lets readers refetch what their topic withheld, and operators re-drive what was set aside. Refusals carry as
+// reason the name of an obole.event.v1.Reason.
 type LogServiceServer interface {
 	// ReadLog streams the records of one partition after a position, exactly as stored, and ends at the tail.
 	ReadLog(*ReadLogRequest, grpc.ServerStreamingServer[ReadLogResponse]) error

@@ -47,7 +47,7 @@ const (
 //
 // OffersService decides which bids are open, who may be shown what, and who accepted.
 //
-// Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package without its prefix. Every write takes an idempotency
+// Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package, or of the common obole.event.v1.Reason, without its prefix. Every write takes an idempotency
 // key: the same key and request give the same answer, the same key with another request is refused with
 // IDEMPOTENCY_CONFLICT. Every write answers with a cursor; every read accepts one.
 type OffersServiceClient interface {
@@ -295,7 +295,7 @@ func (c *offersServiceClient) ConfirmCohort(ctx context.Context, in *ConfirmCoho
 //
 // OffersService decides which bids are open, who may be shown what, and who accepted.
 //
-// Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package without its prefix. Every write takes an idempotency
+// Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package, or of the common obole.event.v1.Reason, without its prefix. Every write takes an idempotency
 // key: the same key and request give the same answer, the same key with another request is refused with
 // IDEMPOTENCY_CONFLICT. Every write answers with a cursor; every read accepts one.
 type OffersServiceServer interface {

@@ -36,7 +36,7 @@ const (
 //
 // SettlementService keeps the books.
 //
-// Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package without its prefix.
+// Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package, or of the common obole.event.v1.Reason, without its prefix.
 type SettlementServiceClient interface {
 	// Deposit records money of a registered buyer that the bank has seen; offers is asked who is registered. The bank's reference makes
 	// it happen once, whoever tells of it: with another buyer, amount or day it is refused with REFERENCE_CONFLICT, the same
@@ -149,7 +149,7 @@ type SettlementService_ReplayEventsClient = grpc.ServerStreamingClient[ReplayEve
 //
 // SettlementService keeps the books.
 //
-// Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package without its prefix.
+// Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package, or of the common obole.event.v1.Reason, without its prefix.
 type SettlementServiceServer interface {
 	// Deposit records money of a registered buyer that the bank has seen; offers is asked who is registered. The bank's reference makes
 	// it happen once, whoever tells of it: with another buyer, amount or day it is refused with REFERENCE_CONFLICT, the same
