@@ -107,19 +107,32 @@ func (s *Server) GetFunds(ctx context.Context, r *settlementv1.GetFundsRequest) 
 	if err != nil {
 		return nil, err
 	}
-	holds, err := s.View.Holds(ctx, owner)
+	held, _, err := s.View.Balance(ctx, book.BuyerHeld, owner)
 	if err != nil {
 		return nil, err
 	}
-	out := &settlementv1.GetFundsResponse{Available: s.money(available), Cursor: at}
-	var held int64
+	list, place := "holds/"+owner.String(), new(settlementv1.Hold)
+	if err := boot.ParsePage(list, r.GetPageToken(), place); err != nil {
+		return nil, err
+	}
+	after, _ := id.Parse(place.GetBidId()) // none on the first page
+	limit := size(r.GetPageSize())
+	holds, err := s.View.Holds(ctx, owner, after, limit+1)
+	if err != nil {
+		return nil, err
+	}
+	out := &settlementv1.GetFundsResponse{Available: s.money(available), Held: s.money(held), Cursor: at}
+	if len(holds) > limit {
+		holds = holds[:limit]
+		if out.NextPageToken, err = boot.PageToken(list, &settlementv1.Hold{BidId: holds[limit-1].Bid.String()}); err != nil {
+			return nil, err
+		}
+	}
 	for _, h := range holds {
-		held += h.Held
 		out.Holds = append(out.Holds, &settlementv1.Hold{
 			BidId: h.Bid.String(), Held: s.money(h.Held), Initial: s.money(h.Initial), Captured: s.money(h.Captured),
 		})
 	}
-	out.Held = s.money(held)
 	return out, nil
 }
 
