@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/fault"
@@ -383,8 +384,23 @@ func TestRequestsThatAreWrongNameTheField(t *testing.T) {
 		t.Errorf("somebody else's rules: %v", err)
 	}
 	rules := &consentv1.SetRulesRequest{SubscriberId: s.person.String(), Rules: &consentv1.Rules{MaxAgreements: 3, PurposesNever: []string{"https://w3id.org/dpv#Marketing"}}, IdempotencyKey: "5"}
-	if _, err := s.me.SetRules(ctx, rules); err != nil {
+	set, err := s.me.SetRules(ctx, rules)
+	if err != nil {
 		t.Fatal(err)
+	}
+	for what, change := range map[string]func(*eventv1.Cursor){
+		"as it was given":         func(*eventv1.Cursor) {},
+		"of another life":         func(c *eventv1.Cursor) { c.Incarnation[0]++ },
+		"of another service":      func(c *eventv1.Cursor) { c.Service = "offers" },
+		"of no partition of ours": func(c *eventv1.Cursor) { c.Partition = 99 },
+	} {
+		after := proto.CloneOf(set.GetCursor())
+		change(after)
+		_, read := s.me.GetRules(ctx, &consentv1.GetRulesRequest{SubscriberId: s.person.String(), After: after})
+		_, told := s.service.GetProfile(ctx, &consentv1.GetProfileRequest{SubscriberId: s.person.String(), After: after})
+		if given := proto.Equal(after, set.GetCursor()); (read == nil) != given || (told == nil) != given {
+			t.Errorf("a cursor %s: %v, %v", what, read, told)
+		}
 	}
 	rules.Rules.MaxAgreements = 4
 	if _, err := s.me.SetRules(ctx, rules); reason(err) != "IDEMPOTENCY_CONFLICT" {

@@ -143,10 +143,14 @@ func (s *Server) SetRules(ctx context.Context, r *consentv1.SetRulesRequest) (*c
 	return &consentv1.SetRulesResponse{Cursor: cursor(result.Cursor)}, nil
 }
 
-// GetRules reads a person's own rules. The state of the log answers, so a cursor of this service is always reached.
+// GetRules reads a person's own rules, of the log itself: a cursor is waited for so that one of a life that has ended is refused here as
+// everywhere.
 func (s *Server) GetRules(ctx context.Context, r *consentv1.GetRulesRequest) (*consentv1.GetRulesResponse, error) {
 	who, err := person(r.GetSubscriberId())
 	if err != nil {
+		return nil, err
+	}
+	if err := s.seen(ctx, r.GetAfter()); err != nil {
 		return nil, err
 	}
 	p, enrolled, err := s.person(ctx, who)
@@ -163,6 +167,9 @@ func (s *Server) GetRules(ctx context.Context, r *consentv1.GetRulesRequest) (*c
 func (s *Server) GetProfile(ctx context.Context, r *consentv1.GetProfileRequest) (*consentv1.GetProfileResponse, error) {
 	who, err := person(r.GetSubscriberId())
 	if err != nil {
+		return nil, err
+	}
+	if err := s.seen(ctx, r.GetAfter()); err != nil {
 		return nil, err
 	}
 	p, enrolled, err := s.person(ctx, who)

@@ -31,11 +31,13 @@ func (s *Server) bidder(ctx context.Context, text string) (view.Buyer, id.ID, er
 	if err != nil {
 		return out, number, err
 	}
+	if state.Registered {
+		out.Registered = &offersv1.BuyerRegistered{BuyerId: text, GroupId: state.Claim.String(), Entity: wire.EntityProto(state.Entity)}
+		out.Group = state.Group.String()
+	}
 	if no := state.MayBid(); no != nil {
 		return out, number, no
 	}
-	out.Registered = &offersv1.BuyerRegistered{BuyerId: text, GroupId: state.Claim.String(), Entity: wire.EntityProto(state.Entity)}
-	out.Group = state.Group.String()
 	return out, number, nil
 }
 
@@ -189,14 +191,9 @@ func refused(answer *offersv1.PlacedBid, err error) error {
 // TryBid says what a bid would hold, whom it might reach and what is wrong with it.
 func (s *Server) TryBid(ctx context.Context, r *offersv1.TryBidRequest) (*offersv1.TryBidResponse, error) {
 	out := new(offersv1.TryBidResponse)
-	who, number, err := s.bidder(ctx, r.GetBid().GetBuyerId())
+	who, _, err := s.bidder(ctx, r.GetBid().GetBuyerId())
 	if f, ok := errors.AsType[*fault.Error](err); ok && f.Reason != "" {
 		out.Problems = append(out.Problems, &offersv1.Problem{Field: "bid.buyer_id", Reason: wire.ReasonProto(f.Reason), Description: f.Msg})
-		found, err := s.View.Buyers(ctx, []id.ID{number})
-		if err != nil {
-			return nil, err
-		}
-		who = found[number.String()]
 		if who.Registered == nil {
 			return out, nil
 		}

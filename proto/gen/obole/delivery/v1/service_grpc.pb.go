@@ -58,6 +58,7 @@ type DeliveryServiceClient interface {
 	// ListPoints reads a person's own measurements, oldest first.
 	ListPoints(ctx context.Context, in *ListPointsRequest, opts ...grpc.CallOption) (*ListPointsResponse, error)
 	// GetFacts tells offers what the rules say of a person and which products the person has valid slots of; nothing of it is stored there.
+	// Log and store answer as they are at the moment of the call, so it takes no cursor.
 	GetFacts(ctx context.Context, in *GetFactsRequest, opts ...grpc.CallOption) (*GetFactsResponse, error)
 	// EstimateAudience counts people whom terms might reach, for offers to tell in bands.
 	EstimateAudience(ctx context.Context, in *EstimateAudienceRequest, opts ...grpc.CallOption) (*EstimateAudienceResponse, error)
@@ -285,6 +286,7 @@ type DeliveryServiceServer interface {
 	// ListPoints reads a person's own measurements, oldest first.
 	ListPoints(context.Context, *ListPointsRequest) (*ListPointsResponse, error)
 	// GetFacts tells offers what the rules say of a person and which products the person has valid slots of; nothing of it is stored there.
+	// Log and store answer as they are at the moment of the call, so it takes no cursor.
 	GetFacts(context.Context, *GetFactsRequest) (*GetFactsResponse, error)
 	// EstimateAudience counts people whom terms might reach, for offers to tell in bands.
 	EstimateAudience(context.Context, *EstimateAudienceRequest) (*EstimateAudienceResponse, error)

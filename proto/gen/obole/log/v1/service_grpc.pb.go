@@ -35,7 +35,8 @@ const (
 type LogServiceClient interface {
 	// ReadLog streams the records of one partition after a position, exactly as stored, and ends at the tail.
 	ReadLog(ctx context.Context, in *ReadLogRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadLogResponse], error)
-	// ListParked lists the streams that were set aside after a poison event, oldest first.
+	// ListParked lists the streams that were set aside after a poison event, oldest first. They are of other services' logs: no cursor of
+	// this one says anything of them.
 	ListParked(ctx context.Context, in *ListParkedRequest, opts ...grpc.CallOption) (*ListParkedResponse, error)
 	// Redrive handles a parked stream's events again, in order, and stops at the first that fails again.
 	Redrive(ctx context.Context, in *RedriveRequest, opts ...grpc.CallOption) (*RedriveResponse, error)
@@ -97,7 +98,8 @@ func (c *logServiceClient) Redrive(ctx context.Context, in *RedriveRequest, opts
 type LogServiceServer interface {
 	// ReadLog streams the records of one partition after a position, exactly as stored, and ends at the tail.
 	ReadLog(*ReadLogRequest, grpc.ServerStreamingServer[ReadLogResponse]) error
-	// ListParked lists the streams that were set aside after a poison event, oldest first.
+	// ListParked lists the streams that were set aside after a poison event, oldest first. They are of other services' logs: no cursor of
+	// this one says anything of them.
 	ListParked(context.Context, *ListParkedRequest) (*ListParkedResponse, error)
 	// Redrive handles a parked stream's events again, in order, and stops at the first that fails again.
 	Redrive(context.Context, *RedriveRequest) (*RedriveResponse, error)
