@@ -395,6 +395,9 @@ func (d *desktop[S, C, E]) decide(c *call) bool {
 // run decides a command and lays its events over the states.
 func (d *desktop[S, C, E]) run(j *job[S, C, E]) (err error) {
 	defer d.recovered(&err)
+	if j.refused != nil {
+		return j.refused
+	}
 	entries, err := d.rules.Decide(d.lookup, j.body, d.w.at)
 	if err != nil || len(entries) == 0 {
 		return err

@@ -38,9 +38,10 @@ func Register[S, C, E any](e *Engine, rules Rules[S, C, E]) *Root[S, C, E] {
 // job is a call with its typed parts.
 type job[S, C, E any] struct {
 	call
-	body   C
-	result Result[E]
-	state  S
+	body    C
+	refused error
+	result  Result[E]
+	state   S
 
 	// cells are those of the call's streams, since it was last decided; most have few.
 	cells []*cell[S]
@@ -107,7 +108,7 @@ func (r *Root[S, C, E]) prepare(ctx context.Context, c Command[C]) (*job[S, C, E
 			id: c.ID, hash: c.Hash, streams: r.rules.Streams(c.Body), meta: c.Meta, keys: c.Keys,
 			caller: c.Caller, urgent: c.Urgent, fresh: c.Fresh,
 		},
-		body: c.Body,
+		body: c.Body, refused: c.Refused,
 	}
 	j.job = j
 	if r.rules.Creates != nil {

@@ -79,6 +79,9 @@ type Command[C any] struct {
 	// Hash of the request; the same ID with another hash is ErrOtherBody.
 	Hash [32]byte
 	Body C
+	// Refused, where set, is why the command may not be decided now, as its caller has found. A repeat is answered all the same: what
+	// was decided stays so, whatever has changed since. Of Body only its streams count.
+	Refused error
 	// Meta carries actor, causation, correlation, occurred_at and policy; may be nil.
 	Meta *eventv1.Meta
 	// Keys are fetched before the command is queued and handed to Encode and Decode as they are.

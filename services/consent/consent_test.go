@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/fault"
@@ -416,7 +417,7 @@ func TestRequestsThatAreWrongNameTheField(t *testing.T) {
 	_, nokey := s.me.Withdraw(ctx, &consentv1.WithdrawRequest{SubscriberId: s.person.String(), All: true})
 	_, day := s.me.Enrol(ctx, &consentv1.EnrolRequest{SubscriberId: s.person.String(), Country: "BE", Language: "fr", BirthDate: "2026-02-30", IdempotencyKey: "2"})
 	_, floors := s.me.SetRules(ctx, &consentv1.SetRulesRequest{SubscriberId: s.person.String(), IdempotencyKey: "3", Rules: &consentv1.Rules{
-		Floors: []*consentv1.Floor{{Product: "a", Currency: "EUR"}, {Product: "a", Currency: "EUR"}},
+		Floors: []*consentv1.Floor{{Product: "daily-steps", Currency: "EUR"}, {Product: "daily-steps", Currency: "EUR"}},
 	}})
 	for want, err := range map[string]error{"agreement_id": neither, "all": both, "idempotency_key": nokey, "birth_date": day, "rules.floors": floors} {
 		if got := field(err); got != want {
@@ -432,9 +433,24 @@ func TestRequestsThatAreWrongNameTheField(t *testing.T) {
 	if _, err := s.me.GetRules(ctx, &consentv1.GetRulesRequest{SubscriberId: id.Random().String()}); status.Code(err) != codes.PermissionDenied {
 		t.Errorf("somebody else's rules: %v", err)
 	}
-	rules := &consentv1.SetRulesRequest{SubscriberId: s.person.String(), Rules: &consentv1.Rules{MaxAgreements: 3, PurposesNever: []string{"x"}}, IdempotencyKey: "5"}
-	if _, err := s.me.SetRules(ctx, rules); err != nil {
+	rules := &consentv1.SetRulesRequest{SubscriberId: s.person.String(), Rules: &consentv1.Rules{MaxAgreements: 3, PurposesNever: []string{"https://w3id.org/dpv#Marketing"}}, IdempotencyKey: "5"}
+	set, err := s.me.SetRules(ctx, rules)
+	if err != nil {
 		t.Fatal(err)
+	}
+	for what, change := range map[string]func(*eventv1.Cursor){
+		"as it was given":         func(*eventv1.Cursor) {},
+		"of another life":         func(c *eventv1.Cursor) { c.Incarnation[0]++ },
+		"of another service":      func(c *eventv1.Cursor) { c.Service = "offers" },
+		"of no partition of ours": func(c *eventv1.Cursor) { c.Partition = 99 },
+	} {
+		after := proto.CloneOf(set.GetCursor())
+		change(after)
+		_, read := s.me.GetRules(ctx, &consentv1.GetRulesRequest{SubscriberId: s.person.String(), After: after})
+		_, told := s.service.GetProfile(ctx, &consentv1.GetProfileRequest{SubscriberId: s.person.String(), After: after})
+		if given := proto.Equal(after, set.GetCursor()); (read == nil) != given || (told == nil) != given {
+			t.Errorf("a cursor %s: %v, %v", what, read, told)
+		}
 	}
 	rules.Rules.MaxAgreements = 4
 	if _, err := s.me.SetRules(ctx, rules); reason(err) != "IDEMPOTENCY_CONFLICT" {

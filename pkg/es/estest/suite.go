@@ -234,6 +234,15 @@ func repeats(t *testing.T, open Open) {
 		if _, err := d.jar.Do(t.Context(), again); !errors.Is(err, es.ErrRepeated) {
 			t.Errorf("a repeat that must be fresh: %v", err)
 		}
+		late := c
+		late.Refused = ErrFull
+		if r, err := d.jar.Do(t.Context(), late); err != nil || !r.Repeated || r.Events[0].ID != results[0].Events[0].ID {
+			t.Errorf("repeated when it may no longer be decided: %+v, %v", r, err)
+		}
+		late.ID = id.Random()
+		if r, err := d.jar.Do(t.Context(), late); !errors.Is(err, ErrFull) || len(r.Events) != 0 {
+			t.Errorf("what may not be decided: %+v, %v", r, err)
+		}
 	}
 	// A command without events leaves no trace and is decided anew.
 	once := es.Command[Command]{ID: id.Random(), Body: Command{Put: &Put{On: on, Amounts: []int64{1}, Once: true}}}

@@ -3,7 +3,9 @@ package journey
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -22,6 +24,7 @@ import (
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
+	logv1 "github.com/obole-market/obole/proto/gen/obole/log/v1"
 	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
 	moneyv1 "github.com/obole-market/obole/proto/gen/obole/money/v1"
 	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
@@ -219,6 +222,29 @@ func (p *person) available() int64 {
 	return r.GetPending().GetMinor() + r.GetAvailable().GetMinor()
 }
 
+// decided reads everything that the market has recorded.
+func (m *market) decided() (list []*offersv1.Event) {
+	m.t.Helper()
+	log := logv1.NewLogServiceClient(m.Dial(offers.Name, "audit", eventv1.Role_ROLE_AUDITOR))
+	for part := range int32(worldtest.Partitions) {
+		stream, err := log.ReadLog(m.t.Context(), &logv1.ReadLogRequest{Partition: part})
+		m.must(err)
+		for {
+			r, err := stream.Recv()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			m.must(err)
+			for _, stored := range r.GetEvents() {
+				e := new(offersv1.Event)
+				m.must(proto.Unmarshal(stored.GetData(), e))
+				list = append(list, e)
+			}
+		}
+	}
+	return list
+}
+
 // TestFromBidToPosting: a bid is held before it opens, five people accept, one in part; their consents clear it; what is released
 // is paid to the cent; a withdrawal ends it; and what is left goes back to the buyer.
 func TestFromBidToPosting(t *testing.T) {
@@ -384,7 +410,7 @@ func TestWhatIsRefused(t *testing.T) {
 			t.Errorf("%s: tried, and told %v", name, p)
 		}
 	}
-	small := m.place(m.bid(5, 5), "small")
+	small := m.place(m.bid(10, 5), "small") // more than one person takes
 	m.comesTo(small, offersv1.BidState_BID_STATE_OPEN)
 	p := m.enrol("1990-02-03")
 	deal, err := p.accept(small)
@@ -394,6 +420,11 @@ func TestWhatIsRefused(t *testing.T) {
 	_, err = m.operator.SuspendBuyer(ctx, &offersv1.SuspendBuyerRequest{BuyerId: m.buyer.String(), Reason: "FRAUD", IdempotencyKey: "x"})
 	m.must(err)
 	m.comesTo(small, offersv1.BidState_BID_STATE_DRAINED)
+	for _, e := range m.decided() {
+		if v := e.GetOfferVoided(); v != nil && v.GetReason() != "BUYER_SUSPENDED" {
+			t.Errorf("voided for %s", v.GetReason())
+		}
+	}
 	m.Eventually("the consent to end", func() bool { return p.state(deal) == consentv1.ConsentState_CONSENT_STATE_EXPIRED })
 	// Delivery, which had prepared nothing, says that the agreement has ended.
 	agreement, number := must(id.Parse(deal)), must(id.Parse(small))

@@ -325,7 +325,7 @@ func (s *Server) PutPoints(stream grpc.BidiStreamingServer[deliveryv1.PutPointsR
 			for _, a := range done.Arrivals {
 				out.Points += uint32(a.Points)
 			}
-		case refused && (f.Kind == fault.KindInvalid || f.Kind == fault.KindNotFound):
+		case refused && (f.Kind == fault.KindInvalid || f.Kind == fault.KindNotFound || f.Kind == fault.KindConflict):
 			if out.Refused = wire.ReasonProto(f.Reason); out.Refused == 0 {
 				out.Refused = deliveryv1.Reason_REASON_ROW_INVALID
 			}
@@ -372,8 +372,11 @@ func (s *Server) put(ctx context.Context, r *deliveryv1.PutPointsRequest) (store
 	}
 	defer leave()
 	assurance := point.Assurance(known.Route.Assurance())
-	what := "batch " + boot.CallerFrom(ctx).Subject + " " + r.GetIdempotencyKey()
-	done, err := s.Store.Read(ctx, ring, origin, assurance, s.Catalog.Products(), what, s.Now(), func(emit func(*point.Point) error) (source.Summary, error) {
+	command, _, err := boot.Command(ctx, "PutPoints", r.GetIdempotencyKey(), r)
+	if err != nil {
+		return none, es.Cursor{}, err
+	}
+	done, err := s.Store.Read(ctx, ring, origin, assurance, s.Catalog.Products(), "", s.Now(), func(emit func(*point.Point) error) (source.Summary, error) {
 		for i, raw := range r.GetPoints() {
 			p, err := source.Read(raw)
 			if err != nil {
@@ -388,10 +391,10 @@ func (s *Server) put(ctx context.Context, r *deliveryv1.PutPointsRequest) (store
 				return source.Summary{}, err
 			}
 		}
-		return source.Summary{SHA256: sha256.Sum256(bytes.Join(r.GetPoints(), []byte{'\n'}))}, nil
+		return source.Summary{SHA256: sha256.Sum256(bytes.Join(r.GetPoints(), []byte{'\n'})), Command: command}, nil
 	})
 	if err != nil {
-		return none, es.Cursor{}, err
+		return none, es.Cursor{}, conflict(err)
 	}
 	at, err := s.record(ctx, ring, done, meta(ctx))
 	return done, at, err

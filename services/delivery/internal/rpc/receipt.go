@@ -136,14 +136,6 @@ func (s *Server) keyFor(ctx context.Context, p *asking) (*offersv1.BuyerKey, err
 	if err != nil {
 		return nil, err
 	}
-	now := s.Now()
-	signer, ok := buyer.Key(p.receipt.BuyerKey, now)
-	if !ok {
-		return nil, errKey
-	}
-	if !parcel.VerifyReceipt(ed25519.PublicKey(signer.GetReceiptKey()), p.ID, p.receipt.Digest, p.receipt.Signature) {
-		return nil, errSignature
-	}
 	known, err := s.terms.of(p.ID, p.ring, p.Resealed, func() (*view.Delivery, error) {
 		row, known, err := s.View.Delivery(ctx, p.ID)
 		if err == nil && !known {
@@ -153,6 +145,25 @@ func (s *Server) keyFor(ctx context.Context, p *asking) (*offersv1.BuyerKey, err
 	})
 	if err != nil {
 		return nil, err
+	}
+	if !buyer.Has(known.key) {
+		// The log knows of a key that these do not: they are from before it.
+		s.Buyers.Forget(p.Buyer)
+		if buyer, err = s.Buyers.Find(ctx, p.Buyer); err != nil {
+			return nil, err
+		}
+	}
+	now := s.Now()
+	signer, ok := buyer.Key(p.receipt.BuyerKey, now)
+	if !ok && p.receipt.BuyerKey == known.key {
+		// A rotation has not reached this package yet: what was signed for it before still counts.
+		signer, ok = buyer.Replaced(p.receipt.BuyerKey)
+	}
+	if !ok {
+		return nil, errKey
+	}
+	if !parcel.VerifyReceipt(ed25519.PublicKey(signer.GetReceiptKey()), p.ID, p.receipt.Digest, p.receipt.Signature) {
+		return nil, errSignature
 	}
 	if to, ok := buyer.Key(known.key, now); ok {
 		return to, nil

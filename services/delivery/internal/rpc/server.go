@@ -69,7 +69,7 @@ var (
 )
 
 func conflict(err error) error {
-	if errors.Is(err, es.ErrOtherBody) {
+	if errors.Is(err, es.ErrOtherBody) || errors.Is(err, store.ErrOther) {
 		return errIdempotency
 	}
 	return err

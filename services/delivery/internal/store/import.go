@@ -49,8 +49,8 @@ type Import struct {
 const held = 100_000
 
 // Read reads one file or batch into the store. feed calls its argument for each point, and gives the summary of the file when it
-// has ended well. The same file for the same source, zone and days is the same import: nothing is added, and what it came to
-// the first time is given again. At is when it is.
+// has ended well. The same file for the same source, zone and days is the same import, and so is what the same command brings: nothing is
+// added, and what it came to the first time is given again; what the same command brings another time is refused with ErrOther. At is when it is.
 func (s Store) Read(
 	ctx context.Context, ring *vault.Ring, from id.ID, assurance point.Assurance, products []catalog.Product, what string, at time.Time,
 	feed func(func(*point.Point) error) (source.Summary, error),
@@ -75,11 +75,17 @@ func (s Store) Read(
 		out.File, out.Zone, out.Fingerprint, out.Repeated, out.Arrivals = summary.SHA256, summary.Zone, sum.Sum(nil), w.repeated, w.arrivals
 		subject := ring.Subject()
 		out.ID = id.Derive([]byte("import"), subject[:], from[:], summary.SHA256[:], []byte(summary.Zone), []byte(what))
+		if !summary.Command.IsZero() {
+			out.ID = id.Derive([]byte("batch"), subject[:], summary.Command[:])
+		}
 		known, err := kept(ctx, tx, ring, out.ID)
 		if err != nil {
 			return err
 		}
 		if known != nil {
+			if known.Source != from || known.File != summary.SHA256 {
+				return ErrOther
+			}
 			out = *known
 			return errRepeated
 		}
@@ -113,6 +119,9 @@ func alone(ctx context.Context, tx pgx.Tx, ring *vault.Ring) error {
 	}
 	return nil
 }
+
+// ErrOther: the command brought another batch before, or into another source.
+var ErrOther = errors.New("store: the command brought something else before")
 
 var errRepeated = errors.New("store: the import was made before")
 

@@ -73,13 +73,13 @@ func (s *Server) RegisterBuyer(ctx context.Context, r *offersv1.RegisterBuyerReq
 	if err != nil {
 		return nil, err
 	}
-	if taken {
-		return nil, buyer.ErrExists.And("entity.legal_entity_id", "is registered under another account")
-	}
 	body := buyer.Register{ID: buyer.ID{ID: number}, Claim: claim, Entity: wire.Entity(e), Keys: keys}
 	c, err := command[buyer.Command](ctx, "RegisterBuyer", r.GetIdempotencyKey(), r, body)
 	if err != nil {
 		return nil, err
+	}
+	if taken {
+		c.Refused = buyer.ErrExists.And("entity.legal_entity_id", "is registered under another account")
 	}
 	result, err := s.Buyers.Do(ctx, c)
 	if err != nil {
@@ -96,17 +96,11 @@ func (s *Server) RegisterBuyer(ctx context.Context, r *offersv1.RegisterBuyerReq
 
 func checkKey(field string, k *offersv1.BuyerKey) error {
 	switch {
-	case k.GetId() == "" || len(k.GetId()) > 64:
-		return fault.Invalid(field+".id", "must be 1 to 64 bytes")
 	case !slices.Contains(algorithms, k.GetAlgorithm()):
 		return fault.Invalid(field+".algorithm", "must be one of "+strings.Join(algorithms, ", "))
-	case len(k.GetPublicKey()) == 0 || len(k.GetPublicKey()) > 4096:
-		return fault.Invalid(field+".public_key", "is required")
 	case parcel.CheckPublic(k.GetAlgorithm(), k.GetPublicKey()) != nil:
 		// A buyer should not learn of it when its first package waits for a key.
 		return fault.Invalid(field+".public_key", "is no public key of the algorithm")
-	case len(k.GetReceiptKey()) != 32:
-		return fault.Invalid(field+".receipt_key", "must be an Ed25519 public key of 32 bytes")
 	}
 	return nil
 }
@@ -189,6 +183,9 @@ func (s *Server) RotateKey(ctx context.Context, r *offersv1.RotateKeyRequest) (*
 	}
 	if err := checkKey("key", r.GetKey()); err != nil {
 		return nil, err
+	}
+	if r.GetKey().GetValidFrom() > s.Now().UnixMicro() {
+		return nil, fault.Invalid("key.valid_from", "must not be ahead: the key takes the other's place at once")
 	}
 	at, err := s.do(ctx, "RotateKey", r.GetIdempotencyKey(), r, buyer.Rotate{ID: buyer.ID{ID: number}, Key: wire.Key(r.GetKey()), Replaces: r.GetReplaces()})
 	return &offersv1.RotateKeyResponse{Cursor: at}, err

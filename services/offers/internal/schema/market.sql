@@ -4,7 +4,7 @@ create table buyer (
     state         text        not null, -- registered, vetted, suspended
     vetted        boolean     not null,
     vetted_group  text        not null, -- the group that counts, empty until it is vetted
-    registered    bytea       not null, -- the event's message, with keys in the order in which they came
+    registered    bytea       not null, -- the event's message, with keys in the order in which they came, each behind what ended with it
     registered_at timestamptz not null,
     position      bigint      not null,
     partition     integer     not null

@@ -14,7 +14,7 @@ import (
 )
 
 // Fold is the version of Project: another one means rebuilding.
-const Fold = 2
+const Fold = 3
 
 // HoldWait is how long a bid waits for its money before it is rejected.
 const HoldWait = 15 * time.Minute
@@ -95,9 +95,11 @@ func buyers(b *pgx.Batch, r *es.Record, m *offersv1.Event) {
 		b.Queue(`update buyer set state = case when vetted then 'vetted' else 'registered' end where buyer = $1`, arm.BuyerReinstated.GetBuyerId())
 	case *offersv1.Event_BuyerKeyRotated:
 		e := arm.BuyerKeyRotated
-		// Messages of one type put behind one another are one message: a further key is appended as it would be serialised.
+		// Messages of one type put behind one another are one message: a further key is appended as it would be serialised, behind what is
+		// said of the key that it replaces.
+		ended := &offersv1.BuyerKey{Id: e.GetReplaces(), ValidTo: r.At.UnixMicro(), ReplacedBy: e.GetKey().GetId()}
 		b.Queue(`update buyer set registered = registered || $2 where buyer = $1`, e.GetBuyerId(),
-			wire.Marshal(&offersv1.BuyerRegistered{Keys: []*offersv1.BuyerKey{e.GetKey()}}))
+			wire.Marshal(&offersv1.BuyerRegistered{Keys: []*offersv1.BuyerKey{ended, e.GetKey()}}))
 	}
 }
 

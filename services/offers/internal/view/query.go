@@ -36,7 +36,30 @@ func buyer(row pgx.CollectableRow) (b Buyer, err error) {
 		return b, err
 	}
 	b.Registered = new(offersv1.BuyerRegistered)
-	return b, proto.Unmarshal(raw, b.Registered)
+	if err := proto.Unmarshal(raw, b.Registered); err != nil {
+		return b, err
+	}
+	b.Registered.Keys = join(b.Registered.GetKeys())
+	return b, nil
+}
+
+// join puts what was said later of a key into the key. What ended first has ended.
+func join(told []*offersv1.BuyerKey) (keys []*offersv1.BuyerKey) {
+	for _, k := range told {
+		i := slices.IndexFunc(keys, func(known *offersv1.BuyerKey) bool { return known.GetId() == k.GetId() })
+		if i < 0 {
+			keys = append(keys, k)
+			continue
+		}
+		known := keys[i]
+		if known.GetReplacedBy() == "" {
+			known.ReplacedBy = k.GetReplacedBy()
+		}
+		if known.GetValidTo() == 0 || k.GetValidTo() < known.GetValidTo() {
+			known.ValidTo = k.GetValidTo()
+		}
+	}
+	return keys
 }
 
 // Buyers reads some buyers by their ids.

@@ -175,6 +175,9 @@ func Body(p *offersv1.BidPlaced) []byte { return Marshal(p) }
 // Licence is how the domain keeps a licence.
 func Licence(l *marketv1.Licence) []byte { return Marshal(l) }
 
+// Granted reads the licence of an acceptance.
+func Granted(e bid.Accepted) *marketv1.Licence { return licence(e.Licence, e.Agreement, e.Slots) }
+
 func licence(raw []byte, a bid.AgreementID, slots int64) *marketv1.Licence {
 	m := new(marketv1.Licence)
 	_ = proto.Unmarshal(raw, m) // Licence has made it

@@ -16,7 +16,7 @@ import (
 func Buyers() es.Rules[buyer.State, buyer.Command, buyer.Event] {
 	return es.Rules[buyer.State, buyer.Command, buyer.Event]{
 		Name:    "buyer",
-		Fold:    2,
+		Fold:    3,
 		Streams: func(c buyer.Command) []es.Stream { return []es.Stream{es.StreamOf(buyer.On(c).ID)} },
 		Decide: func(state func(es.Stream) buyer.State, c buyer.Command, _ time.Time) (out []es.Entry[buyer.Event], _ error) {
 			on := es.StreamOf(buyer.On(c).ID)
@@ -27,7 +27,7 @@ func Buyers() es.Rules[buyer.State, buyer.Command, buyer.Event] {
 			return out, err
 		},
 		Evolve: func(s buyer.State, _ es.Stream, e es.Entry[buyer.Event]) buyer.State {
-			return buyer.Evolve(s, e.Event, int64(e.Version))
+			return buyer.Evolve(s, e.Event, int64(e.Version), e.At)
 		},
 		Encode: func(e buyer.Event, h *es.Header, _ any) (string, []byte, error) { return encode(buyerProto(e), h) },
 		Decode: func(r *es.Record, _ any) (buyer.Event, error) {

@@ -13,7 +13,7 @@ import (
 )
 
 // Fold is the version of the book's Evolve and Touches, and of the rows' form.
-const Fold = 1
+const Fold = 2
 
 // Rules are the book's as the engine wants them.
 func Rules(l book.Ledger, c Codec) es.Rules[book.State, book.Command, book.Event] {

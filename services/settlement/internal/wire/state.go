@@ -13,6 +13,7 @@ import (
 // texts behind their length. What does not exist is an empty row. Rows of another fold version are never read, so the form may change with it.
 const (
 	rowBuyer    = 'b'
+	rowPayment  = 'p'
 	rowHeld     = 'h'
 	rowMark     = 'm'
 	rowEarner   = 'e'
@@ -30,6 +31,11 @@ func EncodeState(s book.State) ([]byte, error) {
 	case book.Buyer:
 		w = append(w, rowBuyer)
 		w.ints(s.Available)
+	case book.Payment:
+		w = append(w, rowPayment)
+		w.id(s.Buyer.ID)
+		w.ints(s.Amount)
+		w.text(s.ValueDate)
 	case book.HeldFor:
 		w = append(w, rowHeld)
 		w.id(s.Buyer.ID)
@@ -69,6 +75,8 @@ func DecodeState(b []byte) (book.State, error) {
 	switch b[0] {
 	case rowBuyer:
 		s = book.Buyer{Available: r.int()}
+	case rowPayment:
+		s = book.Payment{Buyer: book.BuyerID{ID: r.id()}, Amount: r.int(), ValueDate: r.text()}
 	case rowHeld:
 		s = book.HeldFor{
 			Buyer: book.BuyerID{ID: r.id()}, Initial: r.int(), Remaining: r.int(), Gross: r.int(), TaxPPM: r.int(),

@@ -47,9 +47,10 @@ const (
 //
 // OffersService decides which bids are open, who may be shown what, and who accepted.
 //
-// Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package without its prefix. Every write takes an idempotency
-// key: the same key and request give the same answer, the same key with another request is refused with
-// IDEMPOTENCY_CONFLICT. Every write answers with a cursor; every read accepts one.
+// Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package, or of the common
+// obole.event.v1.Reason, without its prefix. Every write takes an idempotency key: the same key and request give the same answer, the
+// same key with another request is refused with IDEMPOTENCY_CONFLICT. Every write answers with a cursor; every read of tables accepts
+// one. TryBid asks the log itself; WatchBids tells what its first answer has not seen as it is seen.
 type OffersServiceClient interface {
 	// RegisterBuyer opens a buyer's account. The caller's own id becomes the buyer's, unless an operator names one.
 	RegisterBuyer(ctx context.Context, in *RegisterBuyerRequest, opts ...grpc.CallOption) (*RegisterBuyerResponse, error)
@@ -59,7 +60,7 @@ type OffersServiceClient interface {
 	SuspendBuyer(ctx context.Context, in *SuspendBuyerRequest, opts ...grpc.CallOption) (*SuspendBuyerResponse, error)
 	// ReinstateBuyer ends a suspension; closed bids stay closed.
 	ReinstateBuyer(ctx context.Context, in *ReinstateBuyerRequest, opts ...grpc.CallOption) (*ReinstateBuyerResponse, error)
-	// RotateKey replaces a key. What is unreleased is sealed to the new one.
+	// RotateKey replaces a key at once. What is unreleased is sealed to the new one.
 	RotateKey(ctx context.Context, in *RotateKeyRequest, opts ...grpc.CallOption) (*RotateKeyResponse, error)
 	// GetBuyer reads one buyer.
 	GetBuyer(ctx context.Context, in *GetBuyerRequest, opts ...grpc.CallOption) (*GetBuyerResponse, error)
@@ -295,9 +296,10 @@ func (c *offersServiceClient) ConfirmCohort(ctx context.Context, in *ConfirmCoho
 //
 // OffersService decides which bids are open, who may be shown what, and who accepted.
 //
-// Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package without its prefix. Every write takes an idempotency
-// key: the same key and request give the same answer, the same key with another request is refused with
-// IDEMPOTENCY_CONFLICT. Every write answers with a cursor; every read accepts one.
+// Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package, or of the common
+// obole.event.v1.Reason, without its prefix. Every write takes an idempotency key: the same key and request give the same answer, the
+// same key with another request is refused with IDEMPOTENCY_CONFLICT. Every write answers with a cursor; every read of tables accepts
+// one. TryBid asks the log itself; WatchBids tells what its first answer has not seen as it is seen.
 type OffersServiceServer interface {
 	// RegisterBuyer opens a buyer's account. The caller's own id becomes the buyer's, unless an operator names one.
 	RegisterBuyer(context.Context, *RegisterBuyerRequest) (*RegisterBuyerResponse, error)
@@ -307,7 +309,7 @@ type OffersServiceServer interface {
 	SuspendBuyer(context.Context, *SuspendBuyerRequest) (*SuspendBuyerResponse, error)
 	// ReinstateBuyer ends a suspension; closed bids stay closed.
 	ReinstateBuyer(context.Context, *ReinstateBuyerRequest) (*ReinstateBuyerResponse, error)
-	// RotateKey replaces a key. What is unreleased is sealed to the new one.
+	// RotateKey replaces a key at once. What is unreleased is sealed to the new one.
 	RotateKey(context.Context, *RotateKeyRequest) (*RotateKeyResponse, error)
 	// GetBuyer reads one buyer.
 	GetBuyer(context.Context, *GetBuyerRequest) (*GetBuyerResponse, error)
