@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +13,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/obole-market/obole/pkg/fault"
 )
 
 // Config is what every service needs to know. A service embeds it in its own; every field works at its zero value, and
@@ -157,7 +158,7 @@ func (c *Config) DatabaseURL(owner bool) (string, error) {
 		return d.URL, nil
 	}
 	if d.URLFile == "" {
-		return "", errors.New("boot: --database.url-file is not set")
+		return "", fault.New(fault.KindInvalid, "", "--database.url-file is not set")
 	}
 	return Read(d.URLFile)
 }

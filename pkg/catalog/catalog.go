@@ -67,6 +67,9 @@ func Open(folder string) (*Catalog, error) {
 	if folder == "" {
 		return Load(builtIn)
 	}
+	if _, err := os.Stat(folder); err != nil {
+		return nil, fmt.Errorf("catalog: %w", err)
+	}
 	return Load(os.DirFS(folder))
 }
 

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -49,7 +50,7 @@ func (s *logServer) ReadLog(r *logv1.ReadLogRequest, stream grpc.ServerStreaming
 	if err != nil {
 		return err
 	}
-	if known := r.GetIncarnation(); len(known) > 0 && es.Incarnation(known) != lives[len(lives)-1].Incarnation {
+	if present := lives[len(lives)-1].Incarnation; len(r.GetIncarnation()) > 0 && !bytes.Equal(r.GetIncarnation(), present[:]) {
 		return errIncarnation
 	}
 	tail, err := log.Tail(ctx, part)
@@ -61,15 +62,15 @@ func (s *logServer) ReadLog(r *logv1.ReadLogRequest, stream grpc.ServerStreaming
 		upTo = min(upTo, es.Position(r.GetAfter()+r.GetLimit()))
 	}
 	for after := es.Position(r.GetAfter()); after < upTo; {
-		message, bytes := new(logv1.ReadLogResponse), 0
+		message, size := new(logv1.ReadLogResponse), 0
 		_, err := log.Scan(ctx, part, after, logScan, func(rec *es.Record) error {
 			inc := es.LifeAt(lives, rec.Position).Incarnation
-			if rec.Position > upTo || bytes >= logBytes || len(message.Events) > 0 && string(message.GetIncarnation()) != string(inc[:]) {
+			if rec.Position > upTo || size >= logBytes || len(message.Events) > 0 && string(message.GetIncarnation()) != string(inc[:]) {
 				return io.EOF
 			}
 			message.Incarnation = inc[:]
 			message.Events = append(message.Events, Stored(rec))
-			bytes += len(rec.Data)
+			size += len(rec.Data)
 			after = rec.Position
 			return nil
 		})
@@ -97,6 +98,29 @@ func Stored(r *es.Record) *eventv1.StoredEvent {
 		Position: int64(r.Position), Id: part(r.ID[:]), Stream: string(r.Stream), Version: int64(r.Version), Command: part(r.Command[:]),
 		Ordinal: r.Ordinal, Type: r.Type, Data: part(r.Data), At: r.At.UnixMicro(), Chain: part(r.Chain[:]), Meta: part(r.Meta),
 	}
+}
+
+// Lives gives a partition's lives in the contract's form.
+func Lives(lives []es.Life) (out []*eventv1.Life) {
+	for _, l := range lives {
+		m := &eventv1.Life{Incarnation: l.Incarnation[:], After: int64(l.After)}
+		if l.After > 0 {
+			m.Before = l.Before[:]
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+// Lived is Lives' inverse.
+func Lived(list []*eventv1.Life) (out []es.Life) {
+	for _, m := range list {
+		l := es.Life{After: es.Position(m.GetAfter())}
+		copy(l.Incarnation[:], m.GetIncarnation())
+		copy(l.Before[:], m.GetBefore())
+		out = append(out, l)
+	}
+	return out
 }
 
 // Record is Stored's inverse, for a partition.

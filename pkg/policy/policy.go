@@ -54,6 +54,9 @@ func Open(folder string) (*Set, error) {
 	if folder == "" {
 		return Load(builtIn)
 	}
+	if _, err := os.Stat(folder); err != nil {
+		return nil, fmt.Errorf("policy: %w", err)
+	}
 	return Load(os.DirFS(folder))
 }
 

@@ -68,16 +68,21 @@ func (s *scene) enrol(birth string) {
 
 // accept tells that the person accepted an offer, and gives the agreement.
 func (s *scene) accept(bid id.ID) id.ID {
-	agreement, offer := id.Random(), id.Random()
+	agreement := id.Random()
+	s.accepted(bid, agreement)
+	return agreement
+}
+
+func (s *scene) accepted(bid, agreement id.ID) {
+	offer := id.Random()
 	s.offers.Tell(es.StreamOf(bid).Child(offer), &offersv1.Event{Event: &offersv1.Event_OfferAccepted{OfferAccepted: &offersv1.OfferAccepted{
-		OfferId: offer.String(), ExplicitStepAt: time.Now().UnixMicro(), Licence: &marketv1.Licence{
+		OfferId: offer.String(), ExplicitStepAt: time.Now().UnixMicro(), AnswerDue: time.Now().Add(15 * time.Minute).UnixMicro(), Licence: &marketv1.Licence{
 			AgreementId: agreement.String(), OfferId: offer.String(), BidId: bid.String(), BuyerId: s.buyer.String(), SubscriberId: s.person.String(),
 			Product: &marketv1.ProductRef{Id: "daily-steps", Version: "1"}, Purpose: "https://w3id.org/dpv#CANARY-PURPOSE",
 			UnitPrice: &moneyv1.UnitPrice{Micros: 50_000, Currency: "EUR"}, CommissionPpm: 200_000, Country: "BE", Health: true,
 			ExpiresAt: time.Now().Add(time.Hour).UnixMicro(), Fields: []*marketv1.GrantedField{{Id: "steps", Rung: "exact"}},
 		},
 	}}})
-	return agreement
 }
 
 func (s *scene) consents() []*consentv1.Consent {
@@ -312,6 +317,39 @@ func TestWithdrawalNeedsNobody(t *testing.T) {
 	}
 }
 
+// TestWithdrawnBeforeConsentKnewOfIt: one agreement is withdrawn whose acceptance is still on its way. It becomes no consent; another
+// one does.
+func TestWithdrawnBeforeConsentKnewOfIt(t *testing.T) {
+	t.Parallel()
+	s := begin(t, nil)
+	ctx := t.Context()
+	s.enrol("1990-02-03")
+	agreement := id.Random()
+	r := &consentv1.WithdrawRequest{SubscriberId: s.person.String(), AgreementId: agreement.String(), IdempotencyKey: "w"}
+	for range 2 {
+		if out, err := s.me.Withdraw(ctx, r); err != nil || !out.GetAwaited() || out.GetEnded() != 0 || out.GetEffectiveAt() == 0 {
+			t.Fatalf("withdrawn: %v, %v", out, err)
+		}
+	}
+	r.IdempotencyKey = "again"
+	if out, err := s.me.Withdraw(ctx, r); err != nil || !out.GetAwaited() {
+		t.Errorf("withdrawn again: %v, %v", out, err)
+	}
+	s.accepted(id.Random(), agreement)
+	s.Eventually("the refusal", func() bool { return s.state(agreement) == consentv1.ConsentState_CONSENT_STATE_REFUSED })
+	if c := s.consents()[0]; c.GetRefused() != consentv1.Reason_REASON_WITHDRAWN {
+		t.Errorf("refused for %v", c.GetRefused())
+	}
+	if err := s.release(agreement, id.Random()); reason(err) != "CONSENT_UNKNOWN" {
+		t.Errorf("the gate says %v", err)
+	}
+	other := s.accept(id.Random())
+	s.given(other)
+	if err := consent.Fsck(ctx, s.config); err != nil {
+		t.Errorf("fsck: %v", err)
+	}
+}
+
 func TestRequestsThatAreWrongNameTheField(t *testing.T) {
 	t.Parallel()
 	s := begin(t, nil)
@@ -335,8 +373,11 @@ func TestRequestsThatAreWrongNameTheField(t *testing.T) {
 			t.Errorf("want %s named, got %q in %v", want, got, err)
 		}
 	}
-	if _, err := s.me.Withdraw(ctx, &consentv1.WithdrawRequest{SubscriberId: s.person.String(), AgreementId: id.Random().String(), IdempotencyKey: "4"}); reason(err) != "CONSENT_UNKNOWN" {
+	if _, err := s.me.Pause(ctx, &consentv1.PauseRequest{SubscriberId: s.person.String(), AgreementId: id.Random().String(), IdempotencyKey: "4"}); reason(err) != "CONSENT_UNKNOWN" {
 		t.Errorf("a consent that is not there: %v", err)
+	}
+	if _, err := s.me.Withdraw(ctx, &consentv1.WithdrawRequest{SubscriberId: id.Random().String(), AgreementId: id.Random().String(), IdempotencyKey: "4"}); status.Code(err) != codes.PermissionDenied {
+		t.Errorf("somebody else's agreement: %v", err)
 	}
 	if _, err := s.me.GetRules(ctx, &consentv1.GetRulesRequest{SubscriberId: id.Random().String()}); status.Code(err) != codes.PermissionDenied {
 		t.Errorf("somebody else's rules: %v", err)

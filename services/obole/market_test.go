@@ -158,7 +158,7 @@ func TestCommandsTellTheStory(t *testing.T) {
 		t.Errorf("try: %s", out)
 	}
 	bad := append([]string{"bid", "try"}, ask...)
-	sh.fails(client.ExitFailed, "1 problems", append(bad, "--purpose", "InsurancePricing")...)
+	sh.fails(client.ExitFailed, "1 problem: ", append(bad, "--purpose", "InsurancePricing")...)
 	sh.fails(client.ExitUsage, "--price", append(bad, "--price", "five")...)
 	sh.fails(client.ExitUsage, "--cadence", append(bad, "--cadence", "hourly")...)
 	place := append([]string{"bid", "place", "--key", "first", "--wait"}, ask...)
@@ -183,6 +183,7 @@ func TestCommandsTellTheStory(t *testing.T) {
 	if out := sh.ok(append([]string{"consent", "rules"}, as...)...); !strings.Contains(out, "1.50 EUR net a slot") || !strings.Contains(out, "#Marketing") {
 		t.Errorf("the rules:\n%s", out)
 	}
+	sh.wrong(dir, key, person)
 	fitabase := []string{"import", "--importer", "fitabase-csv", "--zone", "America/New_York", filepath.Join("..", "..", "testdata", "fitabase", "dailyActivity_merged.csv")}
 	if out := sh.ok(append(fitabase, "--person", participants[0], "--subscriber", person)...); !strings.Contains(out, "0 known already") {
 		t.Errorf("import: %s", out)

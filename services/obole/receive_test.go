@@ -269,7 +269,7 @@ func TestImport(t *testing.T) {
 		t.Errorf("the header: %v", h)
 	}
 	w.wrongFile = true
-	sh.fails(client.ExitFailed, "(line 2, TotalSteps: is no number)", in...)
+	sh.fails(client.ExitUsage, "(line 2, TotalSteps: is no number)", in...)
 	sh.fails(client.ExitUsage, "--route", append(in, "--route", "pigeon")...)
 	sh.fails(client.ExitUsage, "no such file", append(in[:len(in)-1], file+".missing")...)
 }

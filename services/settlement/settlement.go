@@ -17,6 +17,7 @@ import (
 	"github.com/obole-market/obole/pkg/node"
 	"github.com/obole-market/obole/pkg/projection"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
+	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
 	settlementv1 "github.com/obole-market/obole/proto/gen/obole/settlement/v1"
 	"github.com/obole-market/obole/services/settlement/internal/book"
 	"github.com/obole-market/obole/services/settlement/internal/react"
@@ -92,6 +93,10 @@ func Run(ctx context.Context, c Config) error {
 	}
 	n.Project(rows)
 
+	market, err := n.Peers.Dial("offers")
+	if err != nil {
+		return err
+	}
 	reactor := &react.Reactor{
 		Book: number, Currency: codec.Currency, Root: root, Cause: cause, Buyers: lru.New[book.AgreementID, book.BuyerID](react.BuyersHeld),
 	}
@@ -99,7 +104,7 @@ func Run(ctx context.Context, c Config) error {
 	n.Deadlines("ledger", reactor.Mature)
 
 	settlementv1.RegisterSettlementServiceServer(n.Server, &rpc.Server{
-		Book: number, Currency: codec.Currency, Root: root, Log: n.Log, View: view.View{Pool: n.Pool}, Seen: rows,
+		Book: number, Currency: codec.Currency, Root: root, Offers: offersv1.NewOffersServiceClient(market), Log: n.Log, View: view.View{Pool: n.Pool}, Seen: rows,
 		Partition: es.PartitionOf(wire.Stream(book.On{Book: number}), n.Log.Partitions()),
 	})
 	return n.Run(ctx)

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -63,6 +65,30 @@ func (s *story) drained() *offersv1.Event {
 	return &offersv1.Event{Event: &offersv1.Event_BidDrained{BidDrained: &offersv1.BidDrained{BidId: s.bid.String(), BuyerId: s.buyer.String()}}}
 }
 
+// market answers in the place of offers: who is registered.
+type market struct {
+	offersv1.UnimplementedOffersServiceServer
+
+	buyers []id.ID
+}
+
+func (m market) GetBuyer(_ context.Context, r *offersv1.GetBuyerRequest) (*offersv1.GetBuyerResponse, error) {
+	if who, err := id.Parse(r.GetBuyerId()); err != nil || !slices.Contains(m.buyers, who) {
+		return nil, grpcfault.Status(fault.NotFound("BUYER_UNKNOWN", "there is no such buyer")).Err()
+	}
+	return &offersv1.GetBuyerResponse{Buyer: &offersv1.Buyer{BuyerId: r.GetBuyerId()}}, nil
+}
+
+// register lets offers answer that these buyers are registered and no others.
+func register(w *worldtest.World, buyers ...id.ID) {
+	server := grpc.NewServer()
+	offersv1.RegisterOffersServiceServer(server, market{buyers: buyers})
+	w.Start(func(ctx context.Context) error {
+		go func() { <-ctx.Done(); server.Stop() }()
+		return server.Serve(w.Listener("offers"))
+	})
+}
+
 // TestMoneyOfOneBid follows a bid's money from the bank to the person and back, over real Kafka and PostgreSQL, with finance
 // replaying the log in the end.
 func TestMoneyOfOneBid(t *testing.T) {
@@ -79,7 +105,15 @@ func TestMoneyOfOneBid(t *testing.T) {
 
 	s := story{buyer: id.Random(), bid: id.Random(), agreement: id.Random(), person: id.Random()}
 	s.shelf = es.StreamOf(id.Derive([]byte("shelf"), s.person[:]))
-	deposit := &settlementv1.DepositRequest{BuyerId: s.buyer.String(), Amount: euro(1000_00), Reference: "BANK-1", IdempotencyKey: "1"}
+	deposit := &settlementv1.DepositRequest{BuyerId: id.Random().String(), Amount: euro(1000_00), Reference: "BANK-1", IdempotencyKey: "1"}
+	if _, err := finance.Deposit(ctx, deposit); status.Code(err) != codes.Unavailable {
+		t.Fatalf("while nobody says who is registered: %v", err)
+	}
+	register(w, s.buyer)
+	if _, err := finance.Deposit(ctx, deposit); reason(err) != "BUYER_UNKNOWN" {
+		t.Fatalf("money of nobody: %v", err)
+	}
+	deposit.BuyerId = s.buyer.String()
 	paid, err := finance.Deposit(ctx, deposit)
 	if err != nil {
 		t.Fatal(err)
@@ -243,7 +277,7 @@ func replay(t *testing.T, c settlementv1.SettlementServiceClient) (*ledger.Ledge
 		part := es.Partition(m.GetCursor().GetPartition())
 		if l == nil {
 			lives := make([][]es.Life, worldtest.Partitions)
-			lives[part] = []es.Life{{Incarnation: es.Incarnation(m.GetCursor().GetIncarnation())}}
+			lives[part] = node.Lived(m.GetLives())
 			l = ledger.New(lives)
 		}
 		for _, e := range m.GetEvents() {
@@ -294,6 +328,7 @@ func TestASlotTakenAgain(t *testing.T) {
 	second := first
 	second.agreement, second.person = id.Random(), id.Random()
 	second.shelf = es.StreamOf(id.Derive([]byte("shelf"), second.person[:]))
+	register(w, first.buyer)
 	_, err := finance.Deposit(ctx, &settlementv1.DepositRequest{BuyerId: first.buyer.String(), Amount: euro(1000_00), Reference: "B", IdempotencyKey: "1"})
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"testing"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/obole-market/obole/pkg/boot"
@@ -107,6 +109,11 @@ func TestTheKeyIsLast(t *testing.T) {
 			t.Errorf("while consent is away %d bytes come, %v", len(piece.GetChunk()), err)
 		}
 	}
+	if _, err := p.data.ConnectSource(ctx, &deliveryv1.ConnectSourceRequest{
+		SubscriberId: p.id.String(), Importer: "withings-json", Route: deliveryv1.Route_ROUTE_GDPR_20, IdempotencyKey: "more",
+	}); status.Code(err) != codes.Unavailable {
+		t.Errorf("a source while consent is away: %v", err)
+	}
 	for _, e := range f.told() {
 		if r := e.GetDeliveryReleased(); r.GetDeliveryId() == alone.GetDeliveryId() {
 			t.Error("the log says that the key left")
@@ -190,26 +197,39 @@ func (f *full) rotates(list []*deliveryv1.Delivery, opens func(*deliveryv1.Deliv
 	}
 }
 
-// TestWithdrawnBeforeItWasAConsent: a person accepts and at once withdraws everything. The acceptance is still on its way to consent,
-// and becomes none.
+// TestWithdrawnBeforeItWasAConsent: a person accepts and at once withdraws everything, or that one agreement. The acceptance is still on
+// its way to consent, and becomes none; its slots are free again.
 func TestWithdrawnBeforeItWasAConsent(t *testing.T) {
 	t.Parallel()
 	m := open(t)
 	m.register(100_00)
 	bid := m.place(m.bid(25, 5), "one")
 	m.comesTo(bid, offersv1.BidState_BID_STATE_OPEN)
-	for range 5 {
+	for n := range 10 {
 		p := m.enrol("1990-02-03")
 		deal, err := p.accept(bid)
 		m.must(err)
-		_, err = p.consent.Withdraw(t.Context(), &consentv1.WithdrawRequest{SubscriberId: p.id.String(), All: true, IdempotencyKey: "w"})
+		r := &consentv1.WithdrawRequest{SubscriberId: p.id.String(), All: true, IdempotencyKey: "w"}
+		if n >= 5 {
+			r.All, r.AgreementId = false, deal
+		}
+		_, err = p.consent.Withdraw(t.Context(), r)
 		m.must(err)
 		m.Eventually("the consent to be refused, or withdrawn", func() bool {
 			s := p.state(deal)
 			return s == consentv1.ConsentState_CONSENT_STATE_REFUSED || s == consentv1.ConsentState_CONSENT_STATE_WITHDRAWN
 		})
+		m.Eventually("its slots to be free", func() bool {
+			offers := p.list().GetOffers()
+			return len(offers) == 1 && offers[0].GetState() == offersv1.OfferState_OFFER_STATE_PRESENTED
+		})
 	}
 	if b := m.stands(bid); b.GetFilledPpm() != 0 || b.GetCleared() {
 		t.Errorf("what was withdrawn fills the bid: %v", b)
+	}
+	// Five slots each, of 25 in all: all of them are to be had.
+	for range 5 {
+		_, err := m.enrol("1990-02-03").accept(bid)
+		m.must(err)
 	}
 }

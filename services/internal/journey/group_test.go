@@ -1,6 +1,7 @@
 package journey
 
 import (
+	"cmp"
 	"testing"
 
 	"github.com/obole-market/obole/pkg/id"
@@ -11,8 +12,8 @@ import (
 	settlementv1 "github.com/obole-market/obole/proto/gen/obole/settlement/v1"
 )
 
-// another is the same market with another buyer, of a group.
-func (f *full) another(group string, minor int64) *full {
+// another is the same market with another buyer, which claims one group and is vetted as of another; empty means its own.
+func (f *full) another(claims, group string, minor int64) *full {
 	f.t.Helper()
 	ctx := f.t.Context()
 	market := *f.market
@@ -20,15 +21,27 @@ func (f *full) another(group string, minor int64) *full {
 	other := &full{market: &market, stop: f.stop, run: f.run, databases: f.databases, shipping: f.shipping}
 	other.connect()
 	_, err := other.bids.RegisterBuyer(ctx, &offersv1.RegisterBuyerRequest{
-		BuyerId: other.buyer.String(), GroupId: group, IdempotencyKey: "r", Entity: &offersv1.LegalEntity{
+		BuyerId: other.buyer.String(), GroupId: claims, IdempotencyKey: "r", Entity: &offersv1.LegalEntity{
 			LegalEntityId: "TEST-" + other.buyer.String(), LegalName: "Its sister", Country: "BE", Address: "-", DpoContact: "dpo@sister.example",
 			PrivacyNoticeUri: "https://sister.example/privacy", ProcessingCountries: []string{"BE"},
 		},
 		Keys: []*offersv1.BuyerKey{{Id: "k1", Algorithm: other.keys.Algorithm, PublicKey: other.keys.Public, ReceiptKey: other.keys.Receipt}},
 	})
 	f.must(err)
-	_, err = f.operator.VetBuyer(ctx, &offersv1.VetBuyerRequest{BuyerId: other.buyer.String(), IdempotencyKey: "v" + other.buyer.String()})
+	vet := &offersv1.VetBuyerRequest{BuyerId: other.buyer.String(), IdempotencyKey: "v" + other.buyer.String()}
+	if claims != "" {
+		if _, err := f.operator.VetBuyer(ctx, vet); reason(err) != "GROUP_UNCONFIRMED" {
+			f.t.Errorf("a buyer is vetted on its own word: %v", err)
+		}
+	}
+	vet.GroupId = cmp.Or(group, other.buyer.String())
+	vetted, err := f.operator.VetBuyer(ctx, vet)
 	f.must(err)
+	got, err := f.operator.GetBuyer(ctx, &offersv1.GetBuyerRequest{BuyerId: other.buyer.String(), After: vetted.GetCursor()})
+	f.must(err)
+	if b := got.GetBuyer(); b.GetGroupId() != vet.GetGroupId() || b.GetClaimedGroupId() != cmp.Or(claims, other.buyer.String()) {
+		f.t.Errorf("of group %s, claiming %s", b.GetGroupId(), b.GetClaimedGroupId())
+	}
 	_, err = f.finance.Deposit(ctx, &settlementv1.DepositRequest{
 		BuyerId: other.buyer.String(), Amount: &moneyv1.Money{Minor: minor, Currency: "EUR"}, Reference: "B" + other.buyer.String()[:8],
 		IdempotencyKey: "d" + other.buyer.String(),
@@ -46,13 +59,13 @@ func (f *full) funds() (free, held int64) {
 }
 
 // TestAGroupPaysForADayOnce: of two buyers of one group that bid for the same days one gets them and pays, the other gets what is left,
-// here nothing, and has its money back; a buyer of another group gets and pays for all of them.
+// here nothing, and has its money back; a buyer that only says it is of the group gets and pays for all of them.
 func TestAGroupPaysForADayOnce(t *testing.T) {
 	t.Parallel()
 	f := openFull(t)
 	ctx := t.Context()
 	f.opens(100_00)
-	sister, stranger := f.another(f.buyer.String(), 100_00), f.another("", 100_00)
+	sister, stranger := f.another("", "", 100_00), f.another(f.buyer.String(), "", 100_00)
 	who := walkers(t)
 	people := make([]*holder, 5)
 	for i := range people {
@@ -69,6 +82,10 @@ func TestAGroupPaysForADayOnce(t *testing.T) {
 		}
 		bid := of.place(n, key)
 		of.comesTo(bid, offersv1.BidState_BID_STATE_OPEN)
+		if of == sister { // the operator finds out while the bid is open
+			_, err := f.operator.VetBuyer(ctx, &offersv1.VetBuyerRequest{BuyerId: of.buyer.String(), GroupId: f.buyer.String(), IdempotencyKey: "sister"})
+			f.must(err)
+		}
 		for _, p := range people {
 			_, err := p.accept(bid)
 			of.must(err)

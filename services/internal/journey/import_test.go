@@ -14,9 +14,33 @@ import (
 	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/fault/grpcfault"
 	"github.com/obole-market/obole/pkg/id"
+	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
+	"github.com/obole-market/obole/services/consent"
+	"github.com/obole-market/obole/services/delivery"
 )
+
+// TestNobodyIsImported: nothing comes about somebody who never joined, and everything about who has just joined.
+func TestNobodyIsImported(t *testing.T) {
+	t.Parallel()
+	f := openFull(t)
+	who := id.Random()
+	connect := &deliveryv1.ConnectSourceRequest{SubscriberId: who.String(), Importer: "fitabase-csv", Route: deliveryv1.Route_ROUTE_GDPR_20, IdempotencyKey: "c"}
+	mine := deliveryv1.NewDeliveryServiceClient(f.Dial(delivery.Name, who.String(), eventv1.Role_ROLE_SUBSCRIBER))
+	operator := deliveryv1.NewDeliveryServiceClient(f.Dial(delivery.Name, "staff", eventv1.Role_ROLE_OPERATOR))
+	for name, as := range map[string]deliveryv1.DeliveryServiceClient{"the person": mine, "the operator": operator} {
+		if _, err := as.ConnectSource(t.Context(), connect); reason(err) != "SUBSCRIBER_UNKNOWN" {
+			t.Errorf("%s connects a source of nobody: %v", name, err)
+		}
+	}
+	joined := consentv1.NewConsentServiceClient(f.Dial(consent.Name, who.String(), eventv1.Role_ROLE_SUBSCRIBER))
+	_, err := joined.Enrol(t.Context(), &consentv1.EnrolRequest{SubscriberId: who.String(), Country: "BE", Language: "fr", IdempotencyKey: "e"})
+	f.must(err)
+	_, err = mine.ConnectSource(t.Context(), connect)
+	f.must(err)
+}
 
 // TestWhatCannotBeImported: every refusal says which file, line and field, and of such a file nothing is kept.
 func TestWhatCannotBeImported(t *testing.T) {

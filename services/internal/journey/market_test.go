@@ -356,14 +356,17 @@ func TestWhatIsRefused(t *testing.T) {
 		reason string
 		field  string
 	}{
-		"product":  {func(n *offersv1.NewBid) { n.Terms.Product.Id = "dreams" }, "PRODUCT_UNKNOWN", "bid.terms.product"},
-		"purpose":  {func(n *offersv1.NewBid) { n.Terms.Purpose = "https://w3id.org/dpv#InsurancePricing" }, "PURPOSE_NOT_ALLOWED", "bid.terms.purpose"},
-		"field":    {func(n *offersv1.NewBid) { n.Terms.Fields[1].Id = "weight" }, "FIELD_UNKNOWN", "bid.terms.fields[1].id"},
-		"rung":     {func(n *offersv1.NewBid) { n.Terms.Fields[1].Rung = "finest" }, "FIELD_UNKNOWN", "bid.terms.fields[1].rung"},
-		"cohort":   {func(n *offersv1.NewBid) { n.CohortMin = 2 }, "COHORT_TOO_SMALL", "bid.cohort_min"},
-		"price":    {func(n *offersv1.NewBid) { n.Terms.UnitPrice.Micros = 0 }, "TERMS_INVALID", "bid.terms.unit_price.micros"},
-		"days":     {func(n *offersv1.NewBid) { n.Terms.Slots.Last = "2016-04-11" }, "TERMS_INVALID", "bid.terms.slots.last"},
-		"closed":   {func(n *offersv1.NewBid) { n.ClosesAt = 1 }, "TERMS_INVALID", "bid.closes_at"},
+		"product": {func(n *offersv1.NewBid) { n.Terms.Product.Id = "dreams" }, "PRODUCT_UNKNOWN", "bid.terms.product"},
+		"purpose": {func(n *offersv1.NewBid) { n.Terms.Purpose = "https://w3id.org/dpv#InsurancePricing" }, "PURPOSE_NOT_ALLOWED", "bid.terms.purpose"},
+		"field":   {func(n *offersv1.NewBid) { n.Terms.Fields[1].Id = "weight" }, "FIELD_UNKNOWN", "bid.terms.fields[1].id"},
+		"rung":    {func(n *offersv1.NewBid) { n.Terms.Fields[1].Rung = "finest" }, "FIELD_UNKNOWN", "bid.terms.fields[1].rung"},
+		"cohort":  {func(n *offersv1.NewBid) { n.CohortMin = 2 }, "COHORT_TOO_SMALL", "bid.cohort_min"},
+		"price":   {func(n *offersv1.NewBid) { n.Terms.UnitPrice.Micros = 0 }, "TERMS_INVALID", "bid.terms.unit_price.micros"},
+		"days":    {func(n *offersv1.NewBid) { n.Terms.Slots.Last = "2016-04-11" }, "TERMS_INVALID", "bid.terms.slots.last"},
+		"closed":  {func(n *offersv1.NewBid) { n.ClosesAt = 1 }, "TERMS_INVALID", "bid.closes_at"},
+		"recipient": {func(n *offersv1.NewBid) {
+			n.Terms.Recipients = []*marketv1.Recipient{{LegalName: "A lab", Country: "UK", Purpose: "counting"}}
+		}, "TERMS_INVALID", "bid.terms.recipients[0].country"},
 		"currency": {func(n *offersv1.NewBid) { n.Terms.UnitPrice.Currency = "USD" }, "CURRENCY_UNSUPPORTED", "bid.terms.unit_price.currency"},
 		"predicate": {func(n *offersv1.NewBid) {
 			n.Terms.Predicates = []*marketv1.Predicate{{Fact: "mood", Bands: []string{"low"}}}

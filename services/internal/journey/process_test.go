@@ -275,7 +275,7 @@ func (f *fleet) replayed() *ledger.Ledger {
 		part := es.Partition(m.GetCursor().GetPartition())
 		if l == nil {
 			lives := make([][]es.Life, worldtest.Partitions)
-			lives[part] = []es.Life{{Incarnation: es.Incarnation(m.GetCursor().GetIncarnation())}}
+			lives[part] = node.Lived(m.GetLives())
 			l = ledger.New(lives)
 		}
 		for _, e := range m.GetEvents() {

@@ -147,7 +147,7 @@ func traceBytes(id [16]byte) []byte { return id[:] }
 // canary marks what is personal; none of these may stand anywhere in clear.
 var canaries = map[string]string{
 	"line user":       "CANARY-LINE-7f3a",
-	"language":        "qcn-Canary",
+	"language":        "qcn-x-Canary",
 	"birth date":      "1971-03-29",
 	"assured method":  "CANARY_METHOD",
 	"zone":            "Antarctica/Troll",

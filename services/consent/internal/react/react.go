@@ -88,9 +88,9 @@ func (r *Reactor) offers(ctx context.Context, e *bus.Received, m *offersv1.Event
 		}
 		return r.expire(ctx, e, m.GetMeta(), v.GetSubscriberId(), v.GetAgreementId(), subscriber.ExpiryVoided)
 	case *offersv1.Event_BuyerSuspended:
-		return r.bar(ctx, e, m.GetMeta(), arm.BuyerSuspended.GetBuyerId(), arm.BuyerSuspended.GetReason(), true)
+		return r.bar(ctx, e, m.GetMeta(), arm.BuyerSuspended.GetBuyerId(), party.Command{Bar: true, Reason: arm.BuyerSuspended.GetReason()})
 	case *offersv1.Event_BuyerReinstated:
-		return r.bar(ctx, e, m.GetMeta(), arm.BuyerReinstated.GetBuyerId(), "", false)
+		return r.bar(ctx, e, m.GetMeta(), arm.BuyerReinstated.GetBuyerId(), party.Command{})
 	}
 	return nil
 }
@@ -117,8 +117,16 @@ func (r *Reactor) give(ctx context.Context, e *bus.Received, m *eventv1.Meta, a 
 	}
 	return r.do(ctx, e, m, subscriber.Give{
 		Licence: licence, Record: record, ExplicitStepAt: a.GetExplicitStepAt(), Law: law, BuyerBarred: barred.Barred, AcceptedAt: e.At,
-		Net: subscriber.Price{Micros: parts.Net, Currency: l.GetUnitPrice().GetCurrency()},
+		AnswerDue: moment(a.GetAnswerDue()), Net: subscriber.Price{Micros: parts.Net, Currency: l.GetUnitPrice().GetCurrency()},
 	}, licence.Subscriber)
+}
+
+// moment is a time of the contract; 0 is none.
+func moment(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
 }
 
 func licence(l *marketv1.Licence) (out subscriber.Licence, err error) {
@@ -187,14 +195,16 @@ func (r *Reactor) do(ctx context.Context, e *bus.Received, m *eventv1.Meta, c su
 	return err
 }
 
-func (r *Reactor) bar(ctx context.Context, e *bus.Received, m *eventv1.Meta, buyer, reason string, bar bool) error {
+// bar tells the gate what the market says of a buyer. The event stands on the buyer's stream, so its version tells which of two words is
+// the newer one, whichever comes first.
+func (r *Reactor) bar(ctx context.Context, e *bus.Received, m *eventv1.Meta, buyer string, c party.Command) error {
 	b, err := id.Parse(buyer)
 	if err != nil {
 		return undecodable(e)
 	}
+	c.Buyer, c.Word = party.ID{ID: b}, int64(e.Version)
 	_, err = r.Parties.Do(ctx, es.Command[party.Command]{
-		ID: bus.CommandID(Name, e.ID, 0), Body: party.Command{Buyer: party.ID{ID: b}, Bar: bar, Reason: reason},
-		Meta: r.Cause(e.ID, m), Caller: "react", Urgent: true,
+		ID: bus.CommandID(Name, e.ID, 0), Body: c, Meta: r.Cause(e.ID, m), Caller: "react", Urgent: true,
 	})
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/obole-market/obole/pkg/boot"
 	"github.com/obole-market/obole/pkg/es"
@@ -176,29 +177,38 @@ func (s *Server) CheckMany(ctx context.Context, r *consentv1.CheckManyRequest) (
 
 // BarBuyer makes the gate refuse a buyer.
 func (s *Server) BarBuyer(ctx context.Context, r *consentv1.BarBuyerRequest) (*consentv1.BarBuyerResponse, error) {
-	at, err := s.bar(ctx, "BarBuyer", r.GetBuyerId(), r.GetReason(), r.GetIdempotencyKey(), true)
+	at, err := s.bar(ctx, "BarBuyer", r, r.GetIdempotencyKey(), party.Command{Bar: true, Reason: r.GetReason(), Word: r.GetBuyerVersion()})
 	return &consentv1.BarBuyerResponse{Cursor: at}, err
 }
 
 // UnbarBuyer ends it.
 func (s *Server) UnbarBuyer(ctx context.Context, r *consentv1.UnbarBuyerRequest) (*consentv1.UnbarBuyerResponse, error) {
-	at, err := s.bar(ctx, "UnbarBuyer", r.GetBuyerId(), "", r.GetIdempotencyKey(), false)
+	at, err := s.bar(ctx, "UnbarBuyer", r, r.GetIdempotencyKey(), party.Command{Word: r.GetBuyerVersion()})
 	return &consentv1.UnbarBuyerResponse{Cursor: at}, err
 }
 
-func (s *Server) bar(ctx context.Context, method, buyer, reason, key string, bar bool) (*eventv1.Cursor, error) {
-	v, err := id.Parse(buyer)
+// word is a request about a buyer.
+type word interface {
+	proto.Message
+	GetBuyerId() string
+}
+
+func (s *Server) bar(ctx context.Context, method string, r word, key string, c party.Command) (*eventv1.Cursor, error) {
+	v, err := id.Parse(r.GetBuyerId())
 	if err != nil || v.IsZero() {
 		return nil, fault.Invalid("buyer_id", "must be a UUID")
 	}
-	command, hash, err := boot.Command(ctx, method, key, &consentv1.BarBuyerRequest{BuyerId: buyer, Reason: reason})
+	caller := boot.CallerFrom(ctx)
+	c.Buyer, c.AtGate = party.ID{ID: v}, caller.Role == eventv1.Role_ROLE_OPERATOR
+	if c.AtGate && c.Word > 0 {
+		return nil, fault.Invalid("buyer_version", "is the market's to say")
+	}
+	command, hash, err := boot.Command(ctx, method, key, r)
 	if err != nil {
 		return nil, err
 	}
-	caller := boot.CallerFrom(ctx)
 	result, err := s.Parties.Do(ctx, es.Command[party.Command]{
-		ID: command, Hash: hash, Body: party.Command{Buyer: party.ID{ID: v}, Bar: bar, Reason: reason},
-		Caller: caller.Subject, Urgent: true, Meta: &eventv1.Meta{Actor: caller.Actor(), OnBehalfOf: caller.For},
+		ID: command, Hash: hash, Body: c, Caller: caller.Subject, Urgent: true, Meta: &eventv1.Meta{Actor: caller.Actor(), OnBehalfOf: caller.For},
 	})
 	if err != nil {
 		return nil, conflict(err)

@@ -10,6 +10,7 @@ import (
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/locale"
 	"github.com/obole-market/obole/pkg/policy"
 	"github.com/obole-market/obole/pkg/projection"
 	"github.com/obole-market/obole/pkg/vault"
@@ -62,13 +63,16 @@ func (s *Server) Enrol(ctx context.Context, r *consentv1.EnrolRequest) (*consent
 	if err != nil {
 		return nil, err
 	}
+	if err := known(r); err != nil {
+		return nil, err
+	}
 	identity := subscriber.Identity{
 		Country: r.GetCountry(), Language: r.GetLanguage(), BirthYear: int(r.GetBirthYear()),
 		Level: subscriber.Level(r.GetLevel()), LineUser: r.GetLineUser(),
 	}
 	if r.GetBirthDate() != "" {
 		if r.GetBirthYear() != 0 {
-			return nil, fault.Invalid("birth_year", "must not come with birth_date")
+			return nil, fault.Invalid("birth_year", "must not come with a date of birth")
 		}
 		if identity.Birth, err = time.Parse(time.DateOnly, r.GetBirthDate()); err != nil || identity.Birth.After(s.Now()) {
 			return nil, fault.Invalid("birth_date", "must be a day of the calendar that has come")
@@ -82,6 +86,18 @@ func (s *Server) Enrol(ctx context.Context, r *consentv1.EnrolRequest) (*consent
 		return nil, err
 	}
 	return &consentv1.EnrolResponse{Cursor: cursor(result.Cursor)}, nil
+}
+
+// known refuses countries and languages that there are not. A country without a policy pack is one: people of it may join, and no
+// paid offers are made to them.
+func known(r *consentv1.EnrolRequest) error {
+	switch {
+	case !locale.Country(r.GetCountry()):
+		return fault.Invalid("country", "is no assigned code of ISO 3166-1 alpha-2, as BE is")
+	case !locale.Language(r.GetLanguage()):
+		return fault.Invalid("language", "is no language tag of BCP 47, as fr or fr-BE is")
+	}
+	return nil
 }
 
 // AssureAge records what the operator learnt of a person's age.
@@ -165,6 +181,16 @@ func (s *Server) GetProfile(ctx context.Context, r *consentv1.GetProfileRequest)
 	return out, nil
 }
 
+// IsEnrolled says whether a person was taken in. The state of the log answers: whoever has just joined is known.
+func (s *Server) IsEnrolled(ctx context.Context, r *consentv1.IsEnrolledRequest) (*consentv1.IsEnrolledResponse, error) {
+	who, err := person(r.GetSubscriberId())
+	if err != nil {
+		return nil, err
+	}
+	_, enrolled, err := s.person(ctx, who)
+	return &consentv1.IsEnrolledResponse{Enrolled: enrolled}, err
+}
+
 // person reads the present state of a person.
 func (s *Server) person(ctx context.Context, who subscriber.ID) (p subscriber.Person, enrolled bool, err error) {
 	ring, err := s.Keys.Ring(ctx, who.ID)
@@ -195,7 +221,15 @@ func (s *Server) Withdraw(ctx context.Context, r *consentv1.WithdrawRequest) (*c
 	for _, e := range result.Events {
 		if w, ok := e.Event.(subscriber.Withdrawn); ok {
 			out.Ended += uint32(len(w.Scope))
+			out.Awaited = !w.Awaited.IsZero()
 		}
+	}
+	if len(result.Events) == 0 { // it was withdrawn before, perhaps as awaited
+		p, _, err := s.person(ctx, who)
+		if err != nil {
+			return nil, err
+		}
+		_, out.Awaited = p.Awaited[agreement]
 	}
 	return out, nil
 }

@@ -34,9 +34,11 @@ type Give struct {
 	Net            Price // of a slot, after commission and withholding
 	BuyerBarred    bool
 	AcceptedAt     time.Time // by the market's log
+	AnswerDue      time.Time // from when the market takes no answer any more; zero says nothing
 }
 
-// Withdraw ends one consent, or all where Agreement is zero: also what was accepted before and is not a consent yet.
+// Withdraw ends one consent, or all where Agreement is zero: also what was accepted before and is not a consent yet. One agreement of
+// which nothing is known is awaited: its acceptance may be on its way.
 type Withdraw struct {
 	Subscriber ID
 	Agreement  AgreementID

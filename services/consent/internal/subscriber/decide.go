@@ -25,7 +25,7 @@ func Decide(state func(On) State, c Command, at time.Time) ([]Entry, error) {
 	case SetRules:
 		return one(on, RulesSet(c)), nil
 	case Withdraw:
-		return withdraw(person, state(on), c)
+		return withdraw(person, state(on), c, at)
 	case Pause:
 		return pause(person, state(on), c)
 	case Resume:
@@ -66,18 +66,28 @@ func give(p Person, enrolled bool, own State, c Give, at time.Time) []Entry {
 	return one(c.on(), Given{Licence: l, Record: c.Record})
 }
 
-func withdraw(p Person, own State, c Withdraw) ([]Entry, error) {
+func withdraw(p Person, own State, c Withdraw, at time.Time) ([]Entry, error) {
 	e := Withdrawn{Subscriber: c.Subscriber, Initiator: c.Initiator}
 	if c.Agreement.IsZero() {
 		// Also where nothing lives: what was accepted a moment ago is still on its way here, and must find it.
 		e.All, e.Scope = true, p.all()
 		return one(c.on(), e), nil
 	}
-	if _, lives := p.Living[c.Agreement]; !lives {
-		return nil, known(own)
+	if _, lives := p.Living[c.Agreement]; lives {
+		e.Scope = []Scope{p.scope(c.Agreement)}
+		return one(c.on(), e), nil
 	}
-	e.Scope = []Scope{p.scope(c.Agreement)}
-	return one(c.on(), e), nil
+	switch {
+	case own != nil:
+		return nil, known(own)
+	case p.awaits(c.Agreement, at):
+		return nil, nil
+	case p.awaiting(at) >= MaxAwaited:
+		return nil, ErrAwaitedLimit
+	}
+	// On the person's own stream: an id that somebody invents makes none.
+	e.Awaited = c.Agreement
+	return one(On{Subscriber: c.Subscriber}, e), nil
 }
 
 func pause(p Person, own State, c Pause) ([]Entry, error) {

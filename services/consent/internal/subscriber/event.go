@@ -149,6 +149,7 @@ type Withdrawn struct {
 	Scope      []Scope
 	All        bool
 	Initiator  Initiator
+	Awaited    AgreementID // zero, or what was withdrawn before its acceptance had come; then the scope is empty
 }
 
 // Paused: nothing of the scope may be used until resumed.

@@ -44,6 +44,9 @@ func person(p Person, e Entry) State {
 		if ev.All {
 			p.WithdrawnAll = e.At
 		}
+		if !ev.Awaited.IsZero() {
+			p = p.await(ev.Awaited, e.At)
+		}
 	case Expired:
 		p = p.without([]Scope{ev.Scope})
 	case Paused:

@@ -25,6 +25,7 @@ var (
 	ErrPaused              = fault.Refuse("PAUSED", "the consent, or everything of the person, is paused")
 	ErrExpired             = fault.Refuse("EXPIRED", "the consent has expired")
 	ErrBuyerSuspended      = fault.Refuse("BUYER_SUSPENDED", "the buyer is suspended")
+	ErrAwaitedLimit        = fault.Exhausted("AWAITED_LIMIT", "too many unknown agreements were withdrawn: withdraw everything, or wait").After(awaitFor)
 )
 
 // mayGive says why the person's acceptance cannot become a consent, nil when it can. The law comes before the person's own
@@ -48,8 +49,10 @@ func mayGive(p Person, enrolled bool, c Give, at time.Time) *fault.Error {
 		return ErrExplicitStepMissing
 	case c.BuyerBarred:
 		return ErrBuyerSuspended
-	case !c.AcceptedAt.After(p.WithdrawnAll.Add(skew)) && !p.WithdrawnAll.IsZero():
+	case p.awaits(l.Agreement, at), !c.AcceptedAt.After(p.WithdrawnAll.Add(skew)) && !p.WithdrawnAll.IsZero():
 		return ErrWithdrawn
+	case c.late(at):
+		return ErrExpired
 	case p.PausedAll:
 		return ErrPaused
 	case !at.Before(l.ExpiresAt):
@@ -68,12 +71,17 @@ func mayGive(p Person, enrolled bool, c Give, at time.Time) *fault.Error {
 	return nil
 }
 
+// late says that the market takes no yes any more. It has undone the acceptance by itself.
+func (c Give) late(at time.Time) bool {
+	return !c.AnswerDue.IsZero() && !at.Before(c.AnswerDue) || !c.AcceptedAt.IsZero() && !at.Before(c.AcceptedAt.Add(answerWithin+skew))
+}
+
 // Refusals lists all of them.
 func Refusals() []*fault.Error {
 	return []*fault.Error{
 		ErrSubscriberUnknown, ErrSubscriberExists, ErrAgeUnknown, ErrUnderAge, ErrCountryForbids,
 		ErrLimit, ErrPurposeNever, ErrBuyerNever, ErrProductNever, ErrBelowFloor,
 		ErrExplicitStepMissing, ErrConsentUnknown, ErrWithdrawn, ErrPaused, ErrExpired,
-		ErrBuyerSuspended,
+		ErrBuyerSuspended, ErrAwaitedLimit,
 	}
 }

@@ -22,7 +22,9 @@ type Person struct {
 	PausedAll bool
 	// WithdrawnAll is when everything was withdrawn last: what was accepted before is no consent any more.
 	WithdrawnAll time.Time
-	Living       map[AgreementID]Consent
+	// Awaited are agreements that were withdrawn before their acceptances had come here, and when. Never changed in place.
+	Awaited map[AgreementID]time.Time
+	Living  map[AgreementID]Consent
 }
 
 // Consent is one that was given and has not ended.
@@ -99,6 +101,45 @@ func (p Person) Allows(a AgreementID, own State, at time.Time) *fault.Error {
 // skew is by how much the clocks of two services' logs may differ: house. An acceptance that is nearer than that to a withdrawal of
 // everything counts as made before it; the person may accept again.
 const skew = 2 * time.Second
+
+// An acceptance is answered with a yes within answerWithin of being made, or not at all: the market takes no later answer. So a
+// withdrawal that came before its acceptance is kept for that long, with the difference of the clocks, and at most MaxAwaited of
+// them at a time, whatever ids somebody invents: house.
+const (
+	answerWithin = 15 * time.Minute
+	awaitFor     = answerWithin + 2*skew
+	// MaxAwaited bounds the withdrawals of one person that wait for their acceptances.
+	MaxAwaited = 64
+)
+
+// awaits says whether this agreement was withdrawn before its acceptance came.
+func (p Person) awaits(a AgreementID, at time.Time) bool {
+	since, ok := p.Awaited[a]
+	return ok && at.Before(since.Add(awaitFor))
+}
+
+// awaiting counts what is still awaited.
+func (p Person) awaiting(at time.Time) (n int) {
+	for a := range p.Awaited {
+		if p.awaits(a, at) {
+			n++
+		}
+	}
+	return n
+}
+
+// await returns the person with one more agreement awaited, and without those whose time is over.
+func (p Person) await(a AgreementID, at time.Time) Person {
+	awaited := make(map[AgreementID]time.Time, len(p.Awaited)+1)
+	for other, since := range p.Awaited {
+		if p.awaits(other, at) {
+			awaited[other] = since
+		}
+	}
+	awaited[a] = at
+	p.Awaited = awaited
+	return p
+}
 
 // limit is the number of agreements that the person may have at once.
 func (p Person) limit() int {

@@ -50,9 +50,13 @@ func person(e subscriber.Event) *consentv1.Event {
 			SubscriberId: e.Subscriber.String(), Reason: ReasonProto(e.Reason),
 		}}}
 	case subscriber.Withdrawn:
-		return &consentv1.Event{Event: &consentv1.Event_ConsentWithdrawn{ConsentWithdrawn: &consentv1.ConsentWithdrawn{
+		m := &consentv1.ConsentWithdrawn{
 			SubscriberId: e.Subscriber.String(), Scope: scopeProto(e.Scope), All: e.All, Initiator: consentv1.Initiator(e.Initiator),
-		}}}
+		}
+		if !e.Awaited.IsZero() {
+			m.AwaitedAgreementId = e.Awaited.String()
+		}
+		return &consentv1.Event{Event: &consentv1.Event_ConsentWithdrawn{ConsentWithdrawn: m}}
 	case subscriber.Paused:
 		return &consentv1.Event{Event: &consentv1.Event_ConsentPaused{ConsentPaused: &consentv1.ConsentPaused{
 			SubscriberId: e.Subscriber.String(), Scope: scopeProto(e.Scope), All: e.All, Initiator: consentv1.Initiator(e.Initiator),
@@ -84,9 +88,13 @@ func person(e subscriber.Event) *consentv1.Event {
 func bars(e party.Event) *consentv1.Event {
 	switch e := e.(type) {
 	case party.Barred:
-		return &consentv1.Event{Event: &consentv1.Event_BuyerBarred{BuyerBarred: &consentv1.BuyerBarred{BuyerId: e.Buyer.String(), Reason: e.Reason}}}
+		return &consentv1.Event{Event: &consentv1.Event_BuyerBarred{BuyerBarred: &consentv1.BuyerBarred{
+			BuyerId: e.Buyer.String(), Reason: e.Reason, BuyerVersion: e.Word, AtGate: e.AtGate,
+		}}}
 	case party.Unbarred:
-		return &consentv1.Event{Event: &consentv1.Event_BuyerUnbarred{BuyerUnbarred: &consentv1.BuyerUnbarred{BuyerId: e.Buyer.String()}}}
+		return &consentv1.Event{Event: &consentv1.Event_BuyerUnbarred{BuyerUnbarred: &consentv1.BuyerUnbarred{
+			BuyerId: e.Buyer.String(), BuyerVersion: e.Word, AtGate: e.AtGate,
+		}}}
 	}
 	panic(fmt.Sprintf("wire: no arm for %T", e))
 }
@@ -161,9 +169,13 @@ func (r *ids) personal(m *consentv1.Event) subscriber.Event {
 		}
 	case *consentv1.Event_ConsentWithdrawn:
 		e := arm.ConsentWithdrawn
-		return subscriber.Withdrawn{
+		out := subscriber.Withdrawn{
 			Subscriber: r.subscriber(e.GetSubscriberId()), Scope: r.scopes(e.GetScope()), All: e.GetAll(), Initiator: subscriber.Initiator(e.GetInitiator()),
 		}
+		if a := e.GetAwaitedAgreementId(); a != "" {
+			out.Awaited = subscriber.AgreementID{ID: r.read("awaited_agreement_id", a)}
+		}
+		return out
 	case *consentv1.Event_ConsentPaused:
 		e := arm.ConsentPaused
 		return subscriber.Paused{
@@ -220,11 +232,13 @@ func barring(m *consentv1.Event) (party.Event, error) {
 	var r ids
 	switch arm := m.GetEvent().(type) {
 	case *consentv1.Event_BuyerBarred:
-		e := party.Barred{Buyer: party.ID{ID: r.read("buyer_id", arm.BuyerBarred.GetBuyerId())}, Reason: arm.BuyerBarred.GetReason()}
-		return e, r.err
+		e := arm.BuyerBarred
+		return party.Barred{
+			Buyer: party.ID{ID: r.read("buyer_id", e.GetBuyerId())}, Reason: e.GetReason(), Word: e.GetBuyerVersion(), AtGate: e.GetAtGate(),
+		}, r.err
 	case *consentv1.Event_BuyerUnbarred:
-		e := party.Unbarred{Buyer: party.ID{ID: r.read("buyer_id", arm.BuyerUnbarred.GetBuyerId())}}
-		return e, r.err
+		e := arm.BuyerUnbarred
+		return party.Unbarred{Buyer: party.ID{ID: r.read("buyer_id", e.GetBuyerId())}, Word: e.GetBuyerVersion(), AtGate: e.GetAtGate()}, r.err
 	}
 	return nil, nil
 }

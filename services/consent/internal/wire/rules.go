@@ -20,7 +20,7 @@ import (
 const Schema = "obole.consent.v1"
 
 // Fold is the version of the subscriber's Evolve and Touches, and of the rows' form.
-const Fold = 2
+const Fold = 3
 
 // People are the rules of the root subscriber. keys is the person's *vault.Ring.
 func People() es.Rules[subscriber.State, subscriber.Command, subscriber.Event] {
@@ -76,7 +76,7 @@ func People() es.Rules[subscriber.State, subscriber.Command, subscriber.Event] {
 func Parties() es.Rules[party.State, party.Command, party.Event] {
 	return es.Rules[party.State, party.Command, party.Event]{
 		Name:    "party",
-		Fold:    1,
+		Fold:    2,
 		Streams: func(c party.Command) []es.Stream { return []es.Stream{es.StreamOf(c.Buyer.ID)} },
 		Decide: func(state func(es.Stream) party.State, c party.Command, _ time.Time) (out []es.Entry[party.Event], _ error) {
 			on := es.StreamOf(c.Buyer.ID)

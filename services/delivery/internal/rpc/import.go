@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/vault"
+	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
@@ -39,6 +41,9 @@ func (s *Server) ConnectSource(ctx context.Context, r *deliveryv1.ConnectSourceR
 	if !mayBring(boot.CallerFrom(ctx).Role, holding.Route(r.GetRoute())) {
 		return nil, fault.Invalid("route", "only the operator and its sources connect what is trusted further than a person's own copy")
 	}
+	if err := s.enrolled(ctx, r.GetSubscriberId()); err != nil {
+		return nil, err
+	}
 	command, hash, err := boot.Command(ctx, "ConnectSource", r.GetIdempotencyKey(), r)
 	if err != nil {
 		return nil, err
@@ -58,6 +63,24 @@ func (s *Server) ConnectSource(ctx context.Context, r *deliveryv1.ConnectSourceR
 		return nil, conflict(err)
 	}
 	return &deliveryv1.ConnectSourceResponse{SourceId: c.Source.String(), Cursor: cursor(result.Cursor)}, nil
+}
+
+// enrolWait is how long consent may take to say whether there is such a person.
+const enrolWait = 2 * time.Second
+
+// enrolled asks consent, which owns the fact. Nothing comes without a source, so nothing comes about somebody who never joined, and no
+// keys are made for them.
+func (s *Server) enrolled(ctx context.Context, who string) error {
+	ctx, cancel := context.WithTimeout(ctx, enrolWait)
+	defer cancel()
+	r, err := s.Consent.IsEnrolled(ctx, &consentv1.IsEnrolledRequest{SubscriberId: who})
+	switch {
+	case err != nil:
+		return fault.Unavailable("consent does not say whether there is such a person").Because(err)
+	case !r.GetEnrolled():
+		return errPerson.And("subscriber_id", "was never enrolled")
+	}
+	return nil
 }
 
 // sourceOf names a source after its person and the command that connects it: the operator's idempotency key may be the same for many

@@ -61,6 +61,7 @@ var (
 	errKey         = fault.Refuse("KEY_UNKNOWN", "the buyer has no such valid key")
 	errUnreachable = fault.New(fault.KindUnavailable, "CONSENT_UNREACHABLE", "consent could not be reached, or answered too late: no key leaves")
 	errCohort      = fault.Refuse("COHORT_MISSED", "too few people were left before the first key")
+	errPerson      = fault.NotFound("SUBSCRIBER_UNKNOWN", "nobody is enrolled under this id")
 )
 
 func conflict(err error) error {
@@ -72,7 +73,7 @@ func conflict(err error) error {
 
 // Refusals lists those of this package.
 func Refusals() []*fault.Error {
-	return slices.AppendSeq([]*fault.Error{errIdempotency, errProduct, errOffset, errSignature, errKey, errUnreachable, errCohort}, maps.Values(gate))
+	return slices.AppendSeq([]*fault.Error{errIdempotency, errProduct, errOffset, errSignature, errKey, errUnreachable, errCohort, errPerson}, maps.Values(gate))
 }
 
 // parse reads an id of a request.

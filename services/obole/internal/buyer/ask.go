@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protojson"
-
 	"github.com/obole-market/obole/pkg/money"
 	"github.com/obole-market/obole/pkg/money/moneypb"
 	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
@@ -22,7 +20,7 @@ const dpv = "https://w3id.org/dpv#"
 // ask describes a bid: a file with the whole of it, flags over it, or flags alone.
 type ask struct {
 	who
-	File      string            `arg:"" optional:"" help:"The bid in JSON, a NewBid of the contract; - reads it from standard input. Flags stand over it."`
+	File      string            `arg:"" optional:"" contract:"bid" help:"The bid in JSON, a NewBid of the contract; - reads it from standard input. Flags stand over it."`
 	Product   string            `placeholder:"ID[@VERSION]" help:"Data product, as in daily-steps."`
 	Fields    []string          `name:"field" sep:"," placeholder:"ID:RUNG[=PERCENT]" help:"Fields and their granularity; =PERCENT makes one optional, for that part of the price."`
 	Purpose   string            `placeholder:"TERM" help:"The one purpose, a term of W3C DPV, as in AcademicResearch."`
@@ -70,11 +68,11 @@ func (c *ask) read(in io.Reader, b *offersv1.NewBid) error {
 	default:
 		text, err = os.ReadFile(c.File)
 	}
-	if err == nil {
-		err = protojson.Unmarshal(text, b)
-	}
 	if err != nil {
-		return client.Usage("bid: %w", err)
+		return client.Usage("%w", err)
+	}
+	if err := client.Message(text, b); err != nil {
+		return client.Usage("%s: %w", c.File, err)
 	}
 	return nil
 }
@@ -94,7 +92,7 @@ func (c *ask) terms(t *marketv1.Terms) error {
 	if c.Price != "" {
 		p, err := money.ParsePrice(c.Price)
 		if err != nil {
-			return client.Usage("--price %q: want an amount and a currency, as in '0.05 EUR'", c.Price)
+			return client.Usage("--price %q: want an amount of at most six decimals and a currency, as in '0.05 EUR'", c.Price)
 		}
 		t.UnitPrice = moneypb.UnitPrice(p)
 	}

@@ -2,6 +2,7 @@ package buyer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -109,11 +110,11 @@ func (c *try) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
-	band := fmt.Sprintf("%d people or more", r.GetAudience().GetAtLeast())
-	if below := r.GetAudience().GetBelow(); below > 0 {
-		band = fmt.Sprintf("%d to %d people", r.GetAudience().GetAtLeast(), below-1)
+	band := ""
+	if a := r.GetAudience(); a != nil {
+		band = fmt.Sprintf("; might reach %d to %d people", a.GetAtLeast(), a.GetBelow()-1)
 	}
-	if err := s.One(r, "would hold %s, of which %s VAT; might reach %s", client.Money(r.GetHold()), client.Money(r.GetTax()), band); err != nil {
+	if err := s.One(r, "would hold %s, of which %s VAT%s", client.Money(r.GetHold()), client.Money(r.GetTax()), band); err != nil {
 		return err
 	}
 	problems := r.GetProblems()
@@ -122,11 +123,14 @@ func (c *try) Run(ctx context.Context, s *client.Session) error {
 	}
 	if !s.JSON {
 		err := client.List(s, problems, []string{"field", "reason", "problem"}, func(p *offersv1.Problem) []any {
-			return []any{p.GetField(), client.Word(p.GetReason()), p.GetDescription()}
+			return []any{s.Field(p.GetField()), client.Word(p.GetReason()), p.GetDescription()}
 		})
 		if err != nil {
 			return err
 		}
+	}
+	if len(problems) == 1 {
+		return errors.New("1 problem: the bid would be refused, or never filled")
 	}
 	return fmt.Errorf("%d problems: the bid would be refused, or never filled", len(problems))
 }

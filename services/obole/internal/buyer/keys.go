@@ -27,6 +27,9 @@ type KeyFile struct {
 
 func readKey(file string) (*KeyFile, error) {
 	b, err := os.ReadFile(file)
+	if _, isID := id.Parse(file); err != nil && isID == nil {
+		return nil, client.Usage("%s is a buyer's id: its key file is needed here, as obole keys has made it", file)
+	}
 	if err != nil {
 		return nil, client.Usage("key file: %w", err)
 	}

@@ -146,10 +146,10 @@ func (c *fetch) take(ctx context.Context, s *client.Session, r *Receiver, d *del
 	got, err := r.Receive(ctx, d)
 	switch {
 	case err != nil && s.JSON:
-		fmt.Fprintf(s.Err, "obole: %s: %s\n", d.GetDeliveryId(), client.Explain(err))
+		fmt.Fprintf(s.Err, "obole: %s: %s\n", d.GetDeliveryId(), s.Explain(err))
 		return err
 	case err != nil:
-		fmt.Fprintf(s.Out, "%s  not received: %s\n", d.GetDeliveryId(), client.Explain(err))
+		fmt.Fprintf(s.Out, "%s  not received: %s\n", d.GetDeliveryId(), s.Explain(err))
 		return err
 	case s.JSON:
 		return s.Object(map[string]any{"delivery_id": d.GetDeliveryId(), "file": got.File, "manifest": got.Manifest})

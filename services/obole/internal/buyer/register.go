@@ -43,7 +43,7 @@ type key struct {
 type register struct {
 	who
 	key
-	Group      string   `placeholder:"ID" help:"Group of the parent company; empty means one of its own."`
+	Group      string   `placeholder:"ID" help:"Group of the parent company, for whoever vets the buyer to confirm; empty means one of its own."`
 	Name       string   `required:"" help:"Registered name."`
 	Country    string   `required:"" placeholder:"CODE" help:"Country of the seat, as in BE."`
 	Entity     string   `required:"" placeholder:"ID" help:"LEI or VAT number."`
@@ -89,7 +89,10 @@ type named struct {
 	key
 }
 
-type vet struct{ named }
+type vet struct {
+	named
+	Group string `placeholder:"ID" help:"Group that counts, whatever the buyer claims: a day is charged once per group. Empty means one of its own, or as before; a claim must be confirmed, or denied with the buyer's own id."`
+}
 
 // Run vets.
 func (c *vet) Run(ctx context.Context, s *client.Session) error {
@@ -97,7 +100,7 @@ func (c *vet) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
-	r, err := market.VetBuyer(ctx, &offersv1.VetBuyerRequest{BuyerId: who, IdempotencyKey: client.Key(c.Key)})
+	r, err := market.VetBuyer(ctx, &offersv1.VetBuyerRequest{BuyerId: who, GroupId: c.Group, IdempotencyKey: client.Key(c.Key)})
 	if err != nil {
 		return err
 	}
@@ -218,11 +221,25 @@ func (*list) Run(ctx context.Context, s *client.Session) error {
 }
 
 func buyers(s *client.Session, all []*offersv1.Buyer) error {
-	return client.List(s, all, []string{"buyer", "state", "name", "country", "keys", "registered"}, func(b *offersv1.Buyer) []any {
+	return client.List(s, all, []string{"buyer", "state", "name", "country", "group", "keys", "registered"}, func(b *offersv1.Buyer) []any {
 		keys := make([]string, len(b.GetKeys()))
 		for i, k := range b.GetKeys() {
 			keys[i] = k.GetId()
 		}
-		return []any{b.GetBuyerId(), client.Word(b.GetState()), b.GetEntity().GetLegalName(), b.GetEntity().GetCountry(), strings.Join(keys, ","), client.Time(b.GetRegisteredAt())}
+		return []any{
+			b.GetBuyerId(), client.Word(b.GetState()), b.GetEntity().GetLegalName(), b.GetEntity().GetCountry(), group(b), strings.Join(keys, ","),
+			client.Time(b.GetRegisteredAt()),
+		}
 	})
+}
+
+// group is the one that counts, or what the buyer claims until somebody has vetted it.
+func group(b *offersv1.Buyer) string {
+	switch {
+	case b.GetGroupId() == "" && b.GetClaimedGroupId() != b.GetBuyerId():
+		return "claims " + b.GetClaimedGroupId()
+	case b.GetGroupId() == "" || b.GetGroupId() == b.GetBuyerId():
+		return "its own"
+	}
+	return b.GetGroupId()
 }

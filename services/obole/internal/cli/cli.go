@@ -45,7 +45,7 @@ type grammar struct {
 
 const about = `Obole: people license their own data, revocably and for pay; buyers bid, consent decides, every step is an event.
 
-Exit status: 0 done; 1 refused or failed, with the reason; 2 the command line is wrong; 3 nobody answers, or not in time:
+Exit status: 0 done; 1 refused or failed, with the reason; 2 the command line, or a file on it, is wrong; 3 nobody answers, or not in time:
 the same command may succeed later.`
 
 // exited is the status with which kong wants to end, after help.
@@ -76,14 +76,35 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errs io.Writer)
 		fmt.Fprintf(errs, "obole: %s; see %s --help\n", err, spoken(err))
 		return client.ExitUsage
 	}
-	s := &client.Session{Flags: g.Flags, In: in, Out: out, Err: errs}
+	s := &client.Session{Flags: g.Flags, In: in, Out: out, Err: errs, Params: params(parsed.Selected())}
 	defer s.Close()
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	if err := parsed.Run(s); err != nil {
-		fmt.Fprintln(errs, "obole:", client.Explain(err))
+		fmt.Fprintln(errs, "obole:", s.Explain(err))
 		return client.Exit(err)
 	}
 	return client.ExitOK
+}
+
+// params are a command's flags and arguments, with what of them was typed.
+func params(command *kong.Node) client.Params {
+	out := client.Params{}
+	if command == nil {
+		return out
+	}
+	for _, flags := range command.AllFlags(false) {
+		for _, f := range flags {
+			out[f.Name] = client.Param{Shown: "--" + f.Name, Given: f.Set}
+		}
+	}
+	for _, a := range command.Positional {
+		p := client.Param{Shown: "<" + a.Name + ">", Given: a.Set, Contract: a.Tag.Get("contract")}
+		if p.Contract != "" {
+			p.File = a.Target.String()
+		}
+		out[a.Name] = p
+	}
+	return out
 }
 
 // spoken is the command as far as it was understood.

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/obole-market/obole/pkg/catalog"
+	"github.com/obole-market/obole/pkg/policy"
 	"github.com/obole-market/obole/services/obole/internal/client"
 	"github.com/obole-market/obole/services/obole/internal/house"
 	"github.com/obole-market/obole/services/obole/internal/place"
@@ -38,6 +40,12 @@ func (u *up) Run(ctx context.Context, s *client.Session) error {
 	}
 	if u.Port < 0 || u.Port > 65530 {
 		return client.Usage("--port %d: want 0, or a number up to 65530", u.Port)
+	}
+	if _, err := policy.Open(u.Policy); err != nil {
+		return client.Usage("--policy: %w", err)
+	}
+	if _, err := catalog.Open(u.Products); err != nil {
+		return client.Usage("--products: %w", err)
 	}
 	err = house.Run(ctx, house.Options{
 		Data: data, Port: u.Port, Policy: u.Policy, Products: u.Products, Say: func(step string) { fmt.Fprintln(s.Err, "obole:", step) },

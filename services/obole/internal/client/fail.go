@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+
+	"google.golang.org/grpc/connectivity"
 
 	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/fault/grpcfault"
@@ -34,6 +37,8 @@ func Exit(err error) int {
 		return ExitUsage
 	}
 	switch fault.KindOf(grpcfault.From(err)) {
+	case fault.KindInvalid:
+		return ExitUsage
 	case fault.KindUnavailable, fault.KindDeadline:
 		return ExitUnavailable
 	default:
@@ -41,13 +46,46 @@ func Exit(err error) int {
 	}
 }
 
-// Explain is an error as one line for people, with the reason where a rule gave one.
-func Explain(err error) string {
+// Explain is an error as one line for people, in the words of the command line, with the reason where a rule gave one.
+func (s *Session) Explain(err error) string {
 	if errors.Is(err, context.Canceled) {
 		return "stopped"
 	}
-	if f, ok := errors.AsType[*fault.Error](err); ok && f.Kind == fault.KindInternal && f.Msg == "internal error" {
+	text := err.Error()
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		text = strings.Replace(text, f.Error(), s.explain(f), 1)
+	}
+	return strings.ReplaceAll(text, "\n", "; ")
+}
+
+func (s *Session) explain(f *fault.Error) string {
+	if f.Kind == fault.KindInternal && f.Msg == "internal error" {
 		return "the service failed; its log says why"
 	}
-	return err.Error()
+	if f.Kind == fault.KindUnavailable && f.Reason == "" {
+		if who := s.silent(); who != "" {
+			return who
+		}
+	}
+	own := s.spoken(f)
+	if own.Kind != fault.KindInvalid || own.Reason != "" || len(own.Facts) == 0 {
+		return own.Error()
+	}
+	facts := make([]string, len(own.Facts))
+	for i, fact := range own.Facts {
+		facts[i] = fact.Name + ": " + fact.Text
+	}
+	return strings.Join(facts, "; ")
+}
+
+// silent says which service does not answer, and where; empty when all that were called do.
+func (s *Session) silent() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for to, conn := range s.conns {
+		if conn.GetState() == connectivity.TransientFailure {
+			return fmt.Sprintf("%s does not answer at %s", to.service, strings.TrimPrefix(conn.Target(), "dns:///"))
+		}
+	}
+	return ""
 }

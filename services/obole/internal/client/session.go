@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
+	"strings"
 	"sync"
 
 	"golang.org/x/oauth2"
@@ -48,6 +50,8 @@ type Session struct {
 
 	In       io.Reader
 	Out, Err io.Writer
+	// Params are those of the command that runs: errors name them.
+	Params Params
 
 	mu    sync.Mutex
 	conns map[called]*grpc.ClientConn
@@ -111,11 +115,19 @@ func dial[C any](s *Session, service string, w Who, stub func(grpc.ClientConnInt
 	return stub(conn), nil
 }
 
+// services are those that can be called.
+var services = []string{"offers", "consent", "delivery", "settlement"}
+
 func (s *Session) dial(service string, w Who) (*grpc.ClientConn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if conn := s.conns[called{service, w}]; conn != nil {
 		return conn, nil
+	}
+	for name := range s.Addr {
+		if !slices.Contains(services, name) {
+			return nil, Usage("--addr %s: want one of %s", name, strings.Join(services, ", "))
+		}
 	}
 	addr := s.Addr[service]
 	var running place.Running
@@ -137,6 +149,9 @@ func (s *Session) dial(service string, w Who) (*grpc.ClientConn, error) {
 	}
 	c := &boot.Config{Service: "obole", TLS: boot.TLS{CA: s.CA}}
 	c.Seams.Log = s.Err
+	if _, err := boot.Roots(s.CA); err != nil {
+		return nil, Usage("--ca: %w", err)
+	}
 	telemetry, err := boot.Observe(c)
 	if err != nil {
 		return nil, err
@@ -157,7 +172,7 @@ func (s *Session) source(issuer string, w Who) (oauth2.TokenSource, error) {
 	if s.TokenFile != "" {
 		text, err := boot.Read(s.TokenFile)
 		if err != nil {
-			return nil, err
+			return nil, Usage("--token-file: %w", err)
 		}
 		return oauth2.StaticTokenSource(&oauth2.Token{AccessToken: text}), nil
 	}

@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -88,6 +89,15 @@ func (s *Session) Line(m proto.Message) error {
 	}
 	_, err = fmt.Fprintf(s.Out, "%s\n", line)
 	return err
+}
+
+// Message reads a message of the contract from JSON.
+func Message(text []byte, to proto.Message) error {
+	if err := protojson.Unmarshal(text, to); err != nil {
+		// What marks the text as not to be relied on is a space that terminals show in many ways.
+		return errors.New(strings.TrimPrefix(strings.ReplaceAll(err.Error(), "\u00a0", " "), "proto: "))
+	}
+	return nil
 }
 
 // JSON is a message on one line, the same for the same message: protojson alone varies its spaces.

@@ -75,7 +75,7 @@ func (p *play) tellBids(ctx context.Context) error {
 	var rows [][]any
 	for _, a := range p.buyers {
 		t := a.bid.GetTerms()
-		state, charged := "refused: "+client.Explain(a.refusal()), "-"
+		state, charged := "refused: "+p.s.Explain(a.refusal()), "-"
 		packages, slots := 0, 0
 		if a.number != "" {
 			market, err := p.s.Offers(client.Buyer(a.key.Buyer))

@@ -36,7 +36,7 @@ func (c *Fund) Run(ctx context.Context, s *client.Session) error {
 	}
 	amount, err := money.Parse(c.Amount)
 	if err != nil {
-		return client.Usage("%q: want an amount and a currency, as in '100 EUR'", c.Amount)
+		return client.Usage("<amount> %q: want an amount with no more decimals than its currency has, as in '100 EUR'", c.Amount)
 	}
 	books, err := s.Settlement(client.Finance())
 	if err != nil {

@@ -33,7 +33,7 @@ type replay struct {
 }
 
 func (*replay) Help() string {
-	return `Without flags the whole log is replayed: every hash in its chain is checked, every balance derived from the events alone, by code
+	return `Without flags the whole log is replayed: every hash in its chain is checked, through all lives of the log, every balance derived from the events alone, by code
 that the service does not share, and compared with the service's own trial balance as of the last event. Exit status 1 when
 anything differs.`
 }
@@ -150,6 +150,9 @@ func show(ctx context.Context, s *client.Session, stream replayed) error {
 // errDiffers says that the events and the service's tables tell different balances.
 var errDiffers = errors.New("the trial balance differs from what the events say")
 
+// errLives says that the chain cannot be checked.
+var errLives = errors.New("the service does not say which lives its log has had: it is older than this command")
+
 // prove derives every balance and compares.
 func prove(ctx context.Context, s *client.Session, books settlementv1.SettlementServiceClient, stream replayed) error {
 	var derived *ledger.Ledger
@@ -157,8 +160,11 @@ func prove(ctx context.Context, s *client.Session, books settlementv1.Settlement
 	err := each(ctx, stream, func(m *settlementv1.ReplayEventsResponse) error {
 		at = m.GetCursor()
 		if derived == nil {
+			if len(m.GetLives()) == 0 {
+				return errLives
+			}
 			lives := make([][]es.Life, at.GetPartition()+1)
-			lives[at.GetPartition()] = []es.Life{{Incarnation: es.Incarnation(at.GetIncarnation())}}
+			lives[at.GetPartition()] = node.Lived(m.GetLives())
 			derived = ledger.New(lives)
 		}
 		for _, e := range m.GetEvents() {

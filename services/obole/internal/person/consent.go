@@ -104,6 +104,9 @@ func (c *withdraw) Run(ctx context.Context, s *client.Session) error {
 		return err
 	}
 	c.seen(ctx, gate, r.GetCursor())
+	if r.GetAwaited() {
+		return s.One(r, "no consent %s is known: if it was accepted a moment ago, it will be refused; no consent ended", c.Agreement)
+	}
 	return s.One(r, "withdrawn %s, consents ended: %d; no key leaves after %s", c.what(), r.GetEnded(), client.Time(r.GetEffectiveAt()))
 }
 

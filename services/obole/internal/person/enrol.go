@@ -159,7 +159,7 @@ func send(ctx context.Context, s *client.Session, to deliveryv1.DeliveryServiceC
 			break
 		}
 		if ended != nil {
-			return nil, ended
+			return nil, client.Usage("%w", ended)
 		}
 	}
 	if err != nil && !errors.Is(err, io.EOF) { // EOF: the service has answered, and CloseAndRecv says what

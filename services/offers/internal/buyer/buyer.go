@@ -23,11 +23,13 @@ type Key struct {
 // State of a buyer's stream; its zero value is a buyer that is not there.
 type State struct {
 	Registered bool
-	Group      id.ID
+	Claim      id.ID // the group that the buyer says it belongs to
+	Group      id.ID // the one that counts; zero until it is vetted
 	Entity     Entity
 	Keys       []Key // newest first
 	Vetted     bool
 	Suspended  bool
+	Version    int64 // of the stream: by it others tell which of two words about the buyer is the newer one
 }
 
 // Command is what a buyer or the operator asks for.
@@ -38,12 +40,15 @@ type (
 	// Register opens an account.
 	Register struct {
 		ID     ID
-		Group  id.ID
+		Claim  id.ID // of a group; its own id where it claims none
 		Entity Entity
 		Keys   []Key
 	}
-	// Vet lets a buyer bid.
-	Vet struct{ ID ID }
+	// Vet lets a buyer bid, as one of a group. Zero leaves the group as it was found before, and is at first the buyer's own.
+	Vet struct {
+		ID    ID
+		Group id.ID
+	}
 	// Suspend stops a buyer.
 	Suspend struct {
 		ID     ID
@@ -98,6 +103,7 @@ var (
 	ErrKeyConflict = fault.Refuse("KEY_CONFLICT", "the key id is in use, or the key to be replaced is unknown")
 	ErrNotVetted   = fault.Refuse("BUYER_NOT_VETTED", "the buyer is not vetted yet")
 	ErrSuspended   = fault.Refuse("BUYER_SUSPENDED", "the buyer is suspended")
+	ErrUnconfirmed = fault.Refuse("GROUP_UNCONFIRMED", "the buyer claims a group: say which one counts")
 )
 
 // MayBid says why the buyer may not bid, nil when it may.
@@ -121,7 +127,7 @@ func Decide(s State, c Command) ([]Event, error) {
 			return []Event{Registered(r)}, nil
 		case !s.Registered:
 			return nil, ErrKeyConflict
-		case s.Group != r.Group || string(s.Entity) != string(r.Entity):
+		case s.Claim != r.Claim || string(s.Entity) != string(r.Entity):
 			return nil, ErrExists
 		}
 		return nil, nil
@@ -131,9 +137,7 @@ func Decide(s State, c Command) ([]Event, error) {
 	}
 	switch c := c.(type) {
 	case Vet:
-		if !s.Vetted {
-			return []Event{Vetted(c)}, nil
-		}
+		return s.vet(c)
 	case Suspend:
 		if !s.Suspended {
 			return []Event{Suspended(c)}, nil
@@ -151,13 +155,34 @@ func Decide(s State, c Command) ([]Event, error) {
 	return nil, nil
 }
 
-// Evolve folds an event into the state. It is total.
-func Evolve(s State, e Event) State {
+// vet takes no buyer's word for its group: whoever could choose it could have another's days charged as its own, or taken.
+func (s State) vet(c Vet) ([]Event, error) {
+	if c.Group.IsZero() {
+		switch {
+		case s.Vetted:
+			return nil, nil
+		case s.Claim != c.ID.ID:
+			return nil, ErrUnconfirmed.And("group_id", "the buyer claims "+s.Claim.String())
+		}
+		c.Group = c.ID.ID
+	}
+	if s.Vetted && s.Group == c.Group {
+		return nil, nil
+	}
+	return []Event{Vetted(c)}, nil
+}
+
+// Evolve folds the event of a version of the stream into the state. It is total.
+func Evolve(s State, e Event, version int64) State {
+	s.Version = version
 	switch e := e.(type) {
 	case Registered:
-		return State{Registered: true, Group: e.Group, Entity: e.Entity, Keys: e.Keys}
+		return State{Registered: true, Claim: e.Claim, Entity: e.Entity, Keys: e.Keys, Version: version}
 	case Vetted:
-		s.Vetted = true
+		s.Vetted, s.Group = true, e.Group
+		if e.Group.IsZero() {
+			s.Group = e.ID.ID // vetted before the operator named groups: nobody has confirmed what it claims
+		}
 	case Suspended:
 		s.Suspended = true
 	case Reinstated:

@@ -11,7 +11,7 @@ import (
 var who = buyer.ID{ID: id.Derive([]byte("buyer"))}
 
 func register() buyer.Register {
-	return buyer.Register{ID: who, Group: who.ID, Entity: []byte("entity"), Keys: []buyer.Key{{ID: "k1", Raw: []byte{1}}}}
+	return buyer.Register{ID: who, Claim: who.ID, Entity: []byte("entity"), Keys: []buyer.Key{{ID: "k1", Raw: []byte{1}}}}
 }
 
 func fold(t *testing.T, commands ...buyer.Command) buyer.State {
@@ -23,7 +23,7 @@ func fold(t *testing.T, commands ...buyer.Command) buyer.State {
 			t.Fatal(err)
 		}
 		for _, e := range events {
-			s = buyer.Evolve(s, e)
+			s = buyer.Evolve(s, e, s.Version+1)
 		}
 	}
 	return s
@@ -75,5 +75,41 @@ func TestRefusals(t *testing.T) {
 	rotated := fold(t, register(), buyer.Rotate{ID: who, Key: buyer.Key{ID: "k2"}, Replaces: "k1"})
 	if rotated.Keys[0].ID != "k2" || len(rotated.Keys) != 2 {
 		t.Errorf("the newest key comes first: %v", rotated.Keys)
+	}
+}
+
+// TestNobodyChoosesItsOwnGroup: what counts is what the operator says, whatever the buyer claims.
+func TestNobodyChoosesItsOwnGroup(t *testing.T) {
+	t.Parallel()
+	parent, other := id.Derive([]byte("parent")), id.Derive([]byte("other"))
+	claims := register()
+	claims.Claim = parent
+	vet := func(group id.ID) buyer.Vet { return buyer.Vet{ID: who, Group: group} }
+	for name, tc := range map[string]struct {
+		before []buyer.Command
+		want   id.ID
+	}{
+		"claimed, not vetted":    {[]buyer.Command{claims}, id.ID{}},
+		"claims none":            {[]buyer.Command{register(), vet(id.ID{})}, who.ID},
+		"confirmed":              {[]buyer.Command{claims, vet(parent)}, parent},
+		"the claim is not true":  {[]buyer.Command{claims, vet(who.ID)}, who.ID},
+		"what it did not claim":  {[]buyer.Command{register(), vet(parent)}, parent},
+		"corrected":              {[]buyer.Command{claims, vet(parent), vet(other)}, other},
+		"vetted again":           {[]buyer.Command{claims, vet(parent), vet(id.ID{})}, parent},
+		"corrected when stopped": {[]buyer.Command{claims, vet(parent), buyer.Suspend{ID: who}, vet(who.ID)}, who.ID},
+	} {
+		if got := fold(t, tc.before...).Group; got != tc.want {
+			t.Errorf("%s: %s counts, want %s", name, got, tc.want)
+		}
+	}
+	if events, err := buyer.Decide(fold(t, claims), vet(id.ID{})); !errors.Is(err, buyer.ErrUnconfirmed) {
+		t.Errorf("a claim that nobody confirmed: %v, %v", events, err)
+	}
+	if events, err := buyer.Decide(fold(t, claims, vet(parent)), vet(parent)); err != nil || len(events) != 0 {
+		t.Errorf("confirmed twice: %v, %v", events, err)
+	}
+	old := buyer.Evolve(fold(t, claims), buyer.Vetted{ID: who}, 2)
+	if old.Group != who.ID {
+		t.Errorf("vetted before the operator named groups: %s counts", old.Group)
 	}
 }

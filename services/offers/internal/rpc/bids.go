@@ -34,7 +34,8 @@ func (s *Server) bidder(ctx context.Context, text string) (view.Buyer, id.ID, er
 	if no := state.MayBid(); no != nil {
 		return out, number, no
 	}
-	out.Registered = &offersv1.BuyerRegistered{BuyerId: text, GroupId: state.Group.String(), Entity: wire.EntityProto(state.Entity)}
+	out.Registered = &offersv1.BuyerRegistered{BuyerId: text, GroupId: state.Claim.String(), Entity: wire.EntityProto(state.Entity)}
+	out.Group = state.Group.String()
 	return out, number, nil
 }
 
@@ -62,7 +63,7 @@ func (s *Server) place(ctx context.Context, r *offersv1.PlaceBidRequest, who vie
 		return none, nil, err
 	}
 	placed := &offersv1.BidPlaced{
-		BidId: number.String(), BuyerId: n.GetBuyerId(), GroupId: who.Registered.GetGroupId(), Terms: n.GetTerms(), Quantity: n.GetQuantity(),
+		BidId: number.String(), BuyerId: n.GetBuyerId(), GroupId: who.Group, Terms: n.GetTerms(), Quantity: n.GetQuantity(),
 		CohortMin: max(n.GetCohortMin(), uint32(product.CohortMin)), Budget: s.money(budget), Tax: s.money(tax), TaxPpm: uint32(pack.VATPPM.Value),
 		TaxCountry: country, OpensAt: n.GetOpensAt(), ClosesAt: n.GetClosesAt(), Pricing: max(n.GetPricing(), 1), Allocation: max(n.GetAllocation(), 1),
 		Exclusivity: max(n.GetExclusivity(), 1), Version: 1, Health: product.Health,

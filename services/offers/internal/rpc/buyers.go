@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -9,8 +10,10 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/obole-market/obole/pkg/boot"
+	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/locale"
 	"github.com/obole-market/obole/pkg/parcel"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
@@ -22,6 +25,8 @@ import (
 
 const page = 100
 
+const noCountry = "is no assigned code of ISO 3166-1 alpha-2, as BE is"
+
 // algorithms to which content keys can be sealed.
 var algorithms = []string{parcel.X25519, parcel.Hybrid}
 
@@ -31,9 +36,9 @@ func (s *Server) RegisterBuyer(ctx context.Context, r *offersv1.RegisterBuyerReq
 	if err != nil {
 		return nil, err
 	}
-	group := number
+	claim := number
 	if r.GetGroupId() != "" {
-		if group, err = parse("group_id", r.GetGroupId()); err != nil {
+		if claim, err = parse("group_id", r.GetGroupId()); err != nil {
 			return nil, err
 		}
 	}
@@ -49,6 +54,14 @@ func (s *Server) RegisterBuyer(ctx context.Context, r *offersv1.RegisterBuyerReq
 	if !strings.HasPrefix(e.GetPrivacyNoticeUri(), "https://") {
 		return nil, fault.Invalid("entity.privacy_notice_uri", "must be an https address")
 	}
+	if !locale.Country(e.GetCountry()) {
+		return nil, fault.Invalid("entity.country", noCountry)
+	}
+	for i, c := range e.GetProcessingCountries() {
+		if !locale.Country(c) {
+			return nil, fault.Invalid(fmt.Sprintf("entity.processing_countries[%d]", i), noCountry)
+		}
+	}
 	keys := make([]buyer.Key, 0, len(r.GetKeys()))
 	for _, k := range r.GetKeys() {
 		if err := checkKey("keys", k); err != nil {
@@ -63,7 +76,7 @@ func (s *Server) RegisterBuyer(ctx context.Context, r *offersv1.RegisterBuyerReq
 	if taken {
 		return nil, buyer.ErrExists.And("entity.legal_entity_id", "is registered under another account")
 	}
-	body := buyer.Register{ID: buyer.ID{ID: number}, Group: group, Entity: wire.Entity(e), Keys: keys}
+	body := buyer.Register{ID: buyer.ID{ID: number}, Claim: claim, Entity: wire.Entity(e), Keys: keys}
 	c, err := command[buyer.Command](ctx, "RegisterBuyer", r.GetIdempotencyKey(), r, body)
 	if err != nil {
 		return nil, err
@@ -72,7 +85,9 @@ func (s *Server) RegisterBuyer(ctx context.Context, r *offersv1.RegisterBuyerReq
 	if err != nil {
 		return nil, conflict(err)
 	}
-	out := &offersv1.Buyer{BuyerId: r.GetBuyerId(), GroupId: group.String(), Entity: e, Keys: r.GetKeys(), State: offersv1.BuyerState_BUYER_STATE_REGISTERED}
+	out := &offersv1.Buyer{
+		BuyerId: r.GetBuyerId(), ClaimedGroupId: claim.String(), Entity: e, Keys: r.GetKeys(), State: offersv1.BuyerState_BUYER_STATE_REGISTERED,
+	}
 	if len(result.Events) > 0 {
 		out.RegisteredAt = result.Events[0].At.UnixMicro()
 	}
@@ -114,13 +129,19 @@ func (s *Server) do(ctx context.Context, method, key string, r proto.Message, bo
 	return cursor(result.Cursor), nil
 }
 
-// VetBuyer lets a registered buyer bid.
+// VetBuyer lets a registered buyer bid, as one of the group that the operator names.
 func (s *Server) VetBuyer(ctx context.Context, r *offersv1.VetBuyerRequest) (*offersv1.VetBuyerResponse, error) {
 	number, err := parse("buyer_id", r.GetBuyerId())
 	if err != nil {
 		return nil, err
 	}
-	at, err := s.do(ctx, "VetBuyer", r.GetIdempotencyKey(), r, buyer.Vet{ID: buyer.ID{ID: number}})
+	var group id.ID
+	if r.GetGroupId() != "" {
+		if group, err = parse("group_id", r.GetGroupId()); err != nil {
+			return nil, err
+		}
+	}
+	at, err := s.do(ctx, "VetBuyer", r.GetIdempotencyKey(), r, buyer.Vet{ID: buyer.ID{ID: number}, Group: group})
 	return &offersv1.VetBuyerResponse{Cursor: at}, err
 }
 
@@ -135,10 +156,24 @@ func (s *Server) SuspendBuyer(ctx context.Context, r *offersv1.SuspendBuyerReque
 	if err != nil {
 		return nil, err
 	}
-	soon, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	_, _ = s.Consent.BarBuyer(soon, &consentv1.BarBuyerRequest{BuyerId: r.GetBuyerId(), Reason: r.GetReason(), IdempotencyKey: r.GetIdempotencyKey()}) // the event tells it again
+	s.bar(ctx, number, r.GetReason())
 	return &offersv1.SuspendBuyerResponse{Cursor: at}, nil
+}
+
+// bar tells the gate at once that a buyer is suspended, as of the buyer's present version: what is on its way about an earlier one must
+// not undo it. Where it fails the event will tell.
+func (s *Server) bar(ctx context.Context, number id.ID, reason string) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	state, _, err := s.Buyers.State(ctx, es.StreamOf(number), nil)
+	if err != nil || !state.Suspended {
+		return // reinstated meanwhile
+	}
+	_, _ = s.Consent.BarBuyer(ctx, &consentv1.BarBuyerRequest{ // the event tells it again
+		BuyerId: number.String(), Reason: reason, BuyerVersion: state.Version,
+		// The word names itself, whatever key the operator has chosen.
+		IdempotencyKey: fmt.Sprintf("%s@%d", number, state.Version),
+	})
 }
 
 // ReinstateBuyer ends a suspension.
@@ -177,11 +212,23 @@ func (s *Server) GetBuyer(ctx context.Context, r *offersv1.GetBuyerRequest) (*of
 	if err != nil {
 		return nil, err
 	}
-	b, ok := found[number.String()]
-	if !ok {
-		return nil, buyer.ErrUnknown
+	if _, ok := found[number.String()]; !ok {
+		// Whoever asks without a cursor, as settlement before it takes money, shall not be told that a new buyer is none.
+		state, at, err := s.Buyers.State(ctx, es.StreamOf(number), nil)
+		if err != nil {
+			return nil, err
+		}
+		if !state.Registered {
+			return nil, buyer.ErrUnknown
+		}
+		if err := s.Seen.Wait(ctx, at); err != nil {
+			return nil, err
+		}
+		if found, err = s.View.Buyers(ctx, []id.ID{number}); err != nil {
+			return nil, err
+		}
 	}
-	return &offersv1.GetBuyerResponse{Buyer: buyerProto(b)}, nil
+	return &offersv1.GetBuyerResponse{Buyer: buyerProto(found[number.String()])}, nil
 }
 
 var buyerStates = map[string]offersv1.BuyerState{
@@ -193,7 +240,7 @@ func buyerProto(b view.Buyer) *offersv1.Buyer {
 	keys := slices.Clone(b.Registered.GetKeys())
 	slices.Reverse(keys)
 	return &offersv1.Buyer{
-		BuyerId: b.Registered.GetBuyerId(), GroupId: b.Registered.GetGroupId(), Entity: b.Registered.GetEntity(), Keys: keys,
+		BuyerId: b.Registered.GetBuyerId(), GroupId: b.Group, ClaimedGroupId: b.Registered.GetGroupId(), Entity: b.Registered.GetEntity(), Keys: keys,
 		State: buyerStates[b.State], RegisteredAt: b.RegisteredAt.UnixMicro(),
 	}
 }

@@ -13,6 +13,7 @@ import (
 	moneyv1 "github.com/obole-market/obole/proto/gen/obole/money/v1"
 	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
 	"github.com/obole-market/obole/services/offers/internal/bid"
+	"github.com/obole-market/obole/services/offers/internal/buyer"
 	"github.com/obole-market/obole/services/offers/internal/view"
 	"github.com/obole-market/obole/services/offers/internal/wire"
 )
@@ -113,17 +114,18 @@ func expires(p *offersv1.BidPlaced) time.Time {
 	return last.AddDate(0, 0, consentDays)
 }
 
-// licence is what accepting some fields of a card comes to; its agreement and slots are the bid's to decide.
-func (s *shown) licence(p *offersv1.BidPlaced, offer bid.OfferID, person bid.SubscriberID, granted []string, buyer *offersv1.LegalEntity) *marketv1.Licence {
+// licence is what accepting some fields of a card comes to; its agreement and slots are the bid's to decide. The buyer's group is that of
+// this moment: what the operator has corrected since the bid was placed counts.
+func (s *shown) licence(p *offersv1.BidPlaced, offer bid.OfferID, person bid.SubscriberID, granted []string, who buyer.State) *marketv1.Licence {
 	t := p.GetTerms()
 	l := &marketv1.Licence{
-		OfferId: offer.String(), BidId: p.GetBidId(), BuyerId: p.GetBuyerId(), GroupId: p.GetGroupId(), SubscriberId: person.String(),
+		OfferId: offer.String(), BidId: p.GetBidId(), BuyerId: p.GetBuyerId(), GroupId: who.Group.String(), SubscriberId: person.String(),
 		Product: t.GetProduct(), Purpose: t.GetPurpose(), Slots: t.GetSlots(), Cadence: t.GetCadence(), Predicates: t.GetPredicates(),
 		UnitPrice:    &moneyv1.UnitPrice{Micros: s.terms.Price(granted), Currency: t.GetUnitPrice().GetCurrency()},
 		MinAssurance: t.GetMinAssurance(), RetentionDays: t.GetRetentionDays(), Country: s.rates.country, CohortMin: p.GetCohortMin(),
 		ExpiresAt: expires(p).UnixMicro(), CardSha256: s.hash[:], Health: p.GetHealth(), Policy: s.rates.policy,
 		CommissionPpm: uint32(s.rates.commission), WithholdingPpm: uint32(s.rates.withholding), AvailableAfterDays: s.rates.days,
-		Recipients: t.GetRecipients(), ProcessingCountries: buyer.GetProcessingCountries(),
+		Recipients: t.GetRecipients(), ProcessingCountries: wire.EntityProto(who.Entity).GetProcessingCountries(),
 	}
 	for _, f := range s.terms.Fields {
 		if slices.Contains(granted, f.ID) {

@@ -1,13 +1,16 @@
 package rpc
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/obole-market/obole/pkg/catalog"
 	"github.com/obole-market/obole/pkg/fault"
+	"github.com/obole-market/obole/pkg/locale"
 	"github.com/obole-market/obole/pkg/money"
+	"github.com/obole-market/obole/pkg/policy"
 	moneyv1 "github.com/obole-market/obole/proto/gen/obole/money/v1"
 	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
 	"github.com/obole-market/obole/services/offers/internal/view"
@@ -114,12 +117,19 @@ func (s *Server) check(n *offersv1.NewBid, who view.Buyer, now time.Time) (p cat
 		wrong(errTerms, "bid.terms.transfer_tool", "is required when data are processed outside the European Economic Area")
 	}
 	for i, r := range t.GetRecipients() {
-		if t.GetTransferTool() == 0 && !slices.Contains(eea, r.GetCountry()) {
-			wrong(errTerms, fmt.Sprintf("bid.terms.recipients[%d].country", i), "needs a transfer tool")
+		at := fmt.Sprintf("bid.terms.recipients[%d].country", i)
+		switch {
+		case !locale.Country(r.GetCountry()):
+			wrong(errTerms, at, noCountry)
+		case t.GetTransferTool() == 0 && !slices.Contains(eea, r.GetCountry()):
+			wrong(errTerms, at, "needs a transfer tool")
 		}
 	}
-	if _, _, err := s.cost(n, who, now); err != nil {
-		wrong(errTerms, "bid.quantity", "with this price is more than a book can hold, or the buyer's country has no policy pack")
+	switch _, _, err := s.cost(n, who, now); {
+	case errors.Is(err, policy.ErrCountry):
+		wrong(errTerms, "bid.buyer_id", "has its seat in a country without a policy pack, so its tax is not known")
+	case err != nil:
+		wrong(errTerms, "bid.quantity", "with this price is more than a book can hold")
 	}
 	return p, problems
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/locale"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
@@ -158,6 +159,9 @@ func (s *Server) ListOffers(ctx context.Context, r *offersv1.ListOffersRequest) 
 	person, err := parse("subscriber_id", r.GetSubscriberId())
 	if err != nil {
 		return nil, err
+	}
+	if r.GetLanguage() != "" && !locale.Language(r.GetLanguage()) {
+		return nil, fault.Invalid("language", "is no language tag of BCP 47, as fr or fr-BE is")
 	}
 	if err := s.seen(ctx, r.GetAfter()); err != nil {
 		return nil, err
@@ -364,7 +368,7 @@ func (s *Server) AcceptOffer(ctx context.Context, r *offersv1.AcceptOfferRequest
 	agreement := bid.AgreementID{ID: id.Derive([]byte("agreement"), offer.ID[:], c.ID[:])}
 	c.Body = bid.Accept{
 		Bid: number, Subscriber: person, Card: card.hash, Fields: r.GetFields(), Explicit: r.GetExplicitStep(), Agreement: agreement, Wait: answerWait,
-		Licence: wire.Licence(card.licence(placed, offer, person, granted, wire.EntityProto(owner.Entity))),
+		Licence: wire.Licence(card.licence(placed, offer, person, granted, owner)),
 	}
 	result, err := s.Bids.Do(ctx, c)
 	if err != nil {

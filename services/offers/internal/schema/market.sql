@@ -3,6 +3,7 @@ create table buyer (
     legal_entity  text        not null, -- LEI or VAT number
     state         text        not null, -- registered, vetted, suspended
     vetted        boolean     not null,
+    vetted_group  text        not null, -- the group that counts, empty until it is vetted
     registered    bytea       not null, -- the event's message, with keys in the order in which they came
     registered_at timestamptz not null,
     position      bigint      not null,

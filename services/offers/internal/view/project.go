@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -13,7 +14,7 @@ import (
 )
 
 // Fold is the version of Project: another one means rebuilding.
-const Fold = 1
+const Fold = 2
 
 // HoldWait is how long a bid waits for its money before it is rejected.
 const HoldWait = 15 * time.Minute
@@ -52,10 +53,12 @@ func buyers(b *pgx.Batch, r *es.Record, m *offersv1.Event) {
 	switch arm := m.GetEvent().(type) {
 	case *offersv1.Event_BuyerRegistered:
 		e := arm.BuyerRegistered
-		b.Queue(`insert into buyer (buyer, legal_entity, state, vetted, registered, registered_at, position, partition) values ($1, $2, 'registered', false, $3, $4, $5, $6)`,
+		b.Queue(`insert into buyer (buyer, legal_entity, state, vetted, vetted_group, registered, registered_at, position, partition) values ($1, $2, 'registered', false, '', $3, $4, $5, $6)`,
 			e.GetBuyerId(), e.GetEntity().GetLegalEntityId(), wire.Marshal(e), r.At, int64(r.Position), int32(r.Partition))
 	case *offersv1.Event_BuyerVetted:
-		b.Queue(`update buyer set vetted = true, state = case state when 'registered' then 'vetted' else state end where buyer = $1`, arm.BuyerVetted.GetBuyerId())
+		e := arm.BuyerVetted
+		b.Queue(`update buyer set vetted = true, vetted_group = $2, state = case state when 'registered' then 'vetted' else state end where buyer = $1`,
+			e.GetBuyerId(), cmp.Or(e.GetGroupId(), e.GetBuyerId()))
 	case *offersv1.Event_BuyerSuspended:
 		b.Queue(`update buyer set state = 'suspended' where buyer = $1`, arm.BuyerSuspended.GetBuyerId())
 	case *offersv1.Event_BuyerReinstated:

@@ -24,14 +24,15 @@ type View struct {
 type Buyer struct {
 	Registered   *offersv1.BuyerRegistered // keys oldest first
 	State        string
+	Group        string // that counts; empty until it is vetted
 	RegisteredAt time.Time
 }
 
-const buyerColumns = `registered, state, registered_at`
+const buyerColumns = `registered, state, vetted_group, registered_at`
 
 func buyer(row pgx.CollectableRow) (b Buyer, err error) {
 	var raw []byte
-	if err := row.Scan(&raw, &b.State, &b.RegisteredAt); err != nil {
+	if err := row.Scan(&raw, &b.State, &b.Group, &b.RegisteredAt); err != nil {
 		return b, err
 	}
 	b.Registered = new(offersv1.BuyerRegistered)

@@ -16,7 +16,7 @@ import (
 func Buyers() es.Rules[buyer.State, buyer.Command, buyer.Event] {
 	return es.Rules[buyer.State, buyer.Command, buyer.Event]{
 		Name:    "buyer",
-		Fold:    1,
+		Fold:    2,
 		Streams: func(c buyer.Command) []es.Stream { return []es.Stream{es.StreamOf(buyer.On(c).ID)} },
 		Decide: func(state func(es.Stream) buyer.State, c buyer.Command, _ time.Time) (out []es.Entry[buyer.Event], _ error) {
 			on := es.StreamOf(buyer.On(c).ID)
@@ -26,7 +26,9 @@ func Buyers() es.Rules[buyer.State, buyer.Command, buyer.Event] {
 			}
 			return out, err
 		},
-		Evolve: func(s buyer.State, _ es.Stream, e es.Entry[buyer.Event]) buyer.State { return buyer.Evolve(s, e.Event) },
+		Evolve: func(s buyer.State, _ es.Stream, e es.Entry[buyer.Event]) buyer.State {
+			return buyer.Evolve(s, e.Event, int64(e.Version))
+		},
 		Encode: func(e buyer.Event, h *es.Header, _ any) (string, []byte, error) { return encode(buyerProto(e), h) },
 		Decode: func(r *es.Record, _ any) (buyer.Event, error) {
 			m, err := Decode(r.Data)
@@ -74,13 +76,17 @@ func Marshal(m proto.Message) []byte {
 func buyerProto(e buyer.Event) *offersv1.Event {
 	switch e := e.(type) {
 	case buyer.Registered:
-		m := &offersv1.BuyerRegistered{BuyerId: e.ID.String(), GroupId: e.Group.String(), Entity: EntityProto(e.Entity)}
+		m := &offersv1.BuyerRegistered{BuyerId: e.ID.String(), GroupId: e.Claim.String(), Entity: EntityProto(e.Entity)}
 		for _, k := range e.Keys {
 			m.Keys = append(m.Keys, KeyProto(k))
 		}
 		return &offersv1.Event{Event: &offersv1.Event_BuyerRegistered{BuyerRegistered: m}}
 	case buyer.Vetted:
-		return &offersv1.Event{Event: &offersv1.Event_BuyerVetted{BuyerVetted: &offersv1.BuyerVetted{BuyerId: e.ID.String()}}}
+		m := &offersv1.BuyerVetted{BuyerId: e.ID.String()}
+		if !e.Group.IsZero() {
+			m.GroupId = e.Group.String()
+		}
+		return &offersv1.Event{Event: &offersv1.Event_BuyerVetted{BuyerVetted: m}}
 	case buyer.Suspended:
 		return &offersv1.Event{Event: &offersv1.Event_BuyerSuspended{BuyerSuspended: &offersv1.BuyerSuspended{BuyerId: e.ID.String(), Reason: e.Reason}}}
 	case buyer.Reinstated:
@@ -101,13 +107,17 @@ func buyerEvent(m *offersv1.Event) (buyer.Event, error) {
 	switch arm := m.GetEvent().(type) {
 	case *offersv1.Event_BuyerRegistered:
 		b := arm.BuyerRegistered
-		out := buyer.Registered{ID: who(b.GetBuyerId()), Group: r.read("group_id", b.GetGroupId()), Entity: Entity(b.GetEntity())}
+		out := buyer.Registered{ID: who(b.GetBuyerId()), Claim: r.read("group_id", b.GetGroupId()), Entity: Entity(b.GetEntity())}
 		for _, k := range b.GetKeys() {
 			out.Keys = append(out.Keys, Key(k))
 		}
 		e = out
 	case *offersv1.Event_BuyerVetted:
-		e = buyer.Vetted{ID: who(arm.BuyerVetted.GetBuyerId())}
+		out := buyer.Vetted{ID: who(arm.BuyerVetted.GetBuyerId())}
+		if group := arm.BuyerVetted.GetGroupId(); group != "" {
+			out.Group = r.read("group_id", group)
+		}
+		e = out
 	case *offersv1.Event_BuyerSuspended:
 		e = buyer.Suspended{ID: who(arm.BuyerSuspended.GetBuyerId()), Reason: arm.BuyerSuspended.GetReason()}
 	case *offersv1.Event_BuyerReinstated:

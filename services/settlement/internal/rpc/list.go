@@ -58,10 +58,13 @@ func (s *Server) ListStatement(ctx context.Context, r *settlementv1.ListStatemen
 			return nil, fault.Invalid("account.owner_id", "must be a UUID")
 		}
 	}
+	kind := r.GetAccount().GetKind()
+	if everybodys(book.Kind(kind)) && owner.IsZero() {
+		return nil, fault.Invalid("account.owner_id", "must name whose: there is one of this kind for each")
+	}
 	if _, err := s.seen(ctx, r.GetAfter()); err != nil {
 		return nil, err
 	}
-	kind := r.GetAccount().GetKind()
 	list := fmt.Sprintf("statement/%d/%s", kind, owner)
 	place := new(eventv1.StoredEvent)
 	if err := boot.ParsePage(list, r.GetPageToken(), place); err != nil {
@@ -88,6 +91,16 @@ func (s *Server) ListStatement(ctx context.Context, r *settlementv1.ListStatemen
 		})
 	}
 	return out, nil
+}
+
+// everybodys are the kinds of accounts of which each buyer or person has one.
+func everybodys(k book.Kind) bool {
+	switch k {
+	case book.BuyerAvailable, book.BuyerHeld, book.SubscriberPending, book.SubscriberPayable:
+		return true
+	default:
+		return false
+	}
 }
 
 func size(asked uint32) int {

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/fault"
+	"github.com/obole-market/obole/pkg/node"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	settlementv1 "github.com/obole-market/obole/proto/gen/obole/settlement/v1"
 )
@@ -31,20 +33,22 @@ func (s *Server) ReplayEvents(r *settlementv1.ReplayEventsRequest, stream grpc.S
 	if err != nil {
 		return err
 	}
-	after := es.Position(r.GetAfter().GetPosition())
-	if c := r.GetAfter(); c != nil && c.GetPosition() > 0 {
-		if c.GetPartition() != int32(s.Partition) || len(c.GetIncarnation()) > 0 && es.Incarnation(c.GetIncarnation()) != tail.Incarnation || after > tail.Position {
-			return errCursor
-		}
+	lives, err := s.Log.Lives(ctx, s.Partition)
+	if err != nil {
+		return err
 	}
-	pick := newFilter(r.GetFilter())
+	after := es.Position(r.GetAfter().GetPosition())
+	if c := r.GetAfter(); after > 0 && (c.GetPartition() != int32(s.Partition) || after > tail.Position || !lived(lives, c.GetIncarnation(), after)) {
+		return errCursor
+	}
+	pick, told := newFilter(r.GetFilter()), node.Lives(lives)
 	for {
 		changed := s.Seen.Changed()
-		reached, err := s.replay(ctx, after, tail, pick, stream)
+		reached, err := s.replay(ctx, after, tail, pick, told, stream)
 		if err != nil {
 			return err
 		}
-		after = reached
+		after, told = reached, nil
 		if after >= tail.Position {
 			if !r.GetFollow() {
 				return nil
@@ -62,15 +66,26 @@ func (s *Server) ReplayEvents(r *settlementv1.ReplayEventsRequest, stream grpc.S
 	}
 }
 
+// lived says whether a position of an incarnation is still what it was: it is of the life that has it now, or was told by this one. Whoever
+// knows none asks for the position as it is.
+func lived(lives []es.Life, known []byte, at es.Position) bool {
+	if len(known) == 0 {
+		return true
+	}
+	present, then := lives[len(lives)-1].Incarnation, es.LifeAt(lives, at).Incarnation
+	return bytes.Equal(known, present[:]) || bytes.Equal(known, then[:])
+}
+
 // errFull ends a scan when a message is full.
 var errFull = errors.New("rpc: message full")
 
 // replay sends what stands after a position, at most one message of it, and says how far it looked.
 func (s *Server) replay(
-	ctx context.Context, after es.Position, tail es.Tail, pick filter, stream grpc.ServerStreamingServer[settlementv1.ReplayEventsResponse],
+	ctx context.Context, after es.Position, tail es.Tail, pick filter, lives []*eventv1.Life,
+	stream grpc.ServerStreamingServer[settlementv1.ReplayEventsResponse],
 ) (es.Position, error) {
-	message := new(settlementv1.ReplayEventsResponse)
-	bytes := 0
+	message := &settlementv1.ReplayEventsResponse{Lives: lives}
+	size := 0
 	_, err := s.Log.Scan(ctx, s.Partition, after, replayEvents, func(r *es.Record) error {
 		if r.Position > tail.Position {
 			return errFull
@@ -78,9 +93,9 @@ func (s *Server) replay(
 		after = r.Position
 		if pick.takes(r) {
 			message.Events = append(message.Events, stored(r))
-			bytes += len(r.Data)
+			size += len(r.Data)
 		}
-		if bytes >= replayBytes {
+		if size >= replayBytes {
 			return errFull
 		}
 		return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/obole-market/obole/pkg/projection"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	moneyv1 "github.com/obole-market/obole/proto/gen/obole/money/v1"
+	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
 	settlementv1 "github.com/obole-market/obole/proto/gen/obole/settlement/v1"
 	"github.com/obole-market/obole/services/settlement/internal/book"
 	"github.com/obole-market/obole/services/settlement/internal/view"
@@ -27,6 +29,7 @@ type Server struct {
 	Book     book.ID
 	Currency string // ISO 4217
 	Root     *es.Root[book.State, book.Command, book.Event]
+	Offers   offersv1.OffersServiceClient
 	Log      es.Reader
 	View     view.View
 	Seen     *projection.Projection
@@ -43,9 +46,17 @@ func (s *Server) Deposit(ctx context.Context, r *settlementv1.DepositRequest) (*
 	case r.GetAmount().GetMinor() <= 0:
 		return nil, fault.Invalid("amount.minor", "must be more than 0")
 	}
+	if day := r.GetValueDate(); day != "" {
+		if _, err := time.Parse(time.DateOnly, day); err != nil {
+			return nil, fault.Invalid("value_date", "is no day of the calendar")
+		}
+	}
 	buyer, err := id.Parse(r.GetBuyerId())
 	if err != nil {
 		return nil, fault.Invalid("buyer_id", "must be a UUID")
+	}
+	if err := s.registered(ctx, buyer); err != nil {
+		return nil, err
 	}
 	same := proto.CloneOf(r)
 	same.IdempotencyKey = ""
@@ -71,6 +82,25 @@ func (s *Server) Deposit(ctx context.Context, r *settlementv1.DepositRequest) (*
 	}
 	funds, _ := state.(book.Buyer)
 	return &settlementv1.DepositResponse{Available: s.money(funds.Available), Cursor: cursor(result.Cursor)}, nil
+}
+
+// peerWait is how long offers may take to say whether there is such a buyer.
+const peerWait = 2 * time.Second
+
+var errBuyer = fault.NotFound("BUYER_UNKNOWN", "there is no such buyer")
+
+// registered asks offers, which owns the fact: money of a mistyped buyer would have nobody to go to.
+func (s *Server) registered(ctx context.Context, buyer id.ID) error {
+	ctx, cancel := context.WithTimeout(ctx, peerWait)
+	defer cancel()
+	_, err := s.Offers.GetBuyer(ctx, &offersv1.GetBuyerRequest{BuyerId: buyer.String()})
+	switch {
+	case err == nil:
+		return nil
+	case fault.ReasonOf(err) == errBuyer.Reason:
+		return errBuyer.And("buyer_id", "is not registered")
+	}
+	return fault.Unavailable("offers does not say whether there is such a buyer").Because(err)
 }
 
 // GetFunds reads a buyer's money.

@@ -167,19 +167,6 @@ func TestEveryPublishedShapeDecodesForEver(t *testing.T) {
 	}
 }
 
-// TestReasons holds the refusals and the contract's Reason to the same names.
-func TestReasons(t *testing.T) {
-	t.Parallel()
-	for _, name := range []string{
-		book.ErrInsufficientFunds.Reason, book.ErrCurrencyMismatch.Reason, book.ErrHoldUnknown.Reason, book.ErrEarmarkUnknown.Reason,
-		book.ErrEarmarkExceeded.Reason, book.ErrEarmarkEnded.Reason, book.ErrTermsMismatch.Reason, book.ErrAmountOverflow.Reason,
-	} {
-		if r := wire.ReasonProto(name); wire.ReasonName(r) != name {
-			t.Errorf("%s is no Reason of the contract", name)
-		}
-	}
-}
-
 func TestStateRowsComeBack(t *testing.T) {
 	t.Parallel()
 	for _, s := range []book.State{

@@ -245,6 +245,8 @@ const (
 	Reason_REASON_ATTEMPT_REPEATED Reason = 18
 	// Matching needs the person's yes, or the explicit step for health.
 	Reason_REASON_MATCHING_OFF Reason = 19
+	// Too many withdrawals wait for acceptances of which nothing is known here: withdraw everything, which always works, or wait.
+	Reason_REASON_AWAITED_LIMIT Reason = 20
 )
 
 // Enum value maps for Reason.
@@ -270,6 +272,7 @@ var (
 		17: "REASON_IDEMPOTENCY_CONFLICT",
 		18: "REASON_ATTEMPT_REPEATED",
 		19: "REASON_MATCHING_OFF",
+		20: "REASON_AWAITED_LIMIT",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":           0,
@@ -292,6 +295,7 @@ var (
 		"REASON_IDEMPOTENCY_CONFLICT":  17,
 		"REASON_ATTEMPT_REPEATED":      18,
 		"REASON_MATCHING_OFF":          19,
+		"REASON_AWAITED_LIMIT":         20,
 	}
 )
 
@@ -1426,9 +1430,12 @@ type ConsentWithdrawn struct {
 	// Whether it withdrew all.
 	All bool `protobuf:"varint,3,opt,name=all,proto3" json:"all,omitempty"`
 	// Who did it.
-	Initiator     Initiator `protobuf:"varint,4,opt,name=initiator,proto3,enum=obole.consent.v1.Initiator" json:"initiator,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Initiator Initiator `protobuf:"varint,4,opt,name=initiator,proto3,enum=obole.consent.v1.Initiator" json:"initiator,omitempty"`
+	// Agreement that was withdrawn before its acceptance had come here; empty in most. Nothing ends yet, so the scope is empty: the
+	// acceptance will be answered with ConsentRefused(WITHDRAWN).
+	AwaitedAgreementId string `protobuf:"bytes,5,opt,name=awaited_agreement_id,json=awaitedAgreementId,proto3" json:"awaited_agreement_id,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *ConsentWithdrawn) Reset() {
@@ -1487,6 +1494,13 @@ func (x *ConsentWithdrawn) GetInitiator() Initiator {
 		return x.Initiator
 	}
 	return Initiator_INITIATOR_UNSPECIFIED
+}
+
+func (x *ConsentWithdrawn) GetAwaitedAgreementId() string {
+	if x != nil {
+		return x.AwaitedAgreementId
+	}
+	return ""
 }
 
 // ConsentPaused: nothing may be used until resumed.
@@ -1842,7 +1856,12 @@ type BuyerBarred struct {
 	// Buyer.
 	BuyerId string `protobuf:"bytes,1,opt,name=buyer_id,json=buyerId,proto3" json:"buyer_id,omitempty"`
 	// Why, the operator's code.
-	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Version of the buyer's stream at offers that says so, from 1: an older one never undoes a newer one. 0 with at_gate, and in events of
+	// before words had versions.
+	BuyerVersion int64 `protobuf:"varint,3,opt,name=buyer_version,json=buyerVersion,proto3" json:"buyer_version,omitempty"`
+	// The operator barred the buyer at the gate itself: no word of the market undoes it, only the operator's own.
+	AtGate        bool `protobuf:"varint,4,opt,name=at_gate,json=atGate,proto3" json:"at_gate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1891,11 +1910,29 @@ func (x *BuyerBarred) GetReason() string {
 	return ""
 }
 
+func (x *BuyerBarred) GetBuyerVersion() int64 {
+	if x != nil {
+		return x.BuyerVersion
+	}
+	return 0
+}
+
+func (x *BuyerBarred) GetAtGate() bool {
+	if x != nil {
+		return x.AtGate
+	}
+	return false
+}
+
 // BuyerUnbarred ends it.
 type BuyerUnbarred struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Buyer.
-	BuyerId       string `protobuf:"bytes,1,opt,name=buyer_id,json=buyerId,proto3" json:"buyer_id,omitempty"`
+	BuyerId string `protobuf:"bytes,1,opt,name=buyer_id,json=buyerId,proto3" json:"buyer_id,omitempty"`
+	// Version of the buyer's stream at offers that says so, as in BuyerBarred.
+	BuyerVersion int64 `protobuf:"varint,2,opt,name=buyer_version,json=buyerVersion,proto3" json:"buyer_version,omitempty"`
+	// The operator ends what it had barred at the gate itself.
+	AtGate        bool `protobuf:"varint,3,opt,name=at_gate,json=atGate,proto3" json:"at_gate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1935,6 +1972,20 @@ func (x *BuyerUnbarred) GetBuyerId() string {
 		return x.BuyerId
 	}
 	return ""
+}
+
+func (x *BuyerUnbarred) GetBuyerVersion() int64 {
+	if x != nil {
+		return x.BuyerVersion
+	}
+	return 0
+}
+
+func (x *BuyerUnbarred) GetAtGate() bool {
+	if x != nil {
+		return x.AtGate
+	}
+	return false
 }
 
 var File_obole_consent_v1_events_proto protoreflect.FileDescriptor
@@ -2026,12 +2077,13 @@ const file_obole_consent_v1_events_proto_rawDesc = "" +
 	"\x05Ended\x12!\n" +
 	"\fagreement_id\x18\x01 \x01(\tR\vagreementId\x12\x19\n" +
 	"\boffer_id\x18\x02 \x01(\tR\aofferId\x12\x15\n" +
-	"\x06bid_id\x18\x03 \x01(\tR\x05bidId\"\xb3\x01\n" +
+	"\x06bid_id\x18\x03 \x01(\tR\x05bidId\"\xe5\x01\n" +
 	"\x10ConsentWithdrawn\x12#\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tR\fsubscriberId\x12-\n" +
 	"\x05scope\x18\x02 \x03(\v2\x17.obole.consent.v1.EndedR\x05scope\x12\x10\n" +
 	"\x03all\x18\x03 \x01(\bR\x03all\x129\n" +
-	"\tinitiator\x18\x04 \x01(\x0e2\x1b.obole.consent.v1.InitiatorR\tinitiator\"\xb0\x01\n" +
+	"\tinitiator\x18\x04 \x01(\x0e2\x1b.obole.consent.v1.InitiatorR\tinitiator\x120\n" +
+	"\x14awaited_agreement_id\x18\x05 \x01(\tR\x12awaitedAgreementId\"\xb0\x01\n" +
 	"\rConsentPaused\x12#\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tR\fsubscriberId\x12-\n" +
 	"\x05scope\x18\x02 \x03(\v2\x17.obole.consent.v1.EndedR\x05scope\x12\x10\n" +
@@ -2056,12 +2108,16 @@ const file_obole_consent_v1_events_proto_rawDesc = "" +
 	"attempt_id\x18\x06 \x01(\tR\tattemptId\"p\n" +
 	"\x10ErasureRequested\x12#\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tR\fsubscriberId\x127\n" +
-	"\tretention\x18\x02 \x03(\x0e2\x19.obole.event.v1.RetentionR\tretention\"@\n" +
+	"\tretention\x18\x02 \x03(\x0e2\x19.obole.event.v1.RetentionR\tretention\"~\n" +
 	"\vBuyerBarred\x12\x19\n" +
 	"\bbuyer_id\x18\x01 \x01(\tR\abuyerId\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"*\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12#\n" +
+	"\rbuyer_version\x18\x03 \x01(\x03R\fbuyerVersion\x12\x17\n" +
+	"\aat_gate\x18\x04 \x01(\bR\x06atGate\"h\n" +
 	"\rBuyerUnbarred\x12\x19\n" +
-	"\bbuyer_id\x18\x01 \x01(\tR\abuyerId*\x8b\x01\n" +
+	"\bbuyer_id\x18\x01 \x01(\tR\abuyerId\x12#\n" +
+	"\rbuyer_version\x18\x02 \x01(\x03R\fbuyerVersion\x12\x17\n" +
+	"\aat_gate\x18\x03 \x01(\bR\x06atGate*\x8b\x01\n" +
 	"\x0eAssuranceLevel\x12\x1f\n" +
 	"\x1bASSURANCE_LEVEL_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18ASSURANCE_LEVEL_DECLARED\x10\x01\x12\x1c\n" +
@@ -2077,7 +2133,7 @@ const file_obole_consent_v1_events_proto_rawDesc = "" +
 	"\x19EXPIRY_REASON_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12EXPIRY_REASON_TIME\x10\x01\x12\x18\n" +
 	"\x14EXPIRY_REASON_VOIDED\x10\x02\x12\x1b\n" +
-	"\x17EXPIRY_REASON_FULFILLED\x10\x03*\x8b\x04\n" +
+	"\x17EXPIRY_REASON_FULFILLED\x10\x03*\xa5\x04\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19REASON_SUBSCRIBER_UNKNOWN\x10\x01\x12\x1c\n" +
@@ -2099,7 +2155,8 @@ const file_obole_consent_v1_events_proto_rawDesc = "" +
 	"\x16REASON_BUYER_SUSPENDED\x10\x10\x12\x1f\n" +
 	"\x1bREASON_IDEMPOTENCY_CONFLICT\x10\x11\x12\x1b\n" +
 	"\x17REASON_ATTEMPT_REPEATED\x10\x12\x12\x17\n" +
-	"\x13REASON_MATCHING_OFF\x10\x13B\xc9\x01\n" +
+	"\x13REASON_MATCHING_OFF\x10\x13\x12\x18\n" +
+	"\x14REASON_AWAITED_LIMIT\x10\x14B\xc9\x01\n" +
 	"\x14com.obole.consent.v1B\vEventsProtoP\x01ZBgithub.com/obole-market/obole/proto/gen/obole/consent/v1;consentv1\xa2\x02\x03OCX\xaa\x02\x10Obole.Consent.V1\xca\x02\x10Obole\\Consent\\V1\xe2\x02\x1cObole\\Consent\\V1\\GPBMetadata\xea\x02\x12Obole::Consent::V1b\x06proto3"
 
 var (

@@ -95,9 +95,9 @@ type EnrolRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Subscriber's id: random, the subject of the person's tokens.
 	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
-	// ISO 3166-1 alpha-2.
+	// ISO 3166-1 alpha-2, an assigned code. In a country without a policy pack people may join; no paid offers are made to them.
 	Country string `protobuf:"bytes,2,opt,name=country,proto3" json:"country,omitempty"`
-	// BCP 47.
+	// BCP 47, of subtags that are registered.
 	Language string `protobuf:"bytes,3,opt,name=language,proto3" json:"language,omitempty"`
 	// YYYY-MM-DD; empty when unknown.
 	BirthDate string `protobuf:"bytes,4,opt,name=birth_date,json=birthDate,proto3" json:"birth_date,omitempty"`
@@ -739,6 +739,98 @@ func (x *GetProfileResponse) GetPolicy() *v1.PolicyRef {
 	return nil
 }
 
+// IsEnrolledRequest names the person.
+type IsEnrolledRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who.
+	SubscriberId  string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IsEnrolledRequest) Reset() {
+	*x = IsEnrolledRequest{}
+	mi := &file_obole_consent_v1_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IsEnrolledRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IsEnrolledRequest) ProtoMessage() {}
+
+func (x *IsEnrolledRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_consent_v1_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IsEnrolledRequest.ProtoReflect.Descriptor instead.
+func (*IsEnrolledRequest) Descriptor() ([]byte, []int) {
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *IsEnrolledRequest) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+// IsEnrolledResponse answers IsEnrolled.
+type IsEnrolledResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whether the person was taken in.
+	Enrolled      bool `protobuf:"varint,1,opt,name=enrolled,proto3" json:"enrolled,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IsEnrolledResponse) Reset() {
+	*x = IsEnrolledResponse{}
+	mi := &file_obole_consent_v1_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IsEnrolledResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IsEnrolledResponse) ProtoMessage() {}
+
+func (x *IsEnrolledResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_consent_v1_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IsEnrolledResponse.ProtoReflect.Descriptor instead.
+func (*IsEnrolledResponse) Descriptor() ([]byte, []int) {
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *IsEnrolledResponse) GetEnrolled() bool {
+	if x != nil {
+		return x.Enrolled
+	}
+	return false
+}
+
 // WithdrawRequest ends one consent or all.
 type WithdrawRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -756,7 +848,7 @@ type WithdrawRequest struct {
 
 func (x *WithdrawRequest) Reset() {
 	*x = WithdrawRequest{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[10]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -768,7 +860,7 @@ func (x *WithdrawRequest) String() string {
 func (*WithdrawRequest) ProtoMessage() {}
 
 func (x *WithdrawRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[10]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -781,7 +873,7 @@ func (x *WithdrawRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawRequest) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{10}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *WithdrawRequest) GetSubscriberId() string {
@@ -820,14 +912,16 @@ type WithdrawResponse struct {
 	// Consents that this ended.
 	Ended uint32 `protobuf:"varint,2,opt,name=ended,proto3" json:"ended,omitempty"`
 	// How far this answer reaches.
-	Cursor        *v1.Cursor `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	Cursor *v1.Cursor `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// Nothing is known here of the agreement yet, and none ended: should its acceptance be on its way, it will come to nothing.
+	Awaited       bool `protobuf:"varint,4,opt,name=awaited,proto3" json:"awaited,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WithdrawResponse) Reset() {
 	*x = WithdrawResponse{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[11]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -839,7 +933,7 @@ func (x *WithdrawResponse) String() string {
 func (*WithdrawResponse) ProtoMessage() {}
 
 func (x *WithdrawResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[11]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -852,7 +946,7 @@ func (x *WithdrawResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawResponse.ProtoReflect.Descriptor instead.
 func (*WithdrawResponse) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{11}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *WithdrawResponse) GetEffectiveAt() int64 {
@@ -876,6 +970,13 @@ func (x *WithdrawResponse) GetCursor() *v1.Cursor {
 	return nil
 }
 
+func (x *WithdrawResponse) GetAwaited() bool {
+	if x != nil {
+		return x.Awaited
+	}
+	return false
+}
+
 // PauseRequest pauses one consent or all.
 type PauseRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -893,7 +994,7 @@ type PauseRequest struct {
 
 func (x *PauseRequest) Reset() {
 	*x = PauseRequest{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[12]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -905,7 +1006,7 @@ func (x *PauseRequest) String() string {
 func (*PauseRequest) ProtoMessage() {}
 
 func (x *PauseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[12]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -918,7 +1019,7 @@ func (x *PauseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseRequest.ProtoReflect.Descriptor instead.
 func (*PauseRequest) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{12}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PauseRequest) GetSubscriberId() string {
@@ -962,7 +1063,7 @@ type PauseResponse struct {
 
 func (x *PauseResponse) Reset() {
 	*x = PauseResponse{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[13]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -974,7 +1075,7 @@ func (x *PauseResponse) String() string {
 func (*PauseResponse) ProtoMessage() {}
 
 func (x *PauseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[13]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -987,7 +1088,7 @@ func (x *PauseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseResponse.ProtoReflect.Descriptor instead.
 func (*PauseResponse) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{13}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PauseResponse) GetEffectiveAt() int64 {
@@ -1021,7 +1122,7 @@ type ResumeRequest struct {
 
 func (x *ResumeRequest) Reset() {
 	*x = ResumeRequest{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[14]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1033,7 +1134,7 @@ func (x *ResumeRequest) String() string {
 func (*ResumeRequest) ProtoMessage() {}
 
 func (x *ResumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[14]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1046,7 +1147,7 @@ func (x *ResumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeRequest.ProtoReflect.Descriptor instead.
 func (*ResumeRequest) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{14}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ResumeRequest) GetSubscriberId() string {
@@ -1088,7 +1189,7 @@ type ResumeResponse struct {
 
 func (x *ResumeResponse) Reset() {
 	*x = ResumeResponse{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[15]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1100,7 +1201,7 @@ func (x *ResumeResponse) String() string {
 func (*ResumeResponse) ProtoMessage() {}
 
 func (x *ResumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[15]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1113,7 +1214,7 @@ func (x *ResumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeResponse.ProtoReflect.Descriptor instead.
 func (*ResumeResponse) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{15}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ResumeResponse) GetCursor() *v1.Cursor {
@@ -1146,7 +1247,7 @@ type Consent struct {
 
 func (x *Consent) Reset() {
 	*x = Consent{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[16]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1158,7 +1259,7 @@ func (x *Consent) String() string {
 func (*Consent) ProtoMessage() {}
 
 func (x *Consent) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[16]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1171,7 +1272,7 @@ func (x *Consent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Consent.ProtoReflect.Descriptor instead.
 func (*Consent) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{16}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Consent) GetAgreementId() string {
@@ -1242,7 +1343,7 @@ type ListConsentsRequest struct {
 
 func (x *ListConsentsRequest) Reset() {
 	*x = ListConsentsRequest{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[17]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1254,7 +1355,7 @@ func (x *ListConsentsRequest) String() string {
 func (*ListConsentsRequest) ProtoMessage() {}
 
 func (x *ListConsentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[17]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1267,7 +1368,7 @@ func (x *ListConsentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConsentsRequest.ProtoReflect.Descriptor instead.
 func (*ListConsentsRequest) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{17}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListConsentsRequest) GetSubscriberId() string {
@@ -1320,7 +1421,7 @@ type ListConsentsResponse struct {
 
 func (x *ListConsentsResponse) Reset() {
 	*x = ListConsentsResponse{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[18]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1332,7 +1433,7 @@ func (x *ListConsentsResponse) String() string {
 func (*ListConsentsResponse) ProtoMessage() {}
 
 func (x *ListConsentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[18]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1345,7 +1446,7 @@ func (x *ListConsentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConsentsResponse.ProtoReflect.Descriptor instead.
 func (*ListConsentsResponse) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{18}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListConsentsResponse) GetConsents() []*Consent {
@@ -1382,7 +1483,7 @@ type CheckRequest struct {
 
 func (x *CheckRequest) Reset() {
 	*x = CheckRequest{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[19]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1394,7 +1495,7 @@ func (x *CheckRequest) String() string {
 func (*CheckRequest) ProtoMessage() {}
 
 func (x *CheckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[19]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1407,7 +1508,7 @@ func (x *CheckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRequest.ProtoReflect.Descriptor instead.
 func (*CheckRequest) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{19}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CheckRequest) GetSubscriberId() string {
@@ -1437,7 +1538,7 @@ type CheckResponse struct {
 
 func (x *CheckResponse) Reset() {
 	*x = CheckResponse{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[20]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1449,7 +1550,7 @@ func (x *CheckResponse) String() string {
 func (*CheckResponse) ProtoMessage() {}
 
 func (x *CheckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[20]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1462,7 +1563,7 @@ func (x *CheckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResponse.ProtoReflect.Descriptor instead.
 func (*CheckResponse) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{20}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CheckResponse) GetAllowed() bool {
@@ -1490,7 +1591,7 @@ type CheckManyRequest struct {
 
 func (x *CheckManyRequest) Reset() {
 	*x = CheckManyRequest{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[21]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1502,7 +1603,7 @@ func (x *CheckManyRequest) String() string {
 func (*CheckManyRequest) ProtoMessage() {}
 
 func (x *CheckManyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[21]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1515,7 +1616,7 @@ func (x *CheckManyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckManyRequest.ProtoReflect.Descriptor instead.
 func (*CheckManyRequest) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{21}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CheckManyRequest) GetChecks() []*CheckRequest {
@@ -1536,7 +1637,7 @@ type CheckManyResponse struct {
 
 func (x *CheckManyResponse) Reset() {
 	*x = CheckManyResponse{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[22]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1548,7 +1649,7 @@ func (x *CheckManyResponse) String() string {
 func (*CheckManyResponse) ProtoMessage() {}
 
 func (x *CheckManyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[22]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1561,7 +1662,7 @@ func (x *CheckManyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckManyResponse.ProtoReflect.Descriptor instead.
 func (*CheckManyResponse) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{22}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *CheckManyResponse) GetChecks() []*CheckResponse {
@@ -1590,7 +1691,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[23]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1602,7 +1703,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[23]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1615,7 +1716,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{23}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ReleaseRequest) GetSubscriberId() string {
@@ -1668,7 +1769,7 @@ type ReleaseResponse struct {
 
 func (x *ReleaseResponse) Reset() {
 	*x = ReleaseResponse{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[24]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1680,7 +1781,7 @@ func (x *ReleaseResponse) String() string {
 func (*ReleaseResponse) ProtoMessage() {}
 
 func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[24]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1693,7 +1794,7 @@ func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{24}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ReleaseResponse) GetReleaseEventId() []byte {
@@ -1728,7 +1829,7 @@ type ReleaseManyRequest struct {
 
 func (x *ReleaseManyRequest) Reset() {
 	*x = ReleaseManyRequest{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[25]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1740,7 +1841,7 @@ func (x *ReleaseManyRequest) String() string {
 func (*ReleaseManyRequest) ProtoMessage() {}
 
 func (x *ReleaseManyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[25]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1753,7 +1854,7 @@ func (x *ReleaseManyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseManyRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseManyRequest) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{25}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ReleaseManyRequest) GetReleases() []*ReleaseRequest {
@@ -1778,7 +1879,7 @@ type Released struct {
 
 func (x *Released) Reset() {
 	*x = Released{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[26]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1790,7 +1891,7 @@ func (x *Released) String() string {
 func (*Released) ProtoMessage() {}
 
 func (x *Released) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[26]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1803,7 +1904,7 @@ func (x *Released) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Released.ProtoReflect.Descriptor instead.
 func (*Released) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{26}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Released) GetAttemptId() string {
@@ -1838,7 +1939,7 @@ type ReleaseManyResponse struct {
 
 func (x *ReleaseManyResponse) Reset() {
 	*x = ReleaseManyResponse{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[27]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1850,7 +1951,7 @@ func (x *ReleaseManyResponse) String() string {
 func (*ReleaseManyResponse) ProtoMessage() {}
 
 func (x *ReleaseManyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[27]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1863,7 +1964,7 @@ func (x *ReleaseManyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseManyResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseManyResponse) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{27}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ReleaseManyResponse) GetReleases() []*Released {
@@ -1884,7 +1985,7 @@ type CountLiveRequest struct {
 
 func (x *CountLiveRequest) Reset() {
 	*x = CountLiveRequest{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[28]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1896,7 +1997,7 @@ func (x *CountLiveRequest) String() string {
 func (*CountLiveRequest) ProtoMessage() {}
 
 func (x *CountLiveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[28]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1909,7 +2010,7 @@ func (x *CountLiveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountLiveRequest.ProtoReflect.Descriptor instead.
 func (*CountLiveRequest) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{28}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *CountLiveRequest) GetBidId() string {
@@ -1930,7 +2031,7 @@ type CountLiveResponse struct {
 
 func (x *CountLiveResponse) Reset() {
 	*x = CountLiveResponse{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[29]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1942,7 +2043,7 @@ func (x *CountLiveResponse) String() string {
 func (*CountLiveResponse) ProtoMessage() {}
 
 func (x *CountLiveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[29]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1955,7 +2056,7 @@ func (x *CountLiveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountLiveResponse.ProtoReflect.Descriptor instead.
 func (*CountLiveResponse) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{29}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CountLiveResponse) GetLive() uint32 {
@@ -1965,7 +2066,7 @@ func (x *CountLiveResponse) GetLive() uint32 {
 	return 0
 }
 
-// BarBuyerRequest names the buyer.
+// BarBuyerRequest names the buyer. The operator's own word is kept apart from the market's: the buyer is refused while either bars it.
 type BarBuyerRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Buyer.
@@ -1974,13 +2075,16 @@ type BarBuyerRequest struct {
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Chosen by the caller, 1 to 64 bytes.
 	IdempotencyKey string `protobuf:"bytes,3,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Version of the buyer's stream at offers that says so: an older one than was obeyed changes nothing. 0 for the operator, and from a
+	// service of before words had versions.
+	BuyerVersion  int64 `protobuf:"varint,4,opt,name=buyer_version,json=buyerVersion,proto3" json:"buyer_version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BarBuyerRequest) Reset() {
 	*x = BarBuyerRequest{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[30]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1992,7 +2096,7 @@ func (x *BarBuyerRequest) String() string {
 func (*BarBuyerRequest) ProtoMessage() {}
 
 func (x *BarBuyerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[30]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2005,7 +2109,7 @@ func (x *BarBuyerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BarBuyerRequest.ProtoReflect.Descriptor instead.
 func (*BarBuyerRequest) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{30}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *BarBuyerRequest) GetBuyerId() string {
@@ -2029,6 +2133,13 @@ func (x *BarBuyerRequest) GetIdempotencyKey() string {
 	return ""
 }
 
+func (x *BarBuyerRequest) GetBuyerVersion() int64 {
+	if x != nil {
+		return x.BuyerVersion
+	}
+	return 0
+}
+
 // BarBuyerResponse answers BarBuyer.
 type BarBuyerResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2040,7 +2151,7 @@ type BarBuyerResponse struct {
 
 func (x *BarBuyerResponse) Reset() {
 	*x = BarBuyerResponse{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[31]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2052,7 +2163,7 @@ func (x *BarBuyerResponse) String() string {
 func (*BarBuyerResponse) ProtoMessage() {}
 
 func (x *BarBuyerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[31]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2065,7 +2176,7 @@ func (x *BarBuyerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BarBuyerResponse.ProtoReflect.Descriptor instead.
 func (*BarBuyerResponse) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{31}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *BarBuyerResponse) GetCursor() *v1.Cursor {
@@ -2082,13 +2193,15 @@ type UnbarBuyerRequest struct {
 	BuyerId string `protobuf:"bytes,1,opt,name=buyer_id,json=buyerId,proto3" json:"buyer_id,omitempty"`
 	// Chosen by the caller, 1 to 64 bytes.
 	IdempotencyKey string `protobuf:"bytes,2,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Version of the buyer's stream at offers that says so, as in BarBuyerRequest.
+	BuyerVersion  int64 `protobuf:"varint,3,opt,name=buyer_version,json=buyerVersion,proto3" json:"buyer_version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UnbarBuyerRequest) Reset() {
 	*x = UnbarBuyerRequest{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[32]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2100,7 +2213,7 @@ func (x *UnbarBuyerRequest) String() string {
 func (*UnbarBuyerRequest) ProtoMessage() {}
 
 func (x *UnbarBuyerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[32]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2113,7 +2226,7 @@ func (x *UnbarBuyerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnbarBuyerRequest.ProtoReflect.Descriptor instead.
 func (*UnbarBuyerRequest) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{32}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *UnbarBuyerRequest) GetBuyerId() string {
@@ -2130,6 +2243,13 @@ func (x *UnbarBuyerRequest) GetIdempotencyKey() string {
 	return ""
 }
 
+func (x *UnbarBuyerRequest) GetBuyerVersion() int64 {
+	if x != nil {
+		return x.BuyerVersion
+	}
+	return 0
+}
+
 // UnbarBuyerResponse answers UnbarBuyer.
 type UnbarBuyerResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2141,7 +2261,7 @@ type UnbarBuyerResponse struct {
 
 func (x *UnbarBuyerResponse) Reset() {
 	*x = UnbarBuyerResponse{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[33]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2153,7 +2273,7 @@ func (x *UnbarBuyerResponse) String() string {
 func (*UnbarBuyerResponse) ProtoMessage() {}
 
 func (x *UnbarBuyerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[33]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2166,7 +2286,7 @@ func (x *UnbarBuyerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnbarBuyerResponse.ProtoReflect.Descriptor instead.
 func (*UnbarBuyerResponse) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{33}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *UnbarBuyerResponse) GetCursor() *v1.Cursor {
@@ -2227,16 +2347,21 @@ const file_obole_consent_v1_service_proto_rawDesc = "" +
 	"agreements\x18\x05 \x01(\rR\n" +
 	"agreements\x12\x16\n" +
 	"\x06paused\x18\x06 \x01(\bR\x06paused\x121\n" +
-	"\x06policy\x18\a \x01(\v2\x19.obole.event.v1.PolicyRefR\x06policy\"\xb6\x01\n" +
+	"\x06policy\x18\a \x01(\v2\x19.obole.event.v1.PolicyRefR\x06policy\"B\n" +
+	"\x11IsEnrolledRequest\x12-\n" +
+	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\"0\n" +
+	"\x12IsEnrolledResponse\x12\x1a\n" +
+	"\benrolled\x18\x01 \x01(\bR\benrolled\"\xb6\x01\n" +
 	"\x0fWithdrawRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12.\n" +
 	"\fagreement_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\vagreementId\x12\x10\n" +
 	"\x03all\x18\x03 \x01(\bR\x03all\x122\n" +
-	"\x0fidempotency_key\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"{\n" +
+	"\x0fidempotency_key\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"\x95\x01\n" +
 	"\x10WithdrawResponse\x12!\n" +
 	"\feffective_at\x18\x01 \x01(\x03R\veffectiveAt\x12\x14\n" +
 	"\x05ended\x18\x02 \x01(\rR\x05ended\x12.\n" +
-	"\x06cursor\x18\x03 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\xb3\x01\n" +
+	"\x06cursor\x18\x03 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\x12\x18\n" +
+	"\aawaited\x18\x04 \x01(\bR\aawaited\"\xb3\x01\n" +
 	"\fPauseRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12.\n" +
 	"\fagreement_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\vagreementId\x12\x10\n" +
@@ -2305,16 +2430,18 @@ const file_obole_consent_v1_service_proto_rawDesc = "" +
 	"\x10CountLiveRequest\x12\x1f\n" +
 	"\x06bid_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x05bidId\"'\n" +
 	"\x11CountLiveResponse\x12\x12\n" +
-	"\x04live\x18\x01 \x01(\rR\x04live\"\xa1\x01\n" +
+	"\x04live\x18\x01 \x01(\rR\x04live\"\xcf\x01\n" +
 	"\x0fBarBuyerRequest\x12#\n" +
 	"\bbuyer_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\abuyerId\x125\n" +
 	"\x06reason\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Z][A-Z0-9_]{1,39}$R\x06reason\x122\n" +
-	"\x0fidempotency_key\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"B\n" +
+	"\x0fidempotency_key\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\x12,\n" +
+	"\rbuyer_version\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\fbuyerVersion\"B\n" +
 	"\x10BarBuyerResponse\x12.\n" +
-	"\x06cursor\x18\x01 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"l\n" +
+	"\x06cursor\x18\x01 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\x9a\x01\n" +
 	"\x11UnbarBuyerRequest\x12#\n" +
 	"\bbuyer_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\abuyerId\x122\n" +
-	"\x0fidempotency_key\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"D\n" +
+	"\x0fidempotency_key\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\x12,\n" +
+	"\rbuyer_version\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\fbuyerVersion\"D\n" +
 	"\x12UnbarBuyerResponse\x12.\n" +
 	"\x06cursor\x18\x01 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor*\xb3\x01\n" +
 	"\fConsentState\x12\x1d\n" +
@@ -2323,7 +2450,7 @@ const file_obole_consent_v1_service_proto_rawDesc = "" +
 	"\x14CONSENT_STATE_PAUSED\x10\x02\x12\x1b\n" +
 	"\x17CONSENT_STATE_WITHDRAWN\x10\x03\x12\x19\n" +
 	"\x15CONSENT_STATE_EXPIRED\x10\x04\x12\x19\n" +
-	"\x15CONSENT_STATE_REFUSED\x10\x052\xd5\f\n" +
+	"\x15CONSENT_STATE_REFUSED\x10\x052\xba\r\n" +
 	"\x0eConsentService\x12a\n" +
 	"\x05Enrol\x12\x1e.obole.consent.v1.EnrolRequest\x1a\x1f.obole.consent.v1.EnrolResponse\"\x17\x92\xb5\x18\x13\n" +
 	"\x02\x01\x05\x12\rsubscriber_id\x12]\n" +
@@ -2335,7 +2462,11 @@ const file_obole_consent_v1_service_proto_rawDesc = "" +
 	"\x01\x01\x12\rsubscriber_id\x12`\n" +
 	"\n" +
 	"GetProfile\x12#.obole.consent.v1.GetProfileRequest\x1a$.obole.consent.v1.GetProfileResponse\"\a\x92\xb5\x18\x03\n" +
-	"\x01\a\x12l\n" +
+	"\x01\a\x12c\n" +
+	"\n" +
+	"IsEnrolled\x12#.obole.consent.v1.IsEnrolledRequest\x1a$.obole.consent.v1.IsEnrolledResponse\"\n" +
+	"\x92\xb5\x18\x06\n" +
+	"\x01\a\x18\xd0\x0f\x12l\n" +
 	"\bWithdraw\x12!.obole.consent.v1.WithdrawRequest\x1a\".obole.consent.v1.WithdrawResponse\"\x19\x92\xb5\x18\x15\n" +
 	"\x01\x01\x12\rsubscriber_id(\xe8\a\x12c\n" +
 	"\x05Pause\x12\x1e.obole.consent.v1.PauseRequest\x1a\x1f.obole.consent.v1.PauseResponse\"\x19\x92\xb5\x18\x15\n" +
@@ -2377,7 +2508,7 @@ func file_obole_consent_v1_service_proto_rawDescGZIP() []byte {
 }
 
 var file_obole_consent_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_obole_consent_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_obole_consent_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_obole_consent_v1_service_proto_goTypes = []any{
 	(ConsentState)(0),            // 0: obole.consent.v1.ConsentState
 	(*EnrolRequest)(nil),         // 1: obole.consent.v1.EnrolRequest
@@ -2390,102 +2521,106 @@ var file_obole_consent_v1_service_proto_goTypes = []any{
 	(*GetRulesResponse)(nil),     // 8: obole.consent.v1.GetRulesResponse
 	(*GetProfileRequest)(nil),    // 9: obole.consent.v1.GetProfileRequest
 	(*GetProfileResponse)(nil),   // 10: obole.consent.v1.GetProfileResponse
-	(*WithdrawRequest)(nil),      // 11: obole.consent.v1.WithdrawRequest
-	(*WithdrawResponse)(nil),     // 12: obole.consent.v1.WithdrawResponse
-	(*PauseRequest)(nil),         // 13: obole.consent.v1.PauseRequest
-	(*PauseResponse)(nil),        // 14: obole.consent.v1.PauseResponse
-	(*ResumeRequest)(nil),        // 15: obole.consent.v1.ResumeRequest
-	(*ResumeResponse)(nil),       // 16: obole.consent.v1.ResumeResponse
-	(*Consent)(nil),              // 17: obole.consent.v1.Consent
-	(*ListConsentsRequest)(nil),  // 18: obole.consent.v1.ListConsentsRequest
-	(*ListConsentsResponse)(nil), // 19: obole.consent.v1.ListConsentsResponse
-	(*CheckRequest)(nil),         // 20: obole.consent.v1.CheckRequest
-	(*CheckResponse)(nil),        // 21: obole.consent.v1.CheckResponse
-	(*CheckManyRequest)(nil),     // 22: obole.consent.v1.CheckManyRequest
-	(*CheckManyResponse)(nil),    // 23: obole.consent.v1.CheckManyResponse
-	(*ReleaseRequest)(nil),       // 24: obole.consent.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),      // 25: obole.consent.v1.ReleaseResponse
-	(*ReleaseManyRequest)(nil),   // 26: obole.consent.v1.ReleaseManyRequest
-	(*Released)(nil),             // 27: obole.consent.v1.Released
-	(*ReleaseManyResponse)(nil),  // 28: obole.consent.v1.ReleaseManyResponse
-	(*CountLiveRequest)(nil),     // 29: obole.consent.v1.CountLiveRequest
-	(*CountLiveResponse)(nil),    // 30: obole.consent.v1.CountLiveResponse
-	(*BarBuyerRequest)(nil),      // 31: obole.consent.v1.BarBuyerRequest
-	(*BarBuyerResponse)(nil),     // 32: obole.consent.v1.BarBuyerResponse
-	(*UnbarBuyerRequest)(nil),    // 33: obole.consent.v1.UnbarBuyerRequest
-	(*UnbarBuyerResponse)(nil),   // 34: obole.consent.v1.UnbarBuyerResponse
-	(AssuranceLevel)(0),          // 35: obole.consent.v1.AssuranceLevel
-	(*v1.Cursor)(nil),            // 36: obole.event.v1.Cursor
-	(*Rules)(nil),                // 37: obole.consent.v1.Rules
-	(Reason)(0),                  // 38: obole.consent.v1.Reason
-	(*v1.PolicyRef)(nil),         // 39: obole.event.v1.PolicyRef
-	(*Record)(nil),               // 40: obole.consent.v1.Record
+	(*IsEnrolledRequest)(nil),    // 11: obole.consent.v1.IsEnrolledRequest
+	(*IsEnrolledResponse)(nil),   // 12: obole.consent.v1.IsEnrolledResponse
+	(*WithdrawRequest)(nil),      // 13: obole.consent.v1.WithdrawRequest
+	(*WithdrawResponse)(nil),     // 14: obole.consent.v1.WithdrawResponse
+	(*PauseRequest)(nil),         // 15: obole.consent.v1.PauseRequest
+	(*PauseResponse)(nil),        // 16: obole.consent.v1.PauseResponse
+	(*ResumeRequest)(nil),        // 17: obole.consent.v1.ResumeRequest
+	(*ResumeResponse)(nil),       // 18: obole.consent.v1.ResumeResponse
+	(*Consent)(nil),              // 19: obole.consent.v1.Consent
+	(*ListConsentsRequest)(nil),  // 20: obole.consent.v1.ListConsentsRequest
+	(*ListConsentsResponse)(nil), // 21: obole.consent.v1.ListConsentsResponse
+	(*CheckRequest)(nil),         // 22: obole.consent.v1.CheckRequest
+	(*CheckResponse)(nil),        // 23: obole.consent.v1.CheckResponse
+	(*CheckManyRequest)(nil),     // 24: obole.consent.v1.CheckManyRequest
+	(*CheckManyResponse)(nil),    // 25: obole.consent.v1.CheckManyResponse
+	(*ReleaseRequest)(nil),       // 26: obole.consent.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),      // 27: obole.consent.v1.ReleaseResponse
+	(*ReleaseManyRequest)(nil),   // 28: obole.consent.v1.ReleaseManyRequest
+	(*Released)(nil),             // 29: obole.consent.v1.Released
+	(*ReleaseManyResponse)(nil),  // 30: obole.consent.v1.ReleaseManyResponse
+	(*CountLiveRequest)(nil),     // 31: obole.consent.v1.CountLiveRequest
+	(*CountLiveResponse)(nil),    // 32: obole.consent.v1.CountLiveResponse
+	(*BarBuyerRequest)(nil),      // 33: obole.consent.v1.BarBuyerRequest
+	(*BarBuyerResponse)(nil),     // 34: obole.consent.v1.BarBuyerResponse
+	(*UnbarBuyerRequest)(nil),    // 35: obole.consent.v1.UnbarBuyerRequest
+	(*UnbarBuyerResponse)(nil),   // 36: obole.consent.v1.UnbarBuyerResponse
+	(AssuranceLevel)(0),          // 37: obole.consent.v1.AssuranceLevel
+	(*v1.Cursor)(nil),            // 38: obole.event.v1.Cursor
+	(*Rules)(nil),                // 39: obole.consent.v1.Rules
+	(Reason)(0),                  // 40: obole.consent.v1.Reason
+	(*v1.PolicyRef)(nil),         // 41: obole.event.v1.PolicyRef
+	(*Record)(nil),               // 42: obole.consent.v1.Record
 }
 var file_obole_consent_v1_service_proto_depIdxs = []int32{
-	35, // 0: obole.consent.v1.EnrolRequest.level:type_name -> obole.consent.v1.AssuranceLevel
-	36, // 1: obole.consent.v1.EnrolResponse.cursor:type_name -> obole.event.v1.Cursor
-	35, // 2: obole.consent.v1.AssureAgeRequest.level:type_name -> obole.consent.v1.AssuranceLevel
-	36, // 3: obole.consent.v1.AssureAgeResponse.cursor:type_name -> obole.event.v1.Cursor
-	37, // 4: obole.consent.v1.SetRulesRequest.rules:type_name -> obole.consent.v1.Rules
-	36, // 5: obole.consent.v1.SetRulesResponse.cursor:type_name -> obole.event.v1.Cursor
-	36, // 6: obole.consent.v1.GetRulesRequest.after:type_name -> obole.event.v1.Cursor
-	37, // 7: obole.consent.v1.GetRulesResponse.rules:type_name -> obole.consent.v1.Rules
-	36, // 8: obole.consent.v1.GetProfileRequest.after:type_name -> obole.event.v1.Cursor
-	38, // 9: obole.consent.v1.GetProfileResponse.not_eligible:type_name -> obole.consent.v1.Reason
-	37, // 10: obole.consent.v1.GetProfileResponse.rules:type_name -> obole.consent.v1.Rules
-	39, // 11: obole.consent.v1.GetProfileResponse.policy:type_name -> obole.event.v1.PolicyRef
-	36, // 12: obole.consent.v1.WithdrawResponse.cursor:type_name -> obole.event.v1.Cursor
-	36, // 13: obole.consent.v1.PauseResponse.cursor:type_name -> obole.event.v1.Cursor
-	36, // 14: obole.consent.v1.ResumeResponse.cursor:type_name -> obole.event.v1.Cursor
+	37, // 0: obole.consent.v1.EnrolRequest.level:type_name -> obole.consent.v1.AssuranceLevel
+	38, // 1: obole.consent.v1.EnrolResponse.cursor:type_name -> obole.event.v1.Cursor
+	37, // 2: obole.consent.v1.AssureAgeRequest.level:type_name -> obole.consent.v1.AssuranceLevel
+	38, // 3: obole.consent.v1.AssureAgeResponse.cursor:type_name -> obole.event.v1.Cursor
+	39, // 4: obole.consent.v1.SetRulesRequest.rules:type_name -> obole.consent.v1.Rules
+	38, // 5: obole.consent.v1.SetRulesResponse.cursor:type_name -> obole.event.v1.Cursor
+	38, // 6: obole.consent.v1.GetRulesRequest.after:type_name -> obole.event.v1.Cursor
+	39, // 7: obole.consent.v1.GetRulesResponse.rules:type_name -> obole.consent.v1.Rules
+	38, // 8: obole.consent.v1.GetProfileRequest.after:type_name -> obole.event.v1.Cursor
+	40, // 9: obole.consent.v1.GetProfileResponse.not_eligible:type_name -> obole.consent.v1.Reason
+	39, // 10: obole.consent.v1.GetProfileResponse.rules:type_name -> obole.consent.v1.Rules
+	41, // 11: obole.consent.v1.GetProfileResponse.policy:type_name -> obole.event.v1.PolicyRef
+	38, // 12: obole.consent.v1.WithdrawResponse.cursor:type_name -> obole.event.v1.Cursor
+	38, // 13: obole.consent.v1.PauseResponse.cursor:type_name -> obole.event.v1.Cursor
+	38, // 14: obole.consent.v1.ResumeResponse.cursor:type_name -> obole.event.v1.Cursor
 	0,  // 15: obole.consent.v1.Consent.state:type_name -> obole.consent.v1.ConsentState
-	40, // 16: obole.consent.v1.Consent.record:type_name -> obole.consent.v1.Record
-	38, // 17: obole.consent.v1.Consent.refused:type_name -> obole.consent.v1.Reason
-	36, // 18: obole.consent.v1.ListConsentsRequest.after:type_name -> obole.event.v1.Cursor
-	17, // 19: obole.consent.v1.ListConsentsResponse.consents:type_name -> obole.consent.v1.Consent
-	38, // 20: obole.consent.v1.CheckResponse.reason:type_name -> obole.consent.v1.Reason
-	20, // 21: obole.consent.v1.CheckManyRequest.checks:type_name -> obole.consent.v1.CheckRequest
-	21, // 22: obole.consent.v1.CheckManyResponse.checks:type_name -> obole.consent.v1.CheckResponse
-	36, // 23: obole.consent.v1.ReleaseResponse.cursor:type_name -> obole.event.v1.Cursor
-	24, // 24: obole.consent.v1.ReleaseManyRequest.releases:type_name -> obole.consent.v1.ReleaseRequest
-	25, // 25: obole.consent.v1.Released.permit:type_name -> obole.consent.v1.ReleaseResponse
-	38, // 26: obole.consent.v1.Released.refused:type_name -> obole.consent.v1.Reason
-	27, // 27: obole.consent.v1.ReleaseManyResponse.releases:type_name -> obole.consent.v1.Released
-	36, // 28: obole.consent.v1.BarBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
-	36, // 29: obole.consent.v1.UnbarBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
+	42, // 16: obole.consent.v1.Consent.record:type_name -> obole.consent.v1.Record
+	40, // 17: obole.consent.v1.Consent.refused:type_name -> obole.consent.v1.Reason
+	38, // 18: obole.consent.v1.ListConsentsRequest.after:type_name -> obole.event.v1.Cursor
+	19, // 19: obole.consent.v1.ListConsentsResponse.consents:type_name -> obole.consent.v1.Consent
+	40, // 20: obole.consent.v1.CheckResponse.reason:type_name -> obole.consent.v1.Reason
+	22, // 21: obole.consent.v1.CheckManyRequest.checks:type_name -> obole.consent.v1.CheckRequest
+	23, // 22: obole.consent.v1.CheckManyResponse.checks:type_name -> obole.consent.v1.CheckResponse
+	38, // 23: obole.consent.v1.ReleaseResponse.cursor:type_name -> obole.event.v1.Cursor
+	26, // 24: obole.consent.v1.ReleaseManyRequest.releases:type_name -> obole.consent.v1.ReleaseRequest
+	27, // 25: obole.consent.v1.Released.permit:type_name -> obole.consent.v1.ReleaseResponse
+	40, // 26: obole.consent.v1.Released.refused:type_name -> obole.consent.v1.Reason
+	29, // 27: obole.consent.v1.ReleaseManyResponse.releases:type_name -> obole.consent.v1.Released
+	38, // 28: obole.consent.v1.BarBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
+	38, // 29: obole.consent.v1.UnbarBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
 	1,  // 30: obole.consent.v1.ConsentService.Enrol:input_type -> obole.consent.v1.EnrolRequest
 	3,  // 31: obole.consent.v1.ConsentService.AssureAge:input_type -> obole.consent.v1.AssureAgeRequest
 	5,  // 32: obole.consent.v1.ConsentService.SetRules:input_type -> obole.consent.v1.SetRulesRequest
 	7,  // 33: obole.consent.v1.ConsentService.GetRules:input_type -> obole.consent.v1.GetRulesRequest
 	9,  // 34: obole.consent.v1.ConsentService.GetProfile:input_type -> obole.consent.v1.GetProfileRequest
-	11, // 35: obole.consent.v1.ConsentService.Withdraw:input_type -> obole.consent.v1.WithdrawRequest
-	13, // 36: obole.consent.v1.ConsentService.Pause:input_type -> obole.consent.v1.PauseRequest
-	15, // 37: obole.consent.v1.ConsentService.Resume:input_type -> obole.consent.v1.ResumeRequest
-	18, // 38: obole.consent.v1.ConsentService.ListConsents:input_type -> obole.consent.v1.ListConsentsRequest
-	20, // 39: obole.consent.v1.ConsentService.Check:input_type -> obole.consent.v1.CheckRequest
-	22, // 40: obole.consent.v1.ConsentService.CheckMany:input_type -> obole.consent.v1.CheckManyRequest
-	24, // 41: obole.consent.v1.ConsentService.Release:input_type -> obole.consent.v1.ReleaseRequest
-	26, // 42: obole.consent.v1.ConsentService.ReleaseMany:input_type -> obole.consent.v1.ReleaseManyRequest
-	29, // 43: obole.consent.v1.ConsentService.CountLive:input_type -> obole.consent.v1.CountLiveRequest
-	31, // 44: obole.consent.v1.ConsentService.BarBuyer:input_type -> obole.consent.v1.BarBuyerRequest
-	33, // 45: obole.consent.v1.ConsentService.UnbarBuyer:input_type -> obole.consent.v1.UnbarBuyerRequest
-	2,  // 46: obole.consent.v1.ConsentService.Enrol:output_type -> obole.consent.v1.EnrolResponse
-	4,  // 47: obole.consent.v1.ConsentService.AssureAge:output_type -> obole.consent.v1.AssureAgeResponse
-	6,  // 48: obole.consent.v1.ConsentService.SetRules:output_type -> obole.consent.v1.SetRulesResponse
-	8,  // 49: obole.consent.v1.ConsentService.GetRules:output_type -> obole.consent.v1.GetRulesResponse
-	10, // 50: obole.consent.v1.ConsentService.GetProfile:output_type -> obole.consent.v1.GetProfileResponse
-	12, // 51: obole.consent.v1.ConsentService.Withdraw:output_type -> obole.consent.v1.WithdrawResponse
-	14, // 52: obole.consent.v1.ConsentService.Pause:output_type -> obole.consent.v1.PauseResponse
-	16, // 53: obole.consent.v1.ConsentService.Resume:output_type -> obole.consent.v1.ResumeResponse
-	19, // 54: obole.consent.v1.ConsentService.ListConsents:output_type -> obole.consent.v1.ListConsentsResponse
-	21, // 55: obole.consent.v1.ConsentService.Check:output_type -> obole.consent.v1.CheckResponse
-	23, // 56: obole.consent.v1.ConsentService.CheckMany:output_type -> obole.consent.v1.CheckManyResponse
-	25, // 57: obole.consent.v1.ConsentService.Release:output_type -> obole.consent.v1.ReleaseResponse
-	28, // 58: obole.consent.v1.ConsentService.ReleaseMany:output_type -> obole.consent.v1.ReleaseManyResponse
-	30, // 59: obole.consent.v1.ConsentService.CountLive:output_type -> obole.consent.v1.CountLiveResponse
-	32, // 60: obole.consent.v1.ConsentService.BarBuyer:output_type -> obole.consent.v1.BarBuyerResponse
-	34, // 61: obole.consent.v1.ConsentService.UnbarBuyer:output_type -> obole.consent.v1.UnbarBuyerResponse
-	46, // [46:62] is the sub-list for method output_type
-	30, // [30:46] is the sub-list for method input_type
+	11, // 35: obole.consent.v1.ConsentService.IsEnrolled:input_type -> obole.consent.v1.IsEnrolledRequest
+	13, // 36: obole.consent.v1.ConsentService.Withdraw:input_type -> obole.consent.v1.WithdrawRequest
+	15, // 37: obole.consent.v1.ConsentService.Pause:input_type -> obole.consent.v1.PauseRequest
+	17, // 38: obole.consent.v1.ConsentService.Resume:input_type -> obole.consent.v1.ResumeRequest
+	20, // 39: obole.consent.v1.ConsentService.ListConsents:input_type -> obole.consent.v1.ListConsentsRequest
+	22, // 40: obole.consent.v1.ConsentService.Check:input_type -> obole.consent.v1.CheckRequest
+	24, // 41: obole.consent.v1.ConsentService.CheckMany:input_type -> obole.consent.v1.CheckManyRequest
+	26, // 42: obole.consent.v1.ConsentService.Release:input_type -> obole.consent.v1.ReleaseRequest
+	28, // 43: obole.consent.v1.ConsentService.ReleaseMany:input_type -> obole.consent.v1.ReleaseManyRequest
+	31, // 44: obole.consent.v1.ConsentService.CountLive:input_type -> obole.consent.v1.CountLiveRequest
+	33, // 45: obole.consent.v1.ConsentService.BarBuyer:input_type -> obole.consent.v1.BarBuyerRequest
+	35, // 46: obole.consent.v1.ConsentService.UnbarBuyer:input_type -> obole.consent.v1.UnbarBuyerRequest
+	2,  // 47: obole.consent.v1.ConsentService.Enrol:output_type -> obole.consent.v1.EnrolResponse
+	4,  // 48: obole.consent.v1.ConsentService.AssureAge:output_type -> obole.consent.v1.AssureAgeResponse
+	6,  // 49: obole.consent.v1.ConsentService.SetRules:output_type -> obole.consent.v1.SetRulesResponse
+	8,  // 50: obole.consent.v1.ConsentService.GetRules:output_type -> obole.consent.v1.GetRulesResponse
+	10, // 51: obole.consent.v1.ConsentService.GetProfile:output_type -> obole.consent.v1.GetProfileResponse
+	12, // 52: obole.consent.v1.ConsentService.IsEnrolled:output_type -> obole.consent.v1.IsEnrolledResponse
+	14, // 53: obole.consent.v1.ConsentService.Withdraw:output_type -> obole.consent.v1.WithdrawResponse
+	16, // 54: obole.consent.v1.ConsentService.Pause:output_type -> obole.consent.v1.PauseResponse
+	18, // 55: obole.consent.v1.ConsentService.Resume:output_type -> obole.consent.v1.ResumeResponse
+	21, // 56: obole.consent.v1.ConsentService.ListConsents:output_type -> obole.consent.v1.ListConsentsResponse
+	23, // 57: obole.consent.v1.ConsentService.Check:output_type -> obole.consent.v1.CheckResponse
+	25, // 58: obole.consent.v1.ConsentService.CheckMany:output_type -> obole.consent.v1.CheckManyResponse
+	27, // 59: obole.consent.v1.ConsentService.Release:output_type -> obole.consent.v1.ReleaseResponse
+	30, // 60: obole.consent.v1.ConsentService.ReleaseMany:output_type -> obole.consent.v1.ReleaseManyResponse
+	32, // 61: obole.consent.v1.ConsentService.CountLive:output_type -> obole.consent.v1.CountLiveResponse
+	34, // 62: obole.consent.v1.ConsentService.BarBuyer:output_type -> obole.consent.v1.BarBuyerResponse
+	36, // 63: obole.consent.v1.ConsentService.UnbarBuyer:output_type -> obole.consent.v1.UnbarBuyerResponse
+	47, // [47:64] is the sub-list for method output_type
+	30, // [30:47] is the sub-list for method input_type
 	30, // [30:30] is the sub-list for extension type_name
 	30, // [30:30] is the sub-list for extension extendee
 	0,  // [0:30] is the sub-list for field type_name
@@ -2503,7 +2638,7 @@ func file_obole_consent_v1_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_obole_consent_v1_service_proto_rawDesc), len(file_obole_consent_v1_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   34,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -26,6 +26,7 @@ const (
 	ConsentService_SetRules_FullMethodName     = "/obole.consent.v1.ConsentService/SetRules"
 	ConsentService_GetRules_FullMethodName     = "/obole.consent.v1.ConsentService/GetRules"
 	ConsentService_GetProfile_FullMethodName   = "/obole.consent.v1.ConsentService/GetProfile"
+	ConsentService_IsEnrolled_FullMethodName   = "/obole.consent.v1.ConsentService/IsEnrolled"
 	ConsentService_Withdraw_FullMethodName     = "/obole.consent.v1.ConsentService/Withdraw"
 	ConsentService_Pause_FullMethodName        = "/obole.consent.v1.ConsentService/Pause"
 	ConsentService_Resume_FullMethodName       = "/obole.consent.v1.ConsentService/Resume"
@@ -58,7 +59,11 @@ type ConsentServiceClient interface {
 	GetRules(ctx context.Context, in *GetRulesRequest, opts ...grpc.CallOption) (*GetRulesResponse, error)
 	// GetProfile tells offers what it may show to a person who asks; nothing of it is stored there.
 	GetProfile(ctx context.Context, in *GetProfileRequest, opts ...grpc.CallOption) (*GetProfileResponse, error)
-	// Withdraw ends one consent or all, at once. No reason is asked.
+	// IsEnrolled says whether a person was taken in, as of this moment.
+	IsEnrolled(ctx context.Context, in *IsEnrolledRequest, opts ...grpc.CallOption) (*IsEnrolledResponse, error)
+	// Withdraw ends one consent or all, at once. No reason is asked. An agreement of which nothing is known here may be on its way: its
+	// acceptance will be refused. At most 64 may be awaited so, for as long as an acceptance may take to be answered; then
+	// AWAITED_LIMIT, while withdrawing everything goes on working.
 	Withdraw(ctx context.Context, in *WithdrawRequest, opts ...grpc.CallOption) (*WithdrawResponse, error)
 	// Pause stops the use of one consent or of all until resumed.
 	Pause(ctx context.Context, in *PauseRequest, opts ...grpc.CallOption) (*PauseResponse, error)
@@ -135,6 +140,16 @@ func (c *consentServiceClient) GetProfile(ctx context.Context, in *GetProfileReq
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetProfileResponse)
 	err := c.cc.Invoke(ctx, ConsentService_GetProfile_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *consentServiceClient) IsEnrolled(ctx context.Context, in *IsEnrolledRequest, opts ...grpc.CallOption) (*IsEnrolledResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(IsEnrolledResponse)
+	err := c.cc.Invoke(ctx, ConsentService_IsEnrolled_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -273,7 +288,11 @@ type ConsentServiceServer interface {
 	GetRules(context.Context, *GetRulesRequest) (*GetRulesResponse, error)
 	// GetProfile tells offers what it may show to a person who asks; nothing of it is stored there.
 	GetProfile(context.Context, *GetProfileRequest) (*GetProfileResponse, error)
-	// Withdraw ends one consent or all, at once. No reason is asked.
+	// IsEnrolled says whether a person was taken in, as of this moment.
+	IsEnrolled(context.Context, *IsEnrolledRequest) (*IsEnrolledResponse, error)
+	// Withdraw ends one consent or all, at once. No reason is asked. An agreement of which nothing is known here may be on its way: its
+	// acceptance will be refused. At most 64 may be awaited so, for as long as an acceptance may take to be answered; then
+	// AWAITED_LIMIT, while withdrawing everything goes on working.
 	Withdraw(context.Context, *WithdrawRequest) (*WithdrawResponse, error)
 	// Pause stops the use of one consent or of all until resumed.
 	Pause(context.Context, *PauseRequest) (*PauseResponse, error)
@@ -320,6 +339,9 @@ func (UnimplementedConsentServiceServer) GetRules(context.Context, *GetRulesRequ
 }
 func (UnimplementedConsentServiceServer) GetProfile(context.Context, *GetProfileRequest) (*GetProfileResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetProfile not implemented")
+}
+func (UnimplementedConsentServiceServer) IsEnrolled(context.Context, *IsEnrolledRequest) (*IsEnrolledResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method IsEnrolled not implemented")
 }
 func (UnimplementedConsentServiceServer) Withdraw(context.Context, *WithdrawRequest) (*WithdrawResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Withdraw not implemented")
@@ -461,6 +483,24 @@ func _ConsentService_GetProfile_Handler(srv interface{}, ctx context.Context, de
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(ConsentServiceServer).GetProfile(ctx, req.(*GetProfileRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ConsentService_IsEnrolled_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(IsEnrolledRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ConsentServiceServer).IsEnrolled(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ConsentService_IsEnrolled_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ConsentServiceServer).IsEnrolled(ctx, req.(*IsEnrolledRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -678,6 +718,10 @@ var ConsentService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetProfile",
 			Handler:    _ConsentService_GetProfile_Handler,
+		},
+		{
+			MethodName: "IsEnrolled",
+			Handler:    _ConsentService_IsEnrolled_Handler,
 		},
 		{
 			MethodName: "Withdraw",

@@ -276,6 +276,8 @@ const (
 	Reason_REASON_VOIDED Reason = 23
 	// The person named in the file is not in it.
 	Reason_REASON_PERSON_MISSING Reason = 24
+	// Nobody was enrolled under this id.
+	Reason_REASON_SUBSCRIBER_UNKNOWN Reason = 25
 )
 
 // Enum value maps for Reason.
@@ -306,6 +308,7 @@ var (
 		22: "REASON_OFFSET_INVALID",
 		23: "REASON_VOIDED",
 		24: "REASON_PERSON_MISSING",
+		25: "REASON_SUBSCRIBER_UNKNOWN",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":          0,
@@ -333,6 +336,7 @@ var (
 		"REASON_OFFSET_INVALID":       22,
 		"REASON_VOIDED":               23,
 		"REASON_PERSON_MISSING":       24,
+		"REASON_SUBSCRIBER_UNKNOWN":   25,
 	}
 )
 
@@ -2461,7 +2465,7 @@ const file_obole_delivery_v1_events_proto_rawDesc = "" +
 	"\x1aDISPUTE_CODE_UNDECRYPTABLE\x10\x02\x12\x17\n" +
 	"\x13DISPUTE_CODE_SCHEMA\x10\x03\x12\x1a\n" +
 	"\x16DISPUTE_CODE_DUPLICATE\x10\x04\x12\x17\n" +
-	"\x13DISPUTE_CODE_FORGED\x10\x05*\x8d\x05\n" +
+	"\x13DISPUTE_CODE_FORGED\x10\x05*\xac\x05\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17REASON_DELIVERY_UNKNOWN\x10\x01\x12\x1a\n" +
@@ -2488,7 +2492,8 @@ const file_obole_delivery_v1_events_proto_rawDesc = "" +
 	"\x1bREASON_IDEMPOTENCY_CONFLICT\x10\x15\x12\x19\n" +
 	"\x15REASON_OFFSET_INVALID\x10\x16\x12\x11\n" +
 	"\rREASON_VOIDED\x10\x17\x12\x19\n" +
-	"\x15REASON_PERSON_MISSING\x10\x18B\xd0\x01\n" +
+	"\x15REASON_PERSON_MISSING\x10\x18\x12\x1d\n" +
+	"\x19REASON_SUBSCRIBER_UNKNOWN\x10\x19B\xd0\x01\n" +
 	"\x15com.obole.delivery.v1B\vEventsProtoP\x01ZDgithub.com/obole-market/obole/proto/gen/obole/delivery/v1;deliveryv1\xa2\x02\x03ODX\xaa\x02\x11Obole.Delivery.V1\xca\x02\x11Obole\\Delivery\\V1\xe2\x02\x1dObole\\Delivery\\V1\\GPBMetadata\xea\x02\x13Obole::Delivery::V1b\x06proto3"
 
 var (

@@ -601,6 +601,71 @@ func (x *Cursor) GetPosition() int64 {
 	return 0
 }
 
+// Life is one incarnation of a partition: after a restore that lost a tail a new one begins behind what is left.
+type Life struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Incarnation (16 bytes).
+	Incarnation []byte `protobuf:"bytes,1,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	// Newest position of the life before, 0 for the first.
+	After int64 `protobuf:"varint,2,opt,name=after,proto3" json:"after,omitempty"`
+	// Chain of the event at that position (32 bytes), empty for the first. The life's first event builds on SHA-256 of the incarnation
+	// and this chain; in an empty partition, of the incarnation alone.
+	Before        []byte `protobuf:"bytes,3,opt,name=before,proto3" json:"before,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Life) Reset() {
+	*x = Life{}
+	mi := &file_obole_event_v1_event_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Life) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Life) ProtoMessage() {}
+
+func (x *Life) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_event_v1_event_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Life.ProtoReflect.Descriptor instead.
+func (*Life) Descriptor() ([]byte, []int) {
+	return file_obole_event_v1_event_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Life) GetIncarnation() []byte {
+	if x != nil {
+		return x.Incarnation
+	}
+	return nil
+}
+
+func (x *Life) GetAfter() int64 {
+	if x != nil {
+		return x.After
+	}
+	return 0
+}
+
+func (x *Life) GetBefore() []byte {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
 // StoredEvent is one record of a log exactly as it is stored and as it stands on the topic of the same name.
 type StoredEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -632,7 +697,7 @@ type StoredEvent struct {
 
 func (x *StoredEvent) Reset() {
 	*x = StoredEvent{}
-	mi := &file_obole_event_v1_event_proto_msgTypes[6]
+	mi := &file_obole_event_v1_event_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -644,7 +709,7 @@ func (x *StoredEvent) String() string {
 func (*StoredEvent) ProtoMessage() {}
 
 func (x *StoredEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_event_v1_event_proto_msgTypes[6]
+	mi := &file_obole_event_v1_event_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -657,7 +722,7 @@ func (x *StoredEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoredEvent.ProtoReflect.Descriptor instead.
 func (*StoredEvent) Descriptor() ([]byte, []int) {
-	return file_obole_event_v1_event_proto_rawDescGZIP(), []int{6}
+	return file_obole_event_v1_event_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StoredEvent) GetPosition() int64 {
@@ -811,7 +876,11 @@ const file_obole_event_v1_event_proto_rawDesc = "" +
 	"\aservice\x18\x01 \x01(\tB\a\xbaH\x04r\x02( R\aservice\x12)\n" +
 	"\vincarnation\x18\x02 \x01(\fB\a\xbaH\x04z\x02\x18\x10R\vincarnation\x12%\n" +
 	"\tpartition\x18\x03 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\tpartition\x12#\n" +
-	"\bposition\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\bposition\"\x81\x02\n" +
+	"\bposition\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\bposition\"V\n" +
+	"\x04Life\x12 \n" +
+	"\vincarnation\x18\x01 \x01(\fR\vincarnation\x12\x14\n" +
+	"\x05after\x18\x02 \x01(\x03R\x05after\x12\x16\n" +
+	"\x06before\x18\x03 \x01(\fR\x06before\"\x81\x02\n" +
 	"\vStoredEvent\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x03R\bposition\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\fR\x02id\x12\x16\n" +
@@ -859,7 +928,7 @@ func file_obole_event_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_obole_event_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_obole_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_obole_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_obole_event_v1_event_proto_goTypes = []any{
 	(Retention)(0),                     // 0: obole.event.v1.Retention
 	(Role)(0),                          // 1: obole.event.v1.Role
@@ -869,9 +938,10 @@ var file_obole_event_v1_event_proto_goTypes = []any{
 	(*Meta)(nil),                       // 5: obole.event.v1.Meta
 	(*Sealed)(nil),                     // 6: obole.event.v1.Sealed
 	(*Cursor)(nil),                     // 7: obole.event.v1.Cursor
-	(*StoredEvent)(nil),                // 8: obole.event.v1.StoredEvent
-	(*descriptorpb.FieldOptions)(nil),  // 9: google.protobuf.FieldOptions
-	(*descriptorpb.MethodOptions)(nil), // 10: google.protobuf.MethodOptions
+	(*Life)(nil),                       // 8: obole.event.v1.Life
+	(*StoredEvent)(nil),                // 9: obole.event.v1.StoredEvent
+	(*descriptorpb.FieldOptions)(nil),  // 10: google.protobuf.FieldOptions
+	(*descriptorpb.MethodOptions)(nil), // 11: google.protobuf.MethodOptions
 }
 var file_obole_event_v1_event_proto_depIdxs = []int32{
 	1,  // 0: obole.event.v1.Access.roles:type_name -> obole.event.v1.Role
@@ -880,8 +950,8 @@ var file_obole_event_v1_event_proto_depIdxs = []int32{
 	3,  // 3: obole.event.v1.Meta.on_behalf_of:type_name -> obole.event.v1.Actor
 	4,  // 4: obole.event.v1.Meta.policy:type_name -> obole.event.v1.PolicyRef
 	0,  // 5: obole.event.v1.Sealed.retention:type_name -> obole.event.v1.Retention
-	9,  // 6: obole.event.v1.personal:extendee -> google.protobuf.FieldOptions
-	10, // 7: obole.event.v1.access:extendee -> google.protobuf.MethodOptions
+	10, // 6: obole.event.v1.personal:extendee -> google.protobuf.FieldOptions
+	11, // 7: obole.event.v1.access:extendee -> google.protobuf.MethodOptions
 	0,  // 8: obole.event.v1.personal:type_name -> obole.event.v1.Retention
 	2,  // 9: obole.event.v1.access:type_name -> obole.event.v1.Access
 	10, // [10:10] is the sub-list for method output_type
@@ -902,7 +972,7 @@ func file_obole_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_obole_event_v1_event_proto_rawDesc), len(file_obole_event_v1_event_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 2,
 			NumServices:   0,
 		},

@@ -642,7 +642,7 @@ type Recipient struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Legal name.
 	LegalName string `protobuf:"bytes,1,opt,name=legal_name,json=legalName,proto3" json:"legal_name,omitempty"`
-	// ISO 3166-1 alpha-2.
+	// ISO 3166-1 alpha-2, an assigned code.
 	Country string `protobuf:"bytes,2,opt,name=country,proto3" json:"country,omitempty"`
 	// What for, in plain words.
 	Purpose       string `protobuf:"bytes,3,opt,name=purpose,proto3" json:"purpose,omitempty"`
@@ -875,7 +875,7 @@ type Licence struct {
 	BidId string `protobuf:"bytes,3,opt,name=bid_id,json=bidId,proto3" json:"bid_id,omitempty"`
 	// Who receives.
 	BuyerId string `protobuf:"bytes,4,opt,name=buyer_id,json=buyerId,proto3" json:"buyer_id,omitempty"`
-	// Group of the buyer: a slot is charged once per group.
+	// Group of the buyer as it was vetted at acceptance: a slot is charged once per group.
 	GroupId string `protobuf:"bytes,5,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
 	// Whose data.
 	SubscriberId string `protobuf:"bytes,6,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`

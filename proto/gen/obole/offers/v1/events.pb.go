@@ -152,6 +152,8 @@ const (
 	Reason_REASON_CURRENCY_UNSUPPORTED Reason = 26
 	// The buyer withdrew the bid before it opened.
 	Reason_REASON_WITHDRAWN Reason = 27
+	// The buyer claims a group: whoever vets it must say which one counts.
+	Reason_REASON_GROUP_UNCONFIRMED Reason = 28
 )
 
 // Enum value maps for Reason.
@@ -185,6 +187,7 @@ var (
 		25: "REASON_HOLD_TIMEOUT",
 		26: "REASON_CURRENCY_UNSUPPORTED",
 		27: "REASON_WITHDRAWN",
+		28: "REASON_GROUP_UNCONFIRMED",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":           0,
@@ -215,6 +218,7 @@ var (
 		"REASON_HOLD_TIMEOUT":          25,
 		"REASON_CURRENCY_UNSUPPORTED":  26,
 		"REASON_WITHDRAWN":             27,
+		"REASON_GROUP_UNCONFIRMED":     28,
 	}
 )
 
@@ -754,7 +758,7 @@ type LegalEntity struct {
 	LegalEntityId string `protobuf:"bytes,1,opt,name=legal_entity_id,json=legalEntityId,proto3" json:"legal_entity_id,omitempty"`
 	// Registered name.
 	LegalName string `protobuf:"bytes,2,opt,name=legal_name,json=legalName,proto3" json:"legal_name,omitempty"`
-	// ISO 3166-1 alpha-2 of the seat.
+	// ISO 3166-1 alpha-2 of the seat, an assigned code. Without a policy pack of it no bid can be placed: the tax is not known.
 	Country string `protobuf:"bytes,3,opt,name=country,proto3" json:"country,omitempty"`
 	// Postal address.
 	Address string `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
@@ -764,7 +768,7 @@ type LegalEntity struct {
 	PrivacyNoticeUri string `protobuf:"bytes,6,opt,name=privacy_notice_uri,json=privacyNoticeUri,proto3" json:"privacy_notice_uri,omitempty"`
 	// SHA-256 of the notice as registered (32 bytes).
 	PrivacyNoticeSha256 []byte `protobuf:"bytes,7,opt,name=privacy_notice_sha256,json=privacyNoticeSha256,proto3" json:"privacy_notice_sha256,omitempty"`
-	// ISO 3166-1 alpha-2 of every country where the data are processed.
+	// ISO 3166-1 alpha-2 of every country where the data are processed, assigned codes.
 	ProcessingCountries []string `protobuf:"bytes,8,rep,name=processing_countries,json=processingCountries,proto3" json:"processing_countries,omitempty"`
 	// Gatekeeper under Regulation (EU) 2022/1925, article 3.
 	IsGatekeeper  bool `protobuf:"varint,9,opt,name=is_gatekeeper,json=isGatekeeper,proto3" json:"is_gatekeeper,omitempty"`
@@ -870,7 +874,8 @@ type BuyerRegistered struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Buyer's id.
 	BuyerId string `protobuf:"bytes,1,opt,name=buyer_id,json=buyerId,proto3" json:"buyer_id,omitempty"`
-	// Group by parent: a slot is charged once per group. Equal to buyer_id where there is no parent.
+	// Group by parent, as the buyer says: a claim, by which nothing is charged. The group that counts is in BuyerVetted. Equal to
+	// buyer_id where none is claimed.
 	GroupId string `protobuf:"bytes,2,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
 	// Who it is.
 	Entity *LegalEntity `protobuf:"bytes,3,opt,name=entity,proto3" json:"entity,omitempty"`
@@ -938,11 +943,14 @@ func (x *BuyerRegistered) GetKeys() []*BuyerKey {
 	return nil
 }
 
-// BuyerVetted: the operator's staff checked the entity.
+// BuyerVetted: the operator's staff checked the entity, and to whom it belongs. A later one corrects the group.
 type BuyerVetted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Buyer's id.
-	BuyerId       string `protobuf:"bytes,1,opt,name=buyer_id,json=buyerId,proto3" json:"buyer_id,omitempty"`
+	BuyerId string `protobuf:"bytes,1,opt,name=buyer_id,json=buyerId,proto3" json:"buyer_id,omitempty"`
+	// Group by parent, as the operator found it: a slot is charged once per group, from the next acceptance on. Equal to buyer_id where
+	// there is no parent; empty in events of before the operator named it, which means the same.
+	GroupId       string `protobuf:"bytes,2,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -980,6 +988,13 @@ func (*BuyerVetted) Descriptor() ([]byte, []int) {
 func (x *BuyerVetted) GetBuyerId() string {
 	if x != nil {
 		return x.BuyerId
+	}
+	return ""
+}
+
+func (x *BuyerVetted) GetGroupId() string {
+	if x != nil {
+		return x.GroupId
 	}
 	return ""
 }
@@ -1156,7 +1171,7 @@ type BidPlaced struct {
 	BidId string `protobuf:"bytes,1,opt,name=bid_id,json=bidId,proto3" json:"bid_id,omitempty"`
 	// Who bids.
 	BuyerId string `protobuf:"bytes,2,opt,name=buyer_id,json=buyerId,proto3" json:"buyer_id,omitempty"`
-	// Group of the buyer.
+	// Group of the buyer as it was vetted when it bid. Acceptances carry the one of their own moment.
 	GroupId string `protobuf:"bytes,3,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
 	// Terms, the same for everybody.
 	Terms *v11.Terms `protobuf:"bytes,4,opt,name=terms,proto3" json:"terms,omitempty"`
@@ -2350,9 +2365,10 @@ const file_obole_offers_v1_events_proto_rawDesc = "" +
 	"\bbuyer_id\x18\x01 \x01(\tR\abuyerId\x12\x19\n" +
 	"\bgroup_id\x18\x02 \x01(\tR\agroupId\x124\n" +
 	"\x06entity\x18\x03 \x01(\v2\x1c.obole.offers.v1.LegalEntityR\x06entity\x12-\n" +
-	"\x04keys\x18\x04 \x03(\v2\x19.obole.offers.v1.BuyerKeyR\x04keys\"(\n" +
+	"\x04keys\x18\x04 \x03(\v2\x19.obole.offers.v1.BuyerKeyR\x04keys\"C\n" +
 	"\vBuyerVetted\x12\x19\n" +
-	"\bbuyer_id\x18\x01 \x01(\tR\abuyerId\"C\n" +
+	"\bbuyer_id\x18\x01 \x01(\tR\abuyerId\x12\x19\n" +
+	"\bgroup_id\x18\x02 \x01(\tR\agroupId\"C\n" +
 	"\x0eBuyerSuspended\x12\x19\n" +
 	"\bbuyer_id\x18\x01 \x01(\tR\abuyerId\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\",\n" +
@@ -2461,7 +2477,7 @@ const file_obole_offers_v1_events_proto_rawDesc = "" +
 	"\x14CLOSE_REASON_EXPIRED\x10\x02\x12\x1e\n" +
 	"\x1aCLOSE_REASON_COHORT_MISSED\x10\x03\x12\x1a\n" +
 	"\x16CLOSE_REASON_SUSPENDED\x10\x04\x12\x1a\n" +
-	"\x16CLOSE_REASON_WITHDRAWN\x10\x05*\x89\x06\n" +
+	"\x16CLOSE_REASON_WITHDRAWN\x10\x05*\xa7\x06\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14REASON_BUYER_UNKNOWN\x10\x01\x12\x17\n" +
@@ -2491,7 +2507,8 @@ const file_obole_offers_v1_events_proto_rawDesc = "" +
 	"\x14REASON_COHORT_MISSED\x10\x18\x12\x17\n" +
 	"\x13REASON_HOLD_TIMEOUT\x10\x19\x12\x1f\n" +
 	"\x1bREASON_CURRENCY_UNSUPPORTED\x10\x1a\x12\x14\n" +
-	"\x10REASON_WITHDRAWN\x10\x1bB\xc2\x01\n" +
+	"\x10REASON_WITHDRAWN\x10\x1b\x12\x1c\n" +
+	"\x18REASON_GROUP_UNCONFIRMED\x10\x1cB\xc2\x01\n" +
 	"\x13com.obole.offers.v1B\vEventsProtoP\x01Z@github.com/obole-market/obole/proto/gen/obole/offers/v1;offersv1\xa2\x02\x03OOX\xaa\x02\x0fObole.Offers.V1\xca\x02\x0fObole\\Offers\\V1\xe2\x02\x1bObole\\Offers\\V1\\GPBMetadata\xea\x02\x11Obole::Offers::V1b\x06proto3"
 
 var (

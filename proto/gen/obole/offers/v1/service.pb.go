@@ -223,7 +223,7 @@ type RegisterBuyerRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Buyer's id, the subject of its tokens.
 	BuyerId string `protobuf:"bytes,1,opt,name=buyer_id,json=buyerId,proto3" json:"buyer_id,omitempty"`
-	// Id of the parent's group; empty means a group of its own.
+	// Id of the parent's group, as the buyer says; empty means a group of its own. It counts once whoever vets the buyer has confirmed it.
 	GroupId string `protobuf:"bytes,2,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
 	// Who it is: legal_entity_id, legal_name, country, dpo_contact and privacy_notice_uri are required.
 	Entity *LegalEntity `protobuf:"bytes,3,opt,name=entity,proto3" json:"entity,omitempty"`
@@ -360,7 +360,7 @@ type Buyer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Buyer's id.
 	BuyerId string `protobuf:"bytes,1,opt,name=buyer_id,json=buyerId,proto3" json:"buyer_id,omitempty"`
-	// Group.
+	// Group that counts, by which a slot is charged once; empty until the buyer is vetted.
 	GroupId string `protobuf:"bytes,2,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
 	// Who it is.
 	Entity *LegalEntity `protobuf:"bytes,3,opt,name=entity,proto3" json:"entity,omitempty"`
@@ -369,9 +369,11 @@ type Buyer struct {
 	// What it may do.
 	State BuyerState `protobuf:"varint,5,opt,name=state,proto3,enum=obole.offers.v1.BuyerState" json:"state,omitempty"`
 	// When it registered, microseconds since 1970-01-01T00:00Z.
-	RegisteredAt  int64 `protobuf:"varint,6,opt,name=registered_at,json=registeredAt,proto3" json:"registered_at,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	RegisteredAt int64 `protobuf:"varint,6,opt,name=registered_at,json=registeredAt,proto3" json:"registered_at,omitempty"`
+	// Group that the buyer itself claims; its own id where it claims none.
+	ClaimedGroupId string `protobuf:"bytes,7,opt,name=claimed_group_id,json=claimedGroupId,proto3" json:"claimed_group_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Buyer) Reset() {
@@ -446,15 +448,25 @@ func (x *Buyer) GetRegisteredAt() int64 {
 	return 0
 }
 
-// VetBuyerRequest names the buyer.
+func (x *Buyer) GetClaimedGroupId() string {
+	if x != nil {
+		return x.ClaimedGroupId
+	}
+	return ""
+}
+
+// VetBuyerRequest names the buyer and its group.
 type VetBuyerRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Buyer's id.
 	BuyerId string `protobuf:"bytes,1,opt,name=buyer_id,json=buyerId,proto3" json:"buyer_id,omitempty"`
 	// Chosen by the caller, 1 to 64 bytes.
 	IdempotencyKey string `protobuf:"bytes,2,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Group that counts, whatever the buyer claims. Empty means what was said before, and at first a group of its own; where the buyer
+	// claims another one, empty is refused with GROUP_UNCONFIRMED.
+	GroupId       string `protobuf:"bytes,3,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *VetBuyerRequest) Reset() {
@@ -497,6 +509,13 @@ func (x *VetBuyerRequest) GetBuyerId() string {
 func (x *VetBuyerRequest) GetIdempotencyKey() string {
 	if x != nil {
 		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *VetBuyerRequest) GetGroupId() string {
+	if x != nil {
+		return x.GroupId
 	}
 	return ""
 }
@@ -3418,17 +3437,19 @@ const file_obole_offers_v1_service_proto_rawDesc = "" +
 	"\x0fidempotency_key\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"u\n" +
 	"\x15RegisterBuyerResponse\x12,\n" +
 	"\x05buyer\x18\x01 \x01(\v2\x16.obole.offers.v1.BuyerR\x05buyer\x12.\n" +
-	"\x06cursor\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\xfa\x01\n" +
+	"\x06cursor\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\xa4\x02\n" +
 	"\x05Buyer\x12\x19\n" +
 	"\bbuyer_id\x18\x01 \x01(\tR\abuyerId\x12\x19\n" +
 	"\bgroup_id\x18\x02 \x01(\tR\agroupId\x124\n" +
 	"\x06entity\x18\x03 \x01(\v2\x1c.obole.offers.v1.LegalEntityR\x06entity\x12-\n" +
 	"\x04keys\x18\x04 \x03(\v2\x19.obole.offers.v1.BuyerKeyR\x04keys\x121\n" +
 	"\x05state\x18\x05 \x01(\x0e2\x1b.obole.offers.v1.BuyerStateR\x05state\x12#\n" +
-	"\rregistered_at\x18\x06 \x01(\x03R\fregisteredAt\"j\n" +
+	"\rregistered_at\x18\x06 \x01(\x03R\fregisteredAt\x12(\n" +
+	"\x10claimed_group_id\x18\a \x01(\tR\x0eclaimedGroupId\"\x92\x01\n" +
 	"\x0fVetBuyerRequest\x12#\n" +
 	"\bbuyer_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\abuyerId\x122\n" +
-	"\x0fidempotency_key\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"B\n" +
+	"\x0fidempotency_key\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\x12&\n" +
+	"\bgroup_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\agroupId\"B\n" +
 	"\x10VetBuyerResponse\x12.\n" +
 	"\x06cursor\x18\x01 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\xa5\x01\n" +
 	"\x13SuspendBuyerRequest\x12#\n" +

@@ -260,6 +260,8 @@ const (
 	Reason_REASON_AMOUNT_OVERFLOW Reason = 11
 	// The position or the incarnation is not one of this log.
 	Reason_REASON_CURSOR_UNKNOWN Reason = 12
+	// There is no such buyer.
+	Reason_REASON_BUYER_UNKNOWN Reason = 13
 )
 
 // Enum value maps for Reason.
@@ -278,6 +280,7 @@ var (
 		10: "REASON_ACCOUNT_UNKNOWN",
 		11: "REASON_AMOUNT_OVERFLOW",
 		12: "REASON_CURSOR_UNKNOWN",
+		13: "REASON_BUYER_UNKNOWN",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":          0,
@@ -293,6 +296,7 @@ var (
 		"REASON_ACCOUNT_UNKNOWN":      10,
 		"REASON_AMOUNT_OVERFLOW":      11,
 		"REASON_CURSOR_UNKNOWN":       12,
+		"REASON_BUYER_UNKNOWN":        13,
 	}
 )
 
@@ -2199,7 +2203,7 @@ const file_obole_settlement_v1_events_proto_rawDesc = "" +
 	"\x19PAYOUT_METHOD_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19PAYOUT_METHOD_BILL_CREDIT\x10\x01\x12\x16\n" +
 	"\x12PAYOUT_METHOD_SEPA\x10\x02\x12\x1a\n" +
-	"\x16PAYOUT_METHOD_DONATION\x10\x03*\xf7\x02\n" +
+	"\x16PAYOUT_METHOD_DONATION\x10\x03*\x91\x03\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19REASON_INSUFFICIENT_FUNDS\x10\x01\x12\x1c\n" +
@@ -2214,7 +2218,8 @@ const file_obole_settlement_v1_events_proto_rawDesc = "" +
 	"\x16REASON_ACCOUNT_UNKNOWN\x10\n" +
 	"\x12\x1a\n" +
 	"\x16REASON_AMOUNT_OVERFLOW\x10\v\x12\x19\n" +
-	"\x15REASON_CURSOR_UNKNOWN\x10\fB\xde\x01\n" +
+	"\x15REASON_CURSOR_UNKNOWN\x10\f\x12\x18\n" +
+	"\x14REASON_BUYER_UNKNOWN\x10\rB\xde\x01\n" +
 	"\x17com.obole.settlement.v1B\vEventsProtoP\x01ZHgithub.com/obole-market/obole/proto/gen/obole/settlement/v1;settlementv1\xa2\x02\x03OSX\xaa\x02\x13Obole.Settlement.V1\xca\x02\x13Obole\\Settlement\\V1\xe2\x02\x1fObole\\Settlement\\V1\\GPBMetadata\xea\x02\x15Obole::Settlement::V1b\x06proto3"
 
 var (

@@ -770,7 +770,7 @@ type Account struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Kind.
 	Kind AccountKind `protobuf:"varint,1,opt,name=kind,proto3,enum=obole.settlement.v1.AccountKind" json:"kind,omitempty"`
-	// Whose; empty for the operator's own.
+	// Whose, required where each buyer or person has one; empty for the operator's own.
 	OwnerId       string `protobuf:"bytes,2,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1376,7 +1376,9 @@ type ReplayEventsResponse struct {
 	// How far this message reaches: positions up to here were looked at.
 	Cursor *v11.Cursor `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	// Position of the tail when this message was made.
-	Tail          int64 `protobuf:"varint,3,opt,name=tail,proto3" json:"tail,omitempty"`
+	Tail int64 `protobuf:"varint,3,opt,name=tail,proto3" json:"tail,omitempty"`
+	// Lives of the partition, oldest first, in the first message of the stream: whoever checks the chain needs them all.
+	Lives         []*v11.Life `protobuf:"bytes,4,rep,name=lives,proto3" json:"lives,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1430,6 +1432,13 @@ func (x *ReplayEventsResponse) GetTail() int64 {
 		return x.Tail
 	}
 	return 0
+}
+
+func (x *ReplayEventsResponse) GetLives() []*v11.Life {
+	if x != nil {
+		return x.Lives
+	}
+	return nil
 }
 
 var File_obole_settlement_v1_service_proto protoreflect.FileDescriptor
@@ -1538,11 +1547,12 @@ const file_obole_settlement_v1_service_proto_rawDesc = "" +
 	"\x13ReplayEventsRequest\x12,\n" +
 	"\x05after\x18\x01 \x01(\v2\x16.obole.event.v1.CursorR\x05after\x129\n" +
 	"\x06filter\x18\x02 \x01(\v2!.obole.settlement.v1.ReplayFilterR\x06filter\x12\x16\n" +
-	"\x06follow\x18\x03 \x01(\bR\x06follow\"\x8f\x01\n" +
+	"\x06follow\x18\x03 \x01(\bR\x06follow\"\xbb\x01\n" +
 	"\x14ReplayEventsResponse\x123\n" +
 	"\x06events\x18\x01 \x03(\v2\x1b.obole.event.v1.StoredEventR\x06events\x12.\n" +
 	"\x06cursor\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\x12\x12\n" +
-	"\x04tail\x18\x03 \x01(\x03R\x04tail2\xb7\x06\n" +
+	"\x04tail\x18\x03 \x01(\x03R\x04tail\x12*\n" +
+	"\x05lives\x18\x04 \x03(\v2\x14.obole.event.v1.LifeR\x05lives2\xb7\x06\n" +
 	"\x11SettlementService\x12]\n" +
 	"\aDeposit\x12#.obole.settlement.v1.DepositRequest\x1a$.obole.settlement.v1.DepositResponse\"\a\x92\xb5\x18\x03\n" +
 	"\x01\x04\x12m\n" +
@@ -1598,6 +1608,7 @@ var file_obole_settlement_v1_service_proto_goTypes = []any{
 	(*v11.Cursor)(nil),            // 21: obole.event.v1.Cursor
 	(AccountKind)(0),              // 22: obole.settlement.v1.AccountKind
 	(*v11.StoredEvent)(nil),       // 23: obole.event.v1.StoredEvent
+	(*v11.Life)(nil),              // 24: obole.event.v1.Life
 }
 var file_obole_settlement_v1_service_proto_depIdxs = []int32{
 	20, // 0: obole.settlement.v1.DepositRequest.amount:type_name -> obole.money.v1.Money
@@ -1639,25 +1650,26 @@ var file_obole_settlement_v1_service_proto_depIdxs = []int32{
 	17, // 36: obole.settlement.v1.ReplayEventsRequest.filter:type_name -> obole.settlement.v1.ReplayFilter
 	23, // 37: obole.settlement.v1.ReplayEventsResponse.events:type_name -> obole.event.v1.StoredEvent
 	21, // 38: obole.settlement.v1.ReplayEventsResponse.cursor:type_name -> obole.event.v1.Cursor
-	0,  // 39: obole.settlement.v1.SettlementService.Deposit:input_type -> obole.settlement.v1.DepositRequest
-	2,  // 40: obole.settlement.v1.SettlementService.GetFunds:input_type -> obole.settlement.v1.GetFundsRequest
-	5,  // 41: obole.settlement.v1.SettlementService.GetEarnings:input_type -> obole.settlement.v1.GetEarningsRequest
-	7,  // 42: obole.settlement.v1.SettlementService.ListEarnings:input_type -> obole.settlement.v1.ListEarningsRequest
-	11, // 43: obole.settlement.v1.SettlementService.ListStatement:input_type -> obole.settlement.v1.ListStatementRequest
-	14, // 44: obole.settlement.v1.SettlementService.TrialBalance:input_type -> obole.settlement.v1.TrialBalanceRequest
-	18, // 45: obole.settlement.v1.SettlementService.ReplayEvents:input_type -> obole.settlement.v1.ReplayEventsRequest
-	1,  // 46: obole.settlement.v1.SettlementService.Deposit:output_type -> obole.settlement.v1.DepositResponse
-	4,  // 47: obole.settlement.v1.SettlementService.GetFunds:output_type -> obole.settlement.v1.GetFundsResponse
-	6,  // 48: obole.settlement.v1.SettlementService.GetEarnings:output_type -> obole.settlement.v1.GetEarningsResponse
-	9,  // 49: obole.settlement.v1.SettlementService.ListEarnings:output_type -> obole.settlement.v1.ListEarningsResponse
-	13, // 50: obole.settlement.v1.SettlementService.ListStatement:output_type -> obole.settlement.v1.ListStatementResponse
-	16, // 51: obole.settlement.v1.SettlementService.TrialBalance:output_type -> obole.settlement.v1.TrialBalanceResponse
-	19, // 52: obole.settlement.v1.SettlementService.ReplayEvents:output_type -> obole.settlement.v1.ReplayEventsResponse
-	46, // [46:53] is the sub-list for method output_type
-	39, // [39:46] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	24, // 39: obole.settlement.v1.ReplayEventsResponse.lives:type_name -> obole.event.v1.Life
+	0,  // 40: obole.settlement.v1.SettlementService.Deposit:input_type -> obole.settlement.v1.DepositRequest
+	2,  // 41: obole.settlement.v1.SettlementService.GetFunds:input_type -> obole.settlement.v1.GetFundsRequest
+	5,  // 42: obole.settlement.v1.SettlementService.GetEarnings:input_type -> obole.settlement.v1.GetEarningsRequest
+	7,  // 43: obole.settlement.v1.SettlementService.ListEarnings:input_type -> obole.settlement.v1.ListEarningsRequest
+	11, // 44: obole.settlement.v1.SettlementService.ListStatement:input_type -> obole.settlement.v1.ListStatementRequest
+	14, // 45: obole.settlement.v1.SettlementService.TrialBalance:input_type -> obole.settlement.v1.TrialBalanceRequest
+	18, // 46: obole.settlement.v1.SettlementService.ReplayEvents:input_type -> obole.settlement.v1.ReplayEventsRequest
+	1,  // 47: obole.settlement.v1.SettlementService.Deposit:output_type -> obole.settlement.v1.DepositResponse
+	4,  // 48: obole.settlement.v1.SettlementService.GetFunds:output_type -> obole.settlement.v1.GetFundsResponse
+	6,  // 49: obole.settlement.v1.SettlementService.GetEarnings:output_type -> obole.settlement.v1.GetEarningsResponse
+	9,  // 50: obole.settlement.v1.SettlementService.ListEarnings:output_type -> obole.settlement.v1.ListEarningsResponse
+	13, // 51: obole.settlement.v1.SettlementService.ListStatement:output_type -> obole.settlement.v1.ListStatementResponse
+	16, // 52: obole.settlement.v1.SettlementService.TrialBalance:output_type -> obole.settlement.v1.TrialBalanceResponse
+	19, // 53: obole.settlement.v1.SettlementService.ReplayEvents:output_type -> obole.settlement.v1.ReplayEventsResponse
+	47, // [47:54] is the sub-list for method output_type
+	40, // [40:47] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_obole_settlement_v1_service_proto_init() }

@@ -38,7 +38,8 @@ const (
 //
 // Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package without its prefix.
 type SettlementServiceClient interface {
-	// Deposit records money of a buyer that the bank has seen. The bank's reference makes it happen once.
+	// Deposit records money of a registered buyer that the bank has seen; offers is asked who is registered. The bank's reference makes
+	// it happen once.
 	Deposit(ctx context.Context, in *DepositRequest, opts ...grpc.CallOption) (*DepositResponse, error)
 	// GetFunds reads a buyer's money: available, and held by bid.
 	GetFunds(ctx context.Context, in *GetFundsRequest, opts ...grpc.CallOption) (*GetFundsResponse, error)
@@ -149,7 +150,8 @@ type SettlementService_ReplayEventsClient = grpc.ServerStreamingClient[ReplayEve
 //
 // Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package without its prefix.
 type SettlementServiceServer interface {
-	// Deposit records money of a buyer that the bank has seen. The bank's reference makes it happen once.
+	// Deposit records money of a registered buyer that the bank has seen; offers is asked who is registered. The bank's reference makes
+	// it happen once.
 	Deposit(context.Context, *DepositRequest) (*DepositResponse, error)
 	// GetFunds reads a buyer's money: available, and held by bid.
 	GetFunds(context.Context, *GetFundsRequest) (*GetFundsResponse, error)
