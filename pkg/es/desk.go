@@ -99,6 +99,8 @@ type desktop[S, C, E any] struct {
 	failed  map[string]error // roots of which that failed in this batch
 	dirty   []*cell[S]
 	undo    []undo[S]
+	// before and after are what Conserve is handed.
+	before, after []S
 
 	// Of the command being decided.
 	now    *job[S, C, E]
@@ -545,34 +547,36 @@ func (d *desktop[S, C, E]) commit() {
 }
 
 func (d *desktop[S, C, E]) rows(into []StateRow, at Position) ([]StateRow, error) {
-	if d.rules.EncodeState == nil {
+	if d.rules.EncodeState == nil || len(d.dirty) == 0 {
 		return into, nil
 	}
-	var before, after []S
+	err := d.guard(func() error {
+		for _, c := range d.dirty {
+			if c.upcoming-c.row >= Version(d.w.engine.opts.Rows) {
+				c.write = true
+			}
+			if !c.write {
+				continue
+			}
+			data, err := d.rules.EncodeState(c.next, c.stream, c.keys)
+			if err != nil {
+				return err
+			}
+			into = append(into, StateRow{Stream: c.stream, Version: c.upcoming, Position: at, Fold: d.rules.Fold, Data: data})
+		}
+		return nil
+	})
+	if err != nil {
+		return into, fmt.Errorf("%w: state of root %s: %w", ErrData, d.rules.Name, err)
+	}
+	if d.rules.Conserve == nil {
+		return into, nil
+	}
+	d.before, d.after = d.before[:0], d.after[:0]
 	for _, c := range d.dirty {
-		if d.rules.Conserve != nil {
-			before, after = append(before, c.state), append(after, c.next)
-		}
-		if c.upcoming-c.row >= Version(d.w.engine.opts.Rows) {
-			c.write = true
-		}
-		if !c.write {
-			continue
-		}
-		var data []byte
-		err := d.guard(func() (err error) {
-			data, err = d.rules.EncodeState(c.next, c.stream, c.keys)
-			return err
-		})
-		if err != nil {
-			return into, fmt.Errorf("%w: state of root %s: %w", ErrData, d.rules.Name, err)
-		}
-		into = append(into, StateRow{Stream: c.stream, Version: c.upcoming, Position: at, Fold: d.rules.Fold, Data: data})
+		d.before, d.after = append(d.before, c.state), append(d.after, c.next)
 	}
-	if len(before) == 0 {
-		return into, nil
-	}
-	if err := d.guard(func() error { return d.rules.Conserve(before, after) }); err != nil {
+	if err := d.guard(func() error { return d.rules.Conserve(d.before, d.after) }); err != nil {
 		return into, fmt.Errorf("%w: root %s: %w", ErrData, d.rules.Name, err)
 	}
 	return into, nil

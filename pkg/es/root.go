@@ -45,7 +45,7 @@ type job[S, C, E any] struct {
 
 	// cells are those of the call's streams, since it was last decided; most have few.
 	cells []*cell[S]
-	few   [2]*cell[S]
+	few   [4]*cell[S]
 }
 
 // cell of one of the streams that the call names, nil for others.

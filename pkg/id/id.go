@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"slices"
 )
 
 // ID is a 128-bit identifier in UUID layout. The zero ID names nothing.
@@ -77,6 +78,14 @@ func (v ID) String() string {
 	var b [36]byte
 	v.encode(b[:])
 	return string(b[:])
+}
+
+// Append appends the form of String.
+func (v ID) Append(b []byte) []byte {
+	n := len(b)
+	b = slices.Grow(b, 36)[:n+36]
+	v.encode(b[n:])
+	return b
 }
 
 // IsZero says whether the ID names nothing.
