@@ -133,6 +133,9 @@ func open(name string) bool {
 func (s *Server) Serve(ctx context.Context) error {
 	defer s.listener.Close() //nolint:errcheck // closed twice where the server has run
 	srv, err := s.build()
+	if srv != nil {
+		defer srv.Stop() // and its workers with it, however this ends
+	}
 	if err != nil {
 		return err
 	}
