@@ -5,8 +5,8 @@ SHELL := bash
 
 # Kafka and PostgreSQL: those that KAFKA_BROKERS and DATABASE_URL name, else brought for the command.
 WITH := scripts/with-services
-# Two packages at once is what two cores carry; the event path's tests wait for real servers.
-TEST := $(WITH) go run ./scripts/tally -timeout=20m
+# Two packages at once is what two cores carry: all share the servers, and some start a Kafka of their own.
+TEST := $(WITH) go run ./scripts/tally -timeout=20m -p=2
 
 .PHONY: help build up demo test race torture journey wide bench gen contract golden breaking lint fmt vuln tools ci clean
 

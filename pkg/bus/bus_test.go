@@ -82,7 +82,7 @@ func database(t testing.TB) *pgxpool.Pool {
 	return pool
 }
 
-// world is a log of one partition, its topic and a database that reads it.
+// world is a log, mostly of one partition, its topic and a database that reads it.
 type world struct {
 	t      testing.TB
 	log    *esmem.Log
@@ -94,10 +94,12 @@ type world struct {
 	brokers []string // where not those of all
 }
 
-func begin(t testing.TB) *world {
+func begin(t testing.TB) *world { return beginOf(t, 1) }
+
+func beginOf(t testing.TB, partitions int) *world {
 	t.Helper()
 	w := &world{
-		t: t, log: esmem.New(1, time.Now), client: bus.NewClient(brokers(t), nil), topic: "test." + id.Random().String(), pool: database(t),
+		t: t, log: esmem.New(partitions, time.Now), client: bus.NewClient(brokers(t), nil), topic: "test." + id.Random().String(), pool: database(t),
 	}
 	w.create()
 	t.Cleanup(func() { w.drop() })
@@ -106,7 +108,7 @@ func begin(t testing.TB) *world {
 
 func (w *world) create() {
 	w.t.Helper()
-	if err := bus.Ensure(context.Background(), w.client, bus.Topic{Name: w.topic, Partitions: 1}); err != nil {
+	if err := bus.Ensure(context.Background(), w.client, bus.Topic{Name: w.topic, Partitions: w.log.Partitions()}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -120,13 +122,35 @@ func (w *world) append(events ...string) {
 	w.t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	parts := map[es.Partition][]string{}
+	for _, e := range events {
+		p := es.PartitionOf(streamOf(e), w.log.Partitions())
+		parts[p] = append(parts[p], e)
+	}
+	for p, events := range parts {
+		w.appendTo(p, events)
+	}
+}
+
+func streamOf(event string) es.Stream {
+	name, _, _ := strings.Cut(event, ":")
+	root, child, _ := strings.Cut(name, "/")
+	stream := es.StreamOf(id.Derive([]byte(root)))
+	if child != "" {
+		stream = stream.Child(id.Derive([]byte(child)))
+	}
+	return stream
+}
+
+func (w *world) appendTo(p es.Partition, events []string) {
+	w.t.Helper()
 	ctx := context.Background()
-	s, err := w.log.Session(ctx, 0)
+	s, err := w.log.Session(ctx, p)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	defer func() { _ = s.Close() }()
-	tail, err := w.log.Tail(ctx, 0)
+	tail, err := w.log.Tail(ctx, p)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -134,13 +158,9 @@ func (w *world) append(events ...string) {
 	chain, versions := tail.Chain, map[es.Stream]es.Version{}
 	at := time.Now().UTC().Truncate(time.Microsecond)
 	for i, e := range events {
-		name, typ, _ := strings.Cut(e, ":")
+		_, typ, _ := strings.Cut(e, ":")
 		typ, _, _ = strings.Cut(typ, " ")
-		root, child, _ := strings.Cut(name, "/")
-		stream := es.StreamOf(id.Derive([]byte(root)))
-		if child != "" {
-			stream = stream.Child(id.Derive([]byte(child)))
-		}
+		stream := streamOf(e)
 		if _, known := versions[stream]; !known {
 			found, err := s.Load(ctx, &es.Want{After: tail.Position, Streams: []es.WantStream{{Stream: stream}}})
 			if err != nil {
@@ -151,7 +171,7 @@ func (w *world) append(events ...string) {
 		versions[stream]++
 		event := id.Random()
 		r := es.Record{
-			Position: tail.Position + es.Position(i) + 1, ID: event, Stream: stream, Version: versions[stream], Command: id.Random(),
+			Partition: p, Position: tail.Position + es.Position(i) + 1, ID: event, Stream: stream, Version: versions[stream], Command: id.Random(),
 			Type: typ, Data: []byte(e), Meta: es.EncodeMeta(es.Meta{ID: event, Hash: [32]byte{1}}), At: at,
 		}
 		chain = es.NextChain(chain, &r)
@@ -466,45 +486,5 @@ func TestARelayThatFindsTheTopicAheadStops(t *testing.T) {
 	}
 	if n := len(w.onTopic()); n != 3 {
 		t.Errorf("%d events on the topic after all", n)
-	}
-}
-
-// TestReadersJoinAndLeaveUnderLoad: seven readers of one group come and go while events come; effects happen once, in order.
-func TestReadersJoinAndLeaveUnderLoad(t *testing.T) {
-	t.Parallel()
-	w := begin(t)
-	ctx := context.Background()
-	if _, err := w.pool.Exec(ctx, `create table effect (position bigint primary key, nth bigserial)`); err != nil {
-		t.Fatal(err)
-	}
-	run(t, w.relay().Run)
-	take := bus.Table(w.pool, func(ctx context.Context, tx pgx.Tx, events []bus.Received) error {
-		for _, e := range events {
-			if _, err := tx.Exec(ctx, `insert into effect (position) values ($1)`, int64(e.Position)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	var stored int64
-	stops := make([]func(), 7)
-	for i := range 21 {
-		if stop := stops[i%7]; stop != nil {
-			stop()
-		}
-		stops[i%7] = run(t, w.feed("effects", take).Run)
-		for range 5 {
-			w.append("a:x", "b:x", "c:x")
-			stored += 3
-		}
-		time.Sleep(time.Duration(rand.IntN(150)) * time.Millisecond)
-	}
-	var n int64
-	await(t, "all effects", func() bool {
-		return w.pool.QueryRow(ctx, `select count(*) from effect`).Scan(&n) == nil && n == stored
-	})
-	var disorder int
-	if err := w.pool.QueryRow(ctx, `select count(*) from (select position - lag(position) over (order by nth) as step from effect) s where step < 1`).Scan(&disorder); err != nil || disorder > 0 {
-		t.Fatalf("%d effects out of order, %v", disorder, err)
 	}
 }

@@ -32,6 +32,8 @@ type Feed struct {
 	// Group shares the partitions among the processes of a service.
 	Group  string
 	Topics []string
+	// Partitions are those that topics must have, where the reader knows; with another number nothing is read.
+	Partitions map[string]int
 	// Refetch reads from the owner's log what a topic withheld: the records after a position up to another. Without it a
 	// gap stops the partition.
 	Refetch func(ctx context.Context, topic string, p es.Partition, after, upTo es.Position, visit func(es.Incarnation, *es.Record) error) error
@@ -127,27 +129,42 @@ func (f *Feed) join(ctx context.Context) error {
 	}
 }
 
-// exist waits for the topics: a group that is joined before them would never hear of them.
+// exist waits for the topics: a group that is joined before them would never hear of them, and from one that does not keep its records
+// they may be gone before they are read.
 func (f *Feed) exist(ctx context.Context) error {
 	for {
 		meta, err := f.Client.Metadata(ctx, &kafka.MetadataRequest{Topics: f.Topics})
 		if err != nil {
 			return fmt.Errorf("bus: topics of %s: %w", f.Reader, err)
 		}
-		missing := ""
+		unfit := ""
 		for _, t := range meta.Topics {
 			if t.Error != nil || len(t.Partitions) == 0 {
-				missing = t.Name
+				unfit = t.Name
 			}
 		}
-		if missing == "" {
-			return nil
+		wrong := fmt.Errorf("%w: it does not exist", ErrTopic)
+		if unfit == "" {
+			unfit, wrong = f.unfit(ctx)
 		}
-		f.alarm(missing, -1, fmt.Errorf("%w: it does not exist", ErrTopic))
+		if !errors.Is(wrong, ErrTopic) {
+			return wrong
+		}
+		f.alarm(unfit, -1, wrong)
 		if err := sleep(ctx, time.Second); err != nil {
 			return err
 		}
 	}
+}
+
+// unfit finds a topic that is not to be read as it is.
+func (f *Feed) unfit(ctx context.Context) (topic string, err error) {
+	for _, t := range f.Topics {
+		if err := Fits(ctx, f.Client, t, f.Partitions[t]); err != nil {
+			return t, err
+		}
+	}
+	return "", nil
 }
 
 // read follows one partition until its generation ends.

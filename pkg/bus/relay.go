@@ -79,7 +79,7 @@ func (r *Relay) Run(ctx context.Context) error {
 			pause = relayPoll
 		default:
 			r.stands(Stopped)
-			if r.alarm(err); errors.Is(err, ErrAhead) {
+			if r.alarm(err); errors.Is(err, ErrAhead) || errors.Is(err, ErrTopic) {
 				pause = relayPoll
 			}
 		}
@@ -131,6 +131,10 @@ func (r *Relay) locked(ctx context.Context, wake <-chan struct{}, resumed func()
 		cancel(nil)
 		holding.Wait() // a connection serves one goroutine
 	}()
+	// What the topic would not keep, or keep elsewhere, is not published.
+	if err := Fits(ctx, r.Client, r.Topic, r.Log.Partitions()); err != nil {
+		return err
+	}
 	p := &publisher{Relay: r, wake: wake, batch: newBatch(r.Source)}
 	if err := p.resume(ctx); err != nil {
 		return err

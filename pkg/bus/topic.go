@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -48,18 +49,24 @@ func Dialer(c *kafka.Client) *kafka.Dialer {
 // ErrTopic says that a topic is not as it has to be.
 var ErrTopic = errors.New("bus: the topic is not as it has to be")
 
+// Kept are the settings of every topic of events: nothing is taken off it by age, by size or by key.
+func Kept() map[string]string {
+	return map[string]string{"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+}
+
 // Ensure makes topics that are missing and checks those that exist.
 func Ensure(ctx context.Context, c *kafka.Client, topics ...Topic) error {
 	for _, t := range topics {
+		settings := []kafka.ConfigEntry{
+			{ConfigName: "min.insync.replicas", ConfigValue: fmt.Sprint(max(t.InSync, 1))},
+			{ConfigName: "unclean.leader.election.enable", ConfigValue: "false"},
+			{ConfigName: "message.timestamp.type", ConfigValue: "CreateTime"},
+		}
+		for name, value := range Kept() {
+			settings = append(settings, kafka.ConfigEntry{ConfigName: name, ConfigValue: value})
+		}
 		res, err := c.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{{
-			Topic: t.Name, NumPartitions: t.Partitions, ReplicationFactor: max(t.Replication, 1), ConfigEntries: []kafka.ConfigEntry{
-				{ConfigName: "cleanup.policy", ConfigValue: "delete"},
-				{ConfigName: "retention.ms", ConfigValue: "-1"},
-				{ConfigName: "retention.bytes", ConfigValue: "-1"},
-				{ConfigName: "min.insync.replicas", ConfigValue: fmt.Sprint(max(t.InSync, 1))},
-				{ConfigName: "unclean.leader.election.enable", ConfigValue: "false"},
-				{ConfigName: "message.timestamp.type", ConfigValue: "CreateTime"},
-			},
+			Topic: t.Name, NumPartitions: t.Partitions, ReplicationFactor: max(t.Replication, 1), ConfigEntries: settings,
 		}}})
 		if err != nil {
 			return fmt.Errorf("bus: create topics: %w", err)
@@ -116,6 +123,44 @@ func answers(ctx context.Context, c *kafka.Client, t Topic) bool {
 		return false
 	}
 	return !slices.ContainsFunc(res.Topics[t.Name], func(p kafka.PartitionOffsets) bool { return p.Error != nil })
+}
+
+// Fits says whether a topic has these partitions, 0 for any number, and keeps what is written to it; ErrTopic says how it does not.
+func Fits(ctx context.Context, c *kafka.Client, topic string, parts int) error {
+	meta, err := c.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic}})
+	if err != nil {
+		return fmt.Errorf("bus: topic %s: %w", topic, err)
+	}
+	for _, t := range meta.Topics {
+		if t.Error != nil {
+			return fmt.Errorf("bus: topic %s: %w", topic, t.Error)
+		}
+		if n := len(t.Partitions); parts > 0 && n != parts {
+			return fmt.Errorf("%w: %s has %d partitions, the log has %d", ErrTopic, topic, n, parts)
+		}
+	}
+	want := Kept()
+	res, err := c.DescribeConfigs(ctx, &kafka.DescribeConfigsRequest{Resources: []kafka.DescribeConfigRequestResource{{
+		ResourceType: kafka.ResourceTypeTopic, ResourceName: topic, ConfigNames: slices.Sorted(maps.Keys(want)),
+	}}})
+	if err != nil {
+		return fmt.Errorf("bus: settings of topic %s: %w", topic, err)
+	}
+	for _, r := range res.Resources {
+		if r.Error != nil {
+			return fmt.Errorf("bus: settings of topic %s: %w", topic, r.Error)
+		}
+		for _, e := range r.ConfigEntries {
+			if value := want[e.ConfigName]; value != "" && e.ConfigValue != value {
+				return fmt.Errorf("%w: %s of %s is %s, not %s", ErrTopic, e.ConfigName, topic, e.ConfigValue, value)
+			}
+			delete(want, e.ConfigName)
+		}
+	}
+	if len(want) > 0 {
+		return fmt.Errorf("bus: settings of topic %s: the broker does not tell %s", topic, slices.Sorted(maps.Keys(want)))
+	}
+	return nil
 }
 
 // sleep waits, unless ctx ends first.

@@ -49,17 +49,27 @@ func Fsck(ctx context.Context, log Reader, p Partition, visit func(*Record) erro
 }
 
 // Refold folds every event of a root's kind in a partition anew, and compares each state row with what the events came to at
-// the row's position. mine says which streams are of that kind; keys gives what opens a stream's events and row. Rows of
-// another fold version are left alone: nobody trusts them.
+// the row's position. A stream that an event of another has changed must have a row, and one that includes that event: whoever
+// loads it has nothing else to learn of it by. mine says which streams are of that kind; keys gives what opens a stream's events
+// and row. Rows of another fold version are left alone: nobody trusts them, nor anything of a root whose own row is none or of
+// another.
 func Refold[S, C, E any](
 	ctx context.Context, log Log, p Partition, rules Rules[S, C, E], mine func(*Record) bool, keys func(Stream) (any, error),
 ) (states int, err error) {
-	due := map[Position][]StateRow{}
+	tail, err := log.Tail(ctx, p) // the rows are of no earlier moment
+	if err != nil {
+		return 0, err
+	}
+	due, upTo, changed := map[Position][]StateRow{}, map[Stream]Position{}, map[Stream]Position{}
+	others := map[Stream]bool{} // whose rows are of another fold
 	err = log.States(ctx, p, func(row *StateRow) error {
 		if row.Fold == rules.Fold {
+			upTo[row.Stream] = row.Position
 			c := *row
 			c.Data = append([]byte(nil), row.Data...)
 			due[row.Position] = append(due[row.Position], c)
+		} else {
+			others[row.Stream] = true
 		}
 		return nil
 	})
@@ -87,6 +97,9 @@ func Refold[S, C, E any](
 				if i == 0 || s != r.Stream {
 					folded[s] = rules.Evolve(folded[s], s, entry)
 				}
+				if s != r.Stream && r.Position <= tail.Position {
+					changed[s] = r.Position
+				}
 			}
 		}
 		for _, row := range due[r.Position] {
@@ -108,5 +121,14 @@ func Refold[S, C, E any](
 		}
 		return nil
 	})
-	return states, err
+	if err != nil {
+		return states, err
+	}
+	for s, at := range changed {
+		_, trusted := upTo[Stream(s.Root())]
+		if trusted && !others[s] && upTo[s] < at {
+			return states, fmt.Errorf("%w: partition %d: %s was changed at position %d, and its row is as of position %d", ErrState, p, s, at, upTo[s])
+		}
+	}
+	return states, nil
 }

@@ -222,7 +222,7 @@ func (n *Node) feed(reader string, take func(context.Context, *bus.Checkpoint, [
 	}
 	return &bus.Feed{
 		Client: n.Client, Brokers: n.Config.Kafka.Brokers, Pool: n.Pool, Reader: reader, Group: n.Config.Kafka.Prefix + "obole-" + n.Config.Service + "-" + reader,
-		Topics: topics, Take: take, Refetch: n.refetch.read,
+		Topics: topics, Partitions: map[string]int{n.refetch.own: n.Log.Partitions()}, Take: take, Refetch: n.refetch.read,
 		Moved: func(topic string, p es.Partition, at es.Position, behind int64) {
 			n.metrics.behind.WithLabelValues(reader, topic, fmt.Sprint(p)).Set(float64(behind))
 		},

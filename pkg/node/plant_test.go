@@ -68,17 +68,23 @@ type site struct {
 // blueprint is a site with a database of its own, on these brokers; its topic is not made.
 func blueprint(t *testing.T, brokers ...string) site {
 	t.Helper()
-	h := &house{t: t}
-	name := h.database("")
-	i, err := issuer.Open(issuer.Config{})
+	i, err := issuer.Open(issuer.Config{Folder: t.TempDir(), Clients: []issuer.Client{{ID: "other", Roles: []eventv1.Role{eventv1.Role_ROLE_SERVICE}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	run(t, i.Serve)
+	return draw(t, i, "test", "test-"+id.Random().String()+".", brokers...)
+}
+
+// draw is blueprint of a service by its name, among others with the same issuer and prefix of topics.
+func draw(t *testing.T, i *issuer.Issuer, service, prefix string, brokers ...string) site {
+	t.Helper()
+	h := &house{t: t}
+	name := h.database("")
 	c := site{issuer: i, Config: boot.Config{
-		Service: "test", Partitions: partitions, Telemetry: boot.TelemetryConfig{Level: "warn", Format: "text"},
-		Database: boot.Database{URL: h.at(name), OwnerURL: h.at(name)}, Auth: boot.Auth{Issuer: i.URL()},
-		Kafka: boot.Kafka{Brokers: brokers, Prefix: "test-" + id.Random().String() + "."},
+		Service: service, Partitions: partitions, Telemetry: boot.TelemetryConfig{Level: "warn", Format: "text"},
+		Database: boot.Database{URL: h.at(name), OwnerURL: h.at(name)}, Auth: boot.Auth{Issuer: i.URL(), SecretFile: i.SecretFile(service)},
+		Kafka: boot.Kafka{Brokers: brokers, Prefix: prefix},
 		Seams: boot.Seams{Log: t.Output()},
 	}}
 	if err := node.Migrate(t.Context(), &c.Config, nil); err != nil {

@@ -59,6 +59,38 @@ func TestAServiceFillsGapsOfItsOwnTopicFromItsLog(t *testing.T) {
 	}
 }
 
+// TestGapsAreFilledOverTheOwnersLog: the topic of another service loses records while they are read; the reader has them from the
+// owner, over gRPC and with a token of its own, and goes on.
+func TestGapsAreFilledOverTheOwnersLog(t *testing.T) {
+	t.Parallel()
+	c := blueprint(t, brokers(t)...)
+	client := bus.NewClient(c.Kafka.Brokers, nil)
+	name := topic(t, client, c)
+	owner := raise(t, c)
+	other := draw(t, c.issuer, "other", c.Kafka.Prefix, c.Kafka.Brokers...)
+	other.Peers = map[string]string{"test": owner.Server.Addr()}
+	topic(t, client, other)
+	reader := raise(t, other, "test")
+	owner.put(20)
+	await(t, "the first twenty", func() bool { return reader.heard() == 20 })
+	reader.stop()
+	owner.put(60)
+	await(t, "all on the topic", func() bool { return published(t, client, name) == 80 })
+	cut(t, name, 25) // more of each partition than was read, and not all
+	again := raise(t, other, "test")
+	await(t, "what was not read yet", func() bool { return again.heard() == 60 })
+	if again.passed("gap") == 0 {
+		t.Error("there was no gap")
+	}
+	again.mu.Lock()
+	defer again.mu.Unlock()
+	for at, n := range again.told {
+		if _, twice := reader.told[at]; twice || n != 1 {
+			t.Errorf("partition %d, position %d was handled %d times, before and after: %v", at&0xff, at>>8, n, twice)
+		}
+	}
+}
+
 // published counts the positions on a topic.
 func published(t *testing.T, client *kafka.Client, topic string) int {
 	t.Helper()

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -106,4 +107,43 @@ func TestOneRelayOfTwoIsEnough(t *testing.T) {
 	await(t, "the second", well(second, 0))
 	first.stop()
 	await(t, "the second in the first's place", well(second, partitions))
+}
+
+// TestAServiceStartsOverATopicThatDiffers and neither publishes to it nor reads it: commands are decided all the same.
+func TestAServiceStartsOverATopicThatDiffers(t *testing.T) {
+	t.Parallel()
+	c := blueprint(t, brokers(t)...)
+	client := bus.NewClient(c.Kafka.Brokers, nil)
+	name := node.Topic(c.Kafka.Prefix, c.Service)
+	if err := bus.Ensure(t.Context(), client, bus.Topic{Name: name, Partitions: partitions + 1}); err != nil {
+		t.Fatal(err)
+	}
+	said := make(chan string, 64)
+	c.Seams.Log = lines(func(line string) {
+		select {
+		case said <- line:
+		default: // enough is known
+		}
+	})
+	p := raise(t, c, "test")
+	p.put(5)
+	for told := map[string]bool{"msg=relay": true, "msg=reader": true}; len(told) > 0; {
+		line := <-said
+		for what := range told {
+			if strings.Contains(line, what) && strings.Contains(line, "the topic is not as it has to be") {
+				delete(told, what)
+			}
+		}
+	}
+	if _, ready, parts := p.page(); !ready || parts[node.PartRelay] || published(t, client, name) != 0 || p.heard() != 0 {
+		t.Errorf("ready %v, %v, %d published, %d heard", ready, parts, published(t, client, name), p.heard())
+	}
+}
+
+// lines are a log that is listened to.
+type lines func(string)
+
+func (l lines) Write(b []byte) (int, error) {
+	l(string(b))
+	return len(b), nil
 }

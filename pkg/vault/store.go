@@ -39,7 +39,7 @@ type Row struct {
 }
 
 // Store keeps rows: at most one per subject and class. It knows no keys. Its errors are faults, ErrUnavailable where the
-// database cannot be reached. Package vaulttest has the suite that every implementation passes.
+// database cannot be reached. TestStores holds every implementation to it.
 type Store interface {
 	// Load returns the rows of a subject, none if there are none.
 	Load(ctx context.Context, subject id.ID) ([]Row, error)

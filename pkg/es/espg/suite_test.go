@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -71,6 +72,48 @@ func TestTheApplicationMayOnlyAppend(t *testing.T) {
 	}
 }
 
+// TestALostStateRowIsFound: a stream that others' events have changed reads as empty without its row, and what it held could be had
+// twice; fsck says so.
+func TestALostStateRowIsFound(t *testing.T) {
+	t.Parallel()
+	url := database(t, 1)
+	log := open(t, url)
+	e := es.New(log, es.Options{Service: "test"})
+	rack := es.Register(e, estest.Rack())
+	run(t, e)
+	root := id.Random()
+	from, to := es.StreamOf(root).Child(id.Random()), es.StreamOf(root).Child(id.Random())
+	for _, body := range []estest.Command{{Put: &estest.Put{On: from, Amounts: []int64{9}}}, {Pour: &estest.Pour{From: from, To: to, Amount: 4}}} {
+		if _, err := rack.Do(t.Context(), es.Command[estest.Command]{ID: id.Random(), Body: body}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refold := func() error {
+		_, err := es.Refold(t.Context(), log, 0, estest.Rack(), func(*es.Record) bool { return true }, func(es.Stream) (any, error) { return nil, nil })
+		return err
+	}
+	if err := refold(); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, url, `delete from state where stream = $1`, string(to))
+	if err := refold(); !errors.Is(err, es.ErrState) {
+		t.Errorf("a state's row is gone, and fsck says %v", err)
+	}
+	execute(t, url, `delete from state`)
+	if err := refold(); err != nil {
+		t.Errorf("all rows are gone, which whoever loads the root sees, and fsck says %v", err)
+	}
+	other := es.New(log, es.Options{Service: "test"})
+	again := es.Register(other, estest.Rack())
+	run(t, other)
+	if s, _, err := again.State(t.Context(), to, nil); err != nil || s.Sum != 4 {
+		t.Errorf("folded anew: %+v, %v", s, err)
+	}
+	if err := refold(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestALogBornOtherwiseIsRefused: the number of partitions is fixed at birth.
 func TestALogBornOtherwiseIsRefused(t *testing.T) {
 	t.Parallel()
@@ -99,29 +142,29 @@ func TestAForeignTransactionDelaysNothing(t *testing.T) {
 	jar := es.Register(e, estest.Jar())
 	run(t, e)
 	hot, stored := es.StreamOf(id.Random()), 0
-	slowest := time.Duration(0)
-	// round is the best of ten: what else the machine does is not what is asked.
-	round := func() time.Duration {
-		best := time.Hour
-		for range 10 {
+	// round makes 200 appends, one after the other, and gives their times.
+	round := func() (times []time.Duration) {
+		for range 200 {
 			began := time.Now()
-			for range 20 {
-				one := time.Now()
-				soon, cancel := context.WithTimeout(ctx, 5*time.Second)
-				_, err := jar.Do(soon, es.Command[estest.Command]{ID: id.Random(), Body: estest.Command{Put: &estest.Put{On: hot, Amounts: []int64{1}}}})
-				cancel()
-				if err != nil {
-					t.Fatal(err)
-				}
-				stored++
-				slowest = max(slowest, time.Since(one))
+			soon, cancel := context.WithTimeout(ctx, 5*time.Second)
+			_, err := jar.Do(soon, es.Command[estest.Command]{ID: id.Random(), Body: estest.Command{Put: &estest.Put{On: hot, Amounts: []int64{1}}}})
+			cancel()
+			if err != nil {
+				t.Fatal(err)
 			}
-			best = min(best, time.Since(began))
+			stored++
+			times = append(times, time.Since(began))
 		}
-		return best
+		return times
+	}
+	during := func(most time.Duration) (times []time.Duration) {
+		for began := time.Now(); time.Since(began) < most; {
+			times = append(times, round()...)
+		}
+		return times
 	}
 	round()
-	before := round()
+	before := during(long / 3)
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		t.Fatal(err)
@@ -132,11 +175,9 @@ func TestAForeignTransactionDelaysNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for began := time.Now(); time.Since(began) < long; {
-		round()
-		if tail, err := log.Tail(ctx, 0); err != nil || tail.Position != es.Position(stored) {
-			t.Fatalf("%d events are stored, readers see %d, %v", stored, tail.Position, err)
-		}
+	meanwhile := during(long)
+	if tail, err := log.Tail(ctx, 0); err != nil || tail.Position != es.Position(stored) {
+		t.Fatalf("%d events are stored, readers see %d, %v", stored, tail.Position, err)
 	}
 	n := 0
 	if _, err := log.Scan(ctx, 0, 0, 1<<30, func(*es.Record) error { n++; return nil }); err != nil || n != stored {
@@ -145,11 +186,23 @@ func TestAForeignTransactionDelaysNothing(t *testing.T) {
 	if _, err := conn.Exec(ctx, `rollback`); err != nil {
 		t.Fatal(err)
 	}
-	after := round()
-	if after > 2*before {
-		t.Errorf("20 appends took %v before the transaction and %v after it", before, after)
+	after := during(long / 3)
+	// What else the machine does hits all three alike, so the bound is wide of it, and far below any wait for the stranger.
+	const noise = 25 * time.Millisecond
+	without, with := quantile(append(slices.Clone(before), after...), 0.99), quantile(meanwhile, 0.99)
+	if with > 3*without+noise {
+		t.Errorf("99 of 100 appends take %v at most beside a long transaction, and %v without it", with, without)
 	}
-	t.Logf("20 appends: %v before, %v after, %d stored meanwhile, the slowest in %v", before, after, stored, slowest)
+	if b, a := quantile(before, 0.1), quantile(after, 0.1); a > 2*b+time.Millisecond { // the fastest: what an append itself costs
+		t.Errorf("the fastest tenth of the appends takes %v at most before the transaction and %v after it", b, a)
+	}
+	t.Logf("appends: half within %v, %v, %v; 99 of 100 within %v, %v, %v, before, beside and after %v of a foreign transaction; %d stored",
+		quantile(before, 0.5), quantile(meanwhile, 0.5), quantile(after, 0.5), quantile(before, 0.99), with, quantile(after, 0.99), long, stored)
+}
+
+func quantile(times []time.Duration, q float64) time.Duration {
+	slices.Sort(times)
+	return times[int(q*float64(len(times)-1))]
 }
 
 const (

@@ -12,27 +12,27 @@ import (
 	"github.com/obole-market/obole/pkg/id"
 )
 
-// watched is a log of which it is known how often it was read, and that can be out of reach.
-type watched struct {
+// remote is a log of which it is known how often it was read, and that can be out of reach.
+type remote struct {
 	es.Log
 	loads atomic.Int32
 	away  atomic.Bool
 }
 
-func (l *watched) Session(ctx context.Context, p es.Partition) (es.Session, error) {
+func (l *remote) Session(ctx context.Context, p es.Partition) (es.Session, error) {
 	if l.away.Load() {
 		return nil, es.ErrUnavailable
 	}
 	s, err := l.Log.Session(ctx, p)
-	return watchedSession{s, l}, err
+	return remoteSession{s, l}, err
 }
 
-type watchedSession struct {
+type remoteSession struct {
 	es.Session
-	log *watched
+	log *remote
 }
 
-func (s watchedSession) Load(ctx context.Context, w *es.Want) (*es.Found, error) {
+func (s remoteSession) Load(ctx context.Context, w *es.Want) (*es.Found, error) {
 	if s.log.away.Load() {
 		return nil, es.ErrUnavailable
 	}
@@ -40,7 +40,7 @@ func (s watchedSession) Load(ctx context.Context, w *es.Want) (*es.Found, error)
 	return s.Session.Load(ctx, w)
 }
 
-func (s watchedSession) Lock(ctx context.Context, w *es.Want) (*es.Found, error) {
+func (s remoteSession) Lock(ctx context.Context, w *es.Want) (*es.Found, error) {
 	if s.log.away.Load() {
 		return nil, es.ErrUnavailable
 	}
@@ -78,7 +78,7 @@ func held(t *testing.T, open Open) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			handle, clock := open(t, 1), newHand()
-			log := &watched{Log: handle()}
+			log := &remote{Log: handle()}
 			here, there := kind(start(t, log, es.Options{Clock: clock.now, States: 6})), kind(start(t, handle(), es.Options{}))
 			root := id.Random()
 			a, b := es.StreamOf(root).Child(id.Random()), es.StreamOf(root).Child(id.Random())

@@ -27,6 +27,7 @@ func Run(t *testing.T, open Open) {
 		"many engines": manyEngines, "evicted states": evicted, "what cannot be read": unreadable, "limits": limits, "states refolded": refolded,
 		"held states": held, "many at once": many, "rows of a root": rows, "held at once": heldAtOnce,
 		"new streams": created, "created at once": createdAtOnce, "said to be new": saidToBeNew, "a repeated creation": recreated,
+		"a clock that steps back": stepsBack, "whose turn it is": turns,
 	} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, open) })
 	}
@@ -356,7 +357,8 @@ func manyEngines(t *testing.T, open Open) {
 
 func evicted(t *testing.T, open Open) {
 	handle := open(t, 1)
-	small := start(t, handle(), es.Options{States: 2, Commands: 2, Rows: 4})
+	wants := &counting{Log: handle(), streams: map[es.Stream]int{}}
+	small := start(t, wants, es.Options{States: 2, Commands: 2, Rows: 4})
 	streams := make([]es.Stream, 12)
 	for i := range streams {
 		streams[i] = stream()
@@ -368,6 +370,10 @@ func evicted(t *testing.T, open Open) {
 	}
 	large := start(t, handle(), es.Options{})
 	for _, on := range streams {
+		// Twelve take turns in the place of two, so each is gone when its next turn comes.
+		if n := wants.of(on); n < 15 {
+			t.Errorf("a stream with 20 events was loaded %d times: nothing was evicted", n)
+		}
 		a, at, err1 := small.jar.State(t.Context(), on, nil)
 		b, _, err2 := large.jar.State(t.Context(), on, nil)
 		if err1 != nil || err2 != nil || a != b || a.Events != 20 || at.Position != 240 {
@@ -472,6 +478,11 @@ func refolded(t *testing.T, open Open) {
 	none := func(es.Stream) (any, error) { return nil, nil }
 	if n, err := es.Refold(t.Context(), log, 0, Rack(), all, none); err != nil || n < 2 {
 		t.Errorf("%d states compared, %v", n, err)
+	}
+	for name, faulty := range map[string]rowless{"a row is gone": {log, b, 0}, "a row is an older copy": {log, b, 3}} {
+		if _, err := es.Refold(t.Context(), faulty, 0, Rack(), all, none); !errors.Is(err, es.ErrState) {
+			t.Errorf("%s, and fsck says %v", name, err)
+		}
 	}
 	lazy := Rack()
 	lazy.Evolve = func(s State, _ es.Stream, _ es.Entry[Event]) State { return s }

@@ -24,9 +24,6 @@ var extras = map[string]map[string]string{
 		"store":    "measurements and packages, sealed, beside the log",
 		"packing":  "what is due under an agreement, made a package",
 	},
-	"offers": {
-		"card": "what a person is shown of a bid, and its hash",
-	},
 }
 
 // room says what the production code of a room may import. Test files may import more, but no other service's code.
