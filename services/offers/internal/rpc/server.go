@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -31,6 +32,7 @@ type Server struct {
 	Bids     *es.Root[bid.State, bid.Command, bid.Event]
 	View     view.View
 	Seen     *projection.Projection
+	Log      es.Reader
 	Catalog  *catalog.Catalog
 	Policy   *policy.Set
 	Consent  consentv1.ConsentServiceClient
@@ -41,6 +43,8 @@ type Server struct {
 	Commission int64
 
 	bidders bidders
+	// vetting is one at a time in a process: whoever waits for another process's holds a connection.
+	vetting sync.Mutex
 }
 
 var errIdempotency = fault.Conflict("IDEMPOTENCY_CONFLICT", "the same idempotency key came with another request")
