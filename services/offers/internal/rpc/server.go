@@ -38,14 +38,13 @@ type Server struct {
 	Consent  consentv1.ConsentServiceClient
 	Delivery deliveryv1.DeliveryServiceClient
 	Now      func() time.Time
+	// vetting is one at a time in a process: whoever waits for another process's holds a connection.
+	vetting sync.Mutex
 	// Currency of the operator's book, and the commission on every slot in millionths.
 	Currency   string
 	Commission int64
 
-	bidders bidders
-	// vetting is one at a time in a process: whoever waits for another process's holds a connection.
-	vetting sync.Mutex
-}
+	bidders bidders}
 
 var errIdempotency = fault.Conflict("IDEMPOTENCY_CONFLICT", "the same idempotency key came with another request")
 
