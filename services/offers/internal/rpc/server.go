@@ -44,7 +44,8 @@ type Server struct {
 	Currency   string
 	Commission int64
 
-	bidders bidders}
+	bidders bidders
+}
 
 var errIdempotency = fault.Conflict("IDEMPOTENCY_CONFLICT", "the same idempotency key came with another request")
 
