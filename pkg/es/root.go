@@ -108,7 +108,7 @@ func (r *Root[S, C, E]) prepare(ctx context.Context, c Command[C]) (*job[S, C, E
 			id: c.ID, hash: c.Hash, streams: r.rules.Streams(c.Body), meta: c.Meta, keys: c.Keys,
 			caller: c.Caller, urgent: c.Urgent, fresh: c.Fresh,
 		},
-		body: c.Body, refused: c.Refused,
+		body: c.Body,
 	}
 	j.job = j
 	if r.rules.Creates != nil {
@@ -131,6 +131,7 @@ func (r *Root[S, C, E]) prepare(ctx context.Context, c Command[C]) (*job[S, C, E
 	if k, ok := c.Keys.(KeyRef); ok {
 		j.keyRef = k.KeyRef()
 	}
+	j.refused = c.Refused
 	if trace := r.engine.opts.Hooks.Trace; trace != nil {
 		j.trace = trace(ctx)
 	}

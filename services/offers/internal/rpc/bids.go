@@ -68,7 +68,7 @@ func (s *Server) place(ctx context.Context, r *offersv1.PlaceBidRequest, who vie
 	}
 	if no != nil {
 		c.Body, c.Refused = bid.Place{Bid: number}, no
-		return c, nil, nil
+		return c, nil, nil //nolint:nilerr // the command carries it
 	}
 	c.Body = bid.Place{Bid: number, Terms: terms, Body: wire.Body(placed)}
 	return c, placed, nil

@@ -25,6 +25,8 @@ import (
 
 const page = 100
 
+var errEntity = buyer.ErrExists.And("entity.legal_entity_id", "is registered under another account")
+
 const noCountry = "is no assigned code of ISO 3166-1 alpha-2, as BE is"
 
 // algorithms to which content keys can be sealed.
@@ -69,7 +71,12 @@ func (s *Server) RegisterBuyer(ctx context.Context, r *offersv1.RegisterBuyerReq
 		}
 		keys = append(keys, wire.Key(k))
 	}
-	taken, err := s.View.EntityTaken(ctx, e.GetLegalEntityId(), number)
+	entity := wire.EntityNumber(e.GetLegalEntityId())
+	if entity == "" {
+		return nil, fault.Invalid("entity.legal_entity_id", "is required")
+	}
+	// Two that come at once may both be taken in: one of them is vetted.
+	taken, _, err := s.View.EntityTaken(ctx, entity, number)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +86,7 @@ func (s *Server) RegisterBuyer(ctx context.Context, r *offersv1.RegisterBuyerReq
 		return nil, err
 	}
 	if taken {
-		c.Refused = buyer.ErrExists.And("entity.legal_entity_id", "is registered under another account")
+		c.Refused = errEntity
 	}
 	result, err := s.Buyers.Do(ctx, c)
 	if err != nil {
@@ -107,10 +114,16 @@ func checkKey(field string, k *offersv1.BuyerKey) error {
 
 // do has a buyer's root decide.
 func (s *Server) do(ctx context.Context, method, key string, r proto.Message, body buyer.Command) (*eventv1.Cursor, error) {
+	return s.unless(ctx, method, key, r, body, nil)
+}
+
+// unless is do, with why it may not be decided now.
+func (s *Server) unless(ctx context.Context, method, key string, r proto.Message, body buyer.Command, no error) (*eventv1.Cursor, error) {
 	c, err := command(ctx, method, key, r, body)
 	if err != nil {
 		return nil, err
 	}
+	c.Refused = no
 	result, err := s.Buyers.Do(ctx, c)
 	if err != nil {
 		return nil, conflict(err)
@@ -130,8 +143,43 @@ func (s *Server) VetBuyer(ctx context.Context, r *offersv1.VetBuyerRequest) (*of
 			return nil, err
 		}
 	}
-	at, err := s.do(ctx, "VetBuyer", r.GetIdempotencyKey(), r, buyer.Vet{ID: buyer.ID{ID: number}, Group: group})
-	return &offersv1.VetBuyerResponse{Cursor: at}, err
+	state, _, err := s.Buyers.State(ctx, es.StreamOf(number), nil)
+	if err != nil {
+		return nil, err
+	}
+	entity := wire.EntityNumber(wire.EntityProto(state.Entity).GetLegalEntityId())
+	s.vetting.Lock()
+	defer s.vetting.Unlock()
+	out := new(offersv1.VetBuyerResponse)
+	return out, s.View.Alone(ctx, entity, func() error {
+		no := s.single(ctx, state, number, entity)
+		out.Cursor, err = s.unless(ctx, "VetBuyer", r.GetIdempotencyKey(), r, buyer.Vet{ID: buyer.ID{ID: number}, Group: group}, no)
+		return err
+	})
+}
+
+// single says why a buyer may not be vetted for the first time: another one of the same legal entity has been. The tables answer, once they
+// have seen all that is in the log.
+func (s *Server) single(ctx context.Context, state buyer.State, number id.ID, entity string) error {
+	if !state.Registered || state.Vetted {
+		return nil
+	}
+	for part := range s.Log.Partitions() {
+		tail, err := s.Log.Tail(ctx, es.Partition(part))
+		if err != nil {
+			return err
+		}
+		if err := s.Seen.Wait(ctx, es.Cursor{Partition: es.Partition(part), Position: tail.Position}); err != nil {
+			return err
+		}
+	}
+	switch _, vetted, err := s.View.EntityTaken(ctx, entity, number); {
+	case err != nil:
+		return err
+	case vetted:
+		return errEntity
+	}
+	return nil
 }
 
 // SuspendBuyer stops a buyer. The gate is told by call as well, so that it obeys while Kafka is down; when consent is down too

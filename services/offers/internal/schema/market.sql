@@ -1,6 +1,6 @@
 create table buyer (
     buyer         uuid        primary key,
-    legal_entity  text        not null, -- LEI or VAT number
+    legal_entity  text        not null, -- LEI or VAT number, as it is compared
     state         text        not null, -- registered, vetted, suspended
     vetted        boolean     not null,
     vetted_group  text        not null, -- the group that counts, empty until it is vetted

@@ -84,7 +84,7 @@ func buyers(b *pgx.Batch, r *es.Record, m *offersv1.Event) {
 	case *offersv1.Event_BuyerRegistered:
 		e := arm.BuyerRegistered
 		b.Queue(`insert into buyer (buyer, legal_entity, state, vetted, vetted_group, registered, registered_at, position, partition) values ($1, $2, 'registered', false, '', $3, $4, $5, $6)`,
-			e.GetBuyerId(), e.GetEntity().GetLegalEntityId(), wire.Marshal(e), r.At, int64(r.Position), int32(r.Partition))
+			e.GetBuyerId(), wire.EntityNumber(e.GetEntity().GetLegalEntityId()), wire.Marshal(e), r.At, int64(r.Position), int32(r.Partition))
 	case *offersv1.Event_BuyerVetted:
 		e := arm.BuyerVetted
 		b.Queue(`update buyer set vetted = true, vetted_group = $2, state = case state when 'registered' then 'vetted' else state end where buyer = $1`,

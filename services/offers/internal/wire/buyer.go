@@ -2,7 +2,9 @@ package wire
 
 import (
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
 
 	"google.golang.org/protobuf/proto"
 
@@ -62,6 +64,16 @@ func EntityProto(e buyer.Entity) *offersv1.LegalEntity {
 	m := new(offersv1.LegalEntity)
 	_ = proto.Unmarshal(e, m) // Entity has made it
 	return m
+}
+
+// EntityNumber is a legal entity's number as it is compared: letters in upper case and digits, whatever stands between them.
+func EntityNumber(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+			return -1
+		}
+		return unicode.ToUpper(r)
+	}, text)
 }
 
 // Marshal serialises a message of the contract, the same way each time.

@@ -234,3 +234,16 @@ func TestAReasonOfANewerProcess(t *testing.T) {
 		t.Errorf("it is called %q", name)
 	}
 }
+
+// TestEntityNumber: case, spaces and separators make no other entity; a letter or a digit does.
+func TestEntityNumber(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"BE0123456789", "be0123456789", " BE 0123.456.789 ", "Be-0123/456_789"} {
+		if got := EntityNumber(text); got != "BE0123456789" {
+			t.Errorf("%q is compared as %q", text, got)
+		}
+	}
+	if EntityNumber("BE0123456780") == EntityNumber("BE0123456789") || EntityNumber(" -./ ") != "" {
+		t.Error("another number is the same, or none is one")
+	}
+}

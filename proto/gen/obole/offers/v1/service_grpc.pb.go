@@ -54,7 +54,8 @@ const (
 type OffersServiceClient interface {
 	// RegisterBuyer opens a buyer's account. The caller's own id becomes the buyer's, unless an operator names one.
 	RegisterBuyer(ctx context.Context, in *RegisterBuyerRequest, opts ...grpc.CallOption) (*RegisterBuyerResponse, error)
-	// VetBuyer lets a registered buyer bid, and says to which group it belongs. Called again with another group it corrects that.
+	// VetBuyer lets a registered buyer bid, and says to which group it belongs. Of a legal entity one account is vetted: another is refused with
+	// BUYER_EXISTS. Called again with another group it corrects that.
 	VetBuyer(ctx context.Context, in *VetBuyerRequest, opts ...grpc.CallOption) (*VetBuyerResponse, error)
 	// SuspendBuyer stops a buyer at once: bids close, and consent's gate is told by call and by event.
 	SuspendBuyer(ctx context.Context, in *SuspendBuyerRequest, opts ...grpc.CallOption) (*SuspendBuyerResponse, error)
@@ -303,7 +304,8 @@ func (c *offersServiceClient) ConfirmCohort(ctx context.Context, in *ConfirmCoho
 type OffersServiceServer interface {
 	// RegisterBuyer opens a buyer's account. The caller's own id becomes the buyer's, unless an operator names one.
 	RegisterBuyer(context.Context, *RegisterBuyerRequest) (*RegisterBuyerResponse, error)
-	// VetBuyer lets a registered buyer bid, and says to which group it belongs. Called again with another group it corrects that.
+	// VetBuyer lets a registered buyer bid, and says to which group it belongs. Of a legal entity one account is vetted: another is refused with
+	// BUYER_EXISTS. Called again with another group it corrects that.
 	VetBuyer(context.Context, *VetBuyerRequest) (*VetBuyerResponse, error)
 	// SuspendBuyer stops a buyer at once: bids close, and consent's gate is told by call and by event.
 	SuspendBuyer(context.Context, *SuspendBuyerRequest) (*SuspendBuyerResponse, error)
