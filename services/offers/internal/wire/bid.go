@@ -90,11 +90,11 @@ func encode(m *offersv1.Event, h *es.Header) (string, []byte, error) {
 // encodePlaced is encode of a BidPlaced. Its message was serialised before it was queued, and is not read and written again by the writer,
 // who has no time for it.
 func encodePlaced(p bid.Placed, h *es.Header) (string, []byte, error) {
-	size := proto.MarshalOptions{UseCachedSize: true}
-	meta := size.Size(h.Meta)
+	// Reckoned anew: the writer fills one Meta in for event after event, and what it remembers of its size is an earlier one's.
+	meta := proto.Size(h.Meta)
 	b := make([]byte, 0, meta+len(p.Body)+2*(protowire.SizeTag(placedArm.Number())+protowire.SizeVarint(uint64(meta+len(p.Body)))))
 	b = protowire.AppendVarint(protowire.AppendTag(b, metaField, protowire.BytesType), uint64(meta))
-	b, err := size.MarshalAppend(b, h.Meta)
+	b, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(b, h.Meta)
 	if err != nil {
 		return "", nil, fmt.Errorf("wire: %w", err)
 	}
