@@ -41,7 +41,7 @@ var driver = &pgconn.PgError{
 func TestToldOfErrors(t *testing.T) {
 	t.Parallel()
 	_, number := strconv.Atoi(canary)
-	_, address := url.Parse("http://[" + canary)
+	_, address := url.Parse(fmt.Sprint("http://[", canary))
 	tooLong := json.Unmarshal([]byte(`"`+canary+`"`), new(int))
 	refused := &net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(10, 1, 2, 3), Port: 9092}, Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
 	for _, c := range []struct {

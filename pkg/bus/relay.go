@@ -41,11 +41,11 @@ type Relay struct {
 type Standing uint8
 
 const (
-	// Stopped: it is not published, as far as this relay knows: the broker or the database is away.
+	// Stopped is a partition that is not published as far as this relay knows: the broker or the database is away, or the topic unfit.
 	Stopped Standing = iota
-	// Publishing: this relay does it.
+	// Publishing is what this relay does.
 	Publishing
-	// Waiting: another relay has the partition's lock, and tells of it.
+	// Waiting is for another relay, which has the partition's lock and tells of it.
 	Waiting
 )
 
