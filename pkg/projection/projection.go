@@ -34,7 +34,7 @@ type Options struct {
 	// Poll is how long to wait at most before the log is looked at again (200 ms): other processes write too.
 	Poll time.Duration
 	// Rest is the longest rest at the head of the log (25 ms). After a batch it lasts three times as long as the batch took, so that
-	// under load what comes is folded together; who waits for a cursor ends it.
+	// under load what comes is folded together; who waits for a cursor ends it, and while somebody watches (Changed) it is 5 ms.
 	Rest time.Duration
 	// Alarm is told what keeps the tables from following; nil tells nobody.
 	Alarm func(p es.Partition, err error)
@@ -52,6 +52,8 @@ type Projection struct {
 	mu    sync.Mutex
 	seen  []es.Position
 	due   []es.Position    // that somebody has waited for
+	asked bool             // somebody has asked for move
+	eyes  bool             // and somebody had for the one before
 	lives []es.Incarnation // the present one of each partition, as last read
 	move  chan struct{}    // closed and replaced whenever seen moves
 }
@@ -108,6 +110,9 @@ func (p *Projection) Alarm(tell func(part es.Partition, err error)) { p.o.Alarm 
 // restFor is how many times as long as it worked a projection rests: it takes at most a quarter of its time from those who write.
 const restFor = 3
 
+// restWatched is the longest rest while somebody watches, as the relay's.
+const restWatched = 5 * time.Millisecond
+
 // Run follows every partition until ctx ends. What goes wrong is retried with growing pauses: a projection that cannot follow
 // says so through the alarm and keeps what it has.
 func (p *Projection) Run(ctx context.Context) error {
@@ -137,7 +142,7 @@ func (p *Projection) follow(ctx context.Context, part es.Partition) {
 			}
 			pause = p.o.Poll
 		}
-		timer.Reset(min(restFor*time.Since(began), p.o.Rest))
+		timer.Reset(min(restFor*time.Since(began), p.restMost()))
 		if p.rest(ctx, part, timer.C, hurry) {
 			continue
 		}
@@ -150,6 +155,16 @@ func (p *Projection) follow(ctx context.Context, part es.Partition) {
 		case <-wake:
 		}
 	}
+}
+
+// restMost is the longest rest now. Who watched the tables move last will do so again.
+func (p *Projection) restMost() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.eyes {
+		return min(p.o.Rest, restWatched)
+	}
+	return p.o.Rest
 }
 
 // rest until the time is over, or until somebody waits for what is not in the tables yet; then it returns true.
@@ -304,6 +319,7 @@ func (p *Projection) reached(schema string, part es.Partition, to es.Position) {
 	defer p.mu.Unlock()
 	if schema == p.o.Name && to > p.seen[part] {
 		p.seen[part] = to
+		p.eyes, p.asked = p.asked, false
 		close(p.move)
 		p.move = make(chan struct{})
 	}
@@ -378,5 +394,6 @@ func (p *Projection) Seen(part es.Partition) es.Position {
 func (p *Projection) Changed() <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.asked = true
 	return p.move
 }

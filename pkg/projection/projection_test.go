@@ -71,6 +71,31 @@ func TestTheTablesRestUntilSomebodyWaits(t *testing.T) {
 	}
 }
 
+// TestWhoWatchesSeesSoon: a projection that somebody watches does not rest for long.
+func TestWhoWatchesSeesSoon(t *testing.T) {
+	t.Parallel()
+	w := begin(t, 1)
+	o := w.options()
+	o.Rest = time.Hour
+	o.Project = func(ctx context.Context, tx pgx.Tx, records []es.Record) error {
+		if _, err := tx.Exec(ctx, `select pg_sleep(1)`); err != nil { // and so a rest of 3 s, were it not watched
+			return err
+		}
+		return totals(ctx, tx, records)
+	}
+	p := w.open(o)
+	w.append(0, 1)
+	first := p.Changed()
+	run(t, p.Run)
+	<-first
+	second, began := p.Changed(), time.Now()
+	w.append(0, 2)
+	<-second
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("who watches was told after %v", took)
+	}
+}
+
 // TestABatchIsInWholeOrNotAtAll: a fold that fails after it has written leaves neither rows nor position, and is tried again.
 func TestABatchIsInWholeOrNotAtAll(t *testing.T) {
 	t.Parallel()
