@@ -112,7 +112,7 @@ func (r *Relay) locked(ctx context.Context, wake <-chan struct{}, resumed func()
 		cancel(nil)
 		holding.Wait() // a connection serves one goroutine
 	}()
-	p := &publisher{Relay: r, wake: wake, batch: newBatch(r.Source)}
+	p := &publisher{Relay: r, wake: wake, batch: newBatch(r.Source), spare: newBatch(r.Source)}
 	if err := p.resume(ctx); err != nil {
 		return err
 	}
