@@ -192,9 +192,7 @@ func (q *queue) take(into []*call, size int) []*call {
 // next waits for calls and takes them as soon as their number has stopped growing: whoever was just answered, or is about to
 // queue a call, gets the processor first, and no timer holds up a lonely one. It returns false when ctx is done.
 func (q *queue) next(ctx context.Context, into []*call, size int) ([]*call, bool) {
-	for q.waking.Load() > 0 {
-		<-q.awake
-	}
+	q.settle()
 	for {
 		if n := q.len(); n > 0 {
 			for last := 0; n > last && n < size; n = q.len() {

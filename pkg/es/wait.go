@@ -3,11 +3,12 @@ package es
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // This file is how callers and the writer meet: a caller waits for its answer, and the writer, before it takes the next calls, for
-// those whom it has just answered. They run for a moment and queue what they have next, so that the batch is full; were it
-// begun at once, half of them would miss it.
+// those whom it has just answered. They run for a moment and queue what they have next, so that the batch is full: yielding is
+// not enough, for an idle processor takes up the writer again before it takes over any of them.
 
 // Phases of a call, as its caller and the writer agree on them.
 const (
@@ -49,6 +50,26 @@ func (c *call) wait(ctx context.Context) error {
 	}
 	bells.Put(c.done)
 	return c.err
+}
+
+// patience bounds the wait for callers who were answered: where the processor has so much else to do, the log need not stand
+// still as well.
+const patience = time.Millisecond
+
+// settle waits until those who were answered run.
+func (q *queue) settle() {
+	if q.waking.Load() == 0 {
+		return
+	}
+	enough := time.NewTimer(patience)
+	defer enough.Stop()
+	for q.waking.Load() > 0 {
+		select {
+		case <-q.awake:
+		case <-enough.C:
+			return
+		}
+	}
 }
 
 // woke says that a caller who was answered runs.

@@ -106,3 +106,14 @@ func Reads(c Command) []On {
 	}
 	return []On{on}
 }
+
+// Creates names the stream that a command is the first to write to.
+func Creates(c Command) (On, bool) {
+	switch c := c.(type) {
+	case Take:
+		return c.on(), true
+	case Prepare:
+		return On{c.Shelf, c.Delivery.ID}, true
+	}
+	return On{}, false
+}

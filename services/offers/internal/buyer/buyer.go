@@ -76,6 +76,12 @@ func (c Rotate) on() ID    { return c.ID }
 // On is whom a command is about.
 func On(c Command) ID { return c.on() }
 
+// Creates says whether a command is the first on its buyer.
+func Creates(c Command) bool {
+	_, ok := c.(Register)
+	return ok
+}
+
 // Event is a fact about a buyer.
 type Event interface{ event() }
 

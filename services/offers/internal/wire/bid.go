@@ -34,6 +34,10 @@ func Bids() es.Rules[bid.State, bid.Command, bid.Event] {
 			}
 			return streams
 		},
+		Creates: func(c bid.Command) (es.Stream, bool) {
+			on, ok := bid.Creates(c)
+			return Stream(on), ok
+		},
 		Decide: func(state func(es.Stream) bid.State, c bid.Command, at time.Time) ([]es.Entry[bid.Event], error) {
 			entries, err := bid.Decide(func(on bid.On) bid.State { return state(Stream(on)) }, c, at)
 			if err != nil {

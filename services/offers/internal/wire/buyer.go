@@ -20,6 +20,7 @@ func Buyers() es.Rules[buyer.State, buyer.Command, buyer.Event] {
 		Name:    "buyer",
 		Fold:    3,
 		Streams: func(c buyer.Command) []es.Stream { return []es.Stream{es.StreamOf(buyer.On(c).ID)} },
+		Creates: func(c buyer.Command) (es.Stream, bool) { return es.StreamOf(buyer.On(c).ID), buyer.Creates(c) },
 		Decide: func(state func(es.Stream) buyer.State, c buyer.Command, _ time.Time) (out []es.Entry[buyer.Event], _ error) {
 			on := es.StreamOf(buyer.On(c).ID)
 			events, err := buyer.Decide(state(on), c)

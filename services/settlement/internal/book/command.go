@@ -101,3 +101,9 @@ func Reads(c Command) []On {
 	}
 	return []On{on}
 }
+
+// Creates names the stream that a command is the first to write to. A hold is none: its event is on the buyer's.
+func Creates(c Command) (On, bool) {
+	_, ok := c.(Earmark)
+	return c.on(), ok
+}

@@ -27,6 +27,10 @@ func Rules(l book.Ledger, c Codec) es.Rules[book.State, book.Command, book.Event
 			}
 			return streams
 		},
+		Creates: func(c book.Command) (es.Stream, bool) {
+			on, ok := book.Creates(c)
+			return Stream(on), ok
+		},
 		Decide: func(state func(es.Stream) book.State, c book.Command, at time.Time) ([]es.Entry[book.Event], error) {
 			entries, err := l.Decide(func(on book.On) book.State { return state(Stream(on)) }, c, at)
 			if err != nil {
