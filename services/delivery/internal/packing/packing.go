@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
+	"sync"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -15,6 +17,7 @@ import (
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/lru"
 	"github.com/obole-market/obole/pkg/parcel"
 	"github.com/obole-market/obole/pkg/vault"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
@@ -49,6 +52,8 @@ type Packer struct {
 	Random  io.Reader // of content keys
 	// Patience is for how long a package waits for its receipt.
 	Patience time.Duration
+
+	schemas schemas
 }
 
 // tries bounds how often a package is made anew because its slots went elsewhere meanwhile.
@@ -228,7 +233,7 @@ func (p *Packer) pack(
 	if err != nil {
 		return c, err
 	}
-	schema, err := minimise.Schema(&product, grants)
+	schema, err := p.schemas.of(&product, grants)
 	if err != nil {
 		return c, err
 	}
@@ -249,6 +254,26 @@ func (p *Packer) pack(
 	return c, p.Store.Keep(ctx, ring, store.Package{
 		Delivery: delivery.ID, Agreement: l.Agreement.ID, Bid: l.Bid.ID, Buyer: l.Buyer.ID, Sealed: sealed, Key: content, At: p.Now(),
 	})
+}
+
+// schemas remembers the JSON Schemas of rows: there is one for each product and choice of fields.
+type schemas struct {
+	once sync.Once
+	all  *lru.Map[string, []byte]
+}
+
+func (s *schemas) of(product *catalog.Product, grants []minimise.Grant) ([]byte, error) {
+	const size = 1024
+	s.once.Do(func() { s.all = lru.New[string, []byte](size) })
+	name := product.ID + "/" + product.Version + fmt.Sprint(grants)
+	if known, ok := s.all.Get(name); ok {
+		return known, nil
+	}
+	fresh, err := minimise.Schema(product, grants)
+	if err == nil {
+		s.all.Put(name, fresh)
+	}
+	return fresh, err
 }
 
 func grants(l *marketv1.Licence) []minimise.Grant {

@@ -32,16 +32,17 @@ func (s Store) Keep(ctx context.Context, ring *vault.Ring, p Package) error {
 	if err != nil {
 		return err
 	}
-	var b pgx.Batch
-	b.Queue(`insert into store.package (delivery, agreement, subscriber, bytes, key, at) values ($1, $2, $3, $4, $5, $6)`,
-		[16]byte(p.Delivery), [16]byte(p.Agreement), [16]byte(ring.Subject()), int64(len(p.Sealed)), box, p.At)
-	b.Queue(`insert into store.bid (bid, buyer) values ($1, $2) on conflict do nothing`, [16]byte(p.Bid), [16]byte(p.Buyer))
-	for i := 0; i*PieceSize < len(p.Sealed); i++ {
-		piece := p.Sealed[i*PieceSize : min(len(p.Sealed), (i+1)*PieceSize)]
-		b.Queue(`insert into store.chunk (delivery, number, data) values ($1, $2, $3)`, [16]byte(p.Delivery), i, piece)
+	var numbers []int32
+	var pieces [][]byte
+	for at := 0; at < len(p.Sealed); at += PieceSize {
+		numbers, pieces = append(numbers, int32(len(pieces))), append(pieces, p.Sealed[at:min(len(p.Sealed), at+PieceSize)])
 	}
-	// A batch is one transaction by itself.
-	if err := s.Pool.SendBatch(ctx, &b).Close(); err != nil {
+	_, err = s.Pool.Exec(ctx, `
+		with kept as (insert into store.package (delivery, agreement, subscriber, bytes, key, at) values ($1, $2, $3, $4, $5, $6)),
+		known as (insert into store.bid (bid, buyer) values ($7, $8) on conflict do nothing)
+		insert into store.chunk (delivery, number, data) select $1, * from unnest($9::integer[], $10::bytea[])`,
+		[16]byte(p.Delivery), [16]byte(p.Agreement), [16]byte(ring.Subject()), int64(len(p.Sealed)), box, p.At, [16]byte(p.Bid), [16]byte(p.Buyer), numbers, pieces)
+	if err != nil {
 		return fmt.Errorf("store: package: %w", err)
 	}
 	return nil
