@@ -135,6 +135,10 @@ func (b *between) Check(ctx context.Context, r *consentv1.CheckRequest) (*consen
 	return b.consent.Check(ctx, r)
 }
 
+func (b *between) IsEnrolled(ctx context.Context, r *consentv1.IsEnrolledRequest) (*consentv1.IsEnrolledResponse, error) {
+	return b.consent.IsEnrolled(ctx, r)
+}
+
 func (b *between) Release(ctx context.Context, r *consentv1.ReleaseRequest) (*consentv1.ReleaseResponse, error) {
 	permit, err := b.consent.Release(ctx, r)
 	if err == nil && !b.permit() {
