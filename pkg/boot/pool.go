@@ -28,6 +28,11 @@ func OpenPool(ctx context.Context, c *Config, t *Telemetry) (*pgxpool.Pool, erro
 	cfg.MaxConns = or(c.Database.Conns, 16)
 	cfg.ConnConfig.Tracer = t.Pgx()
 	cfg.ConnConfig.RuntimeParams["application_name"] = "obole-" + c.Service
+	// Every statement looks rows up by an index. Left to itself, PostgreSQL plans those with arrays anew each time, which costs more
+	// than they do; and a plan that is made on an empty table must still be right on a full one.
+	for name, value := range map[string]string{"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "jit": "off"} {
+		cfg.ConnConfig.RuntimeParams[name] = value
+	}
 	if role := c.Database.Role; role != "" {
 		cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 			_, err := conn.Exec(ctx, "set role "+pgx.Identifier{role}.Sanitize())

@@ -6,7 +6,7 @@ import (
 	"github.com/obole-market/obole/pkg/fault"
 )
 
-// Reasons for which the guard refuses, before any rule of the market is asked.
+// Reasons for which the guard refuses, before any rule of the market is asked: names of the common Reason of the contract.
 const (
 	ReasonTokenMissing      = "TOKEN_MISSING"      // send one bearer token
 	ReasonTokenInvalid      = "TOKEN_INVALID"      // it is not the issuer's, or not for us
@@ -48,4 +48,12 @@ func tooOften(perSecond float64) error {
 
 func idle(m *Method) error {
 	return fault.Deadline("nothing has moved on the stream for too long").Named(ReasonIdle).And("limit", m.Deadline)
+}
+
+// Reasons lists those of the guard.
+func Reasons() []string {
+	return []string{
+		ReasonTokenMissing, ReasonTokenInvalid, ReasonTokenExpired, ReasonIssuerUnreachable, ReasonRoleDenied, ReasonNotOwner, ReasonRate,
+		ReasonTooLarge, ReasonIdle, ReasonStopping,
+	}
 }

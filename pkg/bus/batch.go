@@ -47,12 +47,12 @@ type batch struct {
 
 const idText = 36 // bytes of an id's text
 
-func newBatch(source string) batch {
+func newBatch(source string) *batch {
 	fixed := 0
 	for _, text := range []string{headerSpec, specVersion, headerID, headerSource, source, headerType, headerOurs} {
 		fixed += varintSize(int64(len(text))) + len(text)
 	}
-	return batch{source: source, fixed: fixed + varintSize(idText) + idText}
+	return &batch{source: source, fixed: fixed + varintSize(idText) + idText}
 }
 
 func (b *batch) reset() {

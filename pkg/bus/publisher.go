@@ -14,12 +14,14 @@ import (
 	"github.com/obole-market/obole/pkg/id"
 )
 
-// publisher is a relay at work: an idempotent producer of one batch at a time. Several at once would have to share one
-// connection to arrive in order, and gain nothing where log, relay and broker share the same cores.
+// publisher is a relay at work: an idempotent producer that has one batch on the way and fills the next meanwhile. Several on the way
+// would have to share one connection to arrive in order, and gain nothing more.
 type publisher struct {
 	*Relay
 	wake     <-chan struct{}
-	batch    batch
+	batch    *batch  // being filled
+	spare    *batch  // nil while it is on the way
+	flight   *flight // nil while nothing is on the way
 	producer int64
 	epoch    int16
 	sequence int32
@@ -28,8 +30,19 @@ type publisher struct {
 	lives    []es.Life
 	at       es.Position // of the newest event on the topic
 	event    id.ID       // its id
-	last     es.Position // of the newest event in the batch
+	last     es.Position // of the newest event that was put into a batch
 	newest   id.ID       // its id
+}
+
+// flight is a batch on the way.
+type flight struct {
+	batch *batch
+	at    es.Position // of its newest event
+	event id.ID       // its id
+
+	done chan struct{} // closed when there is an answer
+	base int64         // offset of its first record
+	err  error
 }
 
 // resume finds out how far the topic has come.
@@ -48,11 +61,12 @@ func (p *publisher) resume(ctx context.Context) error {
 	p.producer, p.epoch, p.sequence, p.offset = int64(res.Producer.ProducerID), int16(res.Producer.ProducerEpoch), 0, 0
 	p.batch.reset()
 	p.batch.marker(time.Now(), p.Source)
-	base, err := p.send(ctx)
+	base, err := p.send(ctx, p.batch)
 	if err != nil {
 		return err
 	}
-	p.offset = base + 1
+	p.arrived(base, 1)
+	p.batch.reset()
 	if p.first, _, err = bounds(ctx, p.Client, p.Topic, int(p.Partition)); err != nil {
 		return err
 	}
@@ -78,6 +92,7 @@ func (p *publisher) resume(ctx context.Context) error {
 		return err // what was cut is filled again from the first event
 	}
 	p.at, p.event = last.Position, last.ID
+	p.last, p.newest = p.at, p.event
 	return nil
 }
 
@@ -108,6 +123,13 @@ func (p *publisher) spoilt(err error, _ int) error {
 
 // publish sends what the log holds after what was sent, until ctx ends or something surprises.
 func (p *publisher) publish(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer func() {
+		cancel()
+		if p.flight != nil {
+			<-p.flight.done // it reads its batch
+		}
+	}()
 	for {
 		sent, more, err := p.flush(ctx)
 		if err != nil {
@@ -150,20 +172,30 @@ func (p *publisher) rest(ctx context.Context) error {
 	return nil
 }
 
-// flush sends one scan's worth of records, and says whether there are more.
+// flush takes one scan's worth of records, and says whether there are more. If not, all that was taken is on the topic.
 func (p *publisher) flush(ctx context.Context) (sent, more bool, err error) {
-	before := p.at
+	before, from := p.at, p.last
 	var tail es.Position
-	if fresh, life := p.Log.Fresh(p.Partition, p.at); len(fresh) > 0 {
-		tail, err = fresh[len(fresh)-1].Position, p.sendFresh(ctx, fresh, life)
+	if fresh, life := p.Log.Fresh(p.Partition, p.last); len(fresh) > 0 {
+		tail, err = fresh[len(fresh)-1].Position, p.takeFresh(ctx, fresh, life)
 	} else {
-		tail, err = p.sendStored(ctx)
+		tail, err = p.takeStored(ctx)
 	}
-	if err != nil || p.at == before {
+	if err != nil {
 		return false, false, err
 	}
-	p.moved(tail)
-	return true, p.at < tail, nil
+	if more = from < p.last && p.last < tail; !more {
+		if err := p.launch(ctx); err != nil {
+			return false, false, err
+		}
+		if err := p.land(); err != nil {
+			return false, false, err
+		}
+	}
+	if sent = before < p.at; sent {
+		p.moved(tail)
+	}
+	return sent, more, nil
 }
 
 func (p *publisher) moved(tail es.Position) {
@@ -172,36 +204,37 @@ func (p *publisher) moved(tail es.Position) {
 	}
 }
 
-// sendFresh publishes records that this process has just appended.
-func (p *publisher) sendFresh(ctx context.Context, records []es.Record, life es.Incarnation) error {
+// takeFresh takes records that this process has just appended.
+func (p *publisher) takeFresh(ctx context.Context, records []es.Record, life es.Incarnation) error {
 	if err := p.know(ctx, life); err != nil {
 		return err
 	}
-	p.batch.reset()
 	for i := range records {
 		if err := p.add(ctx, &records[i]); err != nil {
 			return err
 		}
 	}
-	return p.confirm(ctx)
+	return nil
 }
 
-// sendStored publishes what it reads from the log, and says where that ends.
-func (p *publisher) sendStored(ctx context.Context) (es.Position, error) {
-	p.batch.reset()
+// takeStored takes what it reads from the log, and says where that ends.
+func (p *publisher) takeStored(ctx context.Context) (es.Position, error) {
 	tail, err := p.Log.Tail(ctx, p.Partition)
 	switch {
 	case err != nil:
 		return 0, fmt.Errorf("bus: read the log: %w", err)
-	case tail.Position < p.at:
+	case tail.Position < p.last:
+		if err := p.land(); err != nil {
+			return 0, err
+		}
 		return 0, p.ahead(p.at, p.event)
-	case tail.Position == p.at:
-		return p.at, nil
+	case tail.Position == p.last:
+		return p.last, nil
 	}
 	if err := p.know(ctx, tail.Incarnation); err != nil {
 		return 0, err
 	}
-	_, err = p.Log.Scan(ctx, p.Partition, p.at, relayScan, func(r *es.Record) error {
+	_, err = p.Log.Scan(ctx, p.Partition, p.last, relayScan, func(r *es.Record) error {
 		if r.Position > tail.Position {
 			return errStop // perhaps of a life that we do not know
 		}
@@ -210,7 +243,7 @@ func (p *publisher) sendStored(ctx context.Context) (es.Position, error) {
 	if err != nil && !errors.Is(err, errStop) {
 		return 0, err
 	}
-	return tail.Position, p.confirm(ctx)
+	return tail.Position, nil
 }
 
 // know reads the lives of the partition if there is one that is not known.
@@ -226,41 +259,64 @@ func (p *publisher) know(ctx context.Context, life es.Incarnation) (err error) {
 // add puts a record into the batch, sending that first if it is full.
 func (p *publisher) add(ctx context.Context, r *es.Record) error {
 	if !p.batch.fits(r) {
-		if err := p.confirm(ctx); err != nil {
+		if err := p.launch(ctx); err != nil {
 			return err
 		}
-		p.batch.reset()
 	}
 	p.batch.event(es.LifeAt(p.lives, r.Position).Incarnation, r)
 	p.last, p.newest = r.Position, r.ID
 	return nil
 }
 
-// confirm sends the batch, if it has any records, and checks that it got the offset it must have got.
-func (p *publisher) confirm(ctx context.Context) error {
-	count := int64(p.batch.count)
-	if count == 0 {
+// launch sends the batch, if it has any records, once the one before has arrived, and begins another.
+func (p *publisher) launch(ctx context.Context) error {
+	if p.batch.count == 0 {
 		return nil
 	}
-	base, err := p.send(ctx)
-	if err != nil {
+	if err := p.land(); err != nil {
 		return err
 	}
-	if base != p.offset {
-		return fmt.Errorf("%w: offset %d instead of %d", errSurprise, base, p.offset)
-	}
-	p.offset += count
-	p.at, p.event = p.last, p.newest
+	f := &flight{batch: p.batch, at: p.last, event: p.newest, done: make(chan struct{})}
+	p.flight, p.batch, p.spare = f, p.spare, nil
+	p.batch.reset()
+	go func() {
+		defer close(f.done)
+		f.base, f.err = p.send(ctx, f.batch)
+	}()
 	return nil
 }
 
-// send produces the batch with the next sequence number. After an error the publisher is of no further use: whether the
+// land waits for the batch on the way, if there is one, and checks that it got the offset it must have got.
+func (p *publisher) land() error {
+	f := p.flight
+	if f == nil {
+		return nil
+	}
+	<-f.done
+	p.flight, p.spare = nil, f.batch
+	if f.err != nil {
+		return f.err
+	}
+	if f.base != p.offset {
+		return fmt.Errorf("%w: offset %d instead of %d", errSurprise, f.base, p.offset)
+	}
+	p.arrived(f.base, f.batch.count)
+	p.at, p.event = f.at, f.event
+	return nil
+}
+
+// arrived counts records that have got their offsets.
+func (p *publisher) arrived(base int64, count int32) {
+	p.offset = base + int64(count)
+	p.sequence = int32((int64(p.sequence) + int64(count)) & 0x7fffffff) // it goes round
+}
+
+// send produces a batch with the next sequence number. After an error the publisher is of no further use: whether the
 // batch was stored is not known, and a request that was given up may still be reading it.
-func (p *publisher) send(ctx context.Context) (base int64, err error) {
-	count := p.batch.count
+func (p *publisher) send(ctx context.Context, b *batch) (base int64, err error) {
 	res, err := p.Client.RawProduce(ctx, &kafka.RawProduceRequest{
 		Topic: p.Topic, Partition: int(p.Partition), RequiredAcks: kafka.RequireAll,
-		RawRecords: protocol.RawRecordSet{Reader: bytes.NewReader(p.batch.seal(p.producer, p.epoch, p.sequence))},
+		RawRecords: protocol.RawRecordSet{Reader: bytes.NewReader(b.seal(p.producer, p.epoch, p.sequence))},
 	})
 	if err == nil {
 		err = res.Error
@@ -271,7 +327,6 @@ func (p *publisher) send(ctx context.Context) (base int64, err error) {
 		}
 		return 0, fmt.Errorf("%w: %w", errSurprise, err)
 	}
-	p.sequence = int32((int64(p.sequence) + int64(count)) & 0x7fffffff) // it goes round
 	if p.offset > 0 && res.LogStartOffset > p.first {
 		return 0, fmt.Errorf("%w: it begins at offset %d instead of %d", errSurprise, res.LogStartOffset, p.first)
 	}

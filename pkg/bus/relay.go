@@ -135,7 +135,7 @@ func (r *Relay) locked(ctx context.Context, wake <-chan struct{}, resumed func()
 	if err := Fits(ctx, r.Client, r.Topic, r.Log.Partitions()); err != nil {
 		return err
 	}
-	p := &publisher{Relay: r, wake: wake, batch: newBatch(r.Source)}
+	p := &publisher{Relay: r, wake: wake, batch: newBatch(r.Source), spare: newBatch(r.Source)}
 	if err := p.resume(ctx); err != nil {
 		return err
 	}

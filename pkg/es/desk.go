@@ -15,6 +15,11 @@ import (
 type desk interface {
 	// need says whether the desk holds what c decides on, and else notes it to be loaded.
 	need(c *call) bool
+	// doubt says whether c was decided on a stream that was taken for empty and that nothing vouches for, and notes it to be
+	// loaded.
+	doubt(c *call) bool
+	// doubtAll notes everything that was taken for empty to be loaded, and says whether there was any.
+	doubtAll() bool
 	// gather adds to a load what was noted.
 	gather(w *Want)
 	// fold applies an event that another process stored to the states that are held.
@@ -56,9 +61,11 @@ type cell[S any] struct {
 	row     Version // that its state row includes
 	hasRow  bool
 	loading bool
+	assumed bool // to be empty, and not to be read
 	foreign bool // its row is of another fold
 	dirty   bool // next differs from state
 	write   bool // its row must be stored with the batch
+	shown   bool // to readers beside the writer
 	err     error
 }
 
@@ -81,17 +88,23 @@ type desktop[S, C, E any] struct {
 	w     *writer
 
 	cells  recent[Stream, *cell[S]]
+	shown  shown[S]
 	held   map[string]int // cells per root, where the rules touch
 	known  recent[id.ID, memory[E]]
 	wanted []*cell[S]
-	broken []*cell[S]
-	old    map[Stream]any   // roots to fold anew, and the keys for it
-	failed map[string]error // roots of which that failed in this batch
-	dirty  []*cell[S]
-	undo   []undo[S]
+	// assumed were taken for empty since the last batch: each is created by this one, or loaded, or forgotten at its end.
+	assumed []*cell[S]
+	broken  []*cell[S]
+	old     map[Stream]any   // roots to fold anew, and the keys for it
+	failed  map[string]error // roots of which that failed in this batch
+	dirty   []*cell[S]
+	undo    []undo[S]
+	// before and after are what Conserve is handed.
+	before, after []S
 
 	// Of the command being decided.
 	now    *job[S, C, E]
+	meta   eventv1.Meta
 	header Header
 	lookup func(Stream) S // method value, made once
 }
@@ -105,15 +118,19 @@ func newDesk[S, C, E any](r *Root[S, C, E], w *writer) desk {
 
 func (d *desktop[S, C, E]) forget() {
 	d.cells.init()
+	d.shown.clear()
 	d.known.init()
 	d.held = make(map[string]int)
 	d.old = make(map[Stream]any)
 	d.failed = make(map[string]error)
-	d.wanted, d.broken, d.dirty, d.undo = nil, nil, nil, nil
+	d.wanted, d.assumed, d.broken, d.dirty, d.undo = nil, nil, nil, nil, nil
 }
 
 func (d *desktop[S, C, E]) need(c *call) bool {
 	ready := true
+	if c.creates != "" && d.w.trusting {
+		d.assume(c.creates, c.keys)
+	}
 	for _, s := range c.streams {
 		if !d.hold(s, c.keys) {
 			ready = false
@@ -123,7 +140,8 @@ func (d *desktop[S, C, E]) need(c *call) bool {
 }
 
 // hold says whether a stream's state is here, and else notes it. Where the rules touch, the root's own stream comes
-// along: the presence of its row vouches for all rows of the root.
+// along: the presence of its row vouches for all rows of the root. A root of which no event has happened to, or touched, another
+// stream needs none.
 func (d *desktop[S, C, E]) hold(s Stream, keys any) bool {
 	ready := d.note(s, keys)
 	if d.rules.Touch != nil {
@@ -138,13 +156,23 @@ func (d *desktop[S, C, E]) note(s Stream, keys any) bool {
 	if c, ok := d.cells.get(s); ok {
 		return !c.loading
 	}
-	c := &cell[S]{stream: s, keys: keys, loading: true}
+	d.load(d.make(s, keys))
+	return false
+}
+
+// make room for a stream that is not held.
+func (d *desktop[S, C, E]) make(s Stream, keys any) *cell[S] {
+	c := &cell[S]{stream: s, keys: keys}
 	d.cells.put(s, c)
 	if d.rules.Touch != nil {
 		d.held[s.Root()]++
 	}
+	return c
+}
+
+func (d *desktop[S, C, E]) load(c *cell[S]) {
+	c.assumed, c.loading = false, true
 	d.wanted = append(d.wanted, c)
-	return false
 }
 
 func (d *desktop[S, C, E]) gather(w *Want) {
@@ -184,7 +212,7 @@ func (d *desktop[S, C, E]) learn(f *Found) {
 	}
 	for _, root := range f.Roots {
 		if c, ok := d.cells.peek(root); ok && c.loading && !c.hasRow && d.rules.Touch != nil {
-			c.foreign = true // events, but no row to vouch for the others
+			c.foreign = true // further streams, but no row to vouch for theirs
 		}
 	}
 	for _, c := range d.wanted {
@@ -218,8 +246,12 @@ func (d *desktop[S, C, E]) apply(c *cell[S], r *Record) error {
 		if err != nil {
 			return err
 		}
-		c.state = d.rules.Evolve(c.state, r.Stream, entryOf(r, e))
+		entry := entryOf(r, e)
+		c.state = d.rules.Evolve(c.state, r.Stream, entry)
 		c.version++
+		if !c.hasRow && d.rules.Touch != nil && d.isRoot(c) && spreads(r.Stream, d.rules.Touch(entry)) {
+			c.foreign = true
+		}
 		return nil
 	})
 }
@@ -233,6 +265,7 @@ func (d *desktop[S, C, E]) fold(r *Record) {
 				return
 			}
 			own.next, own.upcoming = own.state, own.version
+			d.reshow(own)
 		}
 		return
 	}
@@ -242,8 +275,9 @@ func (d *desktop[S, C, E]) fold(r *Record) {
 	}
 	err := d.guard(func() error {
 		var keys any
-		if marker, ok := d.cells.peek(Stream(root)); ok {
-			keys, marker.hasRow = marker.keys, true // whoever wrote the event wrote that row
+		marker, known := d.cells.peek(Stream(root))
+		if known {
+			keys = marker.keys
 		}
 		if ok {
 			keys = own.keys
@@ -253,6 +287,10 @@ func (d *desktop[S, C, E]) fold(r *Record) {
 			return err
 		}
 		entry := entryOf(r, e)
+		touched := d.rules.Touch(entry)
+		if known && spreads(r.Stream, touched) {
+			marker.hasRow = true // whoever wrote the event wrote that row
+		}
 		if ok && !own.loading {
 			if r.Version != own.version+1 {
 				return ErrGap
@@ -260,11 +298,13 @@ func (d *desktop[S, C, E]) fold(r *Record) {
 			own.state = d.rules.Evolve(own.state, r.Stream, entry)
 			own.version++
 			own.next, own.upcoming = own.state, own.version
+			d.reshow(own)
 		}
-		for _, s := range d.rules.Touch(entry) {
+		for _, s := range touched {
 			if c, ok := d.cells.peek(s); ok && !c.loading && s != r.Stream {
 				c.state = d.rules.Evolve(c.state, s, entry)
 				c.next = c.state
+				d.reshow(c)
 			}
 		}
 		return nil
@@ -281,6 +321,7 @@ func (d *desktop[S, C, E]) drop(c *cell[S]) {
 }
 
 func (d *desktop[S, C, E]) gone(s Stream) {
+	d.hide(s)
 	if d.rules.Touch == nil {
 		return
 	}
@@ -300,11 +341,8 @@ func (d *desktop[S, C, E]) dropRoot(root string) {
 
 // state is what Decide asks.
 func (d *desktop[S, C, E]) state(s Stream) S {
-	for _, named := range d.now.streams {
-		if named == s {
-			c, _ := d.cells.peek(s)
-			return c.next
-		}
+	if c := d.now.cell(s); c != nil {
+		return c.next
 	}
 	panic(fmt.Sprintf("es: root %s: Decide asks for a stream that Streams did not name", d.rules.Name))
 }
@@ -313,7 +351,7 @@ var errMore = errors.New("es: further streams are needed")
 
 func (d *desktop[S, C, E]) decide(c *call) bool {
 	j := c.job.(*job[S, C, E])
-	j.result = Result[E]{}
+	j.result, j.cells = Result[E]{}, j.few[:0]
 	if len(d.failed) > 0 {
 		if err, ok := d.failed[c.streams[0].Root()]; ok {
 			c.refusal = err
@@ -321,17 +359,21 @@ func (d *desktop[S, C, E]) decide(c *call) bool {
 		}
 	}
 	for _, s := range c.streams {
-		switch cell, _ := d.cells.peek(s); {
-		case cell == nil || cell.loading:
+		cell, ok := d.cells.peek(s)
+		switch {
+		case !ok || cell.loading:
 			return false
 		case cell.err != nil:
 			c.refusal = cell.err
 			return true
 		}
+		j.cells = append(j.cells, cell)
 	}
 	if c.kind == read {
-		cell, _ := d.cells.peek(c.streams[0])
-		j.state = cell.next
+		j.state = j.cells[0].next
+		if c.show {
+			d.show(j.cells[0])
+		}
 		return true
 	}
 	records := len(d.w.records)
@@ -355,19 +397,21 @@ func (d *desktop[S, C, E]) decide(c *call) bool {
 // run decides a command and lays its events over the states.
 func (d *desktop[S, C, E]) run(j *job[S, C, E]) (err error) {
 	defer d.recovered(&err)
+	if j.refused != nil {
+		return j.refused
+	}
 	entries, err := d.rules.Decide(d.lookup, j.body, d.w.at)
 	if err != nil || len(entries) == 0 {
 		return err
 	}
 	j.result.Events = make([]Recorded[E], 0, len(entries))
-	meta := &eventv1.Meta{
-		CausationId: j.meta.GetCausationId(), CorrelationId: j.meta.GetCorrelationId(), OccurredAt: j.meta.GetOccurredAt(),
-		Actor: j.meta.GetActor(), OnBehalfOf: j.meta.GetOnBehalfOf(), Policy: j.meta.GetPolicy(),
-		RecordedAt: d.w.at.UnixMicro(),
-	}
+	m := &d.meta
+	m.CausationId, m.CorrelationId, m.OccurredAt = j.meta.GetCausationId(), j.meta.GetCorrelationId(), j.meta.GetOccurredAt()
+	m.Actor, m.OnBehalfOf, m.Policy = j.meta.GetActor(), j.meta.GetOnBehalfOf(), j.meta.GetPolicy()
+	m.RecordedAt = d.w.at.UnixMicro()
 	root := j.streams[0].Root()
 	for i := range entries {
-		if err := d.append(j, &entries[i], meta, root); err != nil {
+		if err := d.append(j, &entries[i], root); err != nil {
 			return err
 		}
 	}
@@ -375,7 +419,7 @@ func (d *desktop[S, C, E]) run(j *job[S, C, E]) (err error) {
 }
 
 // append encodes an event, folds it and puts it at the batch's end.
-func (d *desktop[S, C, E]) append(j *job[S, C, E], e *Entry[E], meta *eventv1.Meta, root string) error {
+func (d *desktop[S, C, E]) append(j *job[S, C, E], e *Entry[E], root string) error {
 	own, err := d.cell(e.Stream, j, root)
 	if err != nil {
 		return err
@@ -384,8 +428,8 @@ func (d *desktop[S, C, E]) append(j *job[S, C, E], e *Entry[E], meta *eventv1.Me
 	r.ID = d.w.engine.opts.NewID()
 	r.Stream, r.Version = e.Stream, own.upcoming+1
 	r.Command, r.Ordinal = j.id, int32(len(j.result.Events))
-	meta.EventId = r.ID[:]
-	d.header = Header{ID: r.ID, Stream: e.Stream, Version: r.Version, At: d.w.at, Meta: meta}
+	d.meta.EventId = r.ID[:]
+	d.header = Header{ID: r.ID, Stream: e.Stream, Version: r.Version, At: d.w.at, Meta: &d.meta}
 	r.Type, r.Data, err = d.rules.Encode(e.Event, &d.header, j.keys)
 	if err != nil {
 		return err
@@ -418,13 +462,14 @@ func (d *desktop[S, C, E]) append(j *job[S, C, E], e *Entry[E], meta *eventv1.Me
 
 // touch folds the event into the other states that it changes, whose rows are stored with it.
 func (d *desktop[S, C, E]) touch(j *job[S, C, E], e *Entry[E], root string) error {
+	touched := d.rules.Touch(*e)
 	if marker, err := d.cell(Stream(root), j, root); err != nil {
 		return err
-	} else if !marker.hasRow {
+	} else if !marker.hasRow && spreads(e.Stream, touched) {
 		d.change(marker)
 		marker.write = true
 	}
-	for _, s := range d.rules.Touch(*e) {
+	for _, s := range touched {
 		if s == e.Stream {
 			continue
 		}
@@ -446,6 +491,9 @@ func entryOf[E any](r *Record, e E) Entry[E] {
 
 // cell finds the state that an event changes; a stream that the command did not name is loaded first.
 func (d *desktop[S, C, E]) cell(s Stream, j *job[S, C, E], root string) (*cell[S], error) {
+	if c := j.cell(s); c != nil {
+		return c, nil
+	}
 	c, ok := d.cells.peek(s)
 	switch {
 	case !ok:
@@ -493,45 +541,13 @@ func (d *desktop[S, C, E]) commit() {
 			c.row, c.hasRow = c.upcoming, true
 		}
 		c.state, c.version, c.dirty, c.write = c.next, c.upcoming, false, false
+		d.reshow(c)
 	}
 	d.dirty = d.dirty[:0]
 }
 
-func (d *desktop[S, C, E]) rows(into []StateRow, at Position) ([]StateRow, error) {
-	if d.rules.EncodeState == nil {
-		return into, nil
-	}
-	var before, after []S
-	for _, c := range d.dirty {
-		if d.rules.Conserve != nil {
-			before, after = append(before, c.state), append(after, c.next)
-		}
-		if c.upcoming-c.row >= Version(d.w.engine.opts.Rows) {
-			c.write = true
-		}
-		if !c.write {
-			continue
-		}
-		var data []byte
-		err := d.guard(func() (err error) {
-			data, err = d.rules.EncodeState(c.next, c.stream, c.keys)
-			return err
-		})
-		if err != nil {
-			return into, fmt.Errorf("%w: state of root %s: %w", ErrData, d.rules.Name, err)
-		}
-		into = append(into, StateRow{Stream: c.stream, Version: c.upcoming, Position: at, Fold: d.rules.Fold, Data: data})
-	}
-	if len(before) == 0 {
-		return into, nil
-	}
-	if err := d.guard(func() error { return d.rules.Conserve(before, after) }); err != nil {
-		return into, fmt.Errorf("%w: root %s: %w", ErrData, d.rules.Name, err)
-	}
-	return into, nil
-}
-
 func (d *desktop[S, C, E]) trim() {
+	d.believe()
 	for _, c := range d.broken {
 		if held, ok := d.cells.peek(c.stream); ok && held == c {
 			d.drop(c)

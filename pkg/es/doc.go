@@ -7,7 +7,8 @@
 // Rules are what a root decides by: Decide turns a command and the present states into events, Evolve folds an event into a
 // state. Both are pure. An Engine hosts the rules of one service and runs one writer per partition: it takes what is queued,
 // loads what it does not hold in one round trip, decides in order in memory, and appends everything in another, provided that
-// the log still ends where it knew it to end. If not, another process has written: it reads what it missed, decides again, and
+// the log still ends where it knew it to end. A stream that a command says it creates is not loaded first: the log objects to
+// a second first event. If the tail has moved, another process has written: it reads what it missed, decides again, and
 // appends under the partition's lock. So any number of engines may work on one log, and a hot stream never conflicts with
 // itself.
 //

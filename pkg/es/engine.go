@@ -115,13 +115,13 @@ func (e *Engine) Run(ctx context.Context) error {
 func (e *Engine) Ready(ctx context.Context) error {
 	calls := make([]*call, len(e.writers))
 	for i, w := range e.writers {
-		calls[i] = &call{ctx: ctx, kind: probe, desk: -1, urgent: true, deadline: e.deadline(ctx), done: make(chan struct{})}
+		calls[i] = &call{ctx: ctx, kind: probe, desk: -1, urgent: true, deadline: e.deadline(ctx)}
 		if err := w.queue.push(calls[i]); err != nil {
 			return fmt.Errorf("%w: partition %d", err, i)
 		}
 	}
 	for i, c := range calls {
-		if err := e.wait(ctx, c); err != nil {
+		if err := c.wait(ctx); err != nil {
 			return fmt.Errorf("%w: partition %d", err, i)
 		}
 	}
@@ -163,21 +163,6 @@ func (e *Engine) deadline(ctx context.Context) time.Time {
 		return d
 	}
 	return e.opts.Clock().Add(e.opts.Timeout)
-}
-
-// wait for the answer to a queued call, as long as its caller waits.
-func (e *Engine) wait(ctx context.Context, c *call) error {
-	select {
-	case <-c.done:
-		return c.err
-	case <-ctx.Done():
-		select {
-		case <-c.done: // both: the answer counts
-			return c.err
-		default:
-			return gaveUp(ctx)
-		}
-	}
 }
 
 // queue hands a call to its partition's writer.

@@ -50,8 +50,8 @@ var (
 	ErrMoved = errors.New("es: the tail has moved")
 	// ErrKnownCommand: a command of the batch is stored already; nothing was stored.
 	ErrKnownCommand = errors.New("es: a command of the batch is stored already")
-	// ErrVersion: a stream's version is stored already; nothing was stored. With a tail that has not moved this is a
-	// fault of the engine or of the data.
+	// ErrVersion: a stream's version is stored already; nothing was stored. With a tail that has not moved, and unless the
+	// stream was only said to be new (Rules.Creates), this is a fault of the engine or of the data.
 	ErrVersion = errors.New("es: a stream's version is stored already")
 	// ErrGap: a position is missing.
 	ErrGap = errors.New("es: a position is missing")

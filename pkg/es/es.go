@@ -31,7 +31,10 @@ type Chain [32]byte
 func StreamOf(root id.ID) Stream { return Stream(root.String()) }
 
 // Child names a child's stream of the same root.
-func (s Stream) Child(child id.ID) Stream { return Stream(s.Root() + "/" + child.String()) }
+func (s Stream) Child(child id.ID) Stream {
+	var name [2*36 + 1]byte
+	return Stream(child.Append(append(append(name[:0], s.Root()...), '/')))
+}
 
 // Root is the part of the name that picks the partition.
 func (s Stream) Root() string {

@@ -51,7 +51,7 @@ type Want struct {
 	Streams []WantStream
 	// Commands to look up.
 	Commands []id.ID
-	// Roots of which to say whether any of their streams has an event.
+	// Roots of which to say whether any stream but their own has an event.
 	Roots []Stream
 }
 
@@ -77,7 +77,7 @@ type Found struct {
 	Events []Record
 	// Commands are the events of the wanted commands, each command's in order of ordinal.
 	Commands []Record
-	// Roots are those of the wanted roots that have events.
+	// Roots are those of the wanted roots of which another stream than their own has events.
 	Roots []Stream
 }
 

@@ -13,7 +13,8 @@ const HashVersion = 1
 // PartitionOf places a stream: the first 8 bytes, big endian, of SHA-256 of its root's name, modulo n. Every stream of a
 // root is in the same partition.
 func PartitionOf(s Stream, n int) Partition {
-	h := sha256.Sum256([]byte(s.Root()))
+	var name [64]byte // longer ones move to the heap
+	h := sha256.Sum256(append(name[:0], s.Root()...))
 	return Partition(binary.BigEndian.Uint64(h[:]) % uint64(n))
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
@@ -21,6 +22,7 @@ type call struct {
 	id       id.ID
 	hash     [32]byte
 	streams  []Stream
+	creates  Stream // of them, if it does not exist; empty for none
 	meta     *eventv1.Meta
 	keys     any
 	keyRef   string
@@ -28,9 +30,12 @@ type call struct {
 	caller   string
 	urgent   bool
 	fresh    bool
-	job      any // *job of the desk's types
+	show     bool // what a read finds, to other readers
+	job      any  // *job of the desk's types
 
-	done     chan struct{}
+	done     chan struct{} // receives once, when the call is answered
+	phase    atomic.Uint32
+	queue    *queue // in which it waits
 	err      error
 	answered bool
 
@@ -53,14 +58,6 @@ const (
 	probe
 )
 
-// answer ends the call. A call whose err is nil has succeeded.
-func (c *call) answer(err error) {
-	if !c.answered {
-		c.answered, c.err = true, err
-		close(c.done)
-	}
-}
-
 // queue holds what waits for one partition's writer: bounded, a lane per caller served in turn, and a lane for urgent
 // calls that is served first.
 type queue struct {
@@ -77,6 +74,9 @@ type queue struct {
 	count  int
 	closed bool
 	wake   chan struct{} // room for one
+
+	waking atomic.Int32  // callers that were answered and do not run yet
+	awake  chan struct{} // room for one: the last of them runs
 }
 
 type lane struct {
@@ -100,13 +100,22 @@ func (l *lane) pop() *call {
 func newQueue(room, share, spared int) *queue {
 	return &queue{
 		room: room, share: share, spared: spared,
-		lanes: make(map[string]*lane), wake: make(chan struct{}, 1),
+		lanes: make(map[string]*lane), wake: make(chan struct{}, 1), awake: make(chan struct{}, 1),
 	}
 }
 
 func (q *queue) push(c *call) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	err := q.add(c)
+	if err == nil {
+		q.rouse()
+	}
+	return err
+}
+
+// add queues a call under the lock.
+func (q *queue) add(c *call) error {
 	if q.closed {
 		return ErrClosed
 	}
@@ -126,11 +135,16 @@ func (q *queue) push(c *call) error {
 		l.calls = append(l.calls, c)
 	}
 	q.count++
+	c.queue, c.done = q, bells.Get().(chan struct{})
+	return nil
+}
+
+// rouse the writer if it sleeps.
+func (q *queue) rouse() {
 	select {
 	case q.wake <- struct{}{}:
 	default:
 	}
-	return nil
 }
 
 // lane opens a lane for a caller that has none.
@@ -175,9 +189,10 @@ func (q *queue) take(into []*call, size int) []*call {
 	return into
 }
 
-// next waits for calls and takes them as soon as their number has stopped growing: whoever is about to queue a call
-// gets the processor first, and no timer holds up a lonely one. It returns false when ctx is done.
+// next waits for calls and takes them as soon as their number has stopped growing: whoever was just answered, or is about to
+// queue a call, gets the processor first, and no timer holds up a lonely one. It returns false when ctx is done.
 func (q *queue) next(ctx context.Context, into []*call, size int) ([]*call, bool) {
+	q.settle()
 	for {
 		if n := q.len(); n > 0 {
 			for last := 0; n > last && n < size; n = q.len() {

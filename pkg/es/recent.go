@@ -3,7 +3,8 @@ package es
 // recent is a map that knows what was used longest ago, so that it can be trimmed. It serves one goroutine.
 type recent[K comparable, V any] struct {
 	at   map[K]*node[K, V]
-	ends node[K, V] // next is the newest, prev the oldest
+	ends node[K, V]  // next is the newest, prev the oldest
+	free *node[K, V] // room of those that were dropped, by next
 }
 
 type node[K comparable, V any] struct {
@@ -44,26 +45,38 @@ func (r *recent[K, V]) put(k K, v V) {
 		r.link(n)
 		return
 	}
-	n := &node[K, V]{key: k, value: v}
+	n := r.free
+	if n == nil {
+		n = new(node[K, V])
+	} else {
+		r.free = n.next
+	}
+	n.key, n.value = k, v
 	r.at[k] = n
 	r.link(n)
 }
 
 func (r *recent[K, V]) drop(k K) {
 	if n, ok := r.at[k]; ok {
-		n.unlink()
-		delete(r.at, k)
+		r.release(n)
 	}
+}
+
+func (r *recent[K, V]) release(n *node[K, V]) {
+	n.unlink()
+	delete(r.at, n.key)
+	*n = node[K, V]{next: r.free}
+	r.free = n
 }
 
 // trim drops the oldest until at most size are left and tells gone of each.
 func (r *recent[K, V]) trim(size int, gone func(K)) {
 	for len(r.at) > size {
 		n := r.ends.prev
-		n.unlink()
-		delete(r.at, n.key)
+		k := n.key
+		r.release(n)
 		if gone != nil {
-			gone(n.key)
+			gone(k)
 		}
 	}
 }

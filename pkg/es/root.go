@@ -3,6 +3,7 @@ package es
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // Root takes the commands of one kind of root.
@@ -37,9 +38,24 @@ func Register[S, C, E any](e *Engine, rules Rules[S, C, E]) *Root[S, C, E] {
 // job is a call with its typed parts.
 type job[S, C, E any] struct {
 	call
-	body   C
-	result Result[E]
-	state  S
+	body    C
+	refused error
+	result  Result[E]
+	state   S
+
+	// cells are those of the call's streams, since it was last decided; most have few.
+	cells []*cell[S]
+	few   [4]*cell[S]
+}
+
+// cell of one of the streams that the call names, nil for others.
+func (j *job[S, C, E]) cell(s Stream) *cell[S] {
+	for i, named := range j.streams {
+		if named == s {
+			return j.cells[i]
+		}
+	}
+	return nil
 }
 
 // Do decides a command and returns once its events are stored, or refuses it.
@@ -51,70 +67,55 @@ func (r *Root[S, C, E]) Do(ctx context.Context, c Command[C]) (Result[E], error)
 	return r.await(ctx, j)
 }
 
-// Outcome is the answer to one command of several.
-type Outcome[E any] struct {
-	Result Result[E]
-	Err    error
-}
-
-// window is how many commands of one DoMany wait at a time, so that a long stream of them neither fills the queue nor
-// waits for the slowest.
-const window = 256
-
-// DoMany decides several commands and answers each in its place. Commands of one root are decided in the given order.
-func (r *Root[S, C, E]) DoMany(ctx context.Context, cs []Command[C]) []Outcome[E] {
-	var (
-		room = min(window, r.engine.opts.Share)
-		jobs = make([]*job[S, C, E], len(cs))
-		out  = make([]Outcome[E], len(cs))
-	)
-	collect := func(i int) {
-		if jobs[i] != nil {
-			out[i].Result, out[i].Err = r.await(ctx, jobs[i])
-			jobs[i] = nil
-		}
-	}
-	for i, c := range cs {
-		if i >= room {
-			collect(i - room)
-		}
-		jobs[i], out[i].Err = r.queue(ctx, c)
-	}
-	for i := max(0, len(cs)-room); i < len(cs); i++ {
-		collect(i)
-	}
-	return out
-}
-
 // State reads the present state of a stream, with the cursor at which it is that. keys open its events, as a command's
 // do. Queries have projections; this is for what must not lag.
 func (r *Root[S, C, E]) State(ctx context.Context, s Stream, keys any) (S, Cursor, error) {
+	return r.read(ctx, s, keys, false)
+}
+
+func (r *Root[S, C, E]) read(ctx context.Context, s Stream, keys any, show bool) (S, Cursor, error) {
 	j := &job[S, C, E]{call: call{
-		ctx: ctx, deadline: r.engine.deadline(ctx), kind: read, desk: r.desk, streams: []Stream{s}, keys: keys,
-		done: make(chan struct{}),
+		ctx: ctx, deadline: r.engine.deadline(ctx), kind: read, desk: r.desk, streams: []Stream{s}, keys: keys, show: show,
 	}}
 	j.job = j
 	var none S
 	if err := r.engine.queue(&j.call); err != nil {
 		return none, Cursor{}, err
 	}
-	if err := r.engine.wait(ctx, &j.call); err != nil {
+	if err := j.wait(ctx); err != nil {
 		return none, Cursor{}, err
 	}
 	return j.state, j.result.Cursor, nil
 }
 
-// queue makes a job of a command.
+// queue makes a job of a command and queues it.
 func (r *Root[S, C, E]) queue(ctx context.Context, c Command[C]) (*job[S, C, E], error) {
+	j, err := r.prepare(ctx, c)
+	if err == nil {
+		err = r.engine.queue(&j.call)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return j, nil
+}
+
+// prepare makes a job of a command.
+func (r *Root[S, C, E]) prepare(ctx context.Context, c Command[C]) (*job[S, C, E], error) {
 	j := &job[S, C, E]{
 		call: call{
 			ctx: ctx, deadline: r.engine.deadline(ctx), kind: command, desk: r.desk,
 			id: c.ID, hash: c.Hash, streams: r.rules.Streams(c.Body), meta: c.Meta, keys: c.Keys,
-			caller: c.Caller, urgent: c.Urgent, fresh: c.Fresh, done: make(chan struct{}),
+			caller: c.Caller, urgent: c.Urgent, fresh: c.Fresh,
 		},
 		body: c.Body,
 	}
 	j.job = j
+	if r.rules.Creates != nil {
+		if s, ok := r.rules.Creates(c.Body); ok && slices.Contains(j.streams, s) {
+			j.creates = s
+		}
+	}
 	if len(j.streams) == 0 {
 		return nil, fmt.Errorf("%w: a command of root %s names no stream", ErrDefect, r.rules.Name)
 	}
@@ -130,20 +131,18 @@ func (r *Root[S, C, E]) queue(ctx context.Context, c Command[C]) (*job[S, C, E],
 	if k, ok := c.Keys.(KeyRef); ok {
 		j.keyRef = k.KeyRef()
 	}
+	j.refused = c.Refused
 	if trace := r.engine.opts.Hooks.Trace; trace != nil {
 		j.trace = trace(ctx)
 	}
 	if ctx.Err() != nil {
 		return nil, gaveUp(ctx)
 	}
-	if err := r.engine.queue(&j.call); err != nil {
-		return nil, err
-	}
 	return j, nil
 }
 
 func (r *Root[S, C, E]) await(ctx context.Context, j *job[S, C, E]) (Result[E], error) {
-	if err := r.engine.wait(ctx, &j.call); err != nil {
+	if err := j.wait(ctx); err != nil {
 		return Result[E]{}, err
 	}
 	return j.result, nil

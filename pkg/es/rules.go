@@ -19,6 +19,12 @@ type Rules[S, C, E any] struct {
 	Fold uint32
 	// Streams names the streams that Decide may ask for, all of one root. The first names the partition.
 	Streams func(c C) []Stream
+	// Creates, where set, names the one of its streams that a command brings into being. A writer that does not hold it takes it
+	// for empty instead of asking the log, and lets the log object to a first event of a stream that has one already. It is an
+	// expectation, not a promise: an answer that no such first event vouches for is given after the stream was loaded. With
+	// Touch, nothing may have happened to the stream before an event of its own: no earlier event touches it, and where it is
+	// the root's, none is on another stream of the root.
+	Creates func(c C) (Stream, bool)
 	// Decide answers a command with the events it causes. No events: nothing to change. Its errors are for the caller
 	// (package fault) and leave no trace. Events of one command are stored together or not at all.
 	Decide func(state func(Stream) S, c C, at time.Time) ([]Entry[E], error)
@@ -37,8 +43,9 @@ type Rules[S, C, E any] struct {
 	Decode func(r *Record, keys any) (E, error)
 	// EncodeState and DecodeState store a state as a row. Required with Touch, else optional: without them long
 	// streams are always folded from their first event. With Touch, the zero state is stored too: a root's own row says
-	// that its rows are complete. keys are those of the command that changes or loads the state: what is personal is sealed
-	// in its row as it is in events.
+	// that its rows are complete, and is there as soon as an event has happened to, or touched, another stream than the root's
+	// own. keys are those of the command that changes or loads the state: what is personal is sealed in its row as it is in
+	// events.
 	EncodeState func(s S, on Stream, keys any) ([]byte, error)
 	DecodeState func(b []byte, on Stream, keys any) (S, error)
 }
@@ -72,6 +79,9 @@ type Command[C any] struct {
 	// Hash of the request; the same ID with another hash is ErrOtherBody.
 	Hash [32]byte
 	Body C
+	// Refused, where set, is why the command may not be decided now, as its caller has found. A repeat is answered all the same: what
+	// was decided stays so, whatever has changed since. Of Body only its streams count.
+	Refused error
 	// Meta carries actor, causation, correlation, occurred_at and policy; may be nil.
 	Meta *eventv1.Meta
 	// Keys are fetched before the command is queued and handed to Encode and Decode as they are.

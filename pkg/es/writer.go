@@ -25,8 +25,12 @@ type writer struct {
 	// The log's clock as last heard, and when that was by our own.
 	said, heard time.Time
 	refusal     atomic.Pointer[refusal]
+	// looked is when the log was last found to hold nothing but what is held, by the engine's clock.
+	looked atomic.Pointer[time.Time]
 	// contended: others write here too, so lock before loading instead of hoping.
 	contended bool
+	// Until then, by the engine's clock, nothing is left to the append to find out: it was wrong of late.
+	wary time.Time
 
 	calls  []*call // being served
 	later  []*call // taken, but for the next batch
@@ -39,6 +43,8 @@ type writer struct {
 	states  []StateRow
 	checked bool // the tail was looked at since the batch was taken
 	lookup  bool // look up command ids although no stream must be loaded
+	// trusting: a stream that a command says it creates is taken for empty.
+	trusting bool
 }
 
 // refusal to write to one life of a partition.
@@ -53,6 +59,9 @@ const (
 	missedAtOnce = 2048
 	// staleAfter bounds how long the log's clock is carried forward by our own.
 	staleAfter = time.Second
+	// waryFor bounds how often an append fails for what could have been looked up before: once in so long, whatever one
+	// caller repeats.
+	waryFor = time.Second
 	// batchBytes bounds the data of one flush.
 	batchBytes = 4 << 20
 	// maxTries bounds how often a batch is tried in which something other than the connection fails.
@@ -123,7 +132,9 @@ func (w *writer) serve(calls []*call) {
 			w.look(calls)
 			w.contended = true
 		case errors.Is(err, ErrKnownCommand):
-			w.lookup = true
+			w.lookup, w.wary = true, w.engine.opts.Clock().Add(waryFor)
+		case errors.Is(err, ErrVersion) && w.doubt():
+			w.wary = w.engine.opts.Clock().Add(waryFor)
 		case errors.Is(err, ErrVersion):
 			w.alarm(fmt.Errorf("es: partition %d: what is held contradicts the log: %w", w.p, err))
 			w.forget()
@@ -187,8 +198,9 @@ func (w *writer) round(calls []*call) error {
 		return err
 	}
 	w.checked = false
-	lookup := w.lookup || w.contended || !w.adopted || w.refusal.Load() != nil ||
-		w.engine.opts.Clock().Sub(w.heard) > staleAfter
+	now := w.engine.opts.Clock()
+	lookup := w.lookup || w.contended || !w.adopted || w.refusal.Load() != nil || now.Sub(w.heard) > staleAfter || now.Before(w.wary)
+	w.trusting = !lookup
 	for turn := 0; ; turn++ {
 		if turn > 8 && !w.locked {
 			return ErrMoved // others write faster than we read: stop them for a moment
@@ -218,6 +230,14 @@ func (w *writer) round(calls []*call) error {
 	}
 	w.finish(calls)
 	return nil
+}
+
+// doubt makes everything that was taken for empty be loaded, and says whether there was any.
+func (w *writer) doubt() (any bool) {
+	for _, d := range w.desks {
+		any = d.doubtAll() || any
+	}
+	return any
 }
 
 // gather fills w.wanted with what the calls need and is not here, and says whether there is anything to load. Ids are
@@ -292,14 +312,24 @@ func (w *writer) postpone(calls []*call) {
 	}
 }
 
-// verify makes sure that answers without events are right: their ids were looked up, and the tail was looked at. An
-// append does both by itself. It says whether the decisions stand.
+// verify makes sure that answers which no event of their own vouches for are right: their ids were looked up, the tail was
+// looked at, and no stream was taken for empty that is not created now. An append does all that by itself. It says whether
+// the decisions stand.
 func (w *writer) verify(calls []*call) (bool, error) {
-	open := len(w.records) == 0 && !w.checked
+	open, doubt := len(w.records) == 0 && !w.checked, false
 	for _, c := range calls {
-		if c.kind == command && c.open() && c.events == 0 && !c.looked {
+		if !c.open() || c.kind == probe {
+			continue
+		}
+		if w.desks[c.desk].doubt(c) {
+			doubt = true
+		}
+		if c.kind == command && c.events == 0 && !c.looked {
 			open = true
 		}
+	}
+	if doubt {
+		return false, nil
 	}
 	if !open {
 		return true, nil
@@ -318,6 +348,7 @@ func (w *writer) load(calls []*call) (changed bool, err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), opTimeout)
 	defer cancel()
+	began := w.engine.opts.Clock()
 	var found *Found
 	if w.contended && !w.locked {
 		found, err = w.session.Lock(ctx, &w.wanted)
@@ -334,6 +365,7 @@ func (w *writer) load(calls []*call) (changed bool, err error) {
 	if err := w.catchUp(found, calls); err != nil {
 		return false, err
 	}
+	w.looked.Store(&began)
 	missed = w.tail.Position - missed
 	if w.locked {
 		w.contended = missed > 0
@@ -473,6 +505,7 @@ func (w *writer) append() error {
 		return err
 	}
 	w.hear(now)
+	w.looked.Store(&began)
 	if flushed := w.engine.opts.Hooks.Flushed; flushed != nil {
 		commands := 1
 		for i := 1; i < len(w.records); i++ {

@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"slices"
 )
 
 // ID is a 128-bit identifier in UUID layout. The zero ID names nothing.
@@ -22,7 +23,11 @@ var ErrSyntax = errors.New("id: want 32 hexadecimal digits in the form 8-4-4-4-1
 type Source func() ID
 
 // Random is the Source of production: UUID version 4. Version 7 would show when a person enrolled.
-func Random() ID { return FromReader(rand.Reader)() }
+func Random() ID {
+	var v ID
+	_, _ = rand.Read(v[:]) // never fails
+	return v.stamp(4)
+}
 
 // FromReader is a Source of version 4 ids over r, which must not fail.
 func FromReader(r io.Reader) Source {
@@ -73,6 +78,14 @@ func (v ID) String() string {
 	var b [36]byte
 	v.encode(b[:])
 	return string(b[:])
+}
+
+// Append appends the form of String.
+func (v ID) Append(b []byte) []byte {
+	n := len(b)
+	b = slices.Grow(b, 36)[:n+36]
+	v.encode(b[n:])
+	return b
 }
 
 // IsZero says whether the ID names nothing.

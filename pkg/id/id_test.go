@@ -17,6 +17,9 @@ func TestTextComesBack(t *testing.T) {
 		if err != nil || back != v {
 			t.Fatalf("%v came back as %v, %v", v, back, err)
 		}
+		if b := v.Append([]byte("id ")); string(b) != "id "+v.String() {
+			t.Fatalf("%v is appended as %q", v, b)
+		}
 		if upper, err := id.Parse(bytes.ToUpper([]byte(v.String()))); err != nil || upper != v {
 			t.Fatalf("upper case: %v, %v", upper, err)
 		}

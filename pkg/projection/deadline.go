@@ -11,7 +11,7 @@ import (
 	"github.com/obole-market/obole/pkg/id"
 )
 
-// Deadline is a row of a projection's table deadline (stream text, kind text, due timestamptz): something must be decided
+// Deadline is a row of a projection's table or view deadline (stream text, kind text, due timestamptz): something must be decided
 // about a stream when its time has come. The event that decides it removes the row.
 type Deadline struct {
 	Stream string
@@ -25,7 +25,7 @@ func (d Deadline) CommandID() id.ID {
 	return id.Derive([]byte("deadline"), []byte(d.Stream), []byte(d.Kind), due)
 }
 
-// Deadlines polls a projection's table of deadlines and fires those that are due.
+// Deadlines polls a projection's deadlines and fires those that are due.
 type Deadlines struct {
 	Pool *pgxpool.Pool
 	// Schema is the projection's name.

@@ -33,6 +33,9 @@ type Options struct {
 	Batch, Bytes int
 	// Poll is how long to wait at most before the log is looked at again (200 ms): other processes write too.
 	Poll time.Duration
+	// Rest is the longest rest at the head of the log (25 ms). After a batch it lasts three times as long as the batch took, so that
+	// under load what comes is folded together; who waits for a cursor ends it, and while somebody watches (Changed) it is 5 ms.
+	Rest time.Duration
 	// Alarm is told what keeps the tables from following; nil tells nobody.
 	Alarm func(p es.Partition, err error)
 	// Moved is told how far a partition has come, and how far behind its log that is.
@@ -44,8 +47,13 @@ type Projection struct {
 	o  Options
 	at []place // each partition's is its follower's own
 
+	hurry []chan struct{} // per partition, with room for one: somebody has begun to wait
+
 	mu    sync.Mutex
 	seen  []es.Position
+	due   []es.Position    // that somebody has waited for
+	asked bool             // somebody has asked for move
+	eyes  bool             // and somebody had for the one before
 	lives []es.Incarnation // the present one of each partition, as last read
 	move  chan struct{}    // closed and replaced whenever seen moves
 }
@@ -70,8 +78,13 @@ func New(o Options) *Projection {
 	set(&o.Batch, 2000)
 	set(&o.Bytes, 4<<20)
 	set(&o.Poll, 200*time.Millisecond)
+	set(&o.Rest, 25*time.Millisecond)
 	n := o.Log.Partitions()
-	return &Projection{o: o, at: make([]place, n), seen: make([]es.Position, n), lives: make([]es.Incarnation, n), move: make(chan struct{})}
+	p := &Projection{o: o, at: make([]place, n), seen: make([]es.Position, n), due: make([]es.Position, n), lives: make([]es.Incarnation, n), move: make(chan struct{})}
+	for range n {
+		p.hurry = append(p.hurry, make(chan struct{}, 1))
+	}
+	return p
 }
 
 func set[T comparable](v *T, to T) {
@@ -94,6 +107,12 @@ var ErrFold = errors.New("projection: the tables are of another fold")
 // Alarm names who is told what keeps the tables from following, in the place of the options' Alarm. It is called before Run.
 func (p *Projection) Alarm(tell func(part es.Partition, err error)) { p.o.Alarm = tell }
 
+// restFor is how many times as long as it worked a projection rests: it takes at most a quarter of its time from those who write.
+const restFor = 3
+
+// restWatched is the longest rest while somebody watches, as the relay's.
+const restWatched = 5 * time.Millisecond
+
 // Run follows every partition until ctx ends. What goes wrong is retried with growing pauses: a projection that cannot follow
 // says so through the alarm and keeps what it has.
 func (p *Projection) Run(ctx context.Context) error {
@@ -107,29 +126,63 @@ func (p *Projection) Run(ctx context.Context) error {
 
 func (p *Projection) follow(ctx context.Context, part es.Partition) {
 	const most = 5 * time.Second
-	pause := p.o.Poll
+	pause, wake := p.o.Poll, p.o.Log.Wake(part)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	wake := p.o.Log.Wake(part)
 	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		case <-wake:
-		}
+		began, hurry := time.Now(), p.hurry[part]
 		for more := true; more && ctx.Err() == nil; {
 			var err error
 			if more, err = p.step(ctx, p.o.Name, part, &p.at[part]); err != nil {
 				if p.o.Alarm != nil && ctx.Err() == nil {
 					p.o.Alarm(part, err)
 				}
-				pause = min(2*pause, most)
+				pause, hurry = min(2*pause, most), nil
 				break
 			}
 			pause = p.o.Poll
 		}
+		timer.Reset(min(restFor*time.Since(began), p.restMost()))
+		if p.rest(ctx, part, timer.C, hurry) {
+			continue
+		}
 		timer.Reset(pause)
+		select {
+		case <-ctx.Done():
+			return
+		case <-hurry:
+		case <-timer.C:
+		case <-wake:
+		}
+	}
+}
+
+// restMost is the longest rest now. Who watched the tables move last will do so again.
+func (p *Projection) restMost() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.eyes {
+		return min(p.o.Rest, restWatched)
+	}
+	return p.o.Rest
+}
+
+// rest until the time is over, or until somebody waits for what is not in the tables yet; then it returns true.
+func (p *Projection) rest(ctx context.Context, part es.Partition, over <-chan time.Time, hurry <-chan struct{}) bool {
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-over:
+			return false
+		case <-hurry:
+			p.mu.Lock()
+			waited := p.due[part] > p.seen[part]
+			p.mu.Unlock()
+			if waited {
+				return true
+			}
+		}
 	}
 }
 
@@ -266,6 +319,7 @@ func (p *Projection) reached(schema string, part es.Partition, to es.Position) {
 	defer p.mu.Unlock()
 	if schema == p.o.Name && to > p.seen[part] {
 		p.seen[part] = to
+		p.eyes, p.asked = p.asked, false
 		close(p.move)
 		p.move = make(chan struct{})
 	}
@@ -300,6 +354,7 @@ func (p *Projection) Wait(ctx context.Context, c es.Cursor) error {
 	for {
 		p.mu.Lock()
 		seen, life, move := p.seen[c.Partition], p.lives[c.Partition], p.move
+		p.due[c.Partition] = max(p.due[c.Partition], c.Position)
 		p.mu.Unlock()
 		if seen >= c.Position && (asked || life == c.Incarnation) {
 			return nil
@@ -315,6 +370,10 @@ func (p *Projection) Wait(ctx context.Context, c es.Cursor) error {
 			}
 			asked = true
 			continue
+		}
+		select {
+		case p.hurry[c.Partition] <- struct{}{}:
+		default: // somebody else waits as well
 		}
 		select {
 		case <-ctx.Done():
@@ -335,5 +394,6 @@ func (p *Projection) Seen(part es.Partition) es.Position {
 func (p *Projection) Changed() <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.asked = true
 	return p.move
 }

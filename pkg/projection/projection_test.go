@@ -35,6 +35,67 @@ func TestTablesFollowTheLog(t *testing.T) {
 	}
 }
 
+// TestTheTablesRestUntilSomebodyWaits: after a batch that took long the projection leaves the log alone, unless it is waited for.
+func TestTheTablesRestUntilSomebodyWaits(t *testing.T) {
+	t.Parallel()
+	w := begin(t, 1)
+	o := w.options()
+	o.Rest = time.Hour
+	slow := true
+	o.Project = func(ctx context.Context, tx pgx.Tx, records []es.Record) error {
+		if slow {
+			slow = false
+			if _, err := tx.Exec(ctx, `select pg_sleep(1)`); err != nil { // and so a rest of 3 s
+				return err
+			}
+		}
+		return totals(ctx, tx, records)
+	}
+	p := w.open(o)
+	o = w.options()
+	o.Name = "other"
+	other := w.open(o)
+	first := w.append(0, 1)
+	run(t, p.Run)
+	run(t, other.Run)
+	w.wait(p, first)
+	began := time.Now()
+	second := w.append(0, 2)
+	w.wait(other, second)
+	if p.Seen(0) != first.Position {
+		t.Errorf("the projection that ought to rest is at %d", p.Seen(0))
+	}
+	w.wait(p, second)
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("who waits had to wait for the rest to end: %v", took)
+	}
+}
+
+// TestWhoWatchesSeesSoon: a projection that somebody watches does not rest for long.
+func TestWhoWatchesSeesSoon(t *testing.T) {
+	t.Parallel()
+	w := begin(t, 1)
+	o := w.options()
+	o.Rest = time.Hour
+	o.Project = func(ctx context.Context, tx pgx.Tx, records []es.Record) error {
+		if _, err := tx.Exec(ctx, `select pg_sleep(1)`); err != nil { // and so a rest of 3 s, were it not watched
+			return err
+		}
+		return totals(ctx, tx, records)
+	}
+	p := w.open(o)
+	w.append(0, 1)
+	first := p.Changed()
+	run(t, p.Run)
+	<-first
+	second, began := p.Changed(), time.Now()
+	w.append(0, 2)
+	<-second
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("who watches was told after %v", took)
+	}
+}
+
 // TestABatchIsInWholeOrNotAtAll: a fold that fails after it has written leaves neither rows nor position, and is tried again.
 func TestABatchIsInWholeOrNotAtAll(t *testing.T) {
 	t.Parallel()

@@ -100,12 +100,13 @@ func (p *Projection) refold(ctx context.Context) error {
 	return p.rebuild(ctx)
 }
 
-// own gives a schema and its tables to a role: it owns its projections, as it owns nothing else.
+// own gives a schema, its tables and its views to a role: it owns its projections, as it owns nothing else.
 func own(ctx context.Context, tx pgx.Tx, schema, role string) error {
 	if _, err := tx.Exec(ctx, `alter schema `+pgx.Identifier{schema}.Sanitize()+` owner to `+pgx.Identifier{role}.Sanitize()); err != nil {
 		return err
 	}
-	rows, err := tx.Query(ctx, `select tablename from pg_tables where schemaname = $1`, schema)
+	rows, err := tx.Query(ctx, `
+		select relname from pg_class where relnamespace = (select oid from pg_namespace where nspname = $1) and relkind in ('r', 'p', 'v')`, schema)
 	if err != nil {
 		return err
 	}

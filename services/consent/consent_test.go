@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/fault"
@@ -317,6 +318,56 @@ func TestWithdrawalNeedsNobody(t *testing.T) {
 	}
 }
 
+// TestAWithdrawalElsewhereIsCheckedInTime: two processes serve one log; what one has recorded the other's Check knows after at most 250 ms,
+// and its gate at once.
+func TestAWithdrawalElsewhereIsCheckedInTime(t *testing.T) {
+	t.Parallel()
+	s := begin(t, nil)
+	s.enrol("1990-02-03")
+	agreement := s.accept(id.Random())
+	s.given(agreement)
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := s.config
+	second.Seams.Listener = l
+	s.Start(func(ctx context.Context) error { return consent.Run(ctx, second) })
+	other := consentv1.NewConsentServiceClient(s.DialAddr(l.Addr().String(), consent.Name, "delivery", eventv1.Role_ROLE_SERVICE))
+	ask := &consentv1.CheckRequest{SubscriberId: s.person.String(), AgreementId: agreement.String()}
+	if c, err := other.Check(t.Context(), ask); err != nil || !c.GetAllowed() {
+		t.Fatalf("before: %v, %v", c, err)
+	}
+	s.withdraw(agreement)
+	known := time.Now()
+	if c, err := s.service.Check(t.Context(), ask); err != nil || c.GetAllowed() {
+		t.Errorf("the process that recorded the withdrawal says %v, %v", c, err)
+	}
+	for {
+		asked := time.Now()
+		c, err := other.Check(t.Context(), ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !c.GetAllowed() {
+			if c.GetReason() != consentv1.Reason_REASON_WITHDRAWN {
+				t.Errorf("refused for %v", c.GetReason())
+			}
+			break
+		}
+		if late := asked.Sub(known); late > 250*time.Millisecond {
+			t.Fatalf("allowed %v after the withdrawal", late)
+		}
+	}
+	s.service = other
+	again := s.accept(id.Random())
+	s.given(again)
+	s.withdraw(again)
+	if err := s.release(again, id.Random()); reason(err) != "WITHDRAWN" {
+		t.Errorf("the other process's gate: %v", err)
+	}
+}
+
 // TestWithdrawnBeforeConsentKnewOfIt: one agreement is withdrawn whose acceptance is still on its way. It becomes no consent; another
 // one does.
 func TestWithdrawnBeforeConsentKnewOfIt(t *testing.T) {
@@ -366,7 +417,7 @@ func TestRequestsThatAreWrongNameTheField(t *testing.T) {
 	_, nokey := s.me.Withdraw(ctx, &consentv1.WithdrawRequest{SubscriberId: s.person.String(), All: true})
 	_, day := s.me.Enrol(ctx, &consentv1.EnrolRequest{SubscriberId: s.person.String(), Country: "BE", Language: "fr", BirthDate: "2026-02-30", IdempotencyKey: "2"})
 	_, floors := s.me.SetRules(ctx, &consentv1.SetRulesRequest{SubscriberId: s.person.String(), IdempotencyKey: "3", Rules: &consentv1.Rules{
-		Floors: []*consentv1.Floor{{Product: "a", Currency: "EUR"}, {Product: "a", Currency: "EUR"}},
+		Floors: []*consentv1.Floor{{Product: "daily-steps", Currency: "EUR"}, {Product: "daily-steps", Currency: "EUR"}},
 	}})
 	for want, err := range map[string]error{"agreement_id": neither, "all": both, "idempotency_key": nokey, "birth_date": day, "rules.floors": floors} {
 		if got := field(err); got != want {
@@ -382,9 +433,24 @@ func TestRequestsThatAreWrongNameTheField(t *testing.T) {
 	if _, err := s.me.GetRules(ctx, &consentv1.GetRulesRequest{SubscriberId: id.Random().String()}); status.Code(err) != codes.PermissionDenied {
 		t.Errorf("somebody else's rules: %v", err)
 	}
-	rules := &consentv1.SetRulesRequest{SubscriberId: s.person.String(), Rules: &consentv1.Rules{MaxAgreements: 3, PurposesNever: []string{"x"}}, IdempotencyKey: "5"}
-	if _, err := s.me.SetRules(ctx, rules); err != nil {
+	rules := &consentv1.SetRulesRequest{SubscriberId: s.person.String(), Rules: &consentv1.Rules{MaxAgreements: 3, PurposesNever: []string{"https://w3id.org/dpv#Marketing"}}, IdempotencyKey: "5"}
+	set, err := s.me.SetRules(ctx, rules)
+	if err != nil {
 		t.Fatal(err)
+	}
+	for what, change := range map[string]func(*eventv1.Cursor){
+		"as it was given":         func(*eventv1.Cursor) {},
+		"of another life":         func(c *eventv1.Cursor) { c.Incarnation[0]++ },
+		"of another service":      func(c *eventv1.Cursor) { c.Service = "offers" },
+		"of no partition of ours": func(c *eventv1.Cursor) { c.Partition = 99 },
+	} {
+		after := proto.CloneOf(set.GetCursor())
+		change(after)
+		_, read := s.me.GetRules(ctx, &consentv1.GetRulesRequest{SubscriberId: s.person.String(), After: after})
+		_, told := s.service.GetProfile(ctx, &consentv1.GetProfileRequest{SubscriberId: s.person.String(), After: after})
+		if given := proto.Equal(after, set.GetCursor()); (read == nil) != given || (told == nil) != given {
+			t.Errorf("a cursor %s: %v, %v", what, read, told)
+		}
 	}
 	rules.Rules.MaxAgreements = 4
 	if _, err := s.me.SetRules(ctx, rules); reason(err) != "IDEMPOTENCY_CONFLICT" {

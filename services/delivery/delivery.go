@@ -3,6 +3,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,7 +42,11 @@ const Name = "delivery"
 // Config of the service.
 type Config struct {
 	boot.Config
+
+	Lapse time.Duration `placeholder:"DURATION" help:"How long a package waits for its receipt; 0 means 168h."`
 }
+
+func (c Config) patience() time.Duration { return cmp.Or(c.Lapse, shelf.Patience) }
 
 func shelves(pool *pgxpool.Pool, log es.Reader) *projection.Projection {
 	return projection.New(projection.Options{
@@ -86,10 +91,11 @@ func Run(ctx context.Context, c Config) error {
 
 	packer := &packing.Packer{
 		Shelves: roots, Keys: keys, Store: kept, Catalog: products, Buyers: buyers, Consent: consent, Now: c.Now, NewID: c.NewID, Random: c.Random(),
+		Patience: c.patience(),
 	}
 	reactor := &react.Reactor{
 		Shelves: roots, Keys: keys, Store: kept, Packer: packer, Buyers: buyers, Cause: cause, Caught: caught(n.Log, rows),
-		OfBid: agreements(tables.OfBid), Living: agreements(tables.Living), Unreleased: unreleased(tables),
+		OfBid: agreements(tables.OfBid), Unreleased: unreleased(tables),
 	}
 	n.React(&bus.Reaction{Name: react.Name, Types: react.Types, Handle: reactor.Handle}, react.Sources...)
 	clock := &react.Clock{Reactor: reactor, Owner: owner(tables)}
@@ -97,8 +103,8 @@ func Run(ctx context.Context, c Config) error {
 
 	m := newMetrics(n.Telemetry.Registry)
 	server := &rpc.Server{
-		Holdings: holdings, Shelves: roots, Keys: keys, Store: kept, Catalog: products, View: tables, Seen: rows, Buyers: buyers,
-		Offers: offers, Consent: consent, Now: c.Now, Tick: c.Now, NewID: c.NewID, Gate: m.gate, Sent: m.sent,
+		Holdings: holdings, Shelves: roots, Keys: keys, Store: kept, Catalog: products, View: tables, Seen: rows, Log: n.Log, Buyers: buyers,
+		Offers: offers, Consent: consent, Now: c.Now, Tick: c.Now, NewID: c.NewID, Patience: c.patience(), Gate: m.gate, Sent: m.sent,
 	}
 	deliveryv1.RegisterDeliveryServiceServer(n.Server, server)
 	n.Group.Add("sweep", (&sweep{

@@ -18,8 +18,8 @@ type sweep struct {
 	// old lists packages from before a time of which the tables know nothing; destroy removes them with their keys.
 	old     func(ctx context.Context, before time.Time) ([]id.ID, error)
 	destroy func(ctx context.Context, packages ...id.ID) error
-	// unrecorded lists imports from before a time of which the log is not known to know; tell tells it.
-	unrecorded func(ctx context.Context, before time.Time) ([]store.Import, error)
+	// unrecorded lists imports from before a time of which the log is not known to know, after one of them; tell tells it.
+	unrecorded func(ctx context.Context, before time.Time, after store.Import, limit int) ([]store.Import, error)
 	tell       func(ctx context.Context, open []store.Import) error
 	alarm      func(error)
 
@@ -54,11 +54,23 @@ func (s *sweep) look(ctx context.Context) error {
 }
 
 func (s *sweep) imports(ctx context.Context) error {
-	open, err := s.unrecorded(ctx, s.now().Add(-stale))
-	if err != nil {
-		return err
+	const page = 1000
+	before := s.now().Add(-stale)
+	var failed []error
+	var last store.Import
+	for {
+		open, err := s.unrecorded(ctx, before, last, page)
+		if err != nil {
+			return errors.Join(append(failed, err)...)
+		}
+		if len(open) > 0 {
+			last = open[len(open)-1]
+			failed = append(failed, s.tell(ctx, open))
+		}
+		if len(open) < page || ctx.Err() != nil {
+			return errors.Join(failed...)
+		}
 	}
-	return s.tell(ctx, open)
 }
 
 func (s *sweep) orphans(ctx context.Context) error {

@@ -37,9 +37,11 @@ func TestWhatTheTablesHaveNotSeenIsNotSwept(t *testing.T) {
 			}
 			return []id.ID{stray}, nil
 		},
-		destroy:    func(_ context.Context, list ...id.ID) error { gone = append(gone, list...); return nil },
-		unrecorded: func(context.Context, time.Time) ([]store.Import, error) { return make([]store.Import, 1), nil },
-		tell:       func(_ context.Context, open []store.Import) error { told += len(open); return nil },
+		destroy: func(_ context.Context, list ...id.ID) error { gone = append(gone, list...); return nil },
+		unrecorded: func(context.Context, time.Time, store.Import, int) ([]store.Import, error) {
+			return make([]store.Import, 1), nil
+		},
+		tell: func(_ context.Context, open []store.Import) error { told += len(open); return nil },
 	}
 	if err := s.look(t.Context()); !errors.Is(err, lag) || len(gone) > 0 || told != 1 {
 		t.Errorf("with lagging tables: %v, %v gone, %d imports told", err, gone, told)
@@ -52,5 +54,39 @@ func TestWhatTheTablesHaveNotSeenIsNotSwept(t *testing.T) {
 	}
 	if !slices.Equal(gone, []id.ID{stray}) || told != 3 {
 		t.Errorf("%v gone, %d imports told", gone, told)
+	}
+}
+
+// TestWhatCannotBeToldHoldsUpNothing: more imports than are read at a time fail for ever, and those behind them are told of.
+func TestWhatCannotBeToldHoldsUpNothing(t *testing.T) {
+	t.Parallel()
+	const stuck, behind = 2500, 3
+	all := make([]store.Import, stuck+behind)
+	for i := range all {
+		all[i] = store.Import{ID: id.Random(), At: time.Unix(int64(i), 0)}
+	}
+	told, never := 0, errors.New("never")
+	s := &sweep{
+		now: time.Now,
+		unrecorded: func(_ context.Context, _ time.Time, after store.Import, limit int) ([]store.Import, error) {
+			from := slices.IndexFunc(all, func(i store.Import) bool { return i.At.After(after.At) || after.ID.IsZero() })
+			if from < 0 {
+				return nil, nil
+			}
+			return all[from:min(from+limit, len(all))], nil
+		},
+		tell: func(_ context.Context, open []store.Import) (err error) {
+			for _, i := range open {
+				if i.At.Before(all[stuck].At) {
+					err = never
+				} else {
+					told++
+				}
+			}
+			return err
+		},
+	}
+	if err := s.imports(t.Context()); !errors.Is(err, never) || told != behind {
+		t.Errorf("%v, and %d of the %d behind are told", err, told, behind)
 	}
 }

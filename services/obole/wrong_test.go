@@ -80,7 +80,7 @@ func (s shell) wrong(dir, key, person string) {
 		{2, "say which rules there are to be", append([]string{"consent", "rules", "set"}, as...)},
 		{2, "--floor dreams: there is no such product", append([]string{"consent", "rules", "set", "--floor", "dreams=1 EUR"}, as...)},
 		{2, "--never-product dreams: there is no such product", append([]string{"consent", "rules", "set", "--never-product", "dreams"}, as...)},
-		{2, "--never-buyer: must be", append([]string{"consent", "rules", "set", "--never-buyer", "x"}, as...)},
+		{2, "--never-buyer #1: must be", append([]string{"consent", "rules", "set", "--never-buyer", "x"}, as...)},
 		{2, `unknown field "max"`, append([]string{"consent", "rules", "set", rules}, as...)},
 
 		{2, "<owner>: is missing", []string{"finance", "statement", "buyer-available"}},

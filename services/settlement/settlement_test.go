@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/fault"
@@ -118,11 +119,24 @@ func TestMoneyOfOneBid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	conflict := func(what string, change func(*settlementv1.DepositRequest)) {
+		t.Helper()
+		r := proto.CloneOf(deposit)
+		change(r)
+		if _, err := finance.Deposit(ctx, r); reason(err) != "IDEMPOTENCY_CONFLICT" {
+			t.Errorf("the same key with %s: %v", what, err)
+		}
+	}
+	conflict("another reference", func(r *settlementv1.DepositRequest) { r.Reference = "BANK-2" })
+	conflict("another amount", func(r *settlementv1.DepositRequest) { r.Amount = euro(5) })
+	if again, err := finance.Deposit(ctx, deposit); err != nil || again.GetCursor().GetPosition() != paid.GetCursor().GetPosition() {
+		t.Fatalf("a retry: %v, %v", again, err)
+	}
 	deposit.IdempotencyKey = "2"
 	if again, err := finance.Deposit(ctx, deposit); err != nil || again.GetAvailable().GetMinor() != 1000_00 || again.GetCursor().GetPosition() != paid.GetCursor().GetPosition() {
 		t.Fatalf("the same payment was booked twice: %v, %v", again, err)
 	}
-	deposit.Amount = euro(5)
+	deposit.Amount, deposit.IdempotencyKey = euro(5), "3"
 	if _, err := finance.Deposit(ctx, deposit); reason(err) != "REFERENCE_CONFLICT" {
 		t.Fatalf("another payment under the same reference: %v", err)
 	}

@@ -251,7 +251,9 @@ func (s *session) Append(ctx context.Context, b *es.Batch) (time.Time, error) {
 		p.records = append(p.records, r)
 		p.streams[r.Stream] = append(p.streams[r.Stream], r.Position)
 		p.commands[r.Command] = append(p.commands[r.Command], r.Position)
-		p.roots[r.Stream.Root()] = true
+		if root := r.Stream.Root(); len(root) < len(r.Stream) {
+			p.roots[root] = true
+		}
 	}
 	for _, row := range b.States {
 		row.Data = append([]byte(nil), row.Data...)
@@ -284,14 +286,15 @@ func (p *partition) refuse(b *es.Batch) error {
 		if r.Type == "" || !storable(r.Type) || !storable(string(r.Stream)) {
 			return fmt.Errorf("%w: not a text that can be stored", es.ErrData)
 		}
-		if len(p.commands[r.Command]) > 0 || ordinals[ordinal{r.Command, r.Ordinal}] {
-			return es.ErrKnownCommand
-		}
-		ordinals[ordinal{r.Command, r.Ordinal}] = true
+		// A record to which both object is refused as PostgreSQL does it, by the older index.
 		if int(r.Version) <= len(p.streams[r.Stream]) || r.Version <= versions[r.Stream] {
 			return es.ErrVersion
 		}
 		versions[r.Stream] = r.Version
+		if len(p.commands[r.Command]) > 0 || ordinals[ordinal{r.Command, r.Ordinal}] {
+			return es.ErrKnownCommand
+		}
+		ordinals[ordinal{r.Command, r.Ordinal}] = true
 	}
 	return nil
 }

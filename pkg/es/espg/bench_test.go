@@ -79,6 +79,7 @@ type tally struct{ n int64 }
 type push struct {
 	on   es.Stream
 	data []byte
+	new  bool // the stream
 }
 
 func newHarness(b *testing.B) *harness {
@@ -92,13 +93,20 @@ func newHarness(b *testing.B) *harness {
 	h.jars = es.Register(e, es.Rules[tally, push, push]{
 		Name: "tally", Fold: 1,
 		Streams: func(p push) []es.Stream { return []es.Stream{p.on} },
+		Creates: func(p push) (es.Stream, bool) { return p.on, p.new },
 		Decide: func(state func(es.Stream) tally, p push, _ time.Time) ([]es.Entry[push], error) {
 			_ = state(p.on)
 			return []es.Entry[push]{{Stream: p.on, Event: p}}, nil
 		},
 		Evolve: func(s tally, _ es.Stream, _ es.Entry[push]) tally { return tally{s.n + 1} },
 		Encode: func(p push, _ *es.Header, _ any) (string, []byte, error) { return "pushed", p.data, nil },
-		Decode: func(r *es.Record, _ any) (push, error) { return push{r.Stream, r.Data}, nil },
+		Decode: func(r *es.Record, _ any) (push, error) { return push{on: r.Stream, data: r.Data}, nil },
+		// As every root with long streams has it.
+		EncodeState: func(s tally, _ es.Stream, _ any) ([]byte, error) { return binary.AppendVarint(nil, s.n), nil },
+		DecodeState: func(b []byte, _ es.Stream, _ any) (tally, error) {
+			n, _ := binary.Varint(b)
+			return tally{n}, nil
+		},
 	})
 	run(b, e)
 	if h.pool, err = pgxpool.New(b.Context(), h.url+"&pool_max_conns=64"); err != nil {
@@ -124,27 +132,29 @@ func payload() []byte {
 	return b
 }
 
-// fresh streams: the writer must find out that they do not exist.
-func (h *harness) fresh(int) func() es.Stream {
-	return func() es.Stream { return es.StreamOf(id.Random()) }
+// fresh streams: each command creates one, and says so.
+func (h *harness) fresh(int) func() push {
+	return func() push { return push{on: es.StreamOf(id.Random()), new: true} }
 }
 
 // own streams: one per caller, held after the first command.
-func (h *harness) own(int) func() es.Stream {
+func (h *harness) own(int) func() push {
 	s := es.StreamOf(id.Random())
-	return func() es.Stream { return s }
+	return func() push { return push{on: s} }
 }
 
 // hot is one stream for all.
-func (h *harness) hot(int) func() es.Stream {
-	return func() es.Stream { return h.one }
+func (h *harness) hot(int) func() push {
+	return func() push { return push{on: h.one} }
 }
 
-func (h *harness) engine(callers int, streams func(int) func() es.Stream) func(context.Context) float64 {
+func (h *harness) engine(callers int, commands func(int) func() push) func(context.Context) float64 {
 	return h.drive(callers, func(i int) func(context.Context) error {
-		stream, data := streams(i), payload()
+		next, data := commands(i), payload()
 		return func(ctx context.Context) error {
-			_, err := h.jars.Do(context.WithoutCancel(ctx), es.Command[push]{ID: id.Random(), Body: push{stream(), data}})
+			p := next()
+			p.data = data
+			_, err := h.jars.Do(context.WithoutCancel(ctx), es.Command[push]{ID: id.Random(), Body: p})
 			return err
 		}
 	})

@@ -14,6 +14,8 @@ func TestWhatWasAppendedIsLent(t *testing.T) {
 	url := database(t, 1)
 	log, other := open(t, url), open(t, url)
 	ours, theirs := jars(t, log), jars(t, other)
+	log.Wake(0) // somebody follows
+	other.Wake(0)
 	on := es.StreamOf(id.Random())
 	put := func(jar *es.Root[estest.State, estest.Command, estest.Event], amounts ...int64) {
 		t.Helper()

@@ -162,10 +162,16 @@ func (l *Log) Wake(p es.Partition) <-chan struct{} {
 	return c
 }
 
-func (l *Log) wake(p es.Partition) {
+// appended keeps a batch for those who follow the partition, where anybody does, and wakes them.
+func (l *Log) appended(p es.Partition, b *es.Batch) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, c := range l.wakes[p] {
+	wakes := l.wakes[p]
+	l.mu.Unlock()
+	if len(wakes) == 0 {
+		return
+	}
+	l.fresh[p].add(b)
+	for _, c := range wakes {
 		select {
 		case c <- struct{}{}:
 		default:

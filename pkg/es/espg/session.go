@@ -26,6 +26,7 @@ type session struct {
 
 	part, number, class []byte // scalar parameters
 	at                  []byte
+	out                 []byte // messages of an append
 	arrays              [8]array
 	params              [13][]byte
 }
@@ -354,138 +355,6 @@ func (s *session) Root(ctx context.Context, root es.Stream, visit func(*es.Recor
 		return unavailable(err)
 	}
 	return stopped
-}
-
-// Append implements es.Session.
-func (s *session) Append(ctx context.Context, b *es.Batch) (time.Time, error) {
-	if len(b.Records) == 0 && !s.locked {
-		return time.Time{}, errors.New("espg: state rows alone are written under the lock")
-	}
-	pipe := s.conn.StartPipeline(ctx)
-	if s.locked {
-		s.send(pipe, stmtClock)
-	} else {
-		s.send(pipe, stmtLock, s.class, s.part)
-	}
-	s.sendRecords(pipe, b)
-	if len(b.States) > 0 {
-		s.sendStates(pipe, b)
-	}
-	if s.locked {
-		s.send(pipe, stmtCommit)
-	}
-	err := pipe.Sync()
-	now, stored, err := s.receiveStored(pipe, b, err)
-	locked := s.locked
-	s.locked = false
-	if err != nil {
-		err = refused(err)
-		if locked && !errors.Is(err, es.ErrOutcome) {
-			s.locked = true
-			_ = s.Unlock(ctx) // nothing was stored, whatever becomes of the session
-		}
-		return now, err
-	}
-	if stored != len(b.Records) {
-		return now, es.ErrMoved
-	}
-	if stored > 0 {
-		s.log.fresh[s.p].add(b)
-		s.log.wake(s.p)
-	}
-	return now, nil
-}
-
-func (s *session) receiveStored(pipe *pgconn.Pipeline, b *es.Batch, err error) (now time.Time, stored int, _ error) {
-	if err == nil {
-		_, err = receive(pipe, func(v [][]byte) { now = readTime(v[len(v)-1]) })
-	}
-	if err == nil && len(b.Records) > 0 {
-		var tag pgconn.CommandTag
-		tag, err = receive(pipe, nil)
-		stored = int(tag.RowsAffected())
-	}
-	if err == nil && len(b.States) > 0 {
-		_, err = receive(pipe, nil)
-	}
-	if err == nil && s.locked {
-		_, err = receive(pipe, nil)
-	}
-	// Only the answer to Sync says that an implicit transaction is committed.
-	if e := pipe.Close(); err == nil {
-		err = e
-	}
-	return now, stored, err
-}
-
-func (s *session) sendRecords(pipe *pgconn.Pipeline, b *es.Batch) {
-	if len(b.Records) == 0 {
-		return
-	}
-	a := &s.arrays
-	for i, oid := range [...]uint32{oidText, oidInt8, oidUUID, oidInt4, oidText, oidBytea, oidBytea, oidBytea} {
-		a[i].begin(oid)
-	}
-	for i := range b.Records {
-		r := &b.Records[i]
-		a[0].text(string(r.Stream))
-		a[1].int8(int64(r.Version))
-		a[2].raw(r.Command[:])
-		a[3].int4(r.Ordinal)
-		a[4].text(r.Type)
-		a[5].raw(r.Data)
-		a[6].raw(r.Meta)
-		a[7].raw(r.Chain[:])
-	}
-	s.number = binary.BigEndian.AppendUint64(s.number[:0], uint64(b.Tail.Position))
-	s.at = appendTime(s.at[:0], b.Records[0].At)
-	newest := b.Tail.Chain[:]
-	if b.Tail.Position == s.life.After {
-		newest = s.life.Before[:]
-		if s.life.After == 0 {
-			newest = nil
-		}
-	}
-	p := append(s.params[:0], s.part, s.number, b.Tail.Incarnation[:], empty(newest), s.at)
-	for i := range a {
-		p = append(p, a[i].bytes())
-	}
-	s.send(pipe, stmtAppend, p...)
-}
-
-func (s *session) sendStates(pipe *pgconn.Pipeline, b *es.Batch) {
-	a := &s.arrays
-	for i, oid := range [...]uint32{oidText, oidInt8, oidInt8, oidInt8, oidBytea} {
-		a[i].begin(oid)
-	}
-	for i := range b.States {
-		row := &b.States[i]
-		a[0].text(string(row.Stream))
-		a[1].int8(int64(row.Version))
-		a[2].int8(int64(row.Position))
-		a[3].int8(int64(row.Fold))
-		a[4].raw(row.Data)
-	}
-	last, chain := b.Tail.Position, b.Tail.Chain
-	if n := len(b.Records); n > 0 {
-		last, chain = b.Records[n-1].Position, b.Records[n-1].Chain
-	} else if last == s.life.After {
-		chain = s.life.Before
-	}
-	s.number = binary.BigEndian.AppendUint64(s.number[:0], uint64(last))
-	p := append(s.params[:0], s.part, s.number, chain[:])
-	for i := range 5 {
-		p = append(p, a[i].bytes())
-	}
-	s.send(pipe, stmtUpsert, p...)
-}
-
-// empty makes nil an empty value: nil would be null.
-func empty(b []byte) []byte {
-	if b == nil {
-		return []byte{}
-	}
-	return b
 }
 
 // Unlock implements es.Session.

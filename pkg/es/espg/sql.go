@@ -13,6 +13,8 @@ const (
 	// The newest event of a partition.
 	sqlNewest = `(select position, chain, at from event where partition = $1::integer order by position desc limit 1)`
 
+	sqlNewestChain = `(select chain from event where partition = $1::integer order by position desc limit 1)`
+
 	// Who serves us: the server's identifier and the timeline it writes.
 	sqlIdentity = `(select s.system_identifier,
 			('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::integer as timeline
@@ -57,7 +59,7 @@ const (
 
 	// '0' is the character after '/'. The order keeps the planner from scanning the table for a row that is not there.
 	sqlRoots = `select r from unnest($1::text[]) r
-		where (select true from event e where e.stream >= r collate "C" and e.stream < (r || '0') collate "C" order by e.stream, e.version limit 1)`
+		where (select true from event e where e.stream >= (r || '/') collate "C" and e.stream < (r || '0') collate "C" order by e.stream, e.version limit 1)`
 
 	sqlRoot = `select ` + eventColumns + ` from event e where e.stream = $1
 		union all
@@ -68,20 +70,20 @@ const (
 	sqlLock  = `select pg_advisory_xact_lock($1, $2), clock_timestamp()`
 	sqlClock = `select clock_timestamp()`
 
-	// $2 position and $4 chain of the newest event, $3 incarnation: where the batch expects the log to end.
+	// $2 position and $4 chain of the newest event, $3 incarnation: where the batch expects the log to end. A chain stands for its
+	// position, so the two plain subqueries say all that a join would, which costs more to set up than to run.
 	sqlAppend = `insert into event (partition, position, stream, version, command, ordinal, type, data, meta, at, chain)
 		select $1::integer, $2::bigint + n, stream, version, command, ordinal, type, data, meta, $5::timestamptz, chain
 		from unnest($6::text[], $7::bigint[], $8::uuid[], $9::integer[], $10::text[], $11::bytea[], $12::bytea[], $13::bytea[])
 			with ordinality as b (stream, version, command, ordinal, type, data, meta, chain, n)
-		where exists (
-			select from ` + sqlLife + ` l left join lateral ` + sqlNewest + ` t on true
-			where l.incarnation = $3::uuid and coalesce(t.position, 0) = $2::bigint and coalesce(t.chain, '') = $4::bytea)`
+		where (select incarnation from partition where partition = $1::integer order by life desc limit 1) = $3::uuid
+			and coalesce(` + sqlNewestChain + `, '') = $4::bytea`
 
-	// $2 position and $3 chain of the batch's last event: rows are written only if that was stored.
+	// $2 is the chain of the batch's last event: rows are written only if that was stored.
 	sqlUpsert = `insert into state (partition, stream, version, position, fold, data)
 		select $1::integer, stream, version, position, fold, data
-		from unnest($4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bytea[]) as b (stream, version, position, fold, data)
-		where exists (select from ` + sqlNewest + ` t where t.position = $2::bigint and t.chain = $3::bytea)
+		from unnest($3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bytea[]) as b (stream, version, position, fold, data)
+		where ` + sqlNewestChain + ` = $2::bytea
 		on conflict (partition, stream) do update
 		set version = excluded.version, position = excluded.position, fold = excluded.fold, data = excluded.data
 		where state.position <= excluded.position`

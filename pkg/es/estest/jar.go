@@ -20,14 +20,17 @@ type State struct {
 	Last   time.Time
 }
 
-// Command on jars. The first field set says which.
+// Command on jars. The first field set says which; New may come with any.
 type Command struct {
 	Put   *Put
 	Pour  *Pour
+	Drain *Pour // of all there is; nothing to change if that is nothing
 	Panic es.Stream
 	Bad   es.Stream // an event that the log cannot store
 	Huge  es.Stream // an event above es.MaxEvent
 	Lose  *Pour     // a pour that asks nobody whether there is enough
+
+	New es.Stream // which it says it creates, rightly or not
 }
 
 // Put adds to a stream, as one event per amount.
@@ -60,6 +63,7 @@ func Jar() es.Rules[State, Command, Event] {
 	return es.Rules[State, Command, Event]{
 		Name: "jar", Fold: 1,
 		Streams: streams, Decide: decide, Evolve: evolve, Encode: encode, Decode: decode,
+		Creates:     func(c Command) (es.Stream, bool) { return c.New, c.New != "" },
 		EncodeState: func(s State, _ es.Stream, _ any) ([]byte, error) { return json.Marshal(s) },
 		DecodeState: func(b []byte, _ es.Stream, _ any) (s State, err error) { return s, json.Unmarshal(b, &s) },
 	}
@@ -92,6 +96,8 @@ func streams(c Command) []es.Stream {
 		return []es.Stream{c.Put.On}
 	case c.Pour != nil:
 		return []es.Stream{c.Pour.From, c.Pour.To}
+	case c.Drain != nil:
+		return []es.Stream{c.Drain.From, c.Drain.To}
 	case c.Lose != nil:
 		return []es.Stream{c.Lose.From}
 	}
@@ -123,6 +129,12 @@ func decide(state func(es.Stream) State, c Command, at time.Time) ([]es.Entry[Ev
 			return nil, ErrFull
 		}
 		return one(c.Pour.From, Event{Kind: "pour", Amount: c.Pour.Amount, To: c.Pour.To}), nil
+	case c.Drain != nil:
+		sum := state(c.Drain.From).Sum
+		if sum == 0 {
+			return nil, nil
+		}
+		return one(c.Drain.From, Event{Kind: "pour", Amount: sum, To: c.Drain.To}), nil
 	case c.Lose != nil:
 		return one(c.Lose.From, Event{Kind: "pour", Amount: c.Lose.Amount, To: c.Lose.To}), nil
 	case c.Bad != "":

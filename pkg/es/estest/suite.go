@@ -25,6 +25,8 @@ func Run(t *testing.T, open Open) {
 	for name, test := range map[string]func(*testing.T, Open){
 		"one hot stream": hotStream, "streams of one root": oneRoot, "repeats": repeats, "each fails alone": alone,
 		"many engines": manyEngines, "evicted states": evicted, "what cannot be read": unreadable, "limits": limits, "states refolded": refolded,
+		"held states": held, "many at once": many, "rows of a root": rows, "held at once": heldAtOnce,
+		"new streams": created, "created at once": createdAtOnce, "said to be new": saidToBeNew, "a repeated creation": recreated,
 		"a clock that steps back": stepsBack, "whose turn it is": turns,
 	} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, open) })
@@ -232,6 +234,15 @@ func repeats(t *testing.T, open Open) {
 		again.Fresh = true
 		if _, err := d.jar.Do(t.Context(), again); !errors.Is(err, es.ErrRepeated) {
 			t.Errorf("a repeat that must be fresh: %v", err)
+		}
+		late := c
+		late.Refused = ErrFull
+		if r, err := d.jar.Do(t.Context(), late); err != nil || !r.Repeated || r.Events[0].ID != results[0].Events[0].ID {
+			t.Errorf("repeated when it may no longer be decided: %+v, %v", r, err)
+		}
+		late.ID = id.Random()
+		if r, err := d.jar.Do(t.Context(), late); !errors.Is(err, ErrFull) || len(r.Events) != 0 {
+			t.Errorf("what may not be decided: %+v, %v", r, err)
 		}
 	}
 	// A command without events leaves no trace and is decided anew.

@@ -45,6 +45,8 @@ func TestCountriesAndLanguages(t *testing.T) {
 		{"UK", []string{"BE"}, "entity.country"},
 		{"us", []string{"BE"}, "entity.country"},
 		{"US", []string{"BE", "EU"}, "entity.processing_countries[1]"},
+		{"US", nil, "entity.processing_countries"},
+		{"US", []string{"BE", "BE"}, "entity.processing_countries"},
 		{"US", []string{"BE"}, ""},
 	} {
 		register.Entity.Country, register.Entity.ProcessingCountries = tc.seat, tc.processing

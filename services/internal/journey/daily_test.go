@@ -1,6 +1,7 @@
 package journey
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -92,12 +93,15 @@ func TestDayAfterDay(t *testing.T) {
 	// Of five people two share a partition of the log: what the other one's import brings comes after what the first one's would.
 	one, fence := pair(people)
 	me, deal := people[one], deals[one]
+	left := map[string][]byte{} // keys as they came, by delivery
 	take := func(n, rows int) {
 		t.Helper()
 		f.Eventually(fmt.Sprintf("package %d", n), func() bool { return len(f.of(bid, deal)) == n })
 		d := f.of(bid, deal)[n-1]
 		sealed := f.fetch(d, 0)
-		if m, text := f.open(d, sealed, f.signed(d)); m.Rows != rows || m.Sequence != n || d.GetSequence() != uint32(n) {
+		key := f.signed(d)
+		left[d.GetDeliveryId()] = key.GetSealedKey()
+		if m, text := f.open(d, sealed, key); m.Rows != rows || m.Sequence != n || d.GetSequence() != uint32(n) {
 			t.Errorf("package %d is number %d with\n%s", n, m.Sequence, text)
 		}
 	}
@@ -121,7 +125,12 @@ func TestDayAfterDay(t *testing.T) {
 		t.Fatalf("withdrawn: %v, %v", w, err)
 	}
 	for _, d := range f.of(bid, deal) {
-		if _, err := f.packages.SignReceipt(ctx, f.receipt(d)); reason(err) != "WITHDRAWN" && reason(err) != "AGREEMENT_ENDED" {
+		key, err := f.packages.SignReceipt(ctx, f.receipt(d))
+		if then, released := left[d.GetDeliveryId()]; released {
+			if err != nil || !bytes.Equal(key.GetSealedKey(), then) {
+				t.Errorf("what had left before the withdrawal is answered otherwise than then: %v", err)
+			}
+		} else if reason(err) != "WITHDRAWN" {
 			t.Errorf("a key after the withdrawal: %v", err)
 		}
 	}

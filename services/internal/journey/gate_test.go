@@ -3,6 +3,7 @@ package journey
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -167,13 +168,29 @@ func (f *full) rotates(list []*deliveryv1.Delivery, opens func(*deliveryv1.Deliv
 	if got := f.delivery(list[0]).GetBuyerKeyId(); got != "k1" {
 		t.Errorf("what was released is for %s now", got)
 	}
-	// A receipt that was on its way still counts, and its key goes to the new one.
-	if key, err := f.packages.SignReceipt(ctx, early); err != nil || key.GetKeyId() != "k2" {
-		t.Errorf("a receipt under the key that was replaced: %s, %v", key.GetKeyId(), err)
+	// What waits is for the new key now, and whoever has the old one gets nothing for it.
+	if key, err := f.packages.SignReceipt(ctx, early); reason(err) != "KEY_UNKNOWN" || key.GetSealedKey() != nil {
+		t.Errorf("a receipt under the key that was replaced: %v, %v", key, err)
+	}
+	told, err := f.bids.GetBuyer(ctx, &offersv1.GetBuyerRequest{BuyerId: f.buyer.String()})
+	f.must(err)
+	if k := told.GetBuyer().GetKeys(); len(k) != 2 || k[0].GetId() != "k2" || k[0].GetValidTo() != 0 || k[1].GetReplacedBy() != "k2" ||
+		k[1].GetValidTo() == 0 || !bytes.Equal(k[1].GetPublicKey(), before.Public) {
+		t.Errorf("the keys are told as %v", k)
+	}
+	ahead := &offersv1.BuyerKey{
+		Id: "k3", Algorithm: after.Algorithm, PublicKey: after.Public, ReceiptKey: after.Receipt, ValidFrom: time.Now().Add(time.Hour).UnixMicro(),
+	}
+	if _, err := f.bids.RotateKey(ctx, &offersv1.RotateKeyRequest{BuyerId: f.buyer.String(), Replaces: "k2", IdempotencyKey: "later", Key: ahead}); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("a key that would leave a time without any: %v", err)
 	}
 	f.keys = after
-	// f.receipt says that k1 has signed.
-	if _, err := f.packages.SignReceipt(ctx, f.receipt(list[4])); reason(err) != "SIGNATURE_INVALID" {
+	if _, err := f.packages.SignReceipt(ctx, f.receipt(list[4])); reason(err) != "KEY_UNKNOWN" {
+		t.Errorf("a receipt that says that the old key has signed: %v", err)
+	}
+	forged := f.receipt(list[4])
+	forged.KeyId, forged.Signature = "k2", early.GetSignature()
+	if _, err := f.packages.SignReceipt(ctx, forged); reason(err) != "SIGNATURE_INVALID" {
 		t.Errorf("a receipt signed with another key than it says: %v", err)
 	}
 	for _, d := range list[3:] {

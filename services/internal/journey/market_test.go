@@ -3,9 +3,11 @@ package journey
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +24,7 @@ import (
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
+	logv1 "github.com/obole-market/obole/proto/gen/obole/log/v1"
 	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
 	moneyv1 "github.com/obole-market/obole/proto/gen/obole/money/v1"
 	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
@@ -212,11 +215,60 @@ func (p *person) state(agreement string) consentv1.ConsentState {
 	return 0
 }
 
+func (p *person) consents() []*consentv1.Consent {
+	p.m.t.Helper()
+	r, err := p.consent.ListConsents(p.m.t.Context(), &consentv1.ListConsentsRequest{SubscriberId: p.id.String()})
+	p.m.must(err)
+	return r.GetConsents()
+}
+
 func (p *person) available() int64 {
 	p.m.t.Helper()
 	r, err := p.money.GetEarnings(p.m.t.Context(), &settlementv1.GetEarningsRequest{SubscriberId: p.id.String()})
 	p.m.must(err)
 	return r.GetPending().GetMinor() + r.GetAvailable().GetMinor()
+}
+
+// decided reads everything that the market has recorded.
+func (m *market) decided() (list []*offersv1.Event) {
+	m.t.Helper()
+	log := logv1.NewLogServiceClient(m.Dial(offers.Name, "audit", eventv1.Role_ROLE_AUDITOR))
+	for part := range int32(worldtest.Partitions) {
+		stream, err := log.ReadLog(m.t.Context(), &logv1.ReadLogRequest{Partition: part})
+		m.must(err)
+		for {
+			r, err := stream.Recv()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			m.must(err)
+			for _, stored := range r.GetEvents() {
+				e := new(offersv1.Event)
+				m.must(proto.Unmarshal(stored.GetData(), e))
+				list = append(list, e)
+			}
+		}
+	}
+	return list
+}
+
+// booked reads everything that the book has recorded.
+func (m *market) booked() (list []*settlementv1.Event) {
+	m.t.Helper()
+	stream, err := m.finance.ReplayEvents(m.t.Context(), &settlementv1.ReplayEventsRequest{})
+	m.must(err)
+	for {
+		r, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return list
+		}
+		m.must(err)
+		for _, stored := range r.GetEvents() {
+			e := new(settlementv1.Event)
+			m.must(proto.Unmarshal(stored.GetData(), e))
+			list = append(list, e)
+		}
+	}
 }
 
 // TestFromBidToPosting: a bid is held before it opens, five people accept, one in part; their consents clear it; what is released
@@ -384,7 +436,7 @@ func TestWhatIsRefused(t *testing.T) {
 			t.Errorf("%s: tried, and told %v", name, p)
 		}
 	}
-	small := m.place(m.bid(5, 5), "small")
+	small := m.place(m.bid(10, 5), "small") // more than one person takes
 	m.comesTo(small, offersv1.BidState_BID_STATE_OPEN)
 	p := m.enrol("1990-02-03")
 	deal, err := p.accept(small)
@@ -394,6 +446,11 @@ func TestWhatIsRefused(t *testing.T) {
 	_, err = m.operator.SuspendBuyer(ctx, &offersv1.SuspendBuyerRequest{BuyerId: m.buyer.String(), Reason: "FRAUD", IdempotencyKey: "x"})
 	m.must(err)
 	m.comesTo(small, offersv1.BidState_BID_STATE_DRAINED)
+	for _, e := range m.decided() {
+		if v := e.GetOfferVoided(); v != nil && v.GetReason() != "BUYER_SUSPENDED" {
+			t.Errorf("voided for %s", v.GetReason())
+		}
+	}
 	m.Eventually("the consent to end", func() bool { return p.state(deal) == consentv1.ConsentState_CONSENT_STATE_EXPIRED })
 	// Delivery, which had prepared nothing, says that the agreement has ended.
 	agreement, number := must(id.Parse(deal)), must(id.Parse(small))
@@ -416,40 +473,95 @@ func TestWhatIsRefused(t *testing.T) {
 	}
 }
 
-// TestManyAcceptAtOnce: 40 people accept at the same moment what only a few can have; slots and money are never exceeded.
+// TestManyAcceptAtOnce: 64 people accept at the same moment what only a few can have; slots, budget and money are never exceeded, and nothing is
+// lost.
 func TestManyAcceptAtOnce(t *testing.T) {
 	t.Parallel()
 	m := open(t)
+	ctx := t.Context()
 	m.register(100_00)
-	bid := m.place(m.bid(52, 5), "few")
+	const quantity = 52
+	bid := m.place(m.bid(quantity, 5), "few")
 	m.comesTo(bid, offersv1.BidState_BID_STATE_OPEN)
-	people := make([]*person, 40)
+	const hold = 260 + 55 // 52 slots at 5 cents and 21 % VAT, rounded up
+	if held := m.stands(bid).GetHeld().GetMinor(); held != hold {
+		t.Fatalf("%d is held", held)
+	}
+	people := make([]*person, 64)
 	for i := range people {
 		people[i] = m.enrol("1990-02-03")
 		people[i].list()
 	}
 	var wg sync.WaitGroup
-	var taken, refused atomic.Int32
-	for _, p := range people {
+	deals := make([]string, len(people))
+	for i, p := range people {
 		wg.Go(func() {
-			_, err := p.accept(bid)
-			switch {
-			case err == nil:
-				taken.Add(1)
-			case reason(err) == "SLOTS_EXHAUSTED", reason(err) == "BID_NOT_OPEN": // it closes once it is full
-				refused.Add(1)
-			default:
+			var err error
+			deals[i], err = p.accept(bid)
+			if err != nil && reason(err) != "SLOTS_EXHAUSTED" && reason(err) != "BID_NOT_OPEN" { // it closes once it is full
 				t.Error(err)
 			}
 		})
 	}
 	wg.Wait()
-	// Ten take five slots each, one takes the two that are left.
-	if taken.Load() != 11 || refused.Load() != 29 {
-		t.Errorf("%d accepted, %d were refused", taken.Load(), refused.Load())
-	}
 	m.comesTo(bid, offersv1.BidState_BID_STATE_CLOSED)
-	if b := m.stands(bid); b.GetClosed() != offersv1.CloseReason_CLOSE_REASON_FILLED {
-		t.Errorf("closed for %v", b.GetClosed())
+	if b := m.stands(bid); b.GetClosed() != offersv1.CloseReason_CLOSE_REASON_FILLED || !b.GetCleared() || b.GetFilledPpm() != 1_000_000 {
+		t.Errorf("the bid is %v", b)
+	}
+	// Ten take five slots each, one takes the two that are left; each has an agreement, and nobody else has.
+	accepted, formed := map[string]uint32{}, map[string]uint32{}
+	var slots uint32
+	for _, e := range m.decided() {
+		if l := e.GetOfferAccepted().GetLicence(); l != nil {
+			accepted[l.GetAgreementId()] += l.GetSlotsReserved()
+			slots += l.GetSlotsReserved()
+		}
+		if l := e.GetAgreementFormed().GetLicence(); l != nil {
+			formed[l.GetAgreementId()] += l.GetSlotsReserved()
+		}
+	}
+	if len(accepted) != 11 || slots != quantity || !maps.Equal(accepted, formed) {
+		t.Errorf("%d acceptances of %d slots in all, %d agreements", len(accepted), slots, len(formed))
+	}
+	winners := 0
+	for i, p := range people {
+		switch {
+		case deals[i] == "":
+			if s := p.consents(); len(s) != 0 {
+				t.Errorf("who was refused has consents: %v", s)
+			}
+		case accepted[deals[i]] == 0:
+			t.Errorf("somebody was told of agreement %s, which nobody recorded", deals[i])
+		default:
+			winners++
+			m.Eventually("the consent", func() bool { return p.state(deals[i]) == consentv1.ConsentState_CONSENT_STATE_GIVEN })
+		}
+	}
+	if winners != len(accepted) {
+		t.Errorf("%d were told that they have it, %d have", winners, len(accepted))
+	}
+	// The book has set aside what every slot can cost, never more than was held, and not a cent is missing.
+	var cost int64
+	m.Eventually("all earmarks", func() bool {
+		marked := map[string]int64{}
+		for _, e := range m.booked() {
+			if f := e.GetFundsEarmarked(); f != nil {
+				marked[f.GetAgreementId()] += int64(f.GetSlots()) * f.GetUnitPrice().GetMicros() / 10_000
+			}
+		}
+		cost = 0
+		for _, c := range marked {
+			cost += c
+		}
+		return len(marked) == len(accepted)
+	})
+	f, err := m.finance.GetFunds(ctx, &settlementv1.GetFundsRequest{BuyerId: m.buyer.String()})
+	m.must(err)
+	if cost != 260 || f.GetHeld().GetMinor() != hold || f.GetAvailable().GetMinor() != 100_00-hold || len(f.GetHolds()) != 1 {
+		t.Errorf("%d is earmarked, the funds are %v", cost, f)
+	}
+	trial, err := m.finance.TrialBalance(ctx, &settlementv1.TrialBalanceRequest{})
+	if err != nil || trial.GetTotal().GetMinor() != 0 {
+		t.Errorf("trial balance: %v, %v", trial, err)
 	}
 }

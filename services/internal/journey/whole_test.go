@@ -19,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/figure"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
@@ -287,10 +288,11 @@ func (f *fleet) takes(ctx context.Context, d *deliveryv1.Delivery) error {
 	}
 }
 
-// postings follows settlement's log.
+// postings follows settlement's log, in the book's partition.
 type postings struct {
 	f    *fleet
 	conn *pgx.Conn
+	book es.Partition
 	last int64
 	at   map[string]time.Time // by agreement
 }
@@ -299,15 +301,16 @@ func (f *fleet) postings() *postings {
 	f.t.Helper()
 	conn, err := pgx.Connect(f.t.Context(), f.configs[settlement.Name].Database.URL)
 	f.must(err)
-	return &postings{f: f, conn: conn, at: map[string]time.Time{}}
+	book := es.PartitionOf(es.StreamOf(settlement.BookID("obole", "EUR").ID), worldtest.Partitions)
+	return &postings{f: f, conn: conn, book: book, at: map[string]time.Time{}}
 }
 
 // wait until so many more deliveries are posted; it gives when the last one was.
 func (p *postings) wait(more int) (last time.Time) {
 	p.f.t.Helper()
 	p.f.Eventually(fmt.Sprintf("%d postings", more), func() bool {
-		// A book is one partition: of the two only one has such events, and its positions are dense.
-		rows, err := p.conn.Query(p.f.t.Context(), `select position, at, data from event where type = 'delivery_settled' and position > $1 order by position`, p.last)
+		rows, err := p.conn.Query(p.f.t.Context(), `
+			select position, at, data from event where partition = $1 and position > $2 and type = 'delivery_settled' order by position`, p.book, p.last)
 		p.f.must(err)
 		var (
 			at   time.Time

@@ -2,6 +2,7 @@ package worldtest
 
 import (
 	"context"
+	"io/fs"
 	"strings"
 	"testing"
 
@@ -45,4 +46,23 @@ func Database(t testing.TB, statements ...string) *pgxpool.Pool {
 		}
 	}
 	return pool
+}
+
+// Up is what migrations of a folder make, one after the other.
+func Up(t testing.TB, files fs.FS, folder string) string {
+	t.Helper()
+	list, err := fs.ReadDir(files, folder) // by name
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, file := range list {
+		text, err := fs.ReadFile(files, folder+"/"+file.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		up, _, _ := strings.Cut(string(text), "-- +goose Down")
+		all.WriteString(up)
+	}
+	return all.String()
 }

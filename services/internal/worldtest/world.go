@@ -196,7 +196,7 @@ func (w *World) DialAddr(addr, service, subject string, roles ...eventv1.Role) *
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithPerRPCCredentials(bearer(token)))
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithPerRPCCredentials(bearer("Bearer "+token)))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -220,10 +220,11 @@ func (w *World) Eventually(what string, ok func() bool) {
 	}
 }
 
+// bearer is what a call is authorised with, put together once.
 type bearer string
 
 func (b bearer) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	return map[string]string{"authorization": "Bearer " + string(b)}, nil
+	return map[string]string{"authorization": string(b)}, nil
 }
 
 func (bearer) RequireTransportSecurity() bool { return false }

@@ -11,6 +11,7 @@ import (
 	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/locale"
+	"github.com/obole-market/obole/pkg/money"
 	"github.com/obole-market/obole/pkg/policy"
 	"github.com/obole-market/obole/pkg/projection"
 	"github.com/obole-market/obole/pkg/vault"
@@ -127,6 +128,9 @@ func (s *Server) SetRules(ctx context.Context, r *consentv1.SetRulesRequest) (*c
 			return nil, fault.Invalid("rules.floors", "must name each product once")
 		}
 		seen[f.GetProduct()] = true
+		if _, err := money.ParseCurrency(f.GetCurrency()); err != nil {
+			return nil, fault.Invalid("rules.floors.currency", "is no currency of ISO 4217, as EUR is")
+		}
 	}
 	rules, err := wire.Rules(r.GetRules())
 	if err != nil {
@@ -139,10 +143,14 @@ func (s *Server) SetRules(ctx context.Context, r *consentv1.SetRulesRequest) (*c
 	return &consentv1.SetRulesResponse{Cursor: cursor(result.Cursor)}, nil
 }
 
-// GetRules reads a person's own rules. The state of the log answers, so a cursor of this service is always reached.
+// GetRules reads a person's own rules, of the log itself: a cursor is waited for so that one of a life that has ended is refused here as
+// everywhere.
 func (s *Server) GetRules(ctx context.Context, r *consentv1.GetRulesRequest) (*consentv1.GetRulesResponse, error) {
 	who, err := person(r.GetSubscriberId())
 	if err != nil {
+		return nil, err
+	}
+	if err := s.seen(ctx, r.GetAfter()); err != nil {
 		return nil, err
 	}
 	p, enrolled, err := s.person(ctx, who)
@@ -159,6 +167,9 @@ func (s *Server) GetRules(ctx context.Context, r *consentv1.GetRulesRequest) (*c
 func (s *Server) GetProfile(ctx context.Context, r *consentv1.GetProfileRequest) (*consentv1.GetProfileResponse, error) {
 	who, err := person(r.GetSubscriberId())
 	if err != nil {
+		return nil, err
+	}
+	if err := s.seen(ctx, r.GetAfter()); err != nil {
 		return nil, err
 	}
 	p, enrolled, err := s.person(ctx, who)

@@ -94,3 +94,10 @@ func Reads(c Command) []On {
 	}
 	return []On{person, on}
 }
+
+// Creates names the stream that a command is the first to write to. Enrolling is none: a consent may have been refused to somebody
+// who was not enrolled yet.
+func Creates(c Command) (On, bool) {
+	_, ok := c.(Give)
+	return c.on(), ok
+}

@@ -35,6 +35,10 @@ func People() es.Rules[subscriber.State, subscriber.Command, subscriber.Event] {
 			}
 			return streams
 		},
+		Creates: func(c subscriber.Command) (es.Stream, bool) {
+			on, ok := subscriber.Creates(c)
+			return Stream(on), ok
+		},
 		Decide: func(state func(es.Stream) subscriber.State, c subscriber.Command, at time.Time) ([]es.Entry[subscriber.Event], error) {
 			entries, err := subscriber.Decide(func(on subscriber.On) subscriber.State { return state(Stream(on)) }, c, at)
 			if err != nil {

@@ -36,3 +36,9 @@ func Reads(c Command) []On {
 	}
 	return []On{c.on()}
 }
+
+// Creates names the stream that a command is the first to write to.
+func Creates(c Command) (On, bool) {
+	_, ok := c.(Connect)
+	return c.on(), ok
+}

@@ -297,7 +297,7 @@ func TestRefused(t *testing.T) {
 	if _, _, err := minimise.Stock(product(t, "daily-steps"), []point.Point{nobody}); !errors.Is(err, fault.KindInternal) {
 		t.Errorf("a point without assurance: %v", err)
 	}
-	if _, err := minimise.Facts([]point.Point{nobody}); !errors.Is(err, fault.KindInternal) {
+	if err := (minimise.Values{}).Note(nobody.Day(), []point.Point{nobody}); !errors.Is(err, fault.KindInternal) {
 		t.Errorf("a point without assurance: %v", err)
 	}
 }

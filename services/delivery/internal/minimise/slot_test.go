@@ -192,10 +192,44 @@ func TestFacts(t *testing.T) {
 		},
 		{"none", nil, map[string]string{}},
 	} {
-		got, err := minimise.Facts(c.points)
+		values := minimise.Values{}
+		for i := range c.points {
+			if err := values.Note(c.points[i].Day(), c.points); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := values.Facts()
 		if err != nil || !maps.Equal(got, c.want) {
 			t.Errorf("%s: %v %v", c.name, got, err)
 		}
+	}
+}
+
+// TestFactsDoNotGrow: however many days are noted, so many are known that the facts are the same, and no more; and a day that no longer
+// counts is taken back.
+func TestFactsDoNotGrow(t *testing.T) {
+	t.Parallel()
+	values := minimise.Values{}
+	for i := range 400 {
+		if err := values.Note(wholeDay(i).Day(), []point.Point{steps(wholeDay(i), 9_000)}); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(values["steps_per_day"]); n != min(i+1, 56) {
+			t.Fatalf("%d days are known after %d", n, i+1)
+		}
+	}
+	for i := 399; i >= 395; i-- {
+		if err := values.Note(wholeDay(i).Day(), []point.Point{steps(wholeDay(i), 0)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := 369; i >= 367; i-- { // the first of the 28 days that end on the last that counts is the 367th
+		if err := values.Note(wholeDay(i).Day(), []point.Point{steps(wholeDay(i), 1_000_000)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := values.Facts(); err != nil || got["steps_per_day"] != "10000_up" {
+		t.Errorf("%v, %v", got, err)
 	}
 }
 

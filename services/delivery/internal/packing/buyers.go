@@ -3,6 +3,7 @@ package packing
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/obole-market/obole/pkg/fault"
@@ -83,6 +84,21 @@ func (b Buyer) Newest(now time.Time) (name string, ok bool) {
 func (b Buyer) Key(name string, now time.Time) (*offersv1.BuyerKey, bool) {
 	for _, k := range b.Keys {
 		if k.GetId() == name && valid(k, now) {
+			return k, true
+		}
+	}
+	return nil, false
+}
+
+// Has says whether there is, or was, a key of this id.
+func (b Buyer) Has(name string) bool {
+	return slices.ContainsFunc(b.Keys, func(k *offersv1.BuyerKey) bool { return k.GetId() == name })
+}
+
+// Replaced finds a key by its id whose place another has taken.
+func (b Buyer) Replaced(name string) (*offersv1.BuyerKey, bool) {
+	for _, k := range b.Keys {
+		if k.GetId() == name && k.GetReplacedBy() != "" {
 			return k, true
 		}
 	}

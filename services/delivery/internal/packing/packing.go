@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
+	"sync"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -15,6 +17,7 @@ import (
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/lru"
 	"github.com/obole-market/obole/pkg/parcel"
 	"github.com/obole-market/obole/pkg/vault"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
@@ -47,6 +50,10 @@ type Packer struct {
 	Now     func() time.Time
 	NewID   id.Source
 	Random  io.Reader // of content keys
+	// Patience is for how long a package waits for its receipt.
+	Patience time.Duration
+
+	schemas schemas
 }
 
 // tries bounds how often a package is made anew because its slots went elsewhere meanwhile.
@@ -60,8 +67,31 @@ func (p *Packer) Prepare(ctx context.Context, a Agreement, cause id.ID, meta *ev
 	if err != nil {
 		return err
 	}
+	return p.insist(ctx, a, ring, cause, meta)
+}
+
+// Begin is Prepare for an agreement that has just been taken, and is what is given. It supposes that the buyer's group has none of the
+// days yet; the shelf, which decides, knows better, and then it is Prepare.
+func (p *Packer) Begin(ctx context.Context, agreement shelf.Agreement, cause id.ID, meta *eventv1.Meta) error {
+	a := Agreement{ID: agreement.Licence.Agreement, Subscriber: agreement.Licence.Subscriber}
+	ring, err := p.Keys.Ring(ctx, a.Subscriber.ID)
+	if err != nil {
+		return err
+	}
+	again, err := p.prepare(ctx, a, agreement, shelf.Shelf{}, ring, cause, meta)
+	if err != nil || !again {
+		return err
+	}
+	return p.insist(ctx, a, ring, cause, meta)
+}
+
+func (p *Packer) insist(ctx context.Context, a Agreement, ring *vault.Ring, cause id.ID, meta *eventv1.Meta) error {
 	for range tries {
-		again, err := p.prepare(ctx, a, ring, cause, meta)
+		agreement, shelved, err := p.states(ctx, shelf.On{Shelf: shelf.Of(a.Subscriber), Child: a.ID.ID}, ring)
+		if err != nil {
+			return err
+		}
+		again, err := p.prepare(ctx, a, agreement, shelved, ring, cause, meta)
 		if err != nil || !again {
 			return err
 		}
@@ -69,11 +99,12 @@ func (p *Packer) Prepare(ctx context.Context, a Agreement, cause id.ID, meta *ev
 	return nil // others have taken what was due; they said so in events that come here too
 }
 
-func (p *Packer) prepare(ctx context.Context, a Agreement, ring *vault.Ring, cause id.ID, meta *eventv1.Meta) (again bool, err error) {
+func (p *Packer) prepare(
+	ctx context.Context, a Agreement, agreement shelf.Agreement, shelved shelf.Shelf, ring *vault.Ring, cause id.ID, meta *eventv1.Meta,
+) (again bool, err error) {
 	on := shelf.On{Shelf: shelf.Of(a.Subscriber), Child: a.ID.ID}
-	agreement, shelved, err := p.states(ctx, on, ring)
-	if err != nil || agreement.Ended || agreement.Document == nil {
-		return false, err
+	if agreement.Ended || agreement.Document == nil {
+		return false, nil
 	}
 	command := es.Command[shelf.Command]{ID: cause, Keys: ring, Meta: meta, Caller: "prepare"}
 	allowed, ended, err := p.allowed(ctx, a)
@@ -88,7 +119,7 @@ func (p *Packer) prepare(ctx context.Context, a Agreement, ring *vault.Ring, cau
 	if err := proto.Unmarshal(agreement.Document, licence); err != nil {
 		return false, fault.Internal("a licence cannot be read")
 	}
-	person, err := p.Store.Person(ctx, ring)
+	person, err := p.Store.Person(ctx, ring, agreement.Licence.First.String(), agreement.Licence.Last.String())
 	if err != nil {
 		return false, err
 	}
@@ -111,7 +142,7 @@ func (p *Packer) prepare(ctx context.Context, a Agreement, ring *vault.Ring, cau
 		return false, err
 	}
 	contents.Valid = within(stock, agreement.Licence)
-	command.Body = shelf.Prepare{Shelf: on.Shelf, Agreement: a.ID, Delivery: delivery, Contents: contents}
+	command.Body = shelf.Prepare{Shelf: on.Shelf, Agreement: a.ID, Delivery: delivery, Contents: contents, Patience: p.Patience}
 	result, err := p.Shelves.Do(ctx, command)
 	if err != nil || result.Repeated {
 		// Where the outcome is unknown the package stays; what nobody knows of is swept away later.
@@ -189,7 +220,7 @@ func (p *Packer) pack(
 	}
 	c = shelf.Contents{
 		Slots: due, Schema: product.ID + "/" + product.Version, BuyerKey: key, Epoch: epoch, Minimiser: minimise.Version,
-		Expected: person.Expected(schemas, agreement.Licence.First.String(), agreement.Licence.Last.String()),
+		Expected: len(person.Measured(schemas, agreement.Licence.First.String(), agreement.Licence.Last.String())),
 	}
 	scope := sha256.Sum256([]byte(licence.GetBuyerId() + "\x00" + product.ID + "\x00" + licence.GetPurpose()))
 	c.Scope = hex.EncodeToString(scope[:])
@@ -202,7 +233,7 @@ func (p *Packer) pack(
 	if err != nil {
 		return c, err
 	}
-	schema, err := minimise.Schema(&product, grants)
+	schema, err := p.schemas.of(&product, grants)
 	if err != nil {
 		return c, err
 	}
@@ -219,7 +250,30 @@ func (p *Packer) pack(
 		return c, err
 	}
 	c.Rows, c.Bytes, c.Digest = n, int64(len(sealed)), digest
-	return c, p.Store.Keep(ctx, ring, store.Package{Delivery: delivery.ID, Agreement: agreement.Licence.Agreement.ID, Sealed: sealed, Key: content, At: p.Now()})
+	l := agreement.Licence
+	return c, p.Store.Keep(ctx, ring, store.Package{
+		Delivery: delivery.ID, Agreement: l.Agreement.ID, Bid: l.Bid.ID, Buyer: l.Buyer.ID, Sealed: sealed, Key: content, At: p.Now(),
+	})
+}
+
+// schemas remembers the JSON Schemas of rows: there is one for each product and choice of fields.
+type schemas struct {
+	once sync.Once
+	all  *lru.Map[string, []byte]
+}
+
+func (s *schemas) of(product *catalog.Product, grants []minimise.Grant) ([]byte, error) {
+	const size = 1024
+	s.once.Do(func() { s.all = lru.New[string, []byte](size) })
+	name := product.ID + "/" + product.Version + fmt.Sprint(grants)
+	if known, ok := s.all.Get(name); ok {
+		return known, nil
+	}
+	fresh, err := minimise.Schema(product, grants)
+	if err == nil {
+		s.all.Put(name, fresh)
+	}
+	return fresh, err
 }
 
 func grants(l *marketv1.Licence) []minimise.Grant {

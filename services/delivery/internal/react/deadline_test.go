@@ -96,7 +96,7 @@ func TestAPackageLapsesByTheLogsTime(t *testing.T) {
 		Agreement: deal, Subscriber: s.who, Product: "daily-steps", Slots: 2, First: 1, Last: 30, Cadence: shelf.Daily,
 	}})
 	for i, d := range []shelf.DeliveryID{waits, goes} {
-		s.do(shelf.Prepare{Shelf: mine, Agreement: deal, Delivery: d, Contents: shelf.Contents{Slots: []shelf.Day{shelf.Day(i + 1)}}})
+		s.do(shelf.Prepare{Shelf: mine, Agreement: deal, Delivery: d, Contents: shelf.Contents{Slots: []shelf.Day{shelf.Day(i + 1)}}, Patience: shelf.Patience})
 	}
 	s.do(shelf.Release{Shelf: mine, Agreement: deal, Delivery: goes, ReleaseEvent: id.Random()})
 	status := func(d shelf.DeliveryID) shelf.Status {
@@ -134,7 +134,7 @@ func TestAPackageLapsesByTheLogsTime(t *testing.T) {
 	// The day that lapsed goes out after all, and then nothing is left.
 	s.must(s.fire("finish", deal.ID, week))
 	last := shelf.DeliveryID{ID: id.Random()}
-	s.do(shelf.Prepare{Shelf: mine, Agreement: deal, Delivery: last, Contents: shelf.Contents{Slots: []shelf.Day{1}}})
+	s.do(shelf.Prepare{Shelf: mine, Agreement: deal, Delivery: last, Contents: shelf.Contents{Slots: []shelf.Day{1}}, Patience: shelf.Patience})
 	s.do(shelf.Release{Shelf: mine, Agreement: deal, Delivery: last, ReleaseEvent: id.Random()})
 	if s.state(deal.ID).(shelf.Agreement).Ended {
 		t.Error("it ended before the buyer could ask again")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/obole-market/obole/pkg/bus"
@@ -30,7 +31,7 @@ var Sources = []string{"offers", "consent", "delivery"}
 // Types are the events it reacts to. The agreements of a bid say nothing about each other; that it has cleared is told after all
 // that had formed.
 var Types = map[string]bus.Way{
-	"bid_placed": bus.InOrder, "agreement_formed": bus.Abreast, "bid_cleared": bus.InOrder, "offer_voided": bus.Overtaking,
+	"agreement_formed": bus.Abreast, "bid_cleared": bus.InOrder, "offer_voided": bus.Overtaking,
 	"buyer_key_rotated": bus.InOrder, "consent_withdrawn": bus.Overtaking, "consent_expired": bus.Overtaking, "consent_resumed": bus.InOrder,
 	"data_imported": bus.InOrder, "agreement_ended": bus.Abreast, "delivery_lapsed": bus.Abreast,
 }
@@ -48,10 +49,8 @@ type Reactor struct {
 	Store   store.Store
 	Packer  *packing.Packer
 	Buyers  *packing.Buyers
-	// OfBid lists the agreements of a bid that run; Living those of a person for which packages may be prepared; Unreleased a
-	// buyer's packages whose key has not left.
+	// OfBid lists the agreements of a bid that run; Unreleased a buyer's packages whose key has not left.
 	OfBid      func(ctx context.Context, bid id.ID) ([]packing.Agreement, error)
-	Living     func(ctx context.Context, subscriber id.ID) ([]packing.Agreement, error)
 	Unreleased func(ctx context.Context, buyer id.ID) ([]Parcel, error)
 	// Caught waits until those lists have seen everything that is in the log now.
 	Caught func(ctx context.Context) error
@@ -62,7 +61,7 @@ type Reactor struct {
 // Handle reacts to one event.
 func (r *Reactor) Handle(ctx context.Context, e *bus.Received) error {
 	switch e.Type {
-	case "bid_placed", "agreement_formed", "bid_cleared", "offer_voided", "buyer_key_rotated":
+	case "agreement_formed", "bid_cleared", "offer_voided", "buyer_key_rotated":
 		m := new(offersv1.Event)
 		if err := proto.Unmarshal(e.Data, m); err != nil {
 			return undecodable(e)
@@ -89,14 +88,7 @@ func undecodable(e *bus.Received) error {
 }
 
 func (r *Reactor) offers(ctx context.Context, e *bus.Received, m *offersv1.Event) error {
-	var p parser
 	switch arm := m.GetEvent().(type) {
-	case *offersv1.Event_BidPlaced:
-		bid, buyer := p.id(arm.BidPlaced.GetBidId()), p.id(arm.BidPlaced.GetBuyerId())
-		if p.err != nil {
-			return undecodable(e)
-		}
-		return r.Store.Bid(ctx, bid, buyer)
 	case *offersv1.Event_AgreementFormed:
 		return r.take(ctx, e, m.GetMeta(), arm.AgreementFormed)
 	case *offersv1.Event_BidCleared:
@@ -124,11 +116,15 @@ func (r *Reactor) take(ctx context.Context, e *bus.Received, m *eventv1.Meta, fo
 		return err
 	}
 	c := shelf.Take{Licence: licence, Document: document, Cleared: formed.GetCleared()}
-	if err := r.do(ctx, e, 0, m, c, licence.Subscriber); err != nil {
+	result, err := r.do(ctx, e, 0, m, c, licence.Subscriber)
+	if err != nil {
 		return err
 	}
 	// Also where the bid has not cleared: the consent may have ended before the agreement came here, and nobody says so again.
-	return r.prepare(ctx, e, m, packing.Agreement{ID: licence.Agreement, Subscriber: licence.Subscriber})
+	if len(result.Events) == 0 || result.Repeated {
+		return r.prepare(ctx, e, m, packing.Agreement{ID: licence.Agreement, Subscriber: licence.Subscriber})
+	}
+	return r.Packer.Begin(ctx, shelf.Agreement{Licence: c.Licence, Document: c.Document, Cleared: c.Cleared}, preparing(e, licence.Agreement), r.Cause(e.ID, m))
 }
 
 // clear lets the packages of a bid be prepared: enough people have agreed.
@@ -146,27 +142,37 @@ func (r *Reactor) clear(ctx context.Context, e *bus.Received, m *eventv1.Meta, c
 	if err != nil {
 		return err
 	}
+	// Side by side: what comes after it of the bid waits for all of them, and each for a commit or two.
+	people, ctx := errgroup.WithContext(ctx)
+	people.SetLimit(atOnce)
 	for _, a := range list {
-		ring, err := r.Keys.Ring(ctx, a.Subscriber.ID)
-		if err != nil {
-			return err
-		}
-		if _, err := r.Shelves.Do(ctx, es.Command[shelf.Command]{
-			ID:   id.Derive([]byte("clear"), e.ID[:], a.ID.ID[:]),
-			Body: shelf.Clear{Shelf: shelf.Of(a.Subscriber), Agreement: a.ID}, Keys: ring, Meta: r.Cause(e.ID, m), Caller: "react",
-		}); err != nil {
-			return err
-		}
-		if err := r.prepare(ctx, e, m, a); err != nil {
-			return err
-		}
+		people.Go(func() error {
+			ring, err := r.Keys.Ring(ctx, a.Subscriber.ID)
+			if err != nil {
+				return err
+			}
+			if _, err := r.Shelves.Do(ctx, es.Command[shelf.Command]{
+				ID:   id.Derive([]byte("clear"), e.ID[:], a.ID.ID[:]),
+				Body: shelf.Clear{Shelf: shelf.Of(a.Subscriber), Agreement: a.ID}, Keys: ring, Meta: r.Cause(e.ID, m), Caller: "react",
+			}); err != nil {
+				return err
+			}
+			return r.prepare(ctx, e, m, a)
+		})
 	}
-	return nil
+	return people.Wait()
 }
+
+// atOnce is how many people of one bid are seen to at a time when it clears.
+const atOnce = 16
 
 // prepare names its command after the event and the agreement: one event may be the cause of several packages.
 func (r *Reactor) prepare(ctx context.Context, e *bus.Received, m *eventv1.Meta, a packing.Agreement) error {
-	return r.Packer.Prepare(ctx, a, id.Derive([]byte("prepare"), e.ID[:], a.ID.ID[:]), r.Cause(e.ID, m))
+	return r.Packer.Prepare(ctx, a, preparing(e, a.ID), r.Cause(e.ID, m))
+}
+
+func preparing(e *bus.Received, a shelf.AgreementID) id.ID {
+	return id.Derive([]byte("prepare"), e.ID[:], a.ID[:])
 }
 
 // reseal gives every package whose key has not left the buyer's new key.
@@ -241,19 +247,11 @@ func (r *Reactor) own(ctx context.Context, e *bus.Received, m *deliveryv1.Event)
 	var p parser
 	switch arm := m.GetEvent().(type) {
 	case *deliveryv1.Event_DataImported:
-		who := p.id(arm.DataImported.GetSubscriberId())
+		who := shelf.SubscriberID{ID: p.id(arm.DataImported.GetSubscriberId())}
 		if p.err != nil {
 			return undecodable(e)
 		}
-		list, err := r.Living(ctx, who)
-		if err != nil {
-			return err
-		}
-		for _, a := range list {
-			if err := r.prepare(ctx, e, m.GetMeta(), a); err != nil {
-				return err
-			}
-		}
+		return r.imported(ctx, e, m.GetMeta(), who)
 	case *deliveryv1.Event_DeliveryLapsed:
 		delivery := p.id(arm.DeliveryLapsed.GetDeliveryId())
 		if p.err != nil {
@@ -270,6 +268,27 @@ func (r *Reactor) own(ctx context.Context, e *bus.Received, m *deliveryv1.Event)
 	return nil
 }
 
+// imported prepares what is due of a person's measurements. The shelf itself is asked which agreements there are: a table may not
+// have seen one that was just taken, and its day would wait for the next import. One that is taken after this look finds the
+// measurements by itself.
+func (r *Reactor) imported(ctx context.Context, e *bus.Received, m *eventv1.Meta, who shelf.SubscriberID) error {
+	ring, err := r.Keys.Ring(ctx, who.ID)
+	if err != nil {
+		return err
+	}
+	state, _, err := r.Shelves.State(ctx, wire.Stream(shelf.On{Shelf: shelf.Of(who)}), ring)
+	if err != nil {
+		return err
+	}
+	own, _ := state.(shelf.Shelf)
+	for _, a := range own.Agreements() {
+		if err := r.prepare(ctx, e, m, packing.Agreement{ID: a, Subscriber: who}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // end ends an agreement. One that was never taken has nothing to end.
 func (r *Reactor) end(ctx context.Context, e *bus.Received, n int, m *eventv1.Meta, who, agreement string, why shelf.EndReason) error {
 	var p parser
@@ -278,18 +297,20 @@ func (r *Reactor) end(ctx context.Context, e *bus.Received, n int, m *eventv1.Me
 	if p.err != nil {
 		return undecodable(e)
 	}
-	return r.do(ctx, e, n, m, c, subscriber)
+	_, err := r.do(ctx, e, n, m, c, subscriber)
+	return err
 }
 
-func (r *Reactor) do(ctx context.Context, e *bus.Received, n int, m *eventv1.Meta, c shelf.Command, who shelf.SubscriberID) error {
+func (r *Reactor) do(
+	ctx context.Context, e *bus.Received, n int, m *eventv1.Meta, c shelf.Command, who shelf.SubscriberID,
+) (es.Result[shelf.Event], error) {
 	ring, err := r.Keys.Ring(ctx, who.ID)
 	if err != nil {
-		return err
+		return es.Result[shelf.Event]{}, err
 	}
-	_, err = r.Shelves.Do(ctx, es.Command[shelf.Command]{
+	return r.Shelves.Do(ctx, es.Command[shelf.Command]{
 		ID: bus.CommandID(Name, e.ID, n), Body: c, Keys: ring, Meta: r.Cause(e.ID, m), Caller: "react",
 	})
-	return err
 }
 
 // parser reads ids and keeps the first fault.

@@ -2,7 +2,7 @@ package rpc
 
 import (
 	"context"
-	"maps"
+	"math"
 	"strings"
 	"time"
 
@@ -15,6 +15,7 @@ import (
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	"github.com/obole-market/obole/services/delivery/internal/shelf"
+	"github.com/obole-market/obole/services/delivery/internal/store"
 	"github.com/obole-market/obole/services/delivery/internal/view"
 	"github.com/obole-market/obole/services/delivery/internal/wire"
 )
@@ -85,20 +86,20 @@ func (s *Server) ListDeliveries(ctx context.Context, r *deliveryv1.ListDeliverie
 	return out, nil
 }
 
-// delivery opens what a row carries sealed.
+// delivery is a row as its buyer sees it.
 func (s *Server) delivery(ctx context.Context, row *view.Delivery) (*deliveryv1.Delivery, error) {
 	ring, err := s.Keys.Ring(ctx, row.Subscriber)
 	if err != nil {
 		return nil, err
 	}
-	taken, prepared, key, err := opened(row, ring)
+	known, err := s.terms.of(row.ID, ring, row.ResealedVersion(), func() (*view.Delivery, error) { return row, nil })
 	if err != nil {
 		return nil, err
 	}
 	out := &deliveryv1.Delivery{
 		DeliveryId: row.ID.String(), AgreementId: row.Agreement.String(), BidId: row.Bid.String(), Sequence: uint32(row.Sequence),
-		Product: taken.GetLicence().GetProduct(), State: states[row.State], Blocked: wire.ReasonProto(row.Blocked), Slots: uint32(row.Slots),
-		Bytes: uint64(row.Bytes), Digest: row.Digest, PreparedAt: row.PreparedAt.UnixMicro(), LapsesAt: prepared.GetLapsesAt(), BuyerKeyId: key,
+		Product: known.product, State: states[row.State], Blocked: wire.ReasonProto(row.Blocked), Slots: uint32(row.Slots),
+		Bytes: uint64(row.Bytes), Digest: row.Digest, PreparedAt: row.PreparedAt.UnixMicro(), LapsesAt: row.LapsesAt.UnixMicro(), BuyerKeyId: known.key,
 	}
 	if row.ReleasedAt != nil {
 		out.ReleasedAt = row.ReleasedAt.UnixMicro()
@@ -127,90 +128,9 @@ func opened(row *view.Delivery, ring *vault.Ring) (taken *deliveryv1.AgreementTa
 	return t.GetAgreementTaken(), p.GetDeliveryPrepared(), key, nil
 }
 
-// overlap is how far a watch looks back: the times of changes come from several partitions.
-const overlap = 5 * time.Second
-
-// WatchDeliveries streams a buyer's deliveries: first those that wait, then each as it is prepared or changes.
-func (s *Server) WatchDeliveries(r *deliveryv1.WatchDeliveriesRequest, stream grpc.ServerStreamingServer[deliveryv1.WatchDeliveriesResponse]) error {
-	ctx := stream.Context()
-	owner, bid, err := buying(r.GetBuyerId(), r.GetBidId())
-	if err != nil {
-		return err
-	}
-	told := map[id.ID]time.Time{}
-	tell := func(rows []view.Delivery) error {
-		for i := range rows {
-			row := &rows[i]
-			if told[row.ID].Equal(row.ChangedAt) {
-				continue
-			}
-			d, err := s.delivery(ctx, row)
-			if err != nil {
-				return err
-			}
-			told[row.ID] = row.ChangedAt
-			if err := stream.Send(&deliveryv1.WatchDeliveriesResponse{Delivery: d}); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	const batch = 1000
-	since := s.Now().Add(-overlap)
-	changed := s.Seen.Changed()
-	var last id.ID
-	for more := true; more; {
-		rows, err := s.View.Unreleased(ctx, owner, bid, last, batch)
-		if err != nil {
-			return err
-		}
-		if err := tell(rows); err != nil {
-			return err
-		}
-		if more = len(rows) == batch; more {
-			last = rows[batch-1].ID
-		}
-	}
-	for {
-		place := view.Place{At: since}
-		for more := true; more; {
-			rows, err := s.View.Changed(ctx, owner, bid, place, batch)
-			if err != nil {
-				return err
-			}
-			if err := tell(rows); err != nil {
-				return err
-			}
-			if n := len(rows); n > 0 {
-				place = view.Place{At: rows[n-1].ChangedAt, ID: rows[n-1].ID}
-			}
-			more = len(rows) == batch
-		}
-		if from := place.At.Add(-overlap); from.After(since) {
-			since = from
-		}
-		maps.DeleteFunc(told, func(_ id.ID, at time.Time) bool { return at.Before(since) })
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-changed:
-			changed = s.Seen.Changed()
-		}
-	}
-}
-
-// held is a delivery that a buyer names, with what the log says of it now.
-type held struct {
-	row       view.Delivery
-	ring      *vault.Ring
-	agreement shelf.Agreement
-	delivery  shelf.Delivery
-}
-
-func (p *held) shelf() shelf.ID { return shelf.ID{ID: p.row.Shelf} }
-
-// find looks a delivery up. One of another buyer is unknown.
-func (s *Server) find(ctx context.Context, buyer, delivery string) (p held, err error) {
+// find looks a delivery up for its buyer, with what is kept of it. One of another buyer is unknown. The tables answer, which may lag behind
+// the log by a moment: what is decided on them is decided again, by consent's gate and by the shelf, before a key leaves.
+func (s *Server) find(ctx context.Context, buyer, delivery string, look func(context.Context, id.ID) (view.Held, bool, error)) (p view.Held, err error) {
 	owner, err := parse("buyer_id", buyer)
 	if err != nil {
 		return p, err
@@ -219,55 +139,41 @@ func (s *Server) find(ctx context.Context, buyer, delivery string) (p held, err 
 	if err != nil {
 		return p, err
 	}
-	row, known, err := s.View.Delivery(ctx, number)
+	p, known, err := look(ctx, number)
 	if err != nil {
 		return p, err
 	}
-	if !known {
+	if !known || p.Buyer != owner {
 		return p, shelf.ErrDeliveryUnknown
 	}
-	p.row = row
-	if p.ring, err = s.Keys.Ring(ctx, row.Subscriber); err != nil {
-		return p, err
-	}
-	own, _, err := s.Shelves.State(ctx, wire.Stream(shelf.On{Shelf: p.shelf(), Child: row.Agreement}), p.ring)
-	if err != nil {
-		return p, err
-	}
-	of, _, err := s.Shelves.State(ctx, wire.Stream(shelf.On{Shelf: p.shelf(), Child: number}), p.ring)
-	if err != nil {
-		return p, err
-	}
-	p.agreement, _ = own.(shelf.Agreement)
-	p.delivery, _ = of.(shelf.Delivery)
-	if p.agreement.Licence.Buyer.ID != owner {
-		return p, shelf.ErrDeliveryUnknown
-	}
-	if no := p.delivery.Refusal(); no != nil {
+	if no := (shelf.Delivery{Status: statuses[p.State], Blocked: p.Blocked}).Refusal(); no != nil {
 		return p, no
 	}
 	return p, nil
 }
 
+// statuses are the shelf's, by the state's name in the tables.
+var statuses = map[string]shelf.Status{
+	"prepared": shelf.Waiting, "receipted": shelf.Signed, "released": shelf.Gone, "blocked": shelf.Stopped, "lapsed": shelf.TooLate,
+}
+
 // FetchPackage streams a package's ciphertext from an offset, while the consent lives.
 func (s *Server) FetchPackage(r *deliveryv1.FetchPackageRequest, stream grpc.ServerStreamingServer[deliveryv1.FetchPackageResponse]) error {
-	ctx := stream.Context()
-	p, err := s.find(ctx, r.GetBuyerId(), r.GetDeliveryId())
+	ctx, at := stream.Context(), int64(min(r.GetOffset(), math.MaxInt64))
+	p, err := s.find(ctx, r.GetBuyerId(), r.GetDeliveryId(), func(ctx context.Context, number id.ID) (view.Held, bool, error) {
+		return s.View.ToFetch(ctx, number, at/store.PieceSize)
+	})
 	if err != nil {
 		return err
 	}
-	if r.GetOffset() > uint64(p.row.Bytes) {
+	if at > p.Bytes {
 		return errOffset
 	}
 	if err := s.lives(ctx, &p); err != nil {
 		return err
 	}
 	const size = 64 << 10
-	for at := int64(r.GetOffset()); at < p.row.Bytes; {
-		piece, err := s.Store.Piece(ctx, p.row.ID, at)
-		if err != nil {
-			return err
-		}
+	for piece := p.Kept[min(at%store.PieceSize, int64(len(p.Kept))):]; at < p.Bytes; {
 		if len(piece) == 0 {
 			return shelf.ErrAgreementEnded // destroyed meanwhile
 		}
@@ -278,16 +184,21 @@ func (s *Server) FetchPackage(r *deliveryv1.FetchPackageRequest, stream grpc.Ser
 			}
 			at, piece = at+int64(n), piece[n:]
 		}
+		if at < p.Bytes {
+			if piece, err = s.Store.Piece(ctx, p.ID, at); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
 
 // lives asks consent whether the data may be used. Where it cannot be asked nothing is sent.
-func (s *Server) lives(ctx context.Context, p *held) error {
-	if p.agreement.Ended {
+func (s *Server) lives(ctx context.Context, p *view.Held) error {
+	if p.Ended {
 		return shelf.ErrAgreementEnded
 	}
-	r, err := s.Consent.Check(ctx, &consentv1.CheckRequest{SubscriberId: p.row.Subscriber.String(), AgreementId: p.row.Agreement.String()})
+	r, err := s.Consent.Check(ctx, &consentv1.CheckRequest{SubscriberId: p.Subscriber.String(), AgreementId: p.Agreement.String()})
 	if err != nil {
 		return errUnreachable.Because(err)
 	}

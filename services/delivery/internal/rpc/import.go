@@ -19,11 +19,11 @@ import (
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
-	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
 	"github.com/obole-market/obole/services/delivery/internal/holding"
 	"github.com/obole-market/obole/services/delivery/internal/point"
 	"github.com/obole-market/obole/services/delivery/internal/source"
 	"github.com/obole-market/obole/services/delivery/internal/store"
+	"github.com/obole-market/obole/services/delivery/internal/view"
 	"github.com/obole-market/obole/services/delivery/internal/wire"
 )
 
@@ -121,54 +121,52 @@ func (s *Server) ListSources(ctx context.Context, r *deliveryv1.ListSourcesReque
 	if err != nil {
 		return nil, err
 	}
-	sources, err := s.View.Sources(ctx, who)
-	if err != nil {
+	list, place := "sources/"+who.String(), new(deliveryv1.Source)
+	if err := boot.ParsePage(list, r.GetPageToken(), place); err != nil {
 		return nil, err
 	}
-	imports, err := s.View.Imports(ctx, who)
+	var after view.Place
+	if place.GetSourceId() != "" {
+		after.At = time.UnixMicro(place.GetConnectedAt()).UTC()
+		after.ID, _ = id.Parse(place.GetSourceId()) // our own token
+	}
+	limit := page(r.GetPageSize(), 100)
+	rows, err := s.View.Sources(ctx, who, after, limit+1)
 	if err != nil {
 		return nil, err
 	}
 	out := new(deliveryv1.ListSourcesResponse)
-	of := map[string]*deliveryv1.Source{}
-	for i := range sources {
-		m, err := message(&sources[i].Event, ring)
+	if len(rows) > limit {
+		rows = rows[:limit]
+		last := &rows[limit-1]
+		if out.NextPageToken, err = boot.PageToken(list, &deliveryv1.Source{SourceId: last.ID.String(), ConnectedAt: last.Event.At.UnixMicro()}); err != nil {
+			return nil, err
+		}
+	}
+	numbers := make([]id.ID, len(rows))
+	for i := range rows {
+		numbers[i] = rows[i].ID
+	}
+	came, err := s.Store.Arrived(ctx, ring, numbers)
+	if err != nil {
+		return nil, err
+	}
+	for i := range rows {
+		m, err := message(&rows[i].Event, ring)
 		if err != nil {
 			return nil, err
 		}
 		e := m.GetSourceConnected()
-		of[e.GetSourceId()] = &deliveryv1.Source{
-			SourceId: e.GetSourceId(), Importer: e.GetImporter(), Route: e.GetRoute(), ConnectedAt: sources[i].Event.At.UnixMicro(),
+		source := &deliveryv1.Source{
+			SourceId: e.GetSourceId(), Importer: e.GetImporter(), Route: e.GetRoute(), ConnectedAt: rows[i].Event.At.UnixMicro(),
+			Arrivals: wire.ArrivalsProto(arrivals(came[rows[i].ID])),
 		}
-		out.Sources = append(out.Sources, of[e.GetSourceId()])
-	}
-	for i := range imports {
-		m, err := message(&imports[i], ring)
-		if err != nil {
-			return nil, err
+		if at := rows[i].ImportedAt; at != nil {
+			source.ImportedAt = at.UnixMicro()
 		}
-		if at := of[m.GetDataImported().GetSourceId()]; at != nil {
-			at.ImportedAt = imports[i].At.UnixMicro()
-			at.Arrivals = join(at.Arrivals, m.GetDataImported().GetArrivals())
-		}
+		out.Sources = append(out.Sources, source)
 	}
 	return out, nil
-}
-
-// join adds arrivals up by schema.
-func join(all, more []*deliveryv1.Arrival) []*deliveryv1.Arrival {
-next:
-	for _, m := range more {
-		for _, a := range all {
-			if a.GetSchema() == m.GetSchema() {
-				a.Points += m.GetPoints()
-				a.Days = &marketv1.Days{First: min(a.GetDays().GetFirst(), m.GetDays().GetFirst()), Last: max(a.GetDays().GetLast(), m.GetDays().GetLast())}
-				continue next
-			}
-		}
-		all = append(all, &deliveryv1.Arrival{Schema: m.GetSchema(), Points: m.GetPoints(), Days: m.GetDays()})
-	}
-	return all
 }
 
 // chunks reads a file from a stream, as long as there is time.
@@ -254,7 +252,7 @@ func (s *Server) Import(stream grpc.ClientStreamingServer[deliveryv1.ImportReque
 		return err
 	}
 	return stream.SendAndClose(&deliveryv1.ImportResponse{
-		ImportId: done.ID.String(), Arrivals: wire.ArrivalsProto(arrivals(done)), RepeatedPoints: uint32(done.Repeated), FileSha256: done.File[:], Cursor: cursor(at),
+		ImportId: done.ID.String(), Arrivals: wire.ArrivalsProto(arrivals(done.Arrivals)), RepeatedPoints: uint32(done.Repeated), FileSha256: done.File[:], Cursor: cursor(at),
 	})
 }
 
@@ -264,7 +262,7 @@ func (s *Server) record(ctx context.Context, ring *vault.Ring, i store.Import, m
 		ID: id.Derive([]byte("imported"), i.ID[:]), Keys: ring, Meta: m, Caller: "import",
 		Body: holding.Import{
 			Holding: holding.ID{ID: i.Subscriber}, Import: holding.ImportID{ID: i.ID}, Source: holding.SourceID{ID: i.Source}, Zone: i.Zone,
-			Fingerprint: i.Fingerprint, Importer: i.Version, File: i.File, Arrivals: arrivals(i), Repeated: i.Repeated, Rules: i.Rules, Facts: i.Facts,
+			Fingerprint: i.Fingerprint, Importer: i.Version, File: i.File, Arrivals: arrivals(i.Arrivals), Repeated: i.Repeated, Rules: i.Rules, Facts: i.Facts,
 		},
 	})
 	if err != nil {
@@ -273,12 +271,16 @@ func (s *Server) record(ctx context.Context, ring *vault.Ring, i store.Import, m
 	return result.Cursor, s.Store.Recorded(ctx, i.ID)
 }
 
-// Catch tells the log of imports that were made and not told: the process ended between the two. One that cannot be told, as where
-// its person was forgotten since, does not stop the others.
+// Catch tells the log of imports that were made and not told: the process ended between the two. One that cannot be told does not
+// stop the others. One whose person was forgotten since will never be told: it is removed.
 func (s *Server) Catch(ctx context.Context, list []store.Import, m *eventv1.Meta) error {
 	var failed []error
 	for _, open := range list {
-		failed = append(failed, s.tell(ctx, open, m))
+		err := s.tell(ctx, open, m)
+		if errors.Is(err, vault.ErrErased) {
+			err = s.Store.Forgotten(ctx, open.ID)
+		}
+		failed = append(failed, err)
 	}
 	return errors.Join(failed...)
 }
@@ -296,9 +298,9 @@ func (s *Server) tell(ctx context.Context, open store.Import, m *eventv1.Meta) e
 	return err
 }
 
-func arrivals(i store.Import) []holding.Arrival {
-	out := make([]holding.Arrival, 0, len(i.Arrivals))
-	for _, a := range i.Arrivals {
+func arrivals(list []store.Arrival) []holding.Arrival {
+	out := make([]holding.Arrival, 0, len(list))
+	for _, a := range list {
 		out = append(out, holding.Arrival(a))
 	}
 	return out
@@ -323,7 +325,7 @@ func (s *Server) PutPoints(stream grpc.BidiStreamingServer[deliveryv1.PutPointsR
 			for _, a := range done.Arrivals {
 				out.Points += uint32(a.Points)
 			}
-		case refused && (f.Kind == fault.KindInvalid || f.Kind == fault.KindNotFound):
+		case refused && (f.Kind == fault.KindInvalid || f.Kind == fault.KindNotFound || f.Kind == fault.KindConflict):
 			if out.Refused = wire.ReasonProto(f.Reason); out.Refused == 0 {
 				out.Refused = deliveryv1.Reason_REASON_ROW_INVALID
 			}
@@ -370,8 +372,11 @@ func (s *Server) put(ctx context.Context, r *deliveryv1.PutPointsRequest) (store
 	}
 	defer leave()
 	assurance := point.Assurance(known.Route.Assurance())
-	what := "batch " + boot.CallerFrom(ctx).Subject + " " + r.GetIdempotencyKey()
-	done, err := s.Store.Read(ctx, ring, origin, assurance, s.Catalog.Products(), what, s.Now(), func(emit func(*point.Point) error) (source.Summary, error) {
+	command, _, err := boot.Command(ctx, "PutPoints", r.GetIdempotencyKey(), r)
+	if err != nil {
+		return none, es.Cursor{}, err
+	}
+	done, err := s.Store.Read(ctx, ring, origin, assurance, s.Catalog.Products(), "", s.Now(), func(emit func(*point.Point) error) (source.Summary, error) {
 		for i, raw := range r.GetPoints() {
 			p, err := source.Read(raw)
 			if err != nil {
@@ -386,10 +391,10 @@ func (s *Server) put(ctx context.Context, r *deliveryv1.PutPointsRequest) (store
 				return source.Summary{}, err
 			}
 		}
-		return source.Summary{SHA256: sha256.Sum256(bytes.Join(r.GetPoints(), []byte{'\n'}))}, nil
+		return source.Summary{SHA256: sha256.Sum256(bytes.Join(r.GetPoints(), []byte{'\n'})), Command: command}, nil
 	})
 	if err != nil {
-		return none, es.Cursor{}, err
+		return none, es.Cursor{}, conflict(err)
 	}
 	at, err := s.record(ctx, ring, done, meta(ctx))
 	return done, at, err

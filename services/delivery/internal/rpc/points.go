@@ -46,19 +46,20 @@ func (s *Server) ListPoints(ctx context.Context, r *deliveryv1.ListPointsRequest
 	if err != nil {
 		return nil, err
 	}
-	person, err := s.Store.Person(ctx, ring)
+	first := r.GetDays().GetFirst()
+	if place != 0 {
+		first = max(first, shelf.Day(place>>placeBits).String())
+	}
+	person, err := s.Store.Person(ctx, ring, first, r.GetDays().GetLast())
 	if err != nil {
 		return nil, err
 	}
 	limit := page(r.GetPageSize(), 1000)
 	out := new(deliveryv1.ListPointsResponse)
-	for _, text := range days(person, schemas, r.GetDays()) {
+	for _, text := range person.Measured(schemas, first, r.GetDays().GetLast()) {
 		day, err := shelf.ParseDay(text)
 		if err != nil {
 			return nil, fault.Internal("a stored day is none")
-		}
-		if int64(day) < place>>placeBits {
-			continue
 		}
 		points, err := s.Store.Points(ctx, ring, person, schemas, []string{text})
 		if err != nil {
@@ -82,18 +83,6 @@ func (s *Server) ListPoints(ctx context.Context, r *deliveryv1.ListPointsRequest
 	return out, nil
 }
 
-// days lists the days of some schemas within what was asked for, ascending.
-func days(p store.Person, schemas []point.Schema, within *marketv1.Days) []string {
-	var out []string
-	for _, page := range p.Pages {
-		if slices.Contains(schemas, page.Schema) && page.Day >= within.GetFirst() && (within.GetLast() == "" || page.Day <= within.GetLast()) {
-			out = append(out, page.Day)
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
 // GetFacts tells offers what the rules say of a person, and of which products there are slots.
 func (s *Server) GetFacts(ctx context.Context, r *deliveryv1.GetFactsRequest) (*deliveryv1.GetFactsResponse, error) {
 	who, err := parse("subscriber_id", r.GetSubscriberId())
@@ -115,22 +104,19 @@ func (s *Server) GetFacts(ctx context.Context, r *deliveryv1.GetFactsRequest) (*
 		}
 		slices.SortFunc(out.Facts, func(a, b *deliveryv1.Fact) int { return cmp.Compare(a.GetId(), b.GetId()) })
 	}
-	person, err := s.Store.Person(ctx, ring)
+	stock, err := s.Store.Stock(ctx, ring)
 	if err != nil {
 		return nil, err
 	}
 	for _, p := range s.Catalog.Products() {
-		slots := person.Days(p.ID, point.OwnFile)
-		if len(slots) == 0 {
+		lot, some := stock[p.ID]
+		if !some {
 			continue
 		}
-		stock := &deliveryv1.Stock{
-			Product: p.ID, Days: &marketv1.Days{First: slots[0], Last: slots[len(slots)-1]}, ValidSlots: uint32(len(slots)),
-		}
-		for _, a := range person.Slots[p.ID] {
-			stock.Assurance = max(stock.GetAssurance(), marketv1.Assurance(a))
-		}
-		out.Stock = append(out.Stock, stock)
+		out.Stock = append(out.Stock, &deliveryv1.Stock{
+			Product: p.ID, Days: &marketv1.Days{First: lot.First, Last: lot.Last}, ValidSlots: uint32(lot.Slots()),
+			Assurance: marketv1.Assurance(lot.Strongest()),
+		})
 	}
 	return out, nil
 }

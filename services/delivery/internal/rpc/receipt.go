@@ -1,10 +1,12 @@
 package rpc
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,53 +19,68 @@ import (
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/lru"
 	"github.com/obole-market/obole/pkg/parcel"
+	"github.com/obole-market/obole/pkg/vault"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
 	"github.com/obole-market/obole/services/delivery/internal/shelf"
 	"github.com/obole-market/obole/services/delivery/internal/store"
+	"github.com/obole-market/obole/services/delivery/internal/view"
 	"github.com/obole-market/obole/services/delivery/internal/wire"
 )
 
 // second is the time within which a key leaves after the gate was asked.
 const second = time.Second
 
+// asking is a buyer who has signed for a delivery and asks for its key.
+type asking struct {
+	view.Held
+	ring    *vault.Ring
+	receipt shelf.Receipt
+}
+
+func (p *asking) shelf() shelf.ID { return shelf.ID{ID: p.Shelf} }
+
 // SignReceipt takes the buyer's receipt and asks for the key.
 func (s *Server) SignReceipt(ctx context.Context, r *deliveryv1.SignReceiptRequest) (*deliveryv1.SignReceiptResponse, error) {
-	p, err := s.find(ctx, r.GetBuyerId(), r.GetDeliveryId())
+	held, err := s.find(ctx, r.GetBuyerId(), r.GetDeliveryId(), s.View.ToOpen)
 	if err != nil {
 		return nil, err
 	}
-	receipt := shelf.Receipt{BuyerKey: r.GetKeyId(), Signature: r.GetSignature()}
-	copy(receipt.Digest[:], r.GetDigest())
-	if p.delivery.Digest != receipt.Digest {
+	p := asking{Held: held, receipt: shelf.Receipt{BuyerKey: r.GetKeyId(), Signature: r.GetSignature()}}
+	copy(p.receipt.Digest[:], r.GetDigest())
+	if !bytes.Equal(p.Digest, r.GetDigest()) {
 		return nil, shelf.ErrDigestMismatch
 	}
-	to, err := s.keyFor(ctx, &p, receipt)
+	if p.ring, err = s.Keys.Ring(ctx, p.Subscriber); err != nil {
+		return nil, err
+	}
+	to, err := s.keyFor(ctx, &p)
 	if err != nil {
 		return nil, err
 	}
-	content, err := s.Store.Key(ctx, p.ring, p.row.ID)
+	content, err := s.Store.Open(p.ring, p.ID, p.Kept)
 	if errors.Is(err, store.ErrGone) {
-		return nil, shelf.ErrAgreementEnded
+		return s.again(ctx, &p, shelf.ErrAgreementEnded)
 	}
 	if err != nil {
 		return nil, err
 	}
 	// All that can be done before the gate is asked is done before: the second is for the answer and the key alone.
-	sealed, err := parcel.SealKey(to.GetAlgorithm(), to.GetPublicKey(), p.row.ID, content)
+	sealed, err := parcel.SealKey(to.GetAlgorithm(), to.GetPublicKey(), p.ID, content)
 	if err != nil {
 		return nil, errKey.Because(err)
 	}
-	if err := s.cohort(ctx, &p, receipt); err != nil {
+	if err := s.cohort(ctx, &p); err != nil {
 		return nil, err
 	}
 	began := s.Tick()
-	release, err := s.ask(ctx, &p, receipt, began)
+	permit, err := s.ask(ctx, &p, began)
 	if err != nil {
-		return nil, err
+		return s.again(ctx, &p, err)
 	}
-	at, err := s.release(ctx, &p, receipt, release, began)
+	at, err := s.release(ctx, &p, permit, shelf.Answer{BuyerKey: to.GetId(), Sealed: sealed}, began)
 	if err != nil {
 		return nil, err
 	}
@@ -73,24 +90,82 @@ func (s *Server) SignReceipt(ctx context.Context, r *deliveryv1.SignReceiptReque
 		return nil, errUnreachable
 	}
 	s.Sent(took)
-	return &deliveryv1.SignReceiptResponse{SealedKey: sealed, KeyId: to.GetId(), ReleaseEventId: release[:], Cursor: cursor(at)}, nil
+	return &deliveryv1.SignReceiptResponse{SealedKey: sealed, KeyId: to.GetId(), ReleaseEventId: permit[:], Cursor: cursor(at)}, nil
 }
 
-// keyFor verifies the receipt and finds the key to which the content key goes.
-func (s *Server) keyFor(ctx context.Context, p *held, receipt shelf.Receipt) (*offersv1.BuyerKey, error) {
-	buyer, err := s.Buyers.Find(ctx, p.agreement.Licence.Buyer.ID)
+// again gives the answer that was recorded when the delivery was released, to a buyer who lost it and asks when the consent has ended
+// since. It was decided, recorded and charged then, and nothing is in it that was not in it then. no is the answer where there is
+// no such record, where it is too old, and where something else than the end of the consent refuses.
+func (s *Server) again(ctx context.Context, p *asking, no error) (*deliveryv1.SignReceiptResponse, error) {
+	switch fault.ReasonOf(no) {
+	case "WITHDRAWN", "EXPIRED", "AGREEMENT_ENDED":
+	default:
+		return nil, no
+	}
+	// The log's writer may remember what was erased since.
+	if slices.Contains(p.ring.Erased(), eventv1.Retention_RETENTION_CONTENT) {
+		return nil, no
+	}
+	// The log itself is asked: the tables may not have seen the release yet.
+	state, _, err := s.Shelves.State(ctx, wire.Stream(shelf.On{Shelf: p.shelf(), Child: p.ID}), p.ring)
 	if err != nil {
 		return nil, err
 	}
+	if d, _ := state.(shelf.Delivery); d.Status != shelf.Gone {
+		return nil, no
+	}
+	// What is gone is never released anew, so this command can only be the one of then.
+	result, err := s.Shelves.Do(ctx, s.released(ctx, p, shelf.Release{}))
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range result.Events {
+		then, ok := e.Event.(shelf.Released)
+		if ok && then.Answer.Sealed != nil && s.Now().Before(e.At.Add(s.Patience)) {
+			return &deliveryv1.SignReceiptResponse{
+				SealedKey: then.Answer.Sealed, KeyId: then.Answer.BuyerKey, ReleaseEventId: then.ReleaseEvent[:], Cursor: cursor(result.Cursor),
+			}, nil
+		}
+	}
+	return nil, no
+}
+
+// keyFor verifies the receipt and finds the key to which the content key goes.
+func (s *Server) keyFor(ctx context.Context, p *asking) (*offersv1.BuyerKey, error) {
+	buyer, err := s.Buyers.Find(ctx, p.Buyer)
+	if err != nil {
+		return nil, err
+	}
+	known, err := s.terms.of(p.ID, p.ring, p.Resealed, func() (*view.Delivery, error) {
+		row, known, err := s.View.Delivery(ctx, p.ID)
+		if err == nil && !known {
+			err = shelf.ErrDeliveryUnknown
+		}
+		return &row, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !buyer.Has(known.key) {
+		// The log knows of a key that these do not: they are from before it.
+		s.Buyers.Forget(p.Buyer)
+		if buyer, err = s.Buyers.Find(ctx, p.Buyer); err != nil {
+			return nil, err
+		}
+	}
 	now := s.Now()
-	signer, ok := buyer.Key(receipt.BuyerKey, now)
+	signer, ok := buyer.Key(p.receipt.BuyerKey, now)
+	if !ok && p.receipt.BuyerKey == known.key {
+		// A rotation has not reached this package yet: what was signed for it before still counts.
+		signer, ok = buyer.Replaced(p.receipt.BuyerKey)
+	}
 	if !ok {
 		return nil, errKey
 	}
-	if !parcel.VerifyReceipt(ed25519.PublicKey(signer.GetReceiptKey()), p.row.ID, receipt.Digest, receipt.Signature) {
+	if !parcel.VerifyReceipt(ed25519.PublicKey(signer.GetReceiptKey()), p.ID, p.receipt.Digest, p.receipt.Signature) {
 		return nil, errSignature
 	}
-	if to, ok := buyer.Key(p.delivery.BuyerKey, now); ok {
+	if to, ok := buyer.Key(known.key, now); ok {
 		return to, nil
 	}
 	to, ok := buyer.Current(now)
@@ -113,8 +188,8 @@ func (c *confirmed) known() *lru.Map[id.ID, struct{}] {
 }
 
 // cohort asks offers, before the first key of a bid leaves, whether enough people are still in it.
-func (s *Server) cohort(ctx context.Context, p *held, receipt shelf.Receipt) error {
-	bid := p.agreement.Licence.Bid.ID
+func (s *Server) cohort(ctx context.Context, p *asking) error {
+	bid := p.Bid
 	if _, ok := s.confirmed.known().Get(bid); ok {
 		return nil
 	}
@@ -123,19 +198,19 @@ func (s *Server) cohort(ctx context.Context, p *held, receipt shelf.Receipt) err
 		return fault.Unavailable("offers does not answer: no key leaves").Because(err)
 	}
 	if !r.GetConfirmed() {
-		return s.block(ctx, p, receipt, errCohort)
+		return s.block(ctx, p, errCohort)
 	}
 	s.confirmed.known().Put(bid, struct{}{})
 	return nil
 }
 
 // ask asks consent's gate. Each call is an attempt of its own; without an answer within the second there is no permit.
-func (s *Server) ask(ctx context.Context, p *held, receipt shelf.Receipt, began time.Time) (permit id.ID, err error) {
+func (s *Server) ask(ctx context.Context, p *asking, began time.Time) (permit id.ID, err error) {
 	within, cancel := context.WithTimeout(ctx, second)
 	defer cancel()
 	r, err := s.Consent.Release(within, &consentv1.ReleaseRequest{
-		SubscriberId: p.row.Subscriber.String(), AgreementId: p.row.Agreement.String(), DeliveryId: p.row.ID.String(),
-		BuyerId: p.agreement.Licence.Buyer.String(), AttemptId: s.NewID().String(),
+		SubscriberId: p.Subscriber.String(), AgreementId: p.Agreement.String(), DeliveryId: p.ID.String(),
+		BuyerId: p.Buyer.String(), AttemptId: s.NewID().String(),
 	})
 	took := s.Tick().Sub(began)
 	switch reason := fault.ReasonOf(err); {
@@ -145,40 +220,41 @@ func (s *Server) ask(ctx context.Context, p *held, receipt shelf.Receipt, began 
 		return permit, nil
 	case err == nil, errors.Is(err, fault.KindUnavailable), errors.Is(err, fault.KindDeadline), errors.Is(err, fault.KindCanceled), errors.Is(err, fault.KindExhausted):
 		s.Gate(took, "unreachable")
-		return permit, s.block(ctx, p, receipt, errUnreachable)
+		return permit, s.block(ctx, p, errUnreachable)
 	case reason != "" && wire.ReasonProto(reason) != 0:
 		s.Gate(took, "refused")
-		return permit, s.block(ctx, p, receipt, refusal(reason))
+		return permit, s.block(ctx, p, refusal(reason))
 	}
 	s.Gate(took, "failed")
 	return permit, errUnreachable.Because(err)
 }
 
-// release records that the key leaves. Where that cannot be told in time, the key stays.
-func (s *Server) release(ctx context.Context, p *held, receipt shelf.Receipt, permit id.ID, began time.Time) (es.Cursor, error) {
+// release records that the key leaves, and as what. Where that cannot be told in time, the key stays.
+func (s *Server) release(ctx context.Context, p *asking, permit id.ID, answer shelf.Answer, began time.Time) (es.Cursor, error) {
 	took := s.Tick().Sub(began)
 	within, cancel := context.WithTimeout(ctx, second-took)
 	defer cancel()
-	result, err := s.Shelves.Do(within, es.Command[shelf.Command]{
-		// Named after the delivery: it is charged once, whoever asks again.
-		ID: id.Derive([]byte("released"), p.row.ID[:]), Keys: p.ring, Meta: meta(ctx), Caller: boot.CallerFrom(ctx).Subject,
-		Body: shelf.Release{
-			Shelf: p.shelf(), Agreement: shelf.AgreementID{ID: p.row.Agreement}, Delivery: shelf.DeliveryID{ID: p.row.ID}, Receipt: receipt,
-			ReleaseEvent: permit, Elapsed: took,
-		},
-	})
+	result, err := s.Shelves.Do(within, s.released(ctx, p, shelf.Release{ReleaseEvent: permit, Elapsed: took, Answer: answer}))
 	if errors.Is(err, fault.KindDeadline) || errors.Is(err, fault.KindCanceled) {
 		err = errUnreachable.Because(err) // the second is over
 	}
 	return result.Cursor, err
 }
 
+// released is the command of a release. It is named after the delivery: that is charged once, whoever asks again.
+func (s *Server) released(ctx context.Context, p *asking, c shelf.Release) es.Command[shelf.Command] {
+	c.Shelf, c.Agreement, c.Delivery, c.Receipt = p.shelf(), shelf.AgreementID{ID: p.Agreement}, shelf.DeliveryID{ID: p.ID}, p.receipt
+	return es.Command[shelf.Command]{
+		ID: id.Derive([]byte("released"), p.ID[:]), Keys: p.ring, Meta: meta(ctx), Caller: boot.CallerFrom(ctx).Subject, Body: c,
+	}
+}
+
 // block records why the key does not leave, and answers with it.
-func (s *Server) block(ctx context.Context, p *held, receipt shelf.Receipt, why *fault.Error) error {
+func (s *Server) block(ctx context.Context, p *asking, why *fault.Error) error {
 	_, err := s.Shelves.Do(ctx, es.Command[shelf.Command]{
 		ID: s.NewID(), Keys: p.ring, Meta: meta(ctx), Caller: boot.CallerFrom(ctx).Subject,
 		Body: shelf.Block{
-			Shelf: p.shelf(), Agreement: shelf.AgreementID{ID: p.row.Agreement}, Delivery: shelf.DeliveryID{ID: p.row.ID}, Receipt: receipt, Reason: why.Reason,
+			Shelf: p.shelf(), Agreement: shelf.AgreementID{ID: p.Agreement}, Delivery: shelf.DeliveryID{ID: p.ID}, Receipt: p.receipt, Reason: why.Reason,
 		},
 	})
 	if err != nil && fault.ReasonOf(err) == "" {

@@ -37,6 +37,7 @@ type Server struct {
 	Catalog  *catalog.Catalog
 	View     view.View
 	Seen     *projection.Projection
+	Log      es.Reader
 	Buyers   *packing.Buyers
 	Offers   offersv1.OffersServiceClient
 	Consent  consentv1.ConsentServiceClient
@@ -44,12 +45,15 @@ type Server struct {
 	// Tick is the monotonic clock on which the second from the gate to the key runs.
 	Tick  func() time.Time
 	NewID id.Source
+	// Patience is for how long a package waits for its receipt, and for how long a recorded answer may come again.
+	Patience time.Duration
 	// Gate is told how long the gate took to answer, and with what; Sent how long it was from asking the gate to the key's leaving.
 	Gate func(took time.Duration, outcome string)
 	Sent func(took time.Duration)
 
 	confirmed confirmed
 	imports   turns
+	terms     terms
 }
 
 // Refusals of this package, each named by the contract's Reason.
@@ -65,7 +69,7 @@ var (
 )
 
 func conflict(err error) error {
-	if errors.Is(err, es.ErrOtherBody) {
+	if errors.Is(err, es.ErrOtherBody) || errors.Is(err, store.ErrOther) {
 		return errIdempotency
 	}
 	return err

@@ -3,25 +3,13 @@ create table source (
     source       uuid        primary key,
     subscriber   uuid        not null,
     connected_at timestamptz not null,
+    imported_at  timestamptz,          -- last
     stream       text        not null, -- with the next three, what the event's boxes are bound to
     version      bigint      not null,
     event        uuid        not null,
     data         bytea       not null
 );
-create index source_subscriber on source (subscriber, connected_at);
-
--- What was imported from them.
-create table import (
-    import     uuid        primary key,
-    subscriber uuid        not null,
-    source     uuid        not null,
-    at         timestamptz not null,
-    stream     text        not null,
-    version    bigint      not null,
-    event      uuid        not null,
-    data       bytea       not null
-);
-create index import_subscriber on import (subscriber, at);
+create index source_subscriber on source (subscriber, connected_at, source);
 
 -- Agreements. What was agreed is only in the event, sealed.
 create table agreement (
@@ -36,7 +24,6 @@ create table agreement (
     event      uuid   not null,
     data       bytea  not null
 );
-create index agreement_subscriber on agreement (subscriber) where not ended;
 create index agreement_bid on agreement (bid);
 create index agreement_shelf on agreement (shelf);
 
@@ -53,12 +40,12 @@ create table delivery (
     slots       integer     not null,
     bytes       bigint      not null,
     digest      bytea       not null,
-    partition   integer     not null, -- of the event that prepared it
-    position    bigint      not null,
+    partition   integer     not null, -- of all its events
+    position    bigint      not null, -- of the event that prepared it
+    changed     bigint      not null, -- position of the event that changed it last; no two rows of a partition have the same
     prepared_at timestamptz not null,
     lapses_at   timestamptz not null,
     released_at timestamptz,
-    changed_at  timestamptz not null,
     stream      text        not null,
     version     bigint      not null,
     event       uuid        not null,
@@ -69,9 +56,9 @@ create table delivery (
 );
 create index delivery_subscriber on delivery (subscriber, position);
 create index delivery_bid on delivery (bid, prepared_at, delivery);
-create index delivery_changed on delivery (bid, changed_at, delivery);
+create index delivery_changed on delivery (partition, changed);
+create index delivery_watched on delivery (bid, partition, changed);
 create index delivery_unreleased on delivery (bid, delivery) where state in ('prepared', 'receipted');
-create index delivery_agreement on delivery (agreement);
 
 -- What falls due by itself.
 create table deadline (

@@ -28,6 +28,7 @@ type Prepare struct {
 	Agreement AgreementID
 	Delivery  DeliveryID
 	Contents  Contents
+	Patience  time.Duration // for how long it waits for its receipt
 }
 
 // Conclude ends an agreement if nothing is left to deliver.
@@ -52,6 +53,7 @@ type Release struct {
 	Receipt      Receipt
 	ReleaseEvent id.ID
 	Elapsed      time.Duration // below one second
+	Answer       Answer
 }
 
 // Block records why the key does not leave although the buyer has signed. It may be asked for again: what is for ever, an End says.
@@ -103,4 +105,15 @@ func Reads(c Command) []On {
 		return []On{on, {c.Shelf, c.Delivery.ID}}
 	}
 	return []On{on}
+}
+
+// Creates names the stream that a command is the first to write to.
+func Creates(c Command) (On, bool) {
+	switch c := c.(type) {
+	case Take:
+		return c.on(), true
+	case Prepare:
+		return On{c.Shelf, c.Delivery.ID}, true
+	}
+	return On{}, false
 }

@@ -128,7 +128,7 @@ func prepare(a Agreement, s Shelf, own State, c Prepare, at time.Time) ([]Entry,
 	}
 	return []Entry{{On{c.Shelf, c.Delivery.ID}, Prepared{
 		Delivery: c.Delivery, Agreement: c.Agreement, Subscriber: a.Licence.Subscriber, Sequence: a.Sequence + 1, Contents: c.Contents,
-		LapsesAt: at.Add(lapse),
+		LapsesAt: at.Add(c.Patience),
 	}}}, nil
 }
 
@@ -174,7 +174,7 @@ func release(a Agreement, d Delivery, on On, c Release) ([]Entry, error) {
 	_, last := a.charged(c.Delivery, d.Slots).finished()
 	return append(sign(d, on, c.Delivery, c.Receipt), Entry{on, Released{
 		Delivery: c.Delivery, Agreement: c.Agreement, Bid: l.Bid, Subscriber: l.Subscriber, Slots: d.Slots, Currency: l.Currency,
-		ReleaseEvent: c.ReleaseEvent, Elapsed: c.Elapsed, Last: last,
+		ReleaseEvent: c.ReleaseEvent, Elapsed: c.Elapsed, Answer: c.Answer, Last: last,
 	}}), nil
 }
 

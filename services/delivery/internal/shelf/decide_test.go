@@ -144,7 +144,7 @@ func taken(t interface{ Fatal(...any) }, change func(*shelf.Licence)) *log {
 }
 
 func put(deal, parcel int, days ...shelf.Day) shelf.Prepare {
-	return shelf.Prepare{Shelf: mine, Agreement: dealN(deal), Delivery: parcelN(parcel), Contents: shelf.Contents{
+	return shelf.Prepare{Shelf: mine, Agreement: dealN(deal), Delivery: parcelN(parcel), Patience: shelf.Patience, Contents: shelf.Contents{
 		Slots: days, Digest: digestOf(parcelN(parcel)), BuyerKey: "k1",
 	}}
 }

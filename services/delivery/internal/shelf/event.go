@@ -164,6 +164,12 @@ type Receipted struct {
 	Receipt   Receipt
 }
 
+// Answer is a content key as it left.
+type Answer struct {
+	BuyerKey string // to which it is sealed
+	Sealed   []byte
+}
+
 // Released: the key left. It is charged once.
 type Released struct {
 	Delivery     DeliveryID
@@ -174,6 +180,7 @@ type Released struct {
 	Currency     string
 	ReleaseEvent id.ID
 	Elapsed      time.Duration
+	Answer       Answer
 	// Last says that nothing is left to deliver. The agreement ends when the buyer has had time to ask for a lost answer again.
 	Last bool
 }

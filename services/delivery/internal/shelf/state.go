@@ -22,6 +22,11 @@ type Shelf struct {
 	Open map[DeliveryID]Held // packages whose key has not left
 }
 
+// Agreements lists those that have not ended, by their ids.
+func (s Shelf) Agreements() []AgreementID {
+	return slices.SortedFunc(maps.Keys(s.Of), func(a, b AgreementID) int { return slices.Compare(a.ID[:], b.ID[:]) })
+}
+
 // Held is the slots of a package whose key has not left: they are free again when it never does.
 type Held struct {
 	Lot   Lot
@@ -76,8 +81,8 @@ func (Shelf) state()     {}
 func (Agreement) state() {}
 func (Delivery) state()  {}
 
-// lapse is for how long a package waits for its receipt: house.
-const lapse = 7 * 24 * time.Hour
+// Patience is for how long a package waits for its receipt where nobody says otherwise: house.
+const Patience = 7 * 24 * time.Hour
 
 // deletion is the time that a buyer has to delete: house, "without undue delay" (GDPR 17(1)).
 const deletion = 30 * 24 * time.Hour

@@ -58,6 +58,8 @@ type Summary struct {
 	Bytes  int64
 	// Points that were emitted, repeats included.
 	Points int64
+	// Command that brought them, where that names the import; zero where the file's own bytes do.
+	Command id.ID
 }
 
 var (

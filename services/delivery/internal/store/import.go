@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"maps"
 	"slices"
 	"time"
 
@@ -32,6 +33,7 @@ type Arrival struct {
 type Import struct {
 	ID          id.ID             `json:"-"`
 	Subscriber  id.ID             `json:"-"`
+	At          time.Time         `json:"-"` // when it was made; only Unrecorded tells
 	Source      id.ID             `json:"source"`
 	Zone        string            `json:"zone"`
 	Fingerprint []byte            `json:"fingerprint"`
@@ -47,8 +49,8 @@ type Import struct {
 const held = 100_000
 
 // Read reads one file or batch into the store. feed calls its argument for each point, and gives the summary of the file when it
-// has ended well. The same file for the same source, zone and days is the same import: nothing is added, and what it came to
-// the first time is given again. At is when it is.
+// has ended well. The same file for the same source, zone and days is the same import, and so is what the same command brings: nothing is
+// added, and what it came to the first time is given again; what the same command brings another time is refused with ErrOther. At is when it is.
 func (s Store) Read(
 	ctx context.Context, ring *vault.Ring, from id.ID, assurance point.Assurance, products []catalog.Product, what string, at time.Time,
 	feed func(func(*point.Point) error) (source.Summary, error),
@@ -59,9 +61,8 @@ func (s Store) Read(
 	}
 	out := Import{Subscriber: ring.Subject(), Source: from, Version: source.Version, Rules: minimise.FactsVersion}
 	err = pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-		// One import of a person at a time: pages are read, merged and written.
-		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended('obole import ' || $1, 0))`, ring.Subject().String()); err != nil {
-			return fmt.Errorf("store: import: %w", err)
+		if err := alone(ctx, tx, ring); err != nil {
+			return err
 		}
 		w := &writer{ctx: ctx, tx: tx, ring: ring, source: from, assurance: assurance, sum: sum, open: map[Page][]point.Point{}, touched: map[Page]bool{}}
 		summary, err := feed(w.add)
@@ -74,11 +75,17 @@ func (s Store) Read(
 		out.File, out.Zone, out.Fingerprint, out.Repeated, out.Arrivals = summary.SHA256, summary.Zone, sum.Sum(nil), w.repeated, w.arrivals
 		subject := ring.Subject()
 		out.ID = id.Derive([]byte("import"), subject[:], from[:], summary.SHA256[:], []byte(summary.Zone), []byte(what))
+		if !summary.Command.IsZero() {
+			out.ID = id.Derive([]byte("batch"), subject[:], summary.Command[:])
+		}
 		known, err := kept(ctx, tx, ring, out.ID)
 		if err != nil {
 			return err
 		}
 		if known != nil {
+			if known.Source != from || known.File != summary.SHA256 {
+				return ErrOther
+			}
 			out = *known
 			return errRepeated
 		}
@@ -104,6 +111,17 @@ func (s Store) Read(
 	}
 	return out, err
 }
+
+// alone lets one transaction of a person's measurements work at a time: pages are read, merged and written.
+func alone(ctx context.Context, tx pgx.Tx, ring *vault.Ring) error {
+	if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended('obole import ' || $1, 0))`, ring.Subject().String()); err != nil {
+		return fmt.Errorf("store: import: %w", err)
+	}
+	return nil
+}
+
+// ErrOther: the command brought another batch before, or into another source.
+var ErrOther = errors.New("store: the command brought something else before")
 
 var errRepeated = errors.New("store: the import was made before")
 
@@ -141,20 +159,31 @@ func (s Store) Recorded(ctx context.Context, number id.ID) error {
 	return nil
 }
 
-// Unrecorded lists imports from before a time whose event is not known to be in the log.
-func (s Store) Unrecorded(ctx context.Context, before time.Time) (list []Import, err error) {
-	rows, err := s.Pool.Query(ctx, `select import, subscriber from store.import where not recorded and at < $1 order by at limit 1000`, before)
+// Unrecorded lists imports from before a time whose event is not known to be in the log, oldest first, after one of them: their
+// ids, people and times.
+func (s Store) Unrecorded(ctx context.Context, before time.Time, after Import, limit int) (list []Import, err error) {
+	rows, err := s.Pool.Query(ctx, `
+		select import, subscriber, at from store.import where not recorded and at < $1 and (at, import) > ($2, $3) order by at, import limit $4`,
+		before, after.At, [16]byte(after.ID), limit)
 	if err != nil {
 		return nil, fmt.Errorf("store: imports: %w", err)
 	}
 	list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (i Import, err error) {
-		err = row.Scan((*[16]byte)(&i.ID), (*[16]byte)(&i.Subscriber))
+		err = row.Scan((*[16]byte)(&i.ID), (*[16]byte)(&i.Subscriber), &i.At)
 		return i, err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("store: imports: %w", err)
 	}
 	return list, nil
+}
+
+// Forgotten removes an import that nobody can open any more, so that nobody looks for it again.
+func (s Store) Forgotten(ctx context.Context, number id.ID) error {
+	if _, err := s.Pool.Exec(ctx, `delete from store.import where import = $1`, [16]byte(number)); err != nil {
+		return fmt.Errorf("store: import: %w", err)
+	}
+	return nil
 }
 
 // writer takes the points of one import.
@@ -230,13 +259,13 @@ func (w *writer) merge(page Page, arrived []point.Point) error {
 	if err != nil {
 		return err
 	}
-	bucket, err := page.bucket(w.ring)
+	hash, err := buckets(w.ring, "page")
 	if err != nil {
 		return err
 	}
 	_, err = w.tx.Exec(w.ctx, `
 		insert into store.page (subscriber, source, bucket, box) values ($1, $2, $3, $4) on conflict (subscriber, source, bucket) do update set box = excluded.box`,
-		[16]byte(w.ring.Subject()), [16]byte(page.Source), bucket, box)
+		[16]byte(w.ring.Subject()), [16]byte(page.Source), hash(page.name()), box)
 	if err != nil {
 		return fmt.Errorf("store: page: %w", err)
 	}
@@ -254,86 +283,150 @@ func (w *writer) arrive(page Page, n int) {
 	a.Points, a.First, a.Last = a.Points+n, min(a.First, page.Day), max(a.Last, page.Day)
 }
 
-// derive brings the person's slots, facts and reach up to date. It reads the days that the import touched and those that facts
-// look back on, a day at a time.
+// derive brings up to date what is known of the person, of the days that the import touched and of no others: the months' pages and
+// slots, the facts, the reach, and what came from the source. It reads a day at a time.
 func (w *writer) derive(products []catalog.Product) (map[string]string, error) {
-	p, err := person(w.ctx, w.tx, w.ring)
+	h, known, err := headOf(w.ctx, w.tx, w.ring)
+	if errors.Is(err, errOld) {
+		if err = adopt(w.ctx, w.tx, w.ring); err == nil {
+			h, known, err = headOf(w.ctx, w.tx, w.ring)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	p = p.merge(w.touched)
-	if p.Slots == nil {
-		p.Slots = map[string]map[string]point.Assurance{}
-	}
-	for i := range products {
-		if err := w.count(&p, &products[i]); err != nil {
+	if known && h.Rules != minimise.FactsVersion {
+		if err := h.renew(w.ctx, w.tx, w.ring); err != nil {
 			return nil, err
 		}
 	}
-	schemas := minimise.FactSchemas()
-	list, err := points(w.ctx, w.tx, w.ring, p.recent(schemas))
+	before, err := h.labels()
 	if err != nil {
 		return nil, err
 	}
-	facts, err := minimise.Facts(list)
+	h.Rules = minimise.FactsVersion
+	if err := w.count(&h, products); err != nil {
+		return nil, err
+	}
+	if err := w.came(); err != nil {
+		return nil, err
+	}
+	after, err := h.labels()
 	if err != nil {
 		return nil, err
 	}
-	if err := keepReach(w.ctx, w.tx, w.ring, p, facts); err != nil {
+	if !slices.Equal(before, after) {
+		if err := keepReach(w.ctx, w.tx, w.ring, after); err != nil {
+			return nil, err
+		}
+	}
+	facts, err := h.Values.Facts()
+	if err != nil {
 		return nil, err
 	}
-	return facts, keepPerson(w.ctx, w.tx, w.ring, p)
+	return facts, keepHead(w.ctx, w.tx, w.ring, h)
 }
 
-// count finds a product's slots of the days that the import touched.
-func (w *writer) count(p *Person, product *catalog.Product) error {
-	schemas, err := minimise.Schemas(product)
+// count finds the slots of the days that the import touched, and what facts take from them.
+func (w *writer) count(h *head, products []catalog.Product) error {
+	schemas := map[string][]point.Schema{} // that were touched, by day
+	for page := range w.touched {
+		schemas[page.Day] = append(schemas[page.Day], page.Schema)
+	}
+	changed, err := w.months(schemas)
+	if err != nil || len(changed) == 0 {
+		return err
+	}
+	for page := range w.touched {
+		name, _ := monthOf(page.Day)
+		changed[name].add(page)
+	}
+	lost := map[string]bool{}
+	for _, day := range slices.Sorted(maps.Keys(schemas)) {
+		name, n := monthOf(day)
+		reading, wanted, err := concerned(products, schemas[day])
+		if err != nil {
+			return err
+		}
+		list, err := points(w.ctx, w.tx, w.ring, changed[name].pages(nil, wanted, n))
+		if err != nil {
+			return err
+		}
+		for i := range reading {
+			found, _, err := minimise.Stock(&reading[i], list)
+			if err != nil {
+				return err
+			}
+			var assurance point.Assurance
+			if len(found) > 0 {
+				assurance = found[0].Assurance
+			}
+			was := changed[name].set(reading[i].ID, n, assurance)
+			if h.moved(reading[i].ID, day, was, assurance) {
+				lost[reading[i].ID] = true
+			}
+		}
+		if touches(schemas[day], minimise.FactSchemas()) {
+			if err := h.Values.Note(day, list); err != nil {
+				return err
+			}
+		}
+	}
+	if err := keepMonths(w.ctx, w.tx, w.ring, changed); err != nil {
+		return err
+	}
+	if len(lost) == 0 {
+		return nil
+	}
+	return h.bound(w.ctx, w.tx, w.ring, lost)
+}
+
+// months reads the months of some days; one of which there is nothing yet is empty.
+func (w *writer) months(touched map[string][]point.Schema) (map[string]*month, error) {
+	out := map[string]*month{}
+	for day := range touched {
+		name, _ := monthOf(day)
+		out[name] = &month{Name: name}
+	}
+	if len(out) == 0 {
+		return out, nil
+	}
+	list, err := months(w.ctx, w.tx, w.ring, slices.Collect(maps.Keys(out)))
+	for i := range list {
+		out[list[i].Name] = &list[i]
+	}
+	return out, err
+}
+
+// concerned lists the products that read some of these schemas, and all schemas that it takes to say what a day of theirs comes to.
+func concerned(products []catalog.Product, touched []point.Schema) (reading []catalog.Product, wanted []point.Schema, err error) {
+	for i := range products {
+		schemas, err := minimise.Schemas(&products[i])
+		if err != nil {
+			return nil, nil, err
+		}
+		if touches(touched, schemas) {
+			reading, wanted = append(reading, products[i]), append(wanted, schemas...)
+		}
+	}
+	if facts := minimise.FactSchemas(); touches(touched, facts) {
+		wanted = append(wanted, facts...)
+	}
+	return reading, wanted, nil
+}
+
+func touches(touched, schemas []point.Schema) bool {
+	return slices.ContainsFunc(touched, func(s point.Schema) bool { return slices.Contains(schemas, s) })
+}
+
+// came adds what arrived to what came from the source before.
+func (w *writer) came() error {
+	if len(w.arrivals) == 0 {
+		return nil
+	}
+	before, err := arrived(w.ctx, w.tx, w.ring, []id.ID{w.source})
 	if err != nil {
 		return err
 	}
-	days := map[string]bool{}
-	for page := range w.touched {
-		if slices.Contains(schemas, page.Schema) {
-			days[page.Day] = true
-		}
-	}
-	for day := range days {
-		list, err := points(w.ctx, w.tx, w.ring, p.on(schemas, []string{day}))
-		if err != nil {
-			return err
-		}
-		slots, _, err := minimise.Stock(product, list)
-		if err != nil {
-			return err
-		}
-		of := p.Slots[product.ID]
-		if of == nil {
-			of = map[string]point.Assurance{}
-			p.Slots[product.ID] = of
-		}
-		delete(of, day)
-		for _, slot := range slots {
-			of[slot.Day] = slot.Assurance
-		}
-	}
-	return nil
-}
-
-// recent lists the pages on which facts look back: four weeks of days with any, and as many again where some do not count.
-func (p Person) recent(schemas []point.Schema) []Page {
-	const days = 56
-	last := map[point.Schema][]string{}
-	for _, page := range p.Pages {
-		of := last[page.Schema] // pages are in the order of their days
-		if slices.Contains(schemas, page.Schema) && (len(of) == 0 || of[len(of)-1] != page.Day) {
-			last[page.Schema] = append(of, page.Day)
-		}
-	}
-	var out []Page
-	for _, page := range p.Pages {
-		if of := last[page.Schema]; slices.Contains(schemas, page.Schema) && page.Day >= of[max(0, len(of)-days)] {
-			out = append(out, page)
-		}
-	}
-	return out
+	return keepSource(w.ctx, w.tx, w.ring, w.source, sum(before[w.source], w.arrivals))
 }

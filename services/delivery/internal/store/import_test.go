@@ -183,10 +183,9 @@ func TestPagesMerge(t *testing.T) {
 	if !slices.IsSortedFunc(list, func(a, b point.Point) int { return a.Frame.Start.Compare(b.Frame.Start) }) {
 		t.Error("a day's points are not in the order of their times")
 	}
-	p, err := r.Person(t.Context(), ring)
-	r.must(err)
-	if len(p.Pages) != 2 || r.count(`select count(*) from store.page`) != 2 {
-		t.Errorf("the pages are %v", p.Pages)
+	p := r.person(ring)
+	if len(p.Pages()) != 2 || r.count(`select count(*) from store.page`) != 2 {
+		t.Errorf("the pages are %v", p.Pages())
 	}
 	if days := p.Days("body-weight", point.OwnFile); !slices.Equal(days, []string{"2016-04-12", "2016-04-13"}) {
 		t.Errorf("the slots are %v", days)
@@ -196,15 +195,15 @@ func TestPagesMerge(t *testing.T) {
 	}
 	schemas := []point.Schema{point.BodyWeight, point.StepCount}
 	for last, want := range map[string]int{"2016-04-11": 0, "2016-04-12": 1, "2016-04-13": 2, "2016-05-13": 2} {
-		if n := p.Expected(schemas, "2016-04-12", last); n != want {
+		if n := len(p.Measured(schemas, "2016-04-12", last)); n != want {
 			t.Errorf("%d days until %s, want %d", n, last, want)
 		}
 	}
 	if one, err := r.Points(t.Context(), ring, p, schemas, []string{"2016-04-13"}); err != nil || len(one) != files*each {
 		t.Errorf("one day has %d points, %v", len(one), err)
 	}
-	if other, err := r.Person(t.Context(), r.ring(id.Random())); err != nil || len(other.Pages) != 0 {
-		t.Errorf("a stranger has %v, %v", other, err)
+	if other := r.person(r.ring(id.Random())); len(other.Pages()) != 0 {
+		t.Errorf("a stranger has %v", other)
 	}
 }
 
@@ -234,7 +233,7 @@ func TestNothingOfAPersonInClear(t *testing.T) {
 			}
 		}
 	}
-	for _, table := range []string{"page", "person", "import", "package"} {
+	for _, table := range []string{"page", "person", "month", "import", "package"} {
 		if !bytes.Contains(all[table], []byte(who.String())) {
 			t.Errorf("store.%s does not even show whose it is: the test looks in the wrong place", table)
 		}
@@ -246,8 +245,14 @@ func TestNothingOfAPersonInClear(t *testing.T) {
 	// Forgotten, nothing of it can be read any more, and nothing of it is an error.
 	r.must(r.keys.Forget(t.Context(), who, eventv1.Retention_RETENTION_CONTENT))
 	forgotten := r.ring(who)
-	if p, err := r.Person(t.Context(), forgotten); err != nil || len(p.Pages) != 0 || len(p.Slots) != 0 {
-		t.Errorf("of a forgotten person: %v, %v", p, err)
+	if p := r.person(forgotten); len(p.Pages()) != 0 || len(p.Days("daily-steps", point.OwnFile)) != 0 {
+		t.Errorf("of a forgotten person: %v", p)
+	}
+	if stock, err := r.Stock(t.Context(), forgotten); err != nil || len(stock) != 0 {
+		t.Errorf("the stock of a forgotten person: %v, %v", stock, err)
+	}
+	if came, err := r.Arrived(t.Context(), forgotten, []id.ID{watch}); err != nil || len(came) != 0 {
+		t.Errorf("what came of a forgotten person: %v, %v", came, err)
 	}
 	if i, err := r.Import(t.Context(), forgotten, done.ID); err == nil {
 		t.Errorf("a forgotten import is %v", i)

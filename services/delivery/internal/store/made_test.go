@@ -5,9 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -41,12 +39,7 @@ type room struct {
 
 func begin(t testing.TB) *room {
 	t.Helper()
-	file, err := fs.ReadFile(schema.Store, "store/00001_store.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	up, _, _ := strings.Cut(string(file), "-- +goose Down")
-	pool := worldtest.Database(t, up, "create schema shelves; set search_path = shelves; "+schema.Shelves)
+	pool := worldtest.Database(t, worldtest.Up(t, schema.Store, "store"), "create schema shelves; set search_path = shelves; "+schema.Shelves)
 	keks, err := vault.NewKEKs(make([]byte, 32))
 	if err != nil {
 		t.Fatal(err)
@@ -95,12 +88,18 @@ func (r *room) read(ring *vault.Ring, from id.ID, file string, points []point.Po
 	})
 }
 
+func (r *room) person(ring *vault.Ring) store.Person {
+	r.t.Helper()
+	p, err := r.Person(r.t.Context(), ring, "", "")
+	r.must(err)
+	return p
+}
+
 // points reads all measurements of a person.
 func (r *room) points(ring *vault.Ring) []point.Point {
 	r.t.Helper()
-	p, err := r.Person(r.t.Context(), ring)
-	r.must(err)
-	list, err := r.Points(r.t.Context(), ring, p, point.Schemas(), nil)
+	p := r.person(ring)
+	list, err := r.Points(r.t.Context(), ring, p, point.Schemas(), p.Measured(point.Schemas(), "", ""))
 	r.must(err)
 	return list
 }

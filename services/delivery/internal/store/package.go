@@ -12,8 +12,8 @@ import (
 	"github.com/obole-market/obole/pkg/vault"
 )
 
-// chunkSize is how many bytes of a package stand in one row.
-const chunkSize = 256 << 10
+// PieceSize is how many bytes of a package stand in one row.
+const PieceSize = 256 << 10
 
 // ErrGone says that a package, or its content key, was destroyed.
 var ErrGone = errors.New("store: the package is gone")
@@ -21,39 +21,37 @@ var ErrGone = errors.New("store: the package is gone")
 // Package is what is kept of a delivery.
 type Package struct {
 	Delivery, Agreement id.ID
+	Bid, Buyer          id.ID // for whom it is
 	Sealed, Key         []byte
 	At                  time.Time
 }
 
-// Keep stores a package and its content key.
+// Keep stores a package and its content key, and whose the bid is by which the tables find the buyer's packages.
 func (s Store) Keep(ctx context.Context, ring *vault.Ring, p Package) error {
 	box, err := ring.SealBytes(content, aad("key "+p.Delivery.String(), ring), p.Key)
 	if err != nil {
 		return err
 	}
-	var b pgx.Batch
-	b.Queue(`insert into store.package (delivery, agreement, subscriber, bytes, key, at) values ($1, $2, $3, $4, $5, $6)`,
-		[16]byte(p.Delivery), [16]byte(p.Agreement), [16]byte(ring.Subject()), int64(len(p.Sealed)), box, p.At)
-	for i := 0; i*chunkSize < len(p.Sealed); i++ {
-		piece := p.Sealed[i*chunkSize : min(len(p.Sealed), (i+1)*chunkSize)]
-		b.Queue(`insert into store.chunk (delivery, number, data) values ($1, $2, $3)`, [16]byte(p.Delivery), i, piece)
+	var numbers []int32
+	var pieces [][]byte
+	for at := 0; at < len(p.Sealed); at += PieceSize {
+		numbers, pieces = append(numbers, int32(len(pieces))), append(pieces, p.Sealed[at:min(len(p.Sealed), at+PieceSize)])
 	}
-	err = pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error { return tx.SendBatch(ctx, &b).Close() })
+	_, err = s.Pool.Exec(ctx, `
+		with kept as (insert into store.package (delivery, agreement, subscriber, bytes, key, at) values ($1, $2, $3, $4, $5, $6)),
+		known as (insert into store.bid (bid, buyer) values ($7, $8) on conflict do nothing)
+		insert into store.chunk (delivery, number, data) select $1, * from unnest($9::integer[], $10::bytea[])`,
+		[16]byte(p.Delivery), [16]byte(p.Agreement), [16]byte(ring.Subject()), int64(len(p.Sealed)), box, p.At, [16]byte(p.Bid), [16]byte(p.Buyer), numbers, pieces)
 	if err != nil {
 		return fmt.Errorf("store: package: %w", err)
 	}
 	return nil
 }
 
-// Key opens a package's content key.
-func (s Store) Key(ctx context.Context, ring *vault.Ring, delivery id.ID) ([]byte, error) {
-	var box []byte
-	err := s.Pool.QueryRow(ctx, `select key from store.package where delivery = $1`, [16]byte(delivery)).Scan(&box)
-	if errors.Is(err, pgx.ErrNoRows) || err == nil && box == nil {
+// Open opens a package's content key, as it is stored: ErrGone where it, or the person's key, was destroyed.
+func (Store) Open(ring *vault.Ring, delivery id.ID, box []byte) ([]byte, error) {
+	if box == nil {
 		return nil, ErrGone
-	}
-	if err != nil {
-		return nil, fmt.Errorf("store: key: %w", err)
 	}
 	key, err := ring.OpenBytes(content, aad("key "+delivery.String(), ring), box)
 	if errors.Is(err, vault.ErrErased) {
@@ -68,14 +66,14 @@ func (s Store) Key(ctx context.Context, ring *vault.Ring, delivery id.ID) ([]byt
 // Piece reads a package from an offset to the end of the stored piece that holds it; empty at the package's end.
 func (s Store) Piece(ctx context.Context, delivery id.ID, offset int64) ([]byte, error) {
 	var data []byte
-	err := s.Pool.QueryRow(ctx, `select data from store.chunk where delivery = $1 and number = $2`, [16]byte(delivery), offset/chunkSize).Scan(&data)
+	err := s.Pool.QueryRow(ctx, `select data from store.chunk where delivery = $1 and number = $2`, [16]byte(delivery), offset/PieceSize).Scan(&data)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("store: package: %w", err)
 	}
-	return data[min(int(offset%chunkSize), len(data)):], nil
+	return data[min(int(offset%PieceSize), len(data)):], nil
 }
 
 // Destroy removes packages with their content keys: nobody can open them any more.
@@ -113,12 +111,4 @@ func (s Store) Old(ctx context.Context, before time.Time) ([]id.ID, error) {
 		return nil, fmt.Errorf("store: packages: %w", err)
 	}
 	return list, nil
-}
-
-// Bid notes who placed a bid.
-func (s Store) Bid(ctx context.Context, bid, buyer id.ID) error {
-	if _, err := s.Pool.Exec(ctx, `insert into store.bid (bid, buyer) values ($1, $2) on conflict do nothing`, [16]byte(bid), [16]byte(buyer)); err != nil {
-		return fmt.Errorf("store: bid: %w", err)
-	}
-	return nil
 }

@@ -6,7 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/vault"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	"github.com/obole-market/obole/services/delivery/internal/store"
 )
@@ -30,6 +33,14 @@ func TestPackagesAreKeptInPiecesUntilTheyAreDestroyed(t *testing.T) {
 	} {
 		r.must(r.Keep(ctx, ring, p))
 	}
+	open := func(ring *vault.Ring, d id.ID) ([]byte, error) {
+		t.Helper()
+		var box []byte
+		if err := r.Pool.QueryRow(ctx, `select key from store.package where delivery = $1`, [16]byte(d)).Scan(&box); !errors.Is(err, pgx.ErrNoRows) {
+			r.must(err)
+		}
+		return r.Open(ring, d, box)
+	}
 	whole := func(d id.ID, from int) (out []byte) {
 		t.Helper()
 		for {
@@ -49,18 +60,18 @@ func TestPackagesAreKeptInPiecesUntilTheyAreDestroyed(t *testing.T) {
 	if got := whole(other, 0); !bytes.Equal(got, sealed[:chunk]) {
 		t.Errorf("a package of one whole piece comes with %d bytes", len(got))
 	}
-	if got, err := r.Key(ctx, ring, one); err != nil || !bytes.Equal(got, key) {
+	if got, err := open(ring, one); err != nil || !bytes.Equal(got, key) {
 		t.Errorf("the content key: %x, %v", got, err)
 	}
-	if got, err := r.Key(ctx, stranger, one); err == nil {
+	if got, err := open(stranger, one); err == nil {
 		t.Errorf("a stranger's keys open %x", got)
 	}
 
 	// What the log knows of is not old.
 	_, err := r.Pool.Exec(ctx, `
 		insert into shelves.delivery (delivery, shelf, subscriber, agreement, bid, sequence, state, blocked, slots, bytes, digest, partition, position,
-			prepared_at, lapses_at, changed_at, stream, version, event, data)
-		values ($1, $1, $1, $1, $1, 1, 'prepared', '', 1, 1, '', 0, 1, $2, $2, $2, '', 1, $1, '')`, [16]byte(two), now)
+			changed, prepared_at, lapses_at, stream, version, event, data)
+		values ($1, $1, $1, $1, $1, 1, 'prepared', '', 1, 1, '', 0, 1, 1, $2, $2, '', 1, $1, '')`, [16]byte(two), now)
 	r.must(err)
 	for before, want := range map[time.Time]int{now: 0, now.Add(time.Minute): 1, now.Add(2 * time.Hour): 2} {
 		if old, err := r.Old(ctx, before); err != nil || len(old) != want || want == 1 && old[0] != one {
@@ -70,7 +81,7 @@ func TestPackagesAreKeptInPiecesUntilTheyAreDestroyed(t *testing.T) {
 
 	gone := func(d id.ID) bool {
 		t.Helper()
-		_, err := r.Key(ctx, ring, d)
+		_, err := open(ring, d)
 		return errors.Is(err, store.ErrGone) && len(whole(d, 0)) == 0
 	}
 	r.must(r.Destroy(ctx, one, id.Random()))
@@ -85,18 +96,20 @@ func TestPackagesAreKeptInPiecesUntilTheyAreDestroyed(t *testing.T) {
 		t.Errorf("%d pieces are left, of one package of one", n)
 	}
 	r.must(r.keys.Forget(ctx, ring.Subject(), eventv1.Retention_RETENTION_CONTENT))
-	if _, err := r.Key(ctx, r.ring(ring.Subject()), other); !errors.Is(err, store.ErrGone) {
+	if _, err := open(r.ring(ring.Subject()), other); !errors.Is(err, store.ErrGone) {
 		t.Errorf("the key of a forgotten person's package: %v", err)
 	}
 }
 
-func TestABidIsNotedOnce(t *testing.T) {
+// TestABidIsItsFirstBuyers: whose a bid is was said with its first package, and stays so.
+func TestABidIsItsFirstBuyers(t *testing.T) {
 	t.Parallel()
 	r := begin(t)
-	bid, buyer := id.Random(), id.Random()
-	r.must(r.Bid(t.Context(), bid, buyer))
-	r.must(r.Bid(t.Context(), bid, id.Random()))
+	ring, bid, buyer := r.ring(id.Random()), id.Random(), id.Random()
+	for _, who := range []id.ID{buyer, buyer, id.Random()} {
+		r.must(r.Keep(t.Context(), ring, store.Package{Delivery: id.Random(), Agreement: id.Random(), Bid: bid, Buyer: who, Key: make([]byte, 32), At: now}))
+	}
 	if n := r.count(`select count(*) from store.bid where bid = $1 and buyer = $2`, [16]byte(bid), [16]byte(buyer)); n != 1 {
-		t.Errorf("%d rows say who placed the bid", n)
+		t.Errorf("%d rows say whose the bid is", n)
 	}
 }

@@ -1,10 +1,13 @@
 package store
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"time"
 
+	"github.com/obole-market/obole/pkg/vault"
 	"github.com/obole-market/obole/services/delivery/internal/point"
 )
 
@@ -109,4 +112,75 @@ func readPage(plain []byte) ([]point.Point, error) {
 		return nil, errPage
 	}
 	return points, nil
+}
+
+// points reads whole pages, with assurances and ids.
+func points(ctx context.Context, q querier, ring *vault.Ring, pages []Page) ([]point.Point, error) {
+	if len(pages) == 0 {
+		return nil, nil
+	}
+	hash, err := buckets(ring, "page")
+	if err != nil {
+		return nil, err
+	}
+	sources, keys := make([][16]byte, len(pages)), make([][]byte, len(pages))
+	for i, page := range pages {
+		sources[i], keys[i] = page.Source, hash(page.name())
+	}
+	rows, err := q.Query(ctx, `
+		select u.n, p.box from unnest($2::uuid[], $3::bytea[]) with ordinality as u(source, bucket, n)
+		join store.page p on p.subscriber = $1 and p.source = u.source and p.bucket = u.bucket order by u.n`, [16]byte(ring.Subject()), sources, keys)
+	if err != nil {
+		return nil, fmt.Errorf("store: points: %w", err)
+	}
+	defer rows.Close()
+	var out []point.Point
+	for rows.Next() {
+		var n int64
+		var box []byte
+		if err := rows.Scan(&n, &box); err != nil {
+			return nil, fmt.Errorf("store: points: %w", err)
+		}
+		list, err := pages[n-1].open(ring, box)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, list...)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("store: points: %w", err)
+	}
+	return out, nil
+}
+
+// name is what a page's key is made of.
+func (p Page) name() string { return p.Schema.String() + "\x00" + p.Day }
+
+// seal makes a page's box; its first byte is how far its points can be trusted.
+func (p Page) seal(ring *vault.Ring, assurance point.Assurance, list []point.Point) ([]byte, error) {
+	plain := []byte{byte(assurance), pageVersion}
+	for i := range list {
+		plain = appendPoint(plain, &list[i])
+	}
+	return ring.SealBytes(content, aad("page "+p.Source.String()+" "+p.Schema.String()+" "+p.Day, ring), plain)
+}
+
+// open is seal's inverse.
+func (p Page) open(ring *vault.Ring, box []byte) ([]point.Point, error) {
+	plain, err := ring.OpenBytes(content, aad("page "+p.Source.String()+" "+p.Schema.String()+" "+p.Day, ring), box)
+	if err != nil {
+		return nil, fmt.Errorf("store: page: %w", err)
+	}
+	if len(plain) == 0 {
+		return nil, errPage
+	}
+	list, err := readPage(plain[1:])
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
+		list[i].Schema, list[i].Source, list[i].Assurance = p.Schema, p.Source, point.Assurance(plain[0])
+		list[i].ID = point.Identify(ring.Subject(), p.Source, &list[i])
+	}
+	return list, nil
 }

@@ -14,17 +14,20 @@ import (
 )
 
 // Fold is the version of Project: another one means rebuilding.
-const Fold = 2
+const Fold = 3
 
 // grace is how long a buyer may ask again for the key of the last delivery, whose answer was lost, before the agreement ends.
 const grace = time.Minute
 
 // Project folds a batch of the log's records into the tables, within the transaction that moves the checkpoint. All
-// statements of a batch go to the database in one round trip.
+// statements of a batch go to the database in one round trip, and there is one of each event.
 func Project(ctx context.Context, tx pgx.Tx, records []es.Record) error {
 	var b pgx.Batch
 	for i := range records {
 		r := &records[i]
+		if r.Type == "receipt_signed" && i+1 < len(records) && records[i+1].Type == "delivery_released" && records[i+1].Stream == r.Stream {
+			continue // the release says all that the receipt does, and more
+		}
 		m := new(deliveryv1.Event)
 		if err := proto.Unmarshal(r.Data, m); err != nil {
 			return fmt.Errorf("view: partition %d, position %d: %w", r.Partition, r.Position, err)
@@ -52,9 +55,7 @@ func holding(b *pgx.Batch, r *es.Record, m *deliveryv1.Event) {
 		b.Queue(`insert into source (source, subscriber, connected_at, stream, version, event, data) values ($1, $2, $3, $4, $5, $6, $7)`,
 			e.GetSourceId(), e.GetSubscriberId(), r.At, string(r.Stream), int64(r.Version), [16]byte(r.ID), r.Data)
 	case *deliveryv1.Event_DataImported:
-		e := arm.DataImported
-		b.Queue(`insert into import (import, subscriber, source, at, stream, version, event, data) values ($1, $2, $3, $4, $5, $6, $7, $8)`,
-			e.GetImportId(), e.GetSubscriberId(), e.GetSourceId(), r.At, string(r.Stream), int64(r.Version), [16]byte(r.ID), r.Data)
+		b.Queue(`update source set imported_at = $2 where source = $1`, arm.DataImported.GetSourceId(), r.At)
 	}
 }
 
@@ -63,71 +64,80 @@ func shelf(b *pgx.Batch, r *es.Record, m *deliveryv1.Event) {
 	switch arm := m.GetEvent().(type) {
 	case *deliveryv1.Event_AgreementTaken:
 		e := arm.AgreementTaken
+		var due *time.Time
+		if e.GetCleared() {
+			due = moment(e.GetDueAt())
+		}
 		b.Queue(`
+			with due as (insert into deadline (stream, kind, due) select $6::text, 'due', $10::timestamptz where $10 is not null on conflict do nothing)
 			insert into agreement (agreement, shelf, subscriber, bid, cleared, ended, stream, version, event, data)
 			values ($1, $2, $3, $4, $5, false, $6, $7, $8, $9)`,
 			e.GetAgreementId(), r.Stream.Root(), e.GetSubscriberId(), e.GetBidId(), e.GetCleared(),
-			string(r.Stream), int64(r.Version), [16]byte(r.ID), r.Data)
-		if e.GetCleared() && e.GetDueAt() != 0 {
-			deadline(b, string(r.Stream), "due", time.UnixMicro(e.GetDueAt()))
-		}
+			string(r.Stream), int64(r.Version), [16]byte(r.ID), r.Data, due)
 	case *deliveryv1.Event_AgreementCleared:
 		e := arm.AgreementCleared
-		b.Queue(`update agreement set cleared = true where agreement = $1`, e.GetAgreementId())
-		if e.GetDueAt() != 0 {
-			deadline(b, string(r.Stream), "due", time.UnixMicro(e.GetDueAt()))
-		}
+		b.Queue(`
+			with due as (insert into deadline (stream, kind, due) select $2::text, 'due', $3::timestamptz where $3 is not null on conflict do nothing)
+			update agreement set cleared = true where agreement = $1`, e.GetAgreementId(), string(r.Stream), moment(e.GetDueAt()))
 	case *deliveryv1.Event_AgreementEnded:
-		b.Queue(`update agreement set ended = true where agreement = $1`, arm.AgreementEnded.GetAgreementId())
-		b.Queue(`delete from deadline where stream = $1`, string(r.Stream))
+		b.Queue(`
+			with over as (delete from deadline where stream = $2)
+			update agreement set ended = true where agreement = $1`, arm.AgreementEnded.GetAgreementId(), string(r.Stream))
 	case *deliveryv1.Event_DeliveryPrepared:
 		prepared(b, r, arm.DeliveryPrepared)
 	case *deliveryv1.Event_PackageResealed:
-		b.Queue(`update delivery set resealed_version = $2, resealed_event = $3, resealed_data = $4, changed_at = $5 where delivery = $1`,
-			arm.PackageResealed.GetDeliveryId(), int64(r.Version), [16]byte(r.ID), r.Data, r.At)
+		b.Queue(`update delivery set resealed_version = $2, resealed_event = $3, resealed_data = $4, changed = $5 where delivery = $1`,
+			arm.PackageResealed.GetDeliveryId(), int64(r.Version), [16]byte(r.ID), r.Data, int64(r.Position))
 	case *deliveryv1.Event_ReceiptSigned:
-		change(b, r, arm.ReceiptSigned.GetDeliveryId(), "receipted", "")
-		b.Queue(`delete from deadline where stream = $1 and kind = 'lapse'`, string(r.Stream))
+		b.Queue(`
+			with over as (delete from deadline where stream = $3 and kind = 'lapse')
+			update delivery set state = 'receipted', blocked = '', changed = $2 where delivery = $1`,
+			arm.ReceiptSigned.GetDeliveryId(), int64(r.Position), string(r.Stream))
 	case *deliveryv1.Event_DeliveryReleased:
 		e := arm.DeliveryReleased
-		change(b, r, e.GetDeliveryId(), "released", "")
-		b.Queue(`update delivery set released_at = $2 where delivery = $1`, e.GetDeliveryId(), r.At)
+		var finish *time.Time
 		if e.GetLast() {
-			deadline(b, r.Stream.Root()+"/"+e.GetAgreementId(), "finish", r.At.Add(grace))
+			at := r.At.Add(grace)
+			finish = &at
 		}
+		b.Queue(`
+			with over as (delete from deadline where stream = $4 and kind = 'lapse'),
+			finish as (insert into deadline (stream, kind, due) select $5::text, 'finish', $6::timestamptz where $6 is not null on conflict do nothing)
+			update delivery set state = 'released', blocked = '', changed = $2, released_at = $3 where delivery = $1`,
+			e.GetDeliveryId(), int64(r.Position), r.At, string(r.Stream), r.Stream.Root()+"/"+e.GetAgreementId(), finish)
 	case *deliveryv1.Event_DeliveryBlocked:
 		e := arm.DeliveryBlocked
-		state := ""
-		if e.GetFinal() {
-			state = "blocked"
-			b.Queue(`delete from deadline where stream = $1`, string(r.Stream))
-		}
-		change(b, r, e.GetDeliveryId(), state, wire.ReasonName(e.GetReason()))
+		b.Queue(`
+			with over as (delete from deadline where $4 and stream = $5)
+			update delivery set state = case when $4 then 'blocked' else state end, blocked = $2, changed = $3 where delivery = $1`,
+			e.GetDeliveryId(), wire.ReasonName(e.GetReason()), int64(r.Position), e.GetFinal(), string(r.Stream))
 	case *deliveryv1.Event_DeliveryLapsed:
-		change(b, r, arm.DeliveryLapsed.GetDeliveryId(), "lapsed", "LAPSED")
-		b.Queue(`delete from deadline where stream = $1`, string(r.Stream))
+		b.Queue(`
+			with over as (delete from deadline where stream = $3)
+			update delivery set state = 'lapsed', blocked = 'LAPSED', changed = $2 where delivery = $1`,
+			arm.DeliveryLapsed.GetDeliveryId(), int64(r.Position), string(r.Stream))
 	}
 }
 
 func prepared(b *pgx.Batch, r *es.Record, e *deliveryv1.DeliveryPrepared) {
-	lapses := time.UnixMicro(e.GetLapsesAt()).UTC()
 	b.Queue(`
-		insert into delivery (delivery, shelf, subscriber, agreement, bid, sequence, state, blocked, slots, bytes, digest, partition, position,
-			prepared_at, lapses_at, changed_at, stream, version, event, data)
-		select $1::uuid, $2::uuid, $3::uuid, agreement, bid, $5::integer, 'prepared', '', $6::integer, $7::bigint, $8::bytea, $9::integer, $10::bigint,
-			$11::timestamptz, $12::timestamptz, $11::timestamptz, $13::text, $14::bigint, $15::uuid, $16::bytea
+		with over as (delete from deadline where stream = $16 and kind = 'due' and due <= $10),
+		lapse as (insert into deadline (stream, kind, due) values ($12, 'lapse', $11) on conflict do nothing)
+		insert into delivery (delivery, shelf, subscriber, agreement, bid, sequence, state, blocked, slots, bytes, digest, partition, position, changed,
+			prepared_at, lapses_at, stream, version, event, data)
+		select $1::uuid, $2::uuid, $3::uuid, agreement, bid, $5::integer, 'prepared', '', $6::integer, $7::bigint, $8::bytea, $9::integer, $17::bigint, $17::bigint,
+			$10::timestamptz, $11::timestamptz, $12::text, $13::bigint, $14::uuid, $15::bytea
 		from agreement where agreement = $4::uuid`,
 		e.GetDeliveryId(), r.Stream.Root(), e.GetSubscriberId(), e.GetAgreementId(), int32(e.GetSequence()), int32(e.GetDeliveredSlots()),
-		int64(e.GetBytes()), e.GetDigest(), int32(r.Partition), int64(r.Position), r.At, lapses, string(r.Stream), int64(r.Version), [16]byte(r.ID), r.Data)
-	deadline(b, string(r.Stream), "lapse", lapses)
-	b.Queue(`delete from deadline where stream = $1 and kind = 'due' and due <= $2`, r.Stream.Root()+"/"+e.GetAgreementId(), r.At)
+		int64(e.GetBytes()), e.GetDigest(), int32(r.Partition), r.At, time.UnixMicro(e.GetLapsesAt()).UTC(), string(r.Stream), int64(r.Version),
+		[16]byte(r.ID), r.Data, r.Stream.Root()+"/"+e.GetAgreementId(), int64(r.Position))
 }
 
-// change sets a delivery's state, unless it is empty, and why it is blocked.
-func change(b *pgx.Batch, r *es.Record, delivery, state, blocked string) {
-	b.Queue(`update delivery set state = coalesce(nullif($2, ''), state), blocked = $3, changed_at = $4 where delivery = $1`, delivery, state, blocked, r.At)
-}
-
-func deadline(b *pgx.Batch, stream, kind string, due time.Time) {
-	b.Queue(`insert into deadline (stream, kind, due) values ($1, $2, $3) on conflict do nothing`, stream, kind, due.UTC())
+// moment is one that the contract writes in microseconds; nil for 0.
+func moment(us int64) *time.Time {
+	if us == 0 {
+		return nil
+	}
+	at := time.UnixMicro(us).UTC()
+	return &at
 }

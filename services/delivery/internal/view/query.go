@@ -18,35 +18,33 @@ type View struct {
 	Pool *pgxpool.Pool
 }
 
+// Place is where a page ended, by a time and what is listed among that of the same time.
+type Place struct {
+	At time.Time
+	ID id.ID
+}
+
 // Stored is an event that a row carries: id, stream, version, type, data and time only.
 type Stored struct {
 	es.Record
 }
 
-// Source is a source as it was connected.
+// Source is a source as it was connected, and when measurements came from it last.
 type Source struct {
-	ID    id.ID
-	Event Stored
+	ID         id.ID
+	Event      Stored
+	ImportedAt *time.Time
 }
 
-// Sources lists a person's sources, oldest first.
-func (v View) Sources(ctx context.Context, subscriber id.ID) ([]Source, error) {
+// Sources lists a person's sources after a place, oldest first.
+func (v View) Sources(ctx context.Context, subscriber id.ID, after Place, limit int) ([]Source, error) {
 	rows, err := v.Pool.Query(ctx, `
-		select source, connected_at, stream, version, event, data from shelves.source where subscriber = $1 order by connected_at, source`, [16]byte(subscriber))
+		select source, connected_at, imported_at, stream, version, event, data from shelves.source
+		where subscriber = $1 and (connected_at, source) > ($2, $3) order by connected_at, source limit $4`,
+		[16]byte(subscriber), after.At, [16]byte(after.ID), limit)
 	return collect(rows, err, "sources", func(row pgx.CollectableRow) (s Source, err error) {
 		s.Event.Type = "source_connected"
-		err = row.Scan((*[16]byte)(&s.ID), &s.Event.At, &s.Event.Stream, &s.Event.Version, (*[16]byte)(&s.Event.ID), &s.Event.Data)
-		return s, err
-	})
-}
-
-// Imports lists what was imported of a person, oldest first.
-func (v View) Imports(ctx context.Context, subscriber id.ID) ([]Stored, error) {
-	rows, err := v.Pool.Query(ctx, `
-		select at, stream, version, event, data from shelves.import where subscriber = $1 order by at, import`, [16]byte(subscriber))
-	return collect(rows, err, "imports", func(row pgx.CollectableRow) (s Stored, err error) {
-		s.Type = "data_imported"
-		err = row.Scan(&s.At, &s.Stream, &s.Version, (*[16]byte)(&s.ID), &s.Data)
+		err = row.Scan((*[16]byte)(&s.ID), &s.Event.At, &s.ImportedAt, &s.Event.Stream, &s.Event.Version, (*[16]byte)(&s.Event.ID), &s.Event.Data)
 		return s, err
 	})
 }
@@ -65,20 +63,29 @@ type Delivery struct {
 	Slots      int32
 	Bytes      int64
 	Digest     []byte
+	Partition  es.Partition
 	Position   int64
+	Changed    es.Position // of the event that changed it last
 	PreparedAt time.Time
 	LapsesAt   time.Time
 	ReleasedAt *time.Time
-	ChangedAt  time.Time
 
 	Taken    Stored
 	Prepared Stored
 	Resealed *Stored
 }
 
+// ResealedVersion is that of the event that changed the buyer's key; 0 for none.
+func (d *Delivery) ResealedVersion() int64 {
+	if d.Resealed == nil {
+		return 0
+	}
+	return int64(d.Resealed.Version)
+}
+
 const deliveryColumns = `
-	d.delivery, d.shelf, d.subscriber, d.agreement, d.bid, d.sequence, d.state, d.blocked, d.slots, d.bytes, d.digest, d.position, d.prepared_at,
-	d.lapses_at, d.released_at, d.changed_at, d.stream, d.version, d.event, d.data, d.resealed_version, d.resealed_event, d.resealed_data,
+	d.delivery, d.shelf, d.subscriber, d.agreement, d.bid, d.sequence, d.state, d.blocked, d.slots, d.bytes, d.digest, d.partition, d.position,
+	d.changed, d.prepared_at, d.lapses_at, d.released_at, d.stream, d.version, d.event, d.data, d.resealed_version, d.resealed_event, d.resealed_data,
 	a.stream, a.version, a.event, a.data`
 
 func delivery(row pgx.CollectableRow) (d Delivery, err error) {
@@ -87,7 +94,7 @@ func delivery(row pgx.CollectableRow) (d Delivery, err error) {
 	var data []byte
 	d.Prepared.Type, d.Taken.Type = "delivery_prepared", "agreement_taken"
 	err = row.Scan((*[16]byte)(&d.ID), (*[16]byte)(&d.Shelf), (*[16]byte)(&d.Subscriber), (*[16]byte)(&d.Agreement), (*[16]byte)(&d.Bid),
-		&d.Sequence, &d.State, &d.Blocked, &d.Slots, &d.Bytes, &d.Digest, &d.Position, &d.PreparedAt, &d.LapsesAt, &d.ReleasedAt, &d.ChangedAt,
+		&d.Sequence, &d.State, &d.Blocked, &d.Slots, &d.Bytes, &d.Digest, &d.Partition, &d.Position, &d.Changed, &d.PreparedAt, &d.LapsesAt, &d.ReleasedAt,
 		&d.Prepared.Stream, &d.Prepared.Version, (*[16]byte)(&d.Prepared.ID), &d.Prepared.Data, &version, &event, &data,
 		&d.Taken.Stream, &d.Taken.Version, (*[16]byte)(&d.Taken.ID), &d.Taken.Data)
 	if version != nil && event != nil {
@@ -107,10 +114,47 @@ func (v View) Delivery(ctx context.Context, number id.ID) (d Delivery, ok bool, 
 	return list[0], true, nil
 }
 
-// Place is where a page of deliveries ended, by a time and the delivery among those of the same time.
-type Place struct {
-	At time.Time
-	ID id.ID
+// Held is a delivery as its buyer asks for it, with what the store keeps of it.
+type Held struct {
+	ID         id.ID
+	Shelf      id.ID
+	Subscriber id.ID
+	Agreement  id.ID
+	Bid        id.ID
+	Buyer      id.ID
+	State      string
+	Blocked    string
+	Ended      bool // the agreement
+	Bytes      int64
+	Digest     []byte
+	Resealed   int64  // version of the event that changed the buyer's key; 0 for none
+	Kept       []byte // what was asked for; nil where it was destroyed
+}
+
+// ToOpen finds a delivery with its content key, sealed.
+func (v View) ToOpen(ctx context.Context, number id.ID) (Held, bool, error) {
+	return v.held(ctx, `select key from store.package where delivery = d.delivery and $2 >= 0`, number, 0)
+}
+
+// ToFetch finds a delivery with one of its stored pieces.
+func (v View) ToFetch(ctx context.Context, number id.ID, piece int64) (Held, bool, error) {
+	return v.held(ctx, `select data from store.chunk where delivery = d.delivery and number = $2`, number, piece)
+}
+
+func (v View) held(ctx context.Context, kept string, number id.ID, piece int64) (h Held, ok bool, err error) {
+	err = v.Pool.QueryRow(ctx, `
+		select d.shelf, d.subscriber, d.agreement, d.bid, b.buyer, d.state, d.blocked, a.ended, d.bytes, d.digest, coalesce(d.resealed_version, 0), (`+kept+`)
+		from shelves.delivery d join shelves.agreement a using (agreement) join store.bid b on b.bid = d.bid where d.delivery = $1`,
+		[16]byte(number), piece).Scan((*[16]byte)(&h.Shelf), (*[16]byte)(&h.Subscriber), (*[16]byte)(&h.Agreement), (*[16]byte)(&h.Bid), (*[16]byte)(&h.Buyer),
+		&h.State, &h.Blocked, &h.Ended, &h.Bytes, &h.Digest, &h.Resealed, &h.Kept)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return h, false, nil
+	}
+	if err != nil {
+		return h, false, fmt.Errorf("view: delivery: %w", err)
+	}
+	h.ID = number
+	return h, true, nil
 }
 
 // Deliveries lists a buyer's deliveries after a place, oldest first; bid and state restrict them where they are set.
@@ -119,15 +163,6 @@ func (v View) Deliveries(ctx context.Context, buyer, bid id.ID, state string, af
 		select `+deliveryColumns+` from store.bid b join shelves.delivery d using (bid) join shelves.agreement a using (agreement)
 		where b.buyer = $1 and ($2::uuid is null or d.bid = $2) and ($3 = '' or d.state = $3) and (d.prepared_at, d.delivery) > ($4, $5)
 		order by d.prepared_at, d.delivery limit $6`, [16]byte(buyer), set(bid), state, after.At, [16]byte(after.ID), limit)
-	return collect(rows, err, "deliveries", delivery)
-}
-
-// Changed lists a buyer's deliveries that changed after a place, by the time of the change.
-func (v View) Changed(ctx context.Context, buyer, bid id.ID, after Place, limit int) ([]Delivery, error) {
-	rows, err := v.Pool.Query(ctx, `
-		select `+deliveryColumns+` from store.bid b join shelves.delivery d using (bid) join shelves.agreement a using (agreement)
-		where b.buyer = $1 and ($2::uuid is null or d.bid = $2) and (d.changed_at, d.delivery) > ($3, $4)
-		order by d.changed_at, d.delivery limit $5`, [16]byte(buyer), set(bid), after.At, [16]byte(after.ID), limit)
 	return collect(rows, err, "deliveries", delivery)
 }
 
@@ -144,13 +179,6 @@ type Agreement struct {
 	ID         id.ID
 	Shelf      id.ID
 	Subscriber id.ID
-}
-
-// Living lists a person's agreements for which packages may be prepared.
-func (v View) Living(ctx context.Context, subscriber id.ID) ([]Agreement, error) {
-	rows, err := v.Pool.Query(ctx, `
-		select agreement, shelf, subscriber from shelves.agreement where subscriber = $1 and cleared and not ended order by agreement`, [16]byte(subscriber))
-	return collect(rows, err, "agreements", agreement)
 }
 
 // OfBid lists the agreements of a bid that have not ended.

@@ -1,11 +1,11 @@
 package view_test
 
 import (
-	"io/fs"
-	"strings"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/services/delivery/internal/schema"
 	"github.com/obole-market/obole/services/delivery/internal/view"
@@ -15,68 +15,96 @@ import (
 // tables makes a database of the test's own with the tables that View reads.
 func tables(t *testing.T) view.View {
 	t.Helper()
-	file, err := fs.ReadFile(schema.Store, "store/00001_store.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	up, _, _ := strings.Cut(string(file), "-- +goose Down")
-	return view.View{Pool: worldtest.Database(t, up, "create schema shelves; set search_path = shelves; "+schema.Shelves)}
+	return view.View{Pool: worldtest.Database(t, worldtest.Up(t, schema.Store, "store"), "create schema shelves; set search_path = shelves; "+schema.Shelves)}
 }
 
-// TestPagesEndWithinOneMoment: deliveries that changed at the same time, as those of one flush of the log do, are all listed, once
-// each, however many there are to a page; so are those whose key has not left.
-func TestPagesEndWithinOneMoment(t *testing.T) {
+// deal puts an agreement of a bid into the tables.
+func deal(t *testing.T, v view.View, bid id.ID) {
+	t.Helper()
+	if _, err := v.Pool.Exec(t.Context(), `insert into shelves.agreement (agreement, shelf, subscriber, bid, cleared, ended, stream, version, event, data)
+		values ($1, $1, $1, $1, true, false, '', 1, $1, '')`, [16]byte(bid)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestPagesOfAWatch: what changed between two places is listed once, partition by partition in the order of its changes, however many
+// there are to a page and however far behind the place is; what is another buyer's is not, nor what changed before or after.
+func TestPagesOfAWatch(t *testing.T) {
 	t.Parallel()
 	v, ctx := tables(t), t.Context()
-	buyer, other, bid, alien := id.Random(), id.Random(), id.Random(), id.Random()
+	buyer, other, bid, second, alien := id.Random(), id.Random(), id.Random(), id.Random(), id.Random()
 	at := time.Date(2026, 4, 12, 9, 0, 0, 0, time.UTC)
+	deal(t, v, bid)
 	for sql, args := range map[string][]any{
-		`insert into store.bid (bid, buyer) values ($1, $2), ($3, $4)`: {[16]byte(bid), [16]byte(buyer), [16]byte(alien), [16]byte(other)},
-		`insert into shelves.agreement (agreement, shelf, subscriber, bid, cleared, ended, stream, version, event, data)
-			values ($1, $1, $1, $1, true, false, '', 1, $1, '')`: {[16]byte(bid)},
+		`insert into store.bid (bid, buyer) values ($1, $2), ($3, $4), ($5, $2)`: {
+			[16]byte(bid), [16]byte(buyer), [16]byte(alien), [16]byte(other), [16]byte(second),
+		},
+		// In each of two partitions one delivery a position: of every five one of another buyer and one of the second bid, every other one released.
 		`insert into shelves.delivery (delivery, shelf, subscriber, agreement, bid, sequence, state, blocked, slots, bytes, digest, partition, position,
-				prepared_at, lapses_at, changed_at, stream, version, event, data)
-			select gen_random_uuid(), $1, $1, $1, case when n % 5 = 0 then $3::uuid else $1 end, 1, case when n % 2 = 0 then 'prepared' else 'released' end,
-				'', 1, 1, '', 0, n, $2::timestamptz, $2, $2, '', 1, $1, ''
-			from generate_series(1, 50) n`: {[16]byte(bid), at, [16]byte(alien)},
+				changed, prepared_at, lapses_at, stream, version, event, data)
+			select gen_random_uuid(), $1, $1, $1, case n % 5 when 0 then $3::uuid when 1 then $4::uuid else $1 end, 1,
+				case when n % 2 = 0 then 'prepared' else 'released' end, '', 1, 1, '', p, n, n, $2::timestamptz, $2, '', 1, $1, ''
+			from generate_series(0, 1) p, generate_series(1, 2000) n`: {[16]byte(bid), at, [16]byte(alien), [16]byte(second)},
 	} {
 		if _, err := v.Pool.Exec(ctx, sql, args...); err != nil {
 			t.Fatal(err)
 		}
 	}
+	for name, tc := range map[string]struct {
+		of          id.ID
+		after, upto []es.Position
+		want        int
+	}{
+		"near":             {id.ID{}, []es.Position{100, 200}, []es.Position{150, 260}, 40 + 48},
+		"near, one bid":    {second, []es.Position{100, 200}, []es.Position{150, 260}, 10 + 12},
+		"far":              {id.ID{}, []es.Position{0, 500}, []es.Position{2000, 500}, 1600},
+		"far, one bid":     {second, []es.Position{0, 0}, []es.Position{2000, 1999}, 800},
+		"nothing":          {id.ID{}, []es.Position{100, 200}, []es.Position{100, 200}, 0},
+		"another's bid":    {alien, []es.Position{0, 0}, []es.Position{2000, 2000}, 0},
+		"at the very edge": {id.ID{}, []es.Position{1000, 2000}, []es.Position{2000, 2000}, 800},
+	} {
+		for _, page := range []int{7, 1000} {
+			place, n := slices.Clone(tc.after), 0
+			for more := true; more; {
+				rows, err := v.Changed(ctx, buyer, tc.of, place, tc.upto, page)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i := range rows {
+					p := rows[i].Partition
+					if rows[i].Changed <= place[p] || rows[i].Changed > tc.upto[p] || rows[i].Bid == alien || !tc.of.IsZero() && rows[i].Bid != tc.of {
+						t.Fatalf("%s: a delivery of bid %s that changed at %d is listed behind %v", name, rows[i].Bid, rows[i].Changed, place)
+					}
+					copy(place[:p], tc.upto)
+					place[p] = rows[i].Changed
+					n++
+				}
+				more = len(rows) == page
+			}
+			if n != tc.want {
+				t.Errorf("%s, %d to a page: %d deliveries, want %d", name, page, n, tc.want)
+			}
+		}
+	}
 	const page = 7
-	pages := func(next func(last view.Delivery) ([]view.Delivery, error)) (n int) {
-		t.Helper()
+	for of, want := range map[id.ID]int{{}: 1600, bid: 1200} {
 		seen := map[id.ID]bool{}
-		var last view.Delivery
-		last.ChangedAt = at.Add(-time.Second)
-		for {
-			rows, err := next(last)
+		var last id.ID
+		for more := true; more; {
+			rows, err := v.Unreleased(ctx, buyer, of, last, page)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for i := range rows {
-				if last = rows[i]; seen[last.ID] || last.Bid != bid {
-					t.Fatalf("%s of bid %s is listed, and has been: %v", last.ID, last.Bid, seen[last.ID])
+				if last = rows[i].ID; seen[last] || rows[i].Bid == alien {
+					t.Fatalf("%s of bid %s is listed, and has been: %v", last, rows[i].Bid, seen[last])
 				}
-				seen[last.ID] = true
+				seen[last] = true
 			}
-			if len(rows) < page {
-				return len(seen)
-			}
+			more = len(rows) == page
 		}
-	}
-	for _, of := range []id.ID{{}, bid} {
-		if n := pages(func(last view.Delivery) ([]view.Delivery, error) {
-			return v.Changed(ctx, buyer, of, view.Place{At: last.ChangedAt, ID: last.ID}, page)
-		}); n != 40 {
-			t.Errorf("%d deliveries changed, want 40", n)
+		if len(seen) != want {
+			t.Errorf("%d deliveries are not released, want %d", len(seen), want)
 		}
-		if n := pages(func(last view.Delivery) ([]view.Delivery, error) { return v.Unreleased(ctx, buyer, of, last.ID, page) }); n != 20 {
-			t.Errorf("%d deliveries are not released, want 20", n)
-		}
-	}
-	if rows, err := v.Changed(ctx, buyer, id.ID{}, view.Place{At: at.Add(time.Microsecond)}, page); err != nil || len(rows) > 0 {
-		t.Errorf("after the change: %d, %v", len(rows), err)
 	}
 }

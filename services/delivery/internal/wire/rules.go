@@ -20,7 +20,7 @@ import (
 const Schema = "obole.delivery.v1"
 
 // Fold is the version of both roots' Evolve and Touches, and of the rows' form.
-const Fold = 1
+const Fold = 2
 
 // Holdings are the rules of the root holding. keys is the person's *vault.Ring.
 func Holdings() es.Rules[holding.State, holding.Command, holding.Event] {
@@ -32,6 +32,10 @@ func Holdings() es.Rules[holding.State, holding.Command, holding.Event] {
 				out = append(out, HoldingStream(on))
 			}
 			return out
+		},
+		Creates: func(c holding.Command) (es.Stream, bool) {
+			on, ok := holding.Creates(c)
+			return HoldingStream(on), ok
 		},
 		Decide: func(state func(es.Stream) holding.State, c holding.Command, _ time.Time) ([]es.Entry[holding.Event], error) {
 			entries, err := holding.Decide(func(on holding.On) holding.State { return state(HoldingStream(on)) }, c)
@@ -68,6 +72,10 @@ func Shelves() es.Rules[shelf.State, shelf.Command, shelf.Event] {
 				out = append(out, Stream(on))
 			}
 			return out
+		},
+		Creates: func(c shelf.Command) (es.Stream, bool) {
+			on, ok := shelf.Creates(c)
+			return Stream(on), ok
 		},
 		Decide: func(state func(es.Stream) shelf.State, c shelf.Command, at time.Time) ([]es.Entry[shelf.Event], error) {
 			entries, err := shelf.Decide(func(on shelf.On) shelf.State { return state(Stream(on)) }, c, at)

@@ -61,10 +61,14 @@ func put(e shelf.Event) *deliveryv1.Event {
 			Signature: e.Receipt.Signature,
 		}}}
 	case shelf.Released:
-		return &deliveryv1.Event{Event: &deliveryv1.Event_DeliveryReleased{DeliveryReleased: &deliveryv1.DeliveryReleased{
+		m := &deliveryv1.DeliveryReleased{
 			DeliveryId: e.Delivery.String(), AgreementId: e.Agreement.String(), BidId: e.Bid.String(), SubscriberId: e.Subscriber.String(),
 			Slots: uint32(e.Slots), Currency: e.Currency, ReleaseEventId: e.ReleaseEvent[:], ElapsedUs: e.Elapsed.Microseconds(), Last: e.Last,
-		}}}
+		}
+		if e.Answer.Sealed != nil {
+			m.Answer = &deliveryv1.ReleasedKey{BuyerKeyId: e.Answer.BuyerKey, SealedKey: e.Answer.Sealed}
+		}
+		return &deliveryv1.Event{Event: &deliveryv1.Event_DeliveryReleased{DeliveryReleased: m}}
 	case shelf.Blocked:
 		return &deliveryv1.Event{Event: &deliveryv1.Event_DeliveryBlocked{DeliveryBlocked: &deliveryv1.DeliveryBlocked{
 			DeliveryId: e.Delivery.String(), AgreementId: e.Agreement.String(), Reason: ReasonProto(e.Reason), Final: e.Final,
@@ -172,6 +176,7 @@ func (r *ids) puts(m *deliveryv1.Event) shelf.Event {
 			Delivery: r.delivery(e.GetDeliveryId()), Agreement: r.agreement(e.GetAgreementId()), Bid: r.bid(e.GetBidId()),
 			Subscriber: r.subscriber(e.GetSubscriberId()), Slots: int(e.GetSlots()), Currency: e.GetCurrency(),
 			Elapsed: time.Duration(e.GetElapsedUs()) * time.Microsecond, Last: e.GetLast(),
+			Answer: shelf.Answer{BuyerKey: e.GetAnswer().GetBuyerKeyId(), Sealed: e.GetAnswer().GetSealedKey()},
 		}
 		copy(out.ReleaseEvent[:], e.GetReleaseEventId())
 		return out

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"encoding/json"
 	"errors"
 	"slices"
 
@@ -12,7 +11,8 @@ import (
 )
 
 // A state row is a byte for the kind of state and then a box of the person's key: the row holds what the events hold, so it is
-// no less sealed.
+// no less sealed. Within, numbers are varints, ids their bytes, texts and lists their length before them; a row of another Fold is never
+// read.
 const (
 	rowShelf     = 's'
 	rowAgreement = 'a'
@@ -21,103 +21,17 @@ const (
 
 var errRow = errors.New("wire: malformed state row")
 
-// shelfRow is a shelf without maps, whose keys JSON could not write.
-type shelfRow struct {
-	Lots []lotRow
-	Of   []dealRow
-	Open []openRow
-}
-
-type lotRow struct {
-	Lot  shelf.Lot
-	Days []shelf.Day
-}
-
-type dealRow struct {
-	Agreement shelf.AgreementID
-	Lot       shelf.Lot
-}
-
-type openRow struct {
-	Delivery shelf.DeliveryID
-	Held     shelf.Held
-}
-
-// rowOf keeps apart a map that is empty and one that never was: fsck compares a row with what the events come to.
-func rowOf(s shelf.Shelf) (row shelfRow) {
-	if s.Lots != nil {
-		row.Lots = []lotRow{}
-	}
-	for lot, days := range s.Lots {
-		row.Lots = append(row.Lots, lotRow{lot, days})
-	}
-	if s.Of != nil {
-		row.Of = []dealRow{}
-	}
-	for agreement, lot := range s.Of {
-		row.Of = append(row.Of, dealRow{agreement, lot})
-	}
-	if s.Open != nil {
-		row.Open = []openRow{}
-	}
-	for delivery, held := range s.Open {
-		row.Open = append(row.Open, openRow{delivery, held})
-	}
-	// The same state is the same row, whatever the maps' order.
-	slices.SortFunc(row.Lots, func(a, b lotRow) int {
-		return slices.Compare(append(a.Lot.Group.ID[:], a.Lot.Product...), append(b.Lot.Group.ID[:], b.Lot.Product...))
-	})
-	slices.SortFunc(row.Of, func(a, b dealRow) int { return slices.Compare(a.Agreement.ID[:], b.Agreement.ID[:]) })
-	slices.SortFunc(row.Open, func(a, b openRow) int { return slices.Compare(a.Delivery.ID[:], b.Delivery.ID[:]) })
-	return row
-}
-
-func (row shelfRow) state() (s shelf.Shelf) {
-	if row.Lots != nil {
-		s.Lots = map[shelf.Lot][]shelf.Day{}
-	}
-	for _, l := range row.Lots {
-		s.Lots[l.Lot] = l.Days
-	}
-	if row.Of != nil {
-		s.Of = map[shelf.AgreementID]shelf.Lot{}
-	}
-	for _, d := range row.Of {
-		s.Of[d.Agreement] = d.Lot
-	}
-	if row.Open != nil {
-		s.Open = map[shelf.DeliveryID]shelf.Held{}
-	}
-	for _, o := range row.Open {
-		s.Open[o.Delivery] = o.Held
-	}
-	return s
-}
-
 // encodeState gives the row of a state; what does not exist is an empty row.
 func encodeState(s shelf.State, on es.Stream, keys any) ([]byte, error) {
-	var kind byte
-	var what any
-	class := eventv1.Retention_RETENTION_CONTENT
-	switch s := s.(type) {
-	case nil:
+	if s == nil {
 		return []byte{}, nil
-	case shelf.Shelf:
-		kind, what = rowShelf, rowOf(s)
-	case shelf.Agreement:
-		kind, what, class = rowAgreement, s, eventv1.Retention_RETENTION_CONSENT_PROOF
-	case shelf.Delivery:
-		kind, what = rowDelivery, s
 	}
 	ring, ok := keys.(*vault.Ring)
 	if !ok {
 		return nil, es.ErrKeys
 	}
-	plain, err := json.Marshal(what)
-	if err != nil {
-		return nil, err
-	}
-	box, err := ring.SealBytes(class, []byte("state "+on), plain)
+	kind, plain := appendState(make([]byte, 0, 1024), s)
+	box, err := ring.SealBytes(classOf(kind), []byte("state "+on), plain)
 	if err != nil {
 		return nil, err
 	}
@@ -133,32 +47,214 @@ func decodeState(b []byte, on es.Stream, keys any) (shelf.State, error) {
 	if !ok {
 		return nil, es.ErrKeys
 	}
-	class := eventv1.Retention_RETENTION_CONTENT
-	if b[0] == rowAgreement {
-		class = eventv1.Retention_RETENTION_CONSENT_PROOF
-	}
-	plain, err := ring.OpenBytes(class, []byte("state "+on), b[1:])
+	plain, err := ring.OpenBytes(classOf(b[0]), []byte("state "+on), b[1:])
 	if errors.Is(err, vault.ErrKeyUnknown) {
 		return nil, es.ErrKeys
 	}
 	if err != nil {
 		return nil, err
 	}
-	switch b[0] {
-	case rowShelf:
-		row, err := unmarshal[shelfRow](plain)
-		return row.state(), err
-	case rowAgreement:
-		return unmarshal[shelf.Agreement](plain)
-	case rowDelivery:
-		return unmarshal[shelf.Delivery](plain)
-	}
-	return nil, errRow
+	return readState(b[0], plain)
 }
 
-func unmarshal[T any](plain []byte) (v T, err error) {
-	if json.Unmarshal(plain, &v) != nil {
-		err = errRow // the cause may quote the row
+// classOf is how long the person's key of a kind of row is kept.
+func classOf(kind byte) eventv1.Retention {
+	if kind == rowAgreement {
+		return eventv1.Retention_RETENTION_CONSENT_PROOF
 	}
-	return v, err
+	return eventv1.Retention_RETENTION_CONTENT
+}
+
+func appendState(b []byte, s shelf.State) (kind byte, row []byte) {
+	w := writer{b}
+	switch s := s.(type) {
+	case shelf.Shelf:
+		kind = rowShelf
+		w.shelf(s)
+	case shelf.Agreement:
+		kind = rowAgreement
+		w.agreement(s)
+	case shelf.Delivery:
+		kind = rowDelivery
+		w.id(s.Agreement.ID)
+		w.int(s.Sequence)
+		w.int(s.Slots)
+		w.b = append(w.b, s.Digest[:]...)
+		w.text(s.BuyerKey)
+		w.int(int(s.Status))
+		w.text(s.Blocked)
+		w.int(int(micros(s.LapsesAt)))
+	}
+	return kind, w.b
+}
+
+func readState(kind byte, row []byte) (s shelf.State, err error) {
+	r := reader{b: row}
+	switch kind {
+	case rowShelf:
+		s = r.shelf()
+	case rowAgreement:
+		s = r.agreement()
+	case rowDelivery:
+		d := shelf.Delivery{Agreement: shelf.AgreementID{ID: r.id()}, Sequence: r.int(), Slots: r.int()}
+		copy(d.Digest[:], r.take(len(d.Digest)))
+		d.BuyerKey, d.Status, d.Blocked, d.LapsesAt = r.text(), shelf.Status(r.int()), r.text(), moment(int64(r.int()))
+		s = d
+	default:
+		return nil, errRow
+	}
+	if r.bad || len(r.b) > 0 {
+		return nil, errRow
+	}
+	return s, nil
+}
+
+// shelf writes the lots first, and then their numbers. The same state is the same row, whatever the maps' order; and a map that is empty
+// is another one than none: fsck compares a row with what the events come to.
+func (w *writer) shelf(s shelf.Shelf) {
+	lots := make([]shelf.Lot, 0, len(s.Lots)+1)
+	for lot := range s.Lots {
+		lots = append(lots, lot)
+	}
+	for _, lot := range s.Of {
+		lots = append(lots, lot)
+	}
+	for _, held := range s.Open {
+		lots = append(lots, held.Lot)
+	}
+	slices.SortFunc(lots, compareLots)
+	lots = slices.Compact(lots)
+	number := make(map[shelf.Lot]int, len(lots))
+	w.int(len(lots))
+	for i, lot := range lots {
+		number[lot] = i
+		w.id(lot.Group.ID)
+		w.text(lot.Product)
+	}
+	w.count(len(s.Lots), s.Lots == nil)
+	for i, lot := range lots {
+		if days, has := s.Lots[lot]; has {
+			w.int(i)
+			w.days(days)
+		}
+	}
+	w.count(len(s.Of), s.Of == nil)
+	for _, a := range s.Agreements() {
+		w.id(a.ID)
+		w.int(number[s.Of[a]])
+	}
+	w.count(len(s.Open), s.Open == nil)
+	open := make([]shelf.DeliveryID, 0, len(s.Open))
+	for d := range s.Open {
+		open = append(open, d)
+	}
+	slices.SortFunc(open, func(a, b shelf.DeliveryID) int { return slices.Compare(a.ID[:], b.ID[:]) })
+	for _, d := range open {
+		w.id(d.ID)
+		w.int(number[s.Open[d].Lot])
+		w.days(s.Open[d].Slots)
+	}
+}
+
+func compareLots(a, b shelf.Lot) int {
+	if c := slices.Compare(a.Group.ID[:], b.Group.ID[:]); c != 0 {
+		return c
+	}
+	return slices.Compare([]byte(a.Product), []byte(b.Product))
+}
+
+func (r *reader) shelf() (s shelf.Shelf) {
+	lots := make([]shelf.Lot, r.length(1+len(shelf.GroupID{}.ID)))
+	for i := range lots {
+		lots[i] = shelf.Lot{Group: shelf.GroupID{ID: r.id()}, Product: r.text()}
+	}
+	lot := func() (l shelf.Lot) {
+		if i := r.int(); i >= 0 && i < len(lots) {
+			return lots[i]
+		}
+		r.bad = true
+		return l
+	}
+	if n, some := r.count(2); some {
+		s.Lots = make(map[shelf.Lot][]shelf.Day, n)
+		for range n {
+			l := lot()
+			s.Lots[l] = r.days()
+		}
+	}
+	if n, some := r.count(1 + len(shelf.AgreementID{}.ID)); some {
+		s.Of = make(map[shelf.AgreementID]shelf.Lot, n)
+		for range n {
+			a := shelf.AgreementID{ID: r.id()}
+			s.Of[a] = lot()
+		}
+	}
+	if n, some := r.count(2 + len(shelf.DeliveryID{}.ID)); some {
+		s.Open = make(map[shelf.DeliveryID]shelf.Held, n)
+		for range n {
+			d := shelf.DeliveryID{ID: r.id()}
+			s.Open[d] = shelf.Held{Lot: lot(), Slots: r.days()}
+		}
+	}
+	return s
+}
+
+func (w *writer) agreement(a shelf.Agreement) {
+	l := &a.Licence
+	w.id(l.Agreement.ID)
+	w.id(l.Offer.ID)
+	w.id(l.Bid.ID)
+	w.id(l.Buyer.ID)
+	w.id(l.Group.ID)
+	w.id(l.Subscriber.ID)
+	w.text(l.Product)
+	w.text(l.Purpose)
+	w.text(l.Currency)
+	w.int(l.Slots)
+	w.int(int(l.First))
+	w.int(int(l.Last))
+	w.int(int(l.Cadence))
+	w.count(len(a.Document), a.Document == nil)
+	w.b = append(w.b, a.Document...)
+	w.bool(a.Cleared)
+	w.bool(a.Ended)
+	w.bool(a.Ordered)
+	w.int(a.Sequence)
+	w.int(a.Slots)
+	w.int(a.Charged)
+	w.count(len(a.Open), a.Open == nil)
+	for _, open := range a.Open {
+		w.id(open.Delivery.ID)
+		w.int(open.Slots)
+	}
+	w.count(len(a.Released), a.Released == nil)
+	for _, d := range a.Released {
+		w.id(d.ID)
+	}
+}
+
+func (r *reader) agreement() (a shelf.Agreement) {
+	a.Licence = shelf.Licence{
+		Agreement: shelf.AgreementID{ID: r.id()}, Offer: shelf.OfferID{ID: r.id()}, Bid: shelf.BidID{ID: r.id()}, Buyer: shelf.BuyerID{ID: r.id()},
+		Group: shelf.GroupID{ID: r.id()}, Subscriber: shelf.SubscriberID{ID: r.id()}, Product: r.text(), Purpose: r.text(), Currency: r.text(),
+		Slots: r.int(), First: shelf.Day(r.int()), Last: shelf.Day(r.int()), Cadence: shelf.Cadence(r.int()),
+	}
+	if n, some := r.count(1); some {
+		a.Document = append(shelf.Document{}, r.take(n)...)
+	}
+	a.Cleared, a.Ended, a.Ordered = r.bool(), r.bool(), r.bool()
+	a.Sequence, a.Slots, a.Charged = r.int(), r.int(), r.int()
+	if n, some := r.count(1 + len(shelf.DeliveryID{}.ID)); some {
+		a.Open = make([]shelf.Waits, n)
+		for i := range a.Open {
+			a.Open[i] = shelf.Waits{Delivery: shelf.DeliveryID{ID: r.id()}, Slots: r.int()}
+		}
+	}
+	if n, some := r.count(len(shelf.DeliveryID{}.ID)); some {
+		a.Released = make([]shelf.DeliveryID, n)
+		for i := range a.Released {
+			a.Released[i] = shelf.DeliveryID{ID: r.id()}
+		}
+	}
+	return a
 }

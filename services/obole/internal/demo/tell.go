@@ -86,12 +86,15 @@ func (p *play) tellBids(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			funds, err := books.GetFunds(ctx, &settlementv1.GetFundsRequest{BuyerId: a.key.Buyer})
+			holds, err := client.Pages(func(page string) ([]*settlementv1.Hold, string, error) {
+				r, err := books.GetFunds(ctx, &settlementv1.GetFundsRequest{BuyerId: a.key.Buyer, PageToken: page})
+				return r.GetHolds(), r.GetNextPageToken(), err
+			})
 			if err != nil {
 				return err
 			}
 			state = client.Word(b.GetBid().GetState())
-			for _, h := range funds.GetHolds() {
+			for _, h := range holds {
 				if h.GetBidId() == a.number {
 					charged = client.Money(h.GetCaptured())
 				}

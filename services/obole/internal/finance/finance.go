@@ -114,10 +114,18 @@ func funds(ctx context.Context, s *client.Session, books settlementv1.Settlement
 	if err != nil {
 		return err
 	}
-	r, err := books.GetFunds(ctx, &settlementv1.GetFundsRequest{BuyerId: who})
+	var r *settlementv1.GetFundsResponse
+	holds, err := client.Pages(func(page string) ([]*settlementv1.Hold, string, error) {
+		next, err := books.GetFunds(ctx, &settlementv1.GetFundsRequest{BuyerId: who, PageToken: page})
+		if r == nil {
+			r = next
+		}
+		return next.GetHolds(), next.GetNextPageToken(), err
+	})
 	if err != nil {
 		return err
 	}
+	r.Holds, r.NextPageToken = holds, ""
 	if err := s.One(r, "available %s, held %s", client.Money(r.GetAvailable()), client.Money(r.GetHeld())); err != nil || s.JSON || len(r.GetHolds()) == 0 {
 		return err
 	}

@@ -117,3 +117,9 @@ func Reads(c Command) []On {
 	}
 	return []On{{Bid: on.Bid}, on}
 }
+
+// Creates names the stream that a command is the first to write to.
+func Creates(c Command) (On, bool) {
+	_, ok := c.(Place)
+	return c.on(), ok
+}

@@ -123,6 +123,17 @@ func (b Bid) Voids() bool {
 	return b.Status == StatusClosed && (!b.Cleared || b.Reason == ClosedCohortMissed || b.Reason == ClosedSuspended)
 }
 
+// Voids names why an acceptance comes to nothing when its bid has closed so.
+func (r CloseReason) Voids() string {
+	switch r {
+	case ClosedSuspended:
+		return "BUYER_SUSPENDED"
+	case ClosedWithdrawn:
+		return "BID_WITHDRAWN"
+	}
+	return ErrCohortMissed.Reason
+}
+
 func (b Bid) present(on On, o Offer, c Present, at time.Time) []Entry {
 	fresh := o.Answer == 0 || o.Answer == Shown || o.Answer == Undone
 	if b.Status != StatusOpen || at.Before(b.Terms.OpensAt) || !at.Before(b.Terms.ClosesAt) || !fresh || o.Answer == Shown && o.Card == c.Card {
@@ -187,7 +198,7 @@ func (b Bid) consented(on On, o Offer, c Consented) []Entry {
 		return nil
 	}
 	if b.Voids() {
-		return b.void(on, o, "COHORT_MISSED")
+		return b.void(on, o, b.Reason.Voids())
 	}
 	own := On{Bid: on.Bid}
 	entries := at1(on, Formed{

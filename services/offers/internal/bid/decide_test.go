@@ -175,10 +175,11 @@ func TestEndsBeforeTheCohort(t *testing.T) {
 	for name, tc := range map[string]struct {
 		end  bid.Command
 		want []string
+		why  string
 	}{
-		"expired":   {bid.Close{Bid: number, Reason: bid.ClosedExpired}, []string{"closed cohort"}},
-		"withdrawn": {bid.Withdraw{Bid: number, Buyer: buyer}, []string{"withdrawn", "closed withdrawn"}},
-		"suspended": {bid.Close{Bid: number, Reason: bid.ClosedSuspended}, []string{"closed suspended"}},
+		"expired":   {bid.Close{Bid: number, Reason: bid.ClosedExpired}, []string{"closed cohort"}, "COHORT_MISSED"},
+		"withdrawn": {bid.Withdraw{Bid: number, Buyer: buyer}, []string{"withdrawn", "closed withdrawn"}, "BID_WITHDRAWN"},
+		"suspended": {bid.Close{Bid: number, Reason: bid.ClosedSuspended}, []string{"closed suspended"}, "BUYER_SUSPENDED"},
 	} {
 		l := open(t, nil)
 		l.must(t, show(1), yes(1), given(1), show(2), yes(2))
@@ -186,7 +187,11 @@ func TestEndsBeforeTheCohort(t *testing.T) {
 		if !l.bid().Voids() {
 			t.Errorf("%s: what is open is not voided", name)
 		}
-		same(t, name+": a late consent", l.must(t, given(2)), "voided")
+		late := l.must(t, given(2))
+		same(t, name+": a late consent", late, "voided")
+		if why := late[0].(bid.Voided).Reason; why != tc.why || l.bid().Reason.Voids() != tc.why {
+			t.Errorf("%s: voided for %s, the others for %s, want %s", name, why, l.bid().Reason.Voids(), tc.why)
+		}
 		same(t, name+": the last", l.must(t, bid.Void{Bid: number, Offer: offerN(1), Agreement: dealN(1, 0), Reason: "COHORT_MISSED"}), "voided", "drained")
 	}
 	same(t, "nothing was open", open(t, nil).must(t, bid.Close{Bid: number, Reason: bid.ClosedExpired}), "closed cohort", "drained")

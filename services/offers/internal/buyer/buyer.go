@@ -3,6 +3,7 @@ package buyer
 
 import (
 	"slices"
+	"time"
 
 	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
@@ -18,6 +19,8 @@ type Entity []byte
 type Key struct {
 	ID  string
 	Raw []byte
+	// Until is when another took its place; zero while none has.
+	Until time.Time
 }
 
 // State of a buyer's stream; its zero value is a buyer that is not there.
@@ -73,6 +76,12 @@ func (c Rotate) on() ID    { return c.ID }
 // On is whom a command is about.
 func On(c Command) ID { return c.on() }
 
+// Creates says whether a command is the first on its buyer.
+func Creates(c Command) bool {
+	_, ok := c.(Register)
+	return ok
+}
+
 // Event is a fact about a buyer.
 type Event interface{ event() }
 
@@ -100,7 +109,7 @@ func (Rotated) event()    {}
 var (
 	ErrUnknown     = fault.NotFound("BUYER_UNKNOWN", "there is no such buyer")
 	ErrExists      = fault.Exists("BUYER_EXISTS", "the buyer is registered already, with another entity")
-	ErrKeyConflict = fault.Refuse("KEY_CONFLICT", "the key id is in use, or the key to be replaced is unknown")
+	ErrKeyConflict = fault.Refuse("KEY_CONFLICT", "the key id is in use, or the key to be replaced is unknown or was replaced before")
 	ErrNotVetted   = fault.Refuse("BUYER_NOT_VETTED", "the buyer is not vetted yet")
 	ErrSuspended   = fault.Refuse("BUYER_SUSPENDED", "the buyer is suspended")
 	ErrUnconfirmed = fault.Refuse("GROUP_UNCONFIRMED", "the buyer claims a group: say which one counts")
@@ -147,7 +156,7 @@ func Decide(s State, c Command) ([]Event, error) {
 			return []Event{Reinstated(c)}, nil
 		}
 	case Rotate:
-		if s.has(c.Key.ID) || !s.has(c.Replaces) {
+		if i := s.find(c.Replaces); i < 0 || !s.Keys[i].Until.IsZero() || s.find(c.Key.ID) >= 0 {
 			return nil, ErrKeyConflict
 		}
 		return []Event{Rotated(c)}, nil
@@ -172,8 +181,8 @@ func (s State) vet(c Vet) ([]Event, error) {
 	return []Event{Vetted(c)}, nil
 }
 
-// Evolve folds the event of a version of the stream into the state. It is total.
-func Evolve(s State, e Event, version int64) State {
+// Evolve folds the event of a version of the stream, and of a time, into the state. It is total.
+func Evolve(s State, e Event, version int64, at time.Time) State {
 	s.Version = version
 	switch e := e.(type) {
 	case Registered:
@@ -188,13 +197,18 @@ func Evolve(s State, e Event, version int64) State {
 	case Reinstated:
 		s.Suspended = false
 	case Rotated:
-		s.Keys = append([]Key{e.Key}, s.Keys...)
+		keys := append([]Key{e.Key}, s.Keys...)
+		if i := s.find(e.Replaces); i >= 0 && keys[i+1].Until.IsZero() {
+			keys[i+1].Until = at
+		}
+		s.Keys = keys
 	}
 	return s
 }
 
-func (s State) has(key string) bool {
-	return slices.ContainsFunc(s.Keys, func(k Key) bool { return k.ID == key })
+// find gives a key's place, -1 where there is none of the name.
+func (s State) find(key string) int {
+	return slices.IndexFunc(s.Keys, func(k Key) bool { return k.ID == key })
 }
 
 func distinct(keys []Key) bool {

@@ -3,12 +3,16 @@ package buyer_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/services/offers/internal/buyer"
 )
 
-var who = buyer.ID{ID: id.Derive([]byte("buyer"))}
+var (
+	who  = buyer.ID{ID: id.Derive([]byte("buyer"))}
+	noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+)
 
 func register() buyer.Register {
 	return buyer.Register{ID: who, Claim: who.ID, Entity: []byte("entity"), Keys: []buyer.Key{{ID: "k1", Raw: []byte{1}}}}
@@ -23,7 +27,7 @@ func fold(t *testing.T, commands ...buyer.Command) buyer.State {
 			t.Fatal(err)
 		}
 		for _, e := range events {
-			s = buyer.Evolve(s, e, s.Version+1)
+			s = buyer.Evolve(s, e, s.Version+1, noon)
 		}
 	}
 	return s
@@ -73,8 +77,11 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	rotated := fold(t, register(), buyer.Rotate{ID: who, Key: buyer.Key{ID: "k2"}, Replaces: "k1"})
-	if rotated.Keys[0].ID != "k2" || len(rotated.Keys) != 2 {
-		t.Errorf("the newest key comes first: %v", rotated.Keys)
+	if rotated.Keys[0].ID != "k2" || len(rotated.Keys) != 2 || !rotated.Keys[0].Until.IsZero() || !rotated.Keys[1].Until.Equal(noon) {
+		t.Errorf("the newest key comes first, and the one that it replaces has ended: %v", rotated.Keys)
+	}
+	if events, err := buyer.Decide(rotated, buyer.Rotate{ID: who, Key: buyer.Key{ID: "k3"}, Replaces: "k1"}); !errors.Is(err, buyer.ErrKeyConflict) {
+		t.Errorf("a key that was replaced is replaced again: %v, %v", events, err)
 	}
 }
 
@@ -108,7 +115,7 @@ func TestNobodyChoosesItsOwnGroup(t *testing.T) {
 	if events, err := buyer.Decide(fold(t, claims, vet(parent)), vet(parent)); err != nil || len(events) != 0 {
 		t.Errorf("confirmed twice: %v, %v", events, err)
 	}
-	old := buyer.Evolve(fold(t, claims), buyer.Vetted{ID: who}, 2)
+	old := buyer.Evolve(fold(t, claims), buyer.Vetted{ID: who}, 2, noon)
 	if old.Group != who.ID {
 		t.Errorf("vetted before the operator named groups: %s counts", old.Group)
 	}

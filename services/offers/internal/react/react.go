@@ -145,7 +145,7 @@ func (r *Reactor) undo(ctx context.Context, e *bus.Received, n int, m *eventv1.M
 	})
 }
 
-// own reacts to the market's own events: a closed bid whose cohort is not there is voided offer by offer, a suspended buyer's
+// own reacts to the market's own events: a bid that closed for good, its cohort not there or its buyer gone, is voided offer by offer, a suspended buyer's
 // bids close.
 func (r *Reactor) own(ctx context.Context, e *bus.Received, m *offersv1.Event) error {
 	if err := r.Caught(ctx, es.Cursor{Partition: e.Partition, Position: e.Position}); err != nil {
@@ -159,7 +159,8 @@ func (r *Reactor) own(ctx context.Context, e *bus.Received, m *offersv1.Event) e
 		if err != nil {
 			return err
 		}
-		if b, ok := state.(bid.Bid); !ok || !b.Voids() {
+		b, ok := state.(bid.Bid)
+		if !ok || !b.Voids() {
 			return nil
 		}
 		offers, agreements, err := r.Still(ctx, number.ID)
@@ -170,7 +171,7 @@ func (r *Reactor) own(ctx context.Context, e *bus.Received, m *offersv1.Event) e
 			// Named after offer and agreement: however often the list is read, each is voided once.
 			_, err := r.Bids.Do(ctx, es.Command[bid.Command]{
 				ID:   id.Derive([]byte("void"), e.ID[:], offers[i][:], agreements[i][:]),
-				Body: bid.Void{Bid: number, Offer: bid.OfferID{ID: offers[i]}, Agreement: bid.AgreementID{ID: agreements[i]}, Reason: "COHORT_MISSED"},
+				Body: bid.Void{Bid: number, Offer: bid.OfferID{ID: offers[i]}, Agreement: bid.AgreementID{ID: agreements[i]}, Reason: b.Reason.Voids()},
 				Meta: r.Cause(e.ID, m.GetMeta()), Caller: "react",
 			})
 			if err != nil {

@@ -20,47 +20,75 @@ import (
 	"github.com/obole-market/obole/services/offers/internal/wire"
 )
 
-// bidder reads a buyer's present state and says why it may not bid. The log answers, not a table: a suspension counts at once.
+// moment is how long a buyer that may bid is believed to: who places thousands of bids a second would be read at the log's head
+// thousands of times. A suspension by this process counts at once, one by another process a moment later; in either case it
+// closes what the buyer has placed, and the gate bars the buyer by itself.
+const moment = 200 * time.Millisecond
+
+// bidder reads a buyer's state, of the log and not of a table, and says why it may not bid.
 func (s *Server) bidder(ctx context.Context, text string) (view.Buyer, id.ID, error) {
 	var out view.Buyer
 	number, err := parse("bid.buyer_id", text)
 	if err != nil {
 		return out, number, err
 	}
-	state, err := s.buyer(ctx, number)
+	on := es.StreamOf(number)
+	state, err := s.Buyers.Held(ctx, on, moment, func(context.Context) (any, error) { return nil, nil })
+	if err == nil && state.MayBid() != nil {
+		state, _, err = s.Buyers.State(ctx, on, nil) // it may have been vetted elsewhere since
+	}
 	if err != nil {
 		return out, number, err
+	}
+	if state.Registered {
+		out.Registered = &offersv1.BuyerRegistered{BuyerId: text, GroupId: state.Claim.String(), Entity: wire.EntityProto(state.Entity)}
+		out.Group = state.Group.String()
 	}
 	if no := state.MayBid(); no != nil {
 		return out, number, no
 	}
-	out.Registered = &offersv1.BuyerRegistered{BuyerId: text, GroupId: state.Claim.String(), Entity: wire.EntityProto(state.Entity)}
-	out.Group = state.Group.String()
 	return out, number, nil
 }
 
-// place makes the command that records a bid.
-func (s *Server) place(ctx context.Context, r *offersv1.PlaceBidRequest, who view.Buyer) (es.Command[bid.Command], *offersv1.BidPlaced, error) {
-	var none es.Command[bid.Command]
-	now, n := s.Now(), r.GetBid()
-	product, problems := s.check(n, who, now)
-	if len(problems) > 0 {
-		return none, nil, problems[0]
-	}
-	budget, tax, err := s.cost(n, who, now)
-	if err != nil {
-		return none, nil, err
-	}
+// place makes the command that records a bid, with why it may not be placed now: that no is for who has not placed it yet. A retry is told
+// what was placed, though the buyer has been suspended since, the window is over or the rules have changed.
+func (s *Server) place(ctx context.Context, r *offersv1.PlaceBidRequest, who view.Buyer, no error) (es.Command[bid.Command], *offersv1.BidPlaced, error) {
 	c, err := command[bid.Command](ctx, "PlaceBid", r.GetIdempotencyKey(), r, nil)
 	if err != nil {
-		return none, nil, err
+		return c, nil, err
 	}
 	// The bid's number follows from the command's, so that a retry finds the same bid in the same partition.
 	number := bid.ID{ID: id.Derive([]byte("bid"), c.ID[:])}
+	var placed *offersv1.BidPlaced
+	var terms bid.Terms
+	if no == nil {
+		if placed, no = s.draft(number, r.GetBid(), who); no == nil {
+			terms, no = wire.Terms(placed)
+		}
+	}
+	if no != nil {
+		c.Body, c.Refused = bid.Place{Bid: number}, no
+		return c, nil, nil //nolint:nilerr // the command carries it
+	}
+	c.Body = bid.Place{Bid: number, Terms: terms, Body: wire.Body(placed)}
+	return c, placed, nil
+}
+
+// draft is what would be recorded of a bid now.
+func (s *Server) draft(number bid.ID, n *offersv1.NewBid, who view.Buyer) (*offersv1.BidPlaced, error) {
+	now := s.Now()
+	product, problems := s.check(n, who, now)
+	if len(problems) > 0 {
+		return nil, problems[0]
+	}
+	budget, tax, err := s.cost(n, who, now)
+	if err != nil {
+		return nil, err
+	}
 	country := who.Registered.GetEntity().GetCountry()
 	pack, err := s.Policy.At(country, now)
 	if err != nil {
-		return none, nil, err
+		return nil, err
 	}
 	placed := &offersv1.BidPlaced{
 		BidId: number.String(), BuyerId: n.GetBuyerId(), GroupId: who.Group, Terms: n.GetTerms(), Quantity: n.GetQuantity(),
@@ -71,21 +99,26 @@ func (s *Server) place(ctx context.Context, r *offersv1.PlaceBidRequest, who vie
 	if placed.GetOpensAt() == 0 {
 		placed.OpensAt = 1 // at once
 	}
-	terms, err := wire.Terms(placed)
-	if err != nil {
-		return none, nil, err
+	return placed, nil
+}
+
+// recorded is the bid that a command came to: of a retry the one of the first time, whatever it would come to now.
+func recorded(result es.Result[bid.Event], placed *offersv1.BidPlaced) *offersv1.BidPlaced {
+	if result.Repeated {
+		if e, ok := result.Events[0].Event.(bid.Placed); ok {
+			return wire.Placed(bid.Bid{Body: e.Body})
+		}
 	}
-	c.Body = bid.Place{Bid: number, Terms: terms, Body: wire.Body(placed)}
-	return c, placed, nil
+	return placed
 }
 
 // PlaceBid records a bid.
 func (s *Server) PlaceBid(ctx context.Context, r *offersv1.PlaceBidRequest) (*offersv1.PlaceBidResponse, error) {
-	who, _, err := s.bidder(ctx, r.GetBid().GetBuyerId())
-	if err != nil {
-		return nil, err
+	who, _, no := s.bidder(ctx, r.GetBid().GetBuyerId())
+	if no != nil && fault.ReasonOf(no) == "" {
+		return nil, no
 	}
-	c, placed, err := s.place(ctx, r, who)
+	c, placed, err := s.place(ctx, r, who, no)
 	if err != nil {
 		return nil, err
 	}
@@ -93,6 +126,7 @@ func (s *Server) PlaceBid(ctx context.Context, r *offersv1.PlaceBidRequest) (*of
 	if err != nil {
 		return nil, conflict(err)
 	}
+	placed = recorded(result, placed)
 	return &offersv1.PlaceBidResponse{
 		BidId: placed.GetBidId(), Hold: s.money(placed.GetBudget().GetMinor() + placed.GetTax().GetMinor()), Cursor: cursor(result.Cursor),
 	}, nil
@@ -109,12 +143,13 @@ func (s *Server) PlaceBids(stream grpc.BidiStreamingServer[offersv1.PlaceBidsReq
 		if err != nil {
 			return err
 		}
-		who, _, err := s.bidder(ctx, in.GetBuyerId())
-		if err != nil {
-			return err
+		who, _, no := s.bidder(ctx, in.GetBuyerId())
+		if no != nil && fault.ReasonOf(no) == "" {
+			return no
 		}
 		out := &offersv1.PlaceBidsResponse{Bids: make([]*offersv1.PlacedBid, len(in.GetBids()))}
 		commands, places := make([]es.Command[bid.Command], 0, len(in.GetBids())), make([]int, 0, len(in.GetBids()))
+		drafts := make([]*offersv1.BidPlaced, 0, len(in.GetBids()))
 		for i, r := range in.GetBids() {
 			answer := &offersv1.PlacedBid{IdempotencyKey: r.GetIdempotencyKey()}
 			out.Bids[i] = answer
@@ -122,26 +157,23 @@ func (s *Server) PlaceBids(stream grpc.BidiStreamingServer[offersv1.PlaceBidsReq
 				answer.Refused, answer.Problem = offersv1.Reason_REASON_TERMS_INVALID, "bid.buyer_id: must be the message's"
 				continue
 			}
-			c, placed, err := s.place(ctx, r, who)
+			c, placed, err := s.place(ctx, r, who, no)
 			if err != nil {
-				if err := refused(answer, err); err != nil {
-					return err
-				}
-				continue
+				return err
 			}
-			answer.BidId, answer.Hold = placed.GetBidId(), s.money(placed.GetBudget().GetMinor()+placed.GetTax().GetMinor())
-			commands, places = append(commands, c), append(places, i)
+			commands, places, drafts = append(commands, c), append(places, i), append(drafts, placed)
 		}
 		reached := map[es.Partition]es.Cursor{}
 		for i, outcome := range s.Bids.DoMany(ctx, commands) {
 			answer := out.Bids[places[i]]
 			if err := conflict(outcome.Err); err != nil {
-				answer.BidId, answer.Hold = "", nil
 				if err := refused(answer, err); err != nil {
 					return err
 				}
 				continue
 			}
+			placed := recorded(outcome.Result, drafts[i])
+			answer.BidId, answer.Hold = placed.GetBidId(), s.money(placed.GetBudget().GetMinor()+placed.GetTax().GetMinor())
 			if at := outcome.Result.Cursor; at.Position >= reached[at.Partition].Position {
 				reached[at.Partition] = at
 			}
@@ -168,14 +200,9 @@ func refused(answer *offersv1.PlacedBid, err error) error {
 // TryBid says what a bid would hold, whom it might reach and what is wrong with it.
 func (s *Server) TryBid(ctx context.Context, r *offersv1.TryBidRequest) (*offersv1.TryBidResponse, error) {
 	out := new(offersv1.TryBidResponse)
-	who, number, err := s.bidder(ctx, r.GetBid().GetBuyerId())
+	who, _, err := s.bidder(ctx, r.GetBid().GetBuyerId())
 	if f, ok := errors.AsType[*fault.Error](err); ok && f.Reason != "" {
 		out.Problems = append(out.Problems, &offersv1.Problem{Field: "bid.buyer_id", Reason: wire.ReasonProto(f.Reason), Description: f.Msg})
-		found, err := s.View.Buyers(ctx, []id.ID{number})
-		if err != nil {
-			return nil, err
-		}
-		who = found[number.String()]
 		if who.Registered == nil {
 			return out, nil
 		}

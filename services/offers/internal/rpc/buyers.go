@@ -25,6 +25,8 @@ import (
 
 const page = 100
 
+var errEntity = buyer.ErrExists.And("entity.legal_entity_id", "is registered under another account")
+
 const noCountry = "is no assigned code of ISO 3166-1 alpha-2, as BE is"
 
 // algorithms to which content keys can be sealed.
@@ -69,17 +71,22 @@ func (s *Server) RegisterBuyer(ctx context.Context, r *offersv1.RegisterBuyerReq
 		}
 		keys = append(keys, wire.Key(k))
 	}
-	taken, err := s.View.EntityTaken(ctx, e.GetLegalEntityId(), number)
+	entity := wire.EntityNumber(e.GetLegalEntityId())
+	if entity == "" {
+		return nil, fault.Invalid("entity.legal_entity_id", "is required")
+	}
+	// Two that come at once may both be taken in: one of them is vetted.
+	taken, _, err := s.View.EntityTaken(ctx, entity, number)
 	if err != nil {
 		return nil, err
-	}
-	if taken {
-		return nil, buyer.ErrExists.And("entity.legal_entity_id", "is registered under another account")
 	}
 	body := buyer.Register{ID: buyer.ID{ID: number}, Claim: claim, Entity: wire.Entity(e), Keys: keys}
 	c, err := command[buyer.Command](ctx, "RegisterBuyer", r.GetIdempotencyKey(), r, body)
 	if err != nil {
 		return nil, err
+	}
+	if taken {
+		c.Refused = errEntity
 	}
 	result, err := s.Buyers.Do(ctx, c)
 	if err != nil {
@@ -96,35 +103,30 @@ func (s *Server) RegisterBuyer(ctx context.Context, r *offersv1.RegisterBuyerReq
 
 func checkKey(field string, k *offersv1.BuyerKey) error {
 	switch {
-	case k.GetId() == "" || len(k.GetId()) > 64:
-		return fault.Invalid(field+".id", "must be 1 to 64 bytes")
 	case !slices.Contains(algorithms, k.GetAlgorithm()):
 		return fault.Invalid(field+".algorithm", "must be one of "+strings.Join(algorithms, ", "))
-	case len(k.GetPublicKey()) == 0 || len(k.GetPublicKey()) > 4096:
-		return fault.Invalid(field+".public_key", "is required")
 	case parcel.CheckPublic(k.GetAlgorithm(), k.GetPublicKey()) != nil:
 		// A buyer should not learn of it when its first package waits for a key.
 		return fault.Invalid(field+".public_key", "is no public key of the algorithm")
-	case len(k.GetReceiptKey()) != 32:
-		return fault.Invalid(field+".receipt_key", "must be an Ed25519 public key of 32 bytes")
 	}
 	return nil
 }
 
 // do has a buyer's root decide.
 func (s *Server) do(ctx context.Context, method, key string, r proto.Message, body buyer.Command) (*eventv1.Cursor, error) {
+	return s.unless(ctx, method, key, r, body, nil)
+}
+
+// unless is do, with why it may not be decided now.
+func (s *Server) unless(ctx context.Context, method, key string, r proto.Message, body buyer.Command, no error) (*eventv1.Cursor, error) {
 	c, err := command(ctx, method, key, r, body)
 	if err != nil {
 		return nil, err
 	}
+	c.Refused = no
 	result, err := s.Buyers.Do(ctx, c)
 	if err != nil {
 		return nil, conflict(err)
-	}
-	for _, e := range result.Events {
-		if number, err := id.Parse(e.Stream.Root()); err == nil {
-			s.bidders.entries().Delete(number)
-		}
 	}
 	return cursor(result.Cursor), nil
 }
@@ -141,8 +143,43 @@ func (s *Server) VetBuyer(ctx context.Context, r *offersv1.VetBuyerRequest) (*of
 			return nil, err
 		}
 	}
-	at, err := s.do(ctx, "VetBuyer", r.GetIdempotencyKey(), r, buyer.Vet{ID: buyer.ID{ID: number}, Group: group})
-	return &offersv1.VetBuyerResponse{Cursor: at}, err
+	state, _, err := s.Buyers.State(ctx, es.StreamOf(number), nil)
+	if err != nil {
+		return nil, err
+	}
+	entity := wire.EntityNumber(wire.EntityProto(state.Entity).GetLegalEntityId())
+	s.vetting.Lock()
+	defer s.vetting.Unlock()
+	out := new(offersv1.VetBuyerResponse)
+	return out, s.View.Alone(ctx, entity, func() error {
+		no := s.single(ctx, state, number, entity)
+		out.Cursor, err = s.unless(ctx, "VetBuyer", r.GetIdempotencyKey(), r, buyer.Vet{ID: buyer.ID{ID: number}, Group: group}, no)
+		return err
+	})
+}
+
+// single says why a buyer may not be vetted for the first time: another one of the same legal entity has been. The tables answer, once they
+// have seen all that is in the log.
+func (s *Server) single(ctx context.Context, state buyer.State, number id.ID, entity string) error {
+	if !state.Registered || state.Vetted {
+		return nil
+	}
+	for part := range s.Log.Partitions() {
+		tail, err := s.Log.Tail(ctx, es.Partition(part))
+		if err != nil {
+			return err
+		}
+		if err := s.Seen.Wait(ctx, es.Cursor{Partition: es.Partition(part), Position: tail.Position}); err != nil {
+			return err
+		}
+	}
+	switch _, vetted, err := s.View.EntityTaken(ctx, entity, number); {
+	case err != nil:
+		return err
+	case vetted:
+		return errEntity
+	}
+	return nil
 }
 
 // SuspendBuyer stops a buyer. The gate is told by call as well, so that it obeys while Kafka is down; when consent is down too
@@ -194,6 +231,9 @@ func (s *Server) RotateKey(ctx context.Context, r *offersv1.RotateKeyRequest) (*
 	}
 	if err := checkKey("key", r.GetKey()); err != nil {
 		return nil, err
+	}
+	if r.GetKey().GetValidFrom() > s.Now().UnixMicro() {
+		return nil, fault.Invalid("key.valid_from", "must not be ahead: the key takes the other's place at once")
 	}
 	at, err := s.do(ctx, "RotateKey", r.GetIdempotencyKey(), r, buyer.Rotate{ID: buyer.ID{ID: number}, Key: wire.Key(r.GetKey()), Replaces: r.GetReplaces()})
 	return &offersv1.RotateKeyResponse{Cursor: at}, err

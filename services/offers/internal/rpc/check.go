@@ -135,7 +135,9 @@ func (s *Server) check(n *offersv1.NewBid, who view.Buyer, now time.Time) (p cat
 }
 
 func outside(who view.Buyer) bool {
-	return slices.ContainsFunc(who.Registered.GetEntity().GetProcessingCountries(), func(c string) bool { return !slices.Contains(eea, c) })
+	where := who.Registered.GetEntity().GetProcessingCountries()
+	// Who registered when nobody had to say where has not said that the data stay.
+	return len(where) == 0 || slices.ContainsFunc(where, func(c string) bool { return !slices.Contains(eea, c) })
 }
 
 // cost is what a bid holds: quantity times unit price, and the VAT of the buyer's country on it, each rounded up to a minor unit.

@@ -10,10 +10,12 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/obole-market/obole/pkg/boot"
+	"github.com/obole-market/obole/pkg/catalog"
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/locale"
+	"github.com/obole-market/obole/pkg/money"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
@@ -176,29 +178,38 @@ func (s *Server) ListOffers(ctx context.Context, r *offersv1.ListOffersRequest) 
 		out.NotEligible = offersv1.Reason_REASON_NOT_ELIGIBLE
 		return out, nil //nolint:nilerr // a country without a pack is an answer
 	}
+	list, place := "offers/"+person.String(), new(offersv1.Card)
+	if err := boot.ParsePage(list, r.GetPageToken(), place); err != nil {
+		return nil, err
+	}
 	rates := s.rates(pack)
-	cards, err := s.cards(ctx, a, rates, person, language(r.GetLanguage()), pack.PaidHealth.Value, out)
+	page, err := s.candidates(ctx, a, rates, person, pack.PaidHealth.Value, out)
 	if err != nil {
 		return nil, err
 	}
-	list, place := "offers/"+person.String(), new(eventv1.StoredEvent)
-	if err := boot.ParsePage(list, r.GetPageToken(), place); err != nil {
-		return nil, err
+	if place.GetBidId() != "" {
+		last := candidate{net: place.GetNet().GetMicros()}
+		last.number, _ = id.Parse(place.GetBidId()) // our own token
+		page = slices.DeleteFunc(page, func(c candidate) bool { return c.compare(last) <= 0 })
 	}
 	limit := int(r.GetPageSize())
 	if limit == 0 {
 		limit = offersPage
 	}
-	from := min(int(place.GetPosition()), len(cards))
-	if rest := cards[from:]; len(rest) > limit {
-		cards = rest[:limit]
-		if out.NextPageToken, err = boot.PageToken(list, &eventv1.StoredEvent{Position: int64(from + limit)}); err != nil {
+	if len(page) > limit {
+		page = page[:limit]
+		last := page[limit-1]
+		// What the order is by: a bid that closes or opens between two pages moves no other.
+		if out.NextPageToken, err = boot.PageToken(list, &offersv1.Card{BidId: last.number.String(), Net: &moneyv1.UnitPrice{Micros: last.net}}); err != nil {
 			return nil, err
 		}
-	} else {
-		cards = rest
 	}
-	return out, s.present(ctx, bid.SubscriberID{ID: person}, cards, out)
+	for i := range page {
+		if page[i].shown, err = s.show(page[i].bid, page[i].who, page[i].product, rates, language(r.GetLanguage())); err != nil {
+			return nil, err
+		}
+	}
+	return out, s.present(ctx, bid.SubscriberID{ID: person}, page, out)
 }
 
 func language(asked string) string {
@@ -208,17 +219,24 @@ func language(asked string) string {
 	return asked
 }
 
-// candidate is a bid that may be shown, with how its offer stands.
+// candidate is a bid that may be shown, with how its offer stands, and its card once it is on the page.
 type candidate struct {
 	*shown
-	placed *offersv1.BidPlaced
-	number id.ID
-	offer  view.Offer
-	net    int64
+	bid     view.Bid
+	who     view.Buyer
+	product catalog.Product
+	number  id.ID
+	offer   view.Offer
+	net     int64 // micros of a slot
 }
 
-// cards makes the cards of all bids that fit the person, best net first, and counts those that the person's own rules hide.
-func (s *Server) cards(ctx context.Context, a asker, r rates, person id.ID, lang string, paidHealth bool, out *offersv1.ListOffersResponse) ([]candidate, error) {
+// compare orders candidates: best net first.
+func (c candidate) compare(other candidate) int {
+	return cmp.Or(cmp.Compare(other.net, c.net), slices.Compare(c.number[:], other.number[:]))
+}
+
+// candidates are all bids that fit the person, in their order; those that the person's own rules hide are counted.
+func (s *Server) candidates(ctx context.Context, a asker, r rates, person id.ID, paidHealth bool, out *offersv1.ListOffersResponse) ([]candidate, error) {
 	var products []string
 	for _, stock := range a.facts.GetStock() {
 		products = append(products, stock.GetProduct())
@@ -241,7 +259,7 @@ func (s *Server) cards(ctx context.Context, a asker, r rates, person id.ID, lang
 	if err != nil {
 		return nil, err
 	}
-	var cards []candidate
+	var fit []candidate
 	for i, b := range open {
 		who, known := buyers[b.Placed.GetBuyerId()]
 		product, listed := s.Catalog.Product(b.Placed.GetTerms().GetProduct().GetId(), b.Placed.GetTerms().GetProduct().GetVersion())
@@ -262,16 +280,10 @@ func (s *Server) cards(ctx context.Context, a asker, r rates, person id.ID, lang
 		case unfit:
 			continue
 		}
-		card, err := s.show(b, who, product, r, lang)
-		if err != nil {
-			return nil, err
-		}
-		cards = append(cards, candidate{card, b.Placed, numbers[i], answers[numbers[i]], parts.Net})
+		fit = append(fit, candidate{bid: b, who: who, product: product, number: numbers[i], offer: answers[numbers[i]], net: parts.Net})
 	}
-	slices.SortFunc(cards, func(x, y candidate) int {
-		return cmp.Or(cmp.Compare(y.net, x.net), slices.Compare(x.number[:], y.number[:]))
-	})
-	return cards, nil
+	slices.SortFunc(fit, candidate.compare)
+	return fit, nil
 }
 
 var offerStates = map[string]offersv1.OfferState{
@@ -318,13 +330,43 @@ func (s *Server) present(ctx context.Context, person bid.SubscriberID, cards []c
 	return nil
 }
 
-// AcceptOffer accepts all or some fields of exactly the card that was shown.
+// AcceptOffer accepts all or some fields of exactly the card that was shown. A retry is told what was accepted, whatever has changed since.
 func (s *Server) AcceptOffer(ctx context.Context, r *offersv1.AcceptOfferRequest) (*offersv1.AcceptOfferResponse, error) {
 	person, number, offer, err := s.offered(r.GetSubscriberId(), r.GetBidId(), r.GetOfferId())
 	if err != nil {
 		return nil, err
 	}
-	state, _, err := s.Bids.State(ctx, es.StreamOf(number.ID), nil)
+	c, err := command[bid.Command](ctx, "AcceptOffer", r.GetIdempotencyKey(), r, nil)
+	if err != nil {
+		return nil, err
+	}
+	accept := bid.Accept{
+		Bid: number, Subscriber: person, Card: [32]byte(r.GetCardSha256()), Fields: r.GetFields(), Explicit: r.GetExplicitStep(),
+		Agreement: bid.AgreementID{ID: id.Derive([]byte("agreement"), offer.ID[:], c.ID[:])}, Wait: answerWait,
+	}
+	accept.Licence, c.Refused = s.granted(ctx, r, accept, offer)
+	c.Body = accept
+	result, err := s.Bids.Do(ctx, c)
+	if err != nil {
+		return nil, conflict(err)
+	}
+	e, ok := result.Events[0].Event.(bid.Accepted)
+	if !ok {
+		return nil, fault.Internal("an acceptance came to something else")
+	}
+	l := wire.Granted(e)
+	parts, err := money.Divide(l.GetUnitPrice().GetMicros(), int64(l.GetCommissionPpm()), int64(l.GetWithholdingPpm()))
+	if err != nil {
+		return nil, err
+	}
+	return &offersv1.AcceptOfferResponse{
+		AgreementId: l.GetAgreementId(), Net: &moneyv1.UnitPrice{Micros: parts.Net, Currency: l.GetUnitPrice().GetCurrency()}, Cursor: cursor(result.Cursor),
+	}, nil
+}
+
+// granted is the licence that an acceptance comes to now, or why there is none.
+func (s *Server) granted(ctx context.Context, r *offersv1.AcceptOfferRequest, c bid.Accept, offer bid.OfferID) ([]byte, error) {
+	state, _, err := s.Bids.State(ctx, es.StreamOf(c.Bid.ID), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -352,31 +394,12 @@ func (s *Server) AcceptOffer(ctx context.Context, r *offersv1.AcceptOfferRequest
 	if no := owner.MayBid(); no != nil {
 		return nil, no
 	}
-	granted, err := b.Terms.Grant(r.GetFields())
+	fields, err := b.Terms.Grant(c.Fields)
 	if err != nil {
 		return nil, err
 	}
-	card := &shown{terms: b.Terms, rates: s.rates(pack), hash: [32]byte(r.GetCardSha256())}
-	parts, err := card.rates.net(b.Terms.Price(granted))
-	if err != nil {
-		return nil, err
-	}
-	c, err := command[bid.Command](ctx, "AcceptOffer", r.GetIdempotencyKey(), r, nil)
-	if err != nil {
-		return nil, err
-	}
-	agreement := bid.AgreementID{ID: id.Derive([]byte("agreement"), offer.ID[:], c.ID[:])}
-	c.Body = bid.Accept{
-		Bid: number, Subscriber: person, Card: card.hash, Fields: r.GetFields(), Explicit: r.GetExplicitStep(), Agreement: agreement, Wait: answerWait,
-		Licence: wire.Licence(card.licence(placed, offer, person, granted, owner)),
-	}
-	result, err := s.Bids.Do(ctx, c)
-	if err != nil {
-		return nil, conflict(err)
-	}
-	return &offersv1.AcceptOfferResponse{
-		AgreementId: agreement.String(), Net: &moneyv1.UnitPrice{Micros: parts.Net, Currency: s.Currency}, Cursor: cursor(result.Cursor),
-	}, nil
+	card := &shown{terms: b.Terms, rates: s.rates(pack), hash: c.Card}
+	return wire.Licence(card.licence(placed, offer, c.Subscriber, fields, owner)), nil
 }
 
 var errEligible = fault.Refuse("NOT_ELIGIBLE", "paid offers are not made to this person")

@@ -15,6 +15,7 @@ func TestReasons(t *testing.T) {
 	t.Parallel()
 	known := map[string]bool{
 		"": true, "INSUFFICIENT_FUNDS": true, "HOLD_TIMEOUT": true, "WITHDRAWN": true, // why a bid was rejected
+		"BID_WITHDRAWN": true, "TIMEOUT": true, // why an acceptance came to nothing
 		"AGREEMENT_UNKNOWN": true, // no call names one yet
 	}
 	for _, err := range []*fault.Error{

@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -31,16 +32,17 @@ type Server struct {
 	Bids     *es.Root[bid.State, bid.Command, bid.Event]
 	View     view.View
 	Seen     *projection.Projection
+	Log      es.Reader
 	Catalog  *catalog.Catalog
 	Policy   *policy.Set
 	Consent  consentv1.ConsentServiceClient
 	Delivery deliveryv1.DeliveryServiceClient
 	Now      func() time.Time
+	// vetting is one at a time in a process: whoever waits for another process's holds a connection.
+	vetting sync.Mutex
 	// Currency of the operator's book, and the commission on every slot in millionths.
 	Currency   string
 	Commission int64
-
-	bidders bidders
 }
 
 var errIdempotency = fault.Conflict("IDEMPOTENCY_CONFLICT", "the same idempotency key came with another request")

@@ -14,31 +14,34 @@ import (
 )
 
 // Fold is the version of Project: another one means rebuilding.
-const Fold = 2
+const Fold = 3
 
 // HoldWait is how long a bid waits for its money before it is rejected.
 const HoldWait = 15 * time.Minute
 
-// Kinds of deadlines.
-const (
-	Window = "window" // a bid's last moment
-	Hold   = "hold"   // the last moment for the money
-	Answer = "answer" // the last moment for consent's answer
-)
-
 // Project folds a batch of the log's records into the tables, within the transaction that moves the checkpoint. All
-// statements of a batch go to the database in one round trip.
+// statements of a batch go to the database in one round trip. Bids come in floods and nothing comes before a bid's placing, so all of
+// a batch are one statement, the first.
 func Project(ctx context.Context, tx pgx.Tx, records []es.Record) error {
 	var b pgx.Batch
+	var placed placings
+	events := make([]*offersv1.Event, len(records))
 	for i := range records {
 		r := &records[i]
 		m, err := wire.Decode(r.Data)
 		if err != nil {
 			return fmt.Errorf("view: partition %d, position %d: %w", r.Partition, r.Position, err)
 		}
-		buyers(&b, r, m)
-		bids(&b, r, m)
-		offers(&b, r, m)
+		events[i] = m
+		if e := m.GetBidPlaced(); e != nil {
+			placed.add(e, r.At)
+		}
+	}
+	placed.queue(&b)
+	for i, m := range events {
+		buyers(&b, &records[i], m)
+		bids(&b, m)
+		offers(&b, m)
 	}
 	if b.Len() == 0 {
 		return nil
@@ -49,12 +52,39 @@ func Project(ctx context.Context, tx pgx.Tx, records []es.Record) error {
 	return nil
 }
 
+// placings are the columns of the bids that a batch places.
+type placings struct {
+	bid, buyer, product      []string
+	placed                   [][]byte
+	quantity                 []int64
+	opens, closes, at, holds []time.Time
+}
+
+func (p *placings) add(e *offersv1.BidPlaced, when time.Time) {
+	p.bid, p.buyer, p.product = append(p.bid, e.GetBidId()), append(p.buyer, e.GetBuyerId()), append(p.product, e.GetTerms().GetProduct().GetId())
+	p.placed, p.quantity = append(p.placed, wire.Marshal(e)), append(p.quantity, int64(e.GetQuantity()))
+	p.opens, p.closes = append(p.opens, at(e.GetOpensAt())), append(p.closes, at(e.GetClosesAt()))
+	p.at, p.holds = append(p.at, when), append(p.holds, when.Add(HoldWait))
+}
+
+func (p *placings) queue(b *pgx.Batch) {
+	if len(p.bid) == 0 {
+		return
+	}
+	b.Queue(`
+		insert into bid (bid, buyer, product, state, placed, rejected, closed, cleared, consented, quantity, held, opens_at, closes_at, placed_at, hold_due)
+		select bid::uuid, buyer::uuid, product, 'placed', placed, '', 0, false, 0, quantity, 0, opens, closes, at, holds
+		from unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bigint[], $6::timestamptz[], $7::timestamptz[], $8::timestamptz[], $9::timestamptz[])
+			p (bid, buyer, product, placed, quantity, opens, closes, at, holds)`,
+		p.bid, p.buyer, p.product, p.placed, p.quantity, p.opens, p.closes, p.at, p.holds)
+}
+
 func buyers(b *pgx.Batch, r *es.Record, m *offersv1.Event) {
 	switch arm := m.GetEvent().(type) {
 	case *offersv1.Event_BuyerRegistered:
 		e := arm.BuyerRegistered
 		b.Queue(`insert into buyer (buyer, legal_entity, state, vetted, vetted_group, registered, registered_at, position, partition) values ($1, $2, 'registered', false, '', $3, $4, $5, $6)`,
-			e.GetBuyerId(), e.GetEntity().GetLegalEntityId(), wire.Marshal(e), r.At, int64(r.Position), int32(r.Partition))
+			e.GetBuyerId(), wire.EntityNumber(e.GetEntity().GetLegalEntityId()), wire.Marshal(e), r.At, int64(r.Position), int32(r.Partition))
 	case *offersv1.Event_BuyerVetted:
 		e := arm.BuyerVetted
 		b.Queue(`update buyer set vetted = true, vetted_group = $2, state = case state when 'registered' then 'vetted' else state end where buyer = $1`,
@@ -65,41 +95,30 @@ func buyers(b *pgx.Batch, r *es.Record, m *offersv1.Event) {
 		b.Queue(`update buyer set state = case when vetted then 'vetted' else 'registered' end where buyer = $1`, arm.BuyerReinstated.GetBuyerId())
 	case *offersv1.Event_BuyerKeyRotated:
 		e := arm.BuyerKeyRotated
-		// Messages of one type put behind one another are one message: a further key is appended as it would be serialised.
+		// Messages of one type put behind one another are one message: a further key is appended as it would be serialised, behind what is
+		// said of the key that it replaces.
+		ended := &offersv1.BuyerKey{Id: e.GetReplaces(), ValidTo: r.At.UnixMicro(), ReplacedBy: e.GetKey().GetId()}
 		b.Queue(`update buyer set registered = registered || $2 where buyer = $1`, e.GetBuyerId(),
-			wire.Marshal(&offersv1.BuyerRegistered{Keys: []*offersv1.BuyerKey{e.GetKey()}}))
+			wire.Marshal(&offersv1.BuyerRegistered{Keys: []*offersv1.BuyerKey{ended, e.GetKey()}}))
 	}
 }
 
-func bids(b *pgx.Batch, r *es.Record, m *offersv1.Event) {
+func bids(b *pgx.Batch, m *offersv1.Event) {
 	switch arm := m.GetEvent().(type) {
-	case *offersv1.Event_BidPlaced:
-		e := arm.BidPlaced
-		b.Queue(`
-			insert into bid (bid, buyer, product, state, placed, rejected, closed, cleared, consented, quantity, held, opens_at, closes_at, placed_at)
-			values ($1, $2, $3, 'placed', $4, '', 0, false, 0, $5, 0, $6, $7, $8)`,
-			e.GetBidId(), e.GetBuyerId(), e.GetTerms().GetProduct().GetId(), wire.Marshal(e), int64(e.GetQuantity()), at(e.GetOpensAt()), at(e.GetClosesAt()), r.At)
-		due(b, string(r.Stream), Hold, r.At.Add(HoldWait))
-		due(b, string(r.Stream), Window, at(e.GetClosesAt()))
 	case *offersv1.Event_BidOpened:
 		b.Queue(`update bid set state = 'open', held = $2 where bid = $1`, arm.BidOpened.GetBidId(), arm.BidOpened.GetHeld().GetMinor())
-		done(b, string(r.Stream), Hold)
 	case *offersv1.Event_BidRejected:
 		b.Queue(`update bid set state = 'rejected', rejected = $2 where bid = $1`, arm.BidRejected.GetBidId(), wire.ReasonName(arm.BidRejected.GetReason()))
-		done(b, string(r.Stream), Hold)
-		done(b, string(r.Stream), Window)
 	case *offersv1.Event_BidCleared:
 		b.Queue(`update bid set cleared = true where bid = $1`, arm.BidCleared.GetBidId())
 	case *offersv1.Event_BidClosed:
 		b.Queue(`update bid set state = 'closed', closed = $2 where bid = $1`, arm.BidClosed.GetBidId(), int32(arm.BidClosed.GetReason()))
-		done(b, string(r.Stream), Window)
 	case *offersv1.Event_BidDrained:
 		b.Queue(`update bid set state = 'drained' where bid = $1`, arm.BidDrained.GetBidId())
 	}
 }
 
-func offers(b *pgx.Batch, r *es.Record, m *offersv1.Event) {
-	stream := string(r.Stream)
+func offers(b *pgx.Batch, m *offersv1.Event) {
 	switch arm := m.GetEvent().(type) {
 	case *offersv1.Event_OfferPresented:
 		e := arm.OfferPresented
@@ -109,8 +128,8 @@ func offers(b *pgx.Batch, r *es.Record, m *offersv1.Event) {
 			e.GetOfferId(), e.GetBidId(), e.GetSubscriberId(), e.GetCardSha256())
 	case *offersv1.Event_OfferAccepted:
 		e := arm.OfferAccepted
-		b.Queue(`update offer set state = 'accepted', agreement = $2, slots = $3 where offer = $1`, e.GetOfferId(), e.GetLicence().GetAgreementId(), int64(e.GetLicence().GetSlotsReserved()))
-		due(b, stream, Answer, at(e.GetAnswerDue()))
+		b.Queue(`update offer set state = 'accepted', agreement = $2, slots = $3, answer_due = $4 where offer = $1`,
+			e.GetOfferId(), e.GetLicence().GetAgreementId(), int64(e.GetLicence().GetSlotsReserved()), at(e.GetAnswerDue()))
 	case *offersv1.Event_OfferDeclined:
 		b.Queue(`update offer set state = 'declined' where offer = $1`, arm.OfferDeclined.GetOfferId())
 	case *offersv1.Event_OfferVoided:
@@ -119,23 +138,13 @@ func offers(b *pgx.Batch, r *es.Record, m *offersv1.Event) {
 		if e.GetConsented() {
 			b.Queue(`update bid set consented = consented - $2 where bid = $1`, e.GetBidId(), int64(e.GetSlots()))
 		}
-		done(b, stream, Answer)
 	case *offersv1.Event_AgreementFormed:
 		l := arm.AgreementFormed.GetLicence()
 		b.Queue(`update offer set state = 'agreed' where offer = $1`, l.GetOfferId())
 		b.Queue(`update bid set consented = consented + $2 where bid = $1`, l.GetBidId(), int64(l.GetSlotsReserved()))
-		done(b, stream, Answer)
 	case *offersv1.Event_AgreementFinished:
 		b.Queue(`update offer set state = 'finished' where offer = $1`, arm.AgreementFinished.GetOfferId())
 	}
-}
-
-func due(b *pgx.Batch, stream, kind string, when time.Time) {
-	b.Queue(`insert into deadline (stream, kind, due) values ($1, $2, $3) on conflict do nothing`, stream, kind, when)
-}
-
-func done(b *pgx.Batch, stream, kind string) {
-	b.Queue(`delete from deadline where stream = $1 and kind = $2`, stream, kind)
 }
 
 func at(us int64) time.Time { return time.UnixMicro(us).UTC() }

@@ -36,7 +36,30 @@ func buyer(row pgx.CollectableRow) (b Buyer, err error) {
 		return b, err
 	}
 	b.Registered = new(offersv1.BuyerRegistered)
-	return b, proto.Unmarshal(raw, b.Registered)
+	if err := proto.Unmarshal(raw, b.Registered); err != nil {
+		return b, err
+	}
+	b.Registered.Keys = join(b.Registered.GetKeys())
+	return b, nil
+}
+
+// join puts what was said later of a key into the key. What ended first has ended.
+func join(told []*offersv1.BuyerKey) (keys []*offersv1.BuyerKey) {
+	for _, k := range told {
+		i := slices.IndexFunc(keys, func(known *offersv1.BuyerKey) bool { return known.GetId() == k.GetId() })
+		if i < 0 {
+			keys = append(keys, k)
+			continue
+		}
+		known := keys[i]
+		if known.GetReplacedBy() == "" {
+			known.ReplacedBy = k.GetReplacedBy()
+		}
+		if known.GetValidTo() == 0 || k.GetValidTo() < known.GetValidTo() {
+			known.ValidTo = k.GetValidTo()
+		}
+	}
+	return keys
 }
 
 // Buyers reads some buyers by their ids.
@@ -73,13 +96,24 @@ func (v View) ListBuyers(ctx context.Context, after time.Time, afterID id.ID, li
 	return list, nil
 }
 
-// EntityTaken says whether another buyer is registered under a legal entity's number.
-func (v View) EntityTaken(ctx context.Context, entity string, but id.ID) (taken bool, err error) {
-	err = v.Pool.QueryRow(ctx, `select exists (select from market.buyer where legal_entity = $1 and buyer <> $2)`, entity, [16]byte(but)).Scan(&taken)
+// EntityTaken says whether another buyer is registered, or vetted, under a legal entity's number as it is compared.
+func (v View) EntityTaken(ctx context.Context, entity string, but id.ID) (registered, vetted bool, err error) {
+	err = v.Pool.QueryRow(ctx, `select count(*) > 0, coalesce(bool_or(vetted), false) from market.buyer where legal_entity = $1 and buyer <> $2`,
+		entity, [16]byte(but)).Scan(&registered, &vetted)
 	if err != nil {
-		return false, fmt.Errorf("view: buyers: %w", err)
+		return false, false, fmt.Errorf("view: buyers: %w", err)
 	}
-	return taken, nil
+	return registered, vetted, nil
+}
+
+// Alone runs what decides on a legal entity's number while no other process does.
+func (v View) Alone(ctx context.Context, entity string, run func() error) error {
+	return pgx.BeginFunc(ctx, v.Pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended('obole entity ' || $1, 0))`, entity); err != nil {
+			return fmt.Errorf("view: buyers: %w", err)
+		}
+		return run()
+	})
 }
 
 // Bid is a bid as it stands.

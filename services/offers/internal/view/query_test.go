@@ -36,10 +36,11 @@ func TestEveryBidIsVisited(t *testing.T) {
 		if i%100 == 1 {
 			when = at.Add(time.Duration(i) * time.Second)
 		}
-		rows = append(rows, []any{[16]byte(number), [16]byte(owner), "p", "open", placed, "", 0, false, 0, 1, 0, at, at, when})
+		rows = append(rows, []any{[16]byte(number), [16]byte(owner), "p", "open", placed, "", 0, false, 0, 1, 0, at, at, when, at})
 	}
 	columns := []string{
 		"bid", "buyer", "product", "state", "placed", "rejected", "closed", "cleared", "consented", "quantity", "held", "opens_at", "closes_at", "placed_at",
+		"hold_due",
 	}
 	if _, err := pool.CopyFrom(ctx, pgx.Identifier{"market", "bid"}, columns, pgx.CopyFromRows(rows)); err != nil {
 		t.Fatal(err)

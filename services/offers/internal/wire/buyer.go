@@ -2,7 +2,9 @@ package wire
 
 import (
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
 
 	"google.golang.org/protobuf/proto"
 
@@ -16,8 +18,9 @@ import (
 func Buyers() es.Rules[buyer.State, buyer.Command, buyer.Event] {
 	return es.Rules[buyer.State, buyer.Command, buyer.Event]{
 		Name:    "buyer",
-		Fold:    2,
+		Fold:    3,
 		Streams: func(c buyer.Command) []es.Stream { return []es.Stream{es.StreamOf(buyer.On(c).ID)} },
+		Creates: func(c buyer.Command) (es.Stream, bool) { return es.StreamOf(buyer.On(c).ID), buyer.Creates(c) },
 		Decide: func(state func(es.Stream) buyer.State, c buyer.Command, _ time.Time) (out []es.Entry[buyer.Event], _ error) {
 			on := es.StreamOf(buyer.On(c).ID)
 			events, err := buyer.Decide(state(on), c)
@@ -27,7 +30,7 @@ func Buyers() es.Rules[buyer.State, buyer.Command, buyer.Event] {
 			return out, err
 		},
 		Evolve: func(s buyer.State, _ es.Stream, e es.Entry[buyer.Event]) buyer.State {
-			return buyer.Evolve(s, e.Event, int64(e.Version))
+			return buyer.Evolve(s, e.Event, int64(e.Version), e.At)
 		},
 		Encode: func(e buyer.Event, h *es.Header, _ any) (string, []byte, error) { return encode(buyerProto(e), h) },
 		Decode: func(r *es.Record, _ any) (buyer.Event, error) {
@@ -62,6 +65,16 @@ func EntityProto(e buyer.Entity) *offersv1.LegalEntity {
 	m := new(offersv1.LegalEntity)
 	_ = proto.Unmarshal(e, m) // Entity has made it
 	return m
+}
+
+// EntityNumber is a legal entity's number as it is compared: letters in upper case and digits, whatever stands between them.
+func EntityNumber(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+			return -1
+		}
+		return unicode.ToUpper(r)
+	}, text)
 }
 
 // Marshal serialises a message of the contract, the same way each time.

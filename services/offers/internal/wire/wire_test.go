@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"flag"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 
+	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/id"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
@@ -176,6 +178,25 @@ func TestEveryPublishedShapeDecodesForEver(t *testing.T) {
 	}
 }
 
+// TestWhatIsStoredIsTheMessage: a placed bid is put together from what was serialised before, and is byte for byte what it would be if
+// it had been serialised now.
+func TestWhatIsStoredIsTheMessage(t *testing.T) {
+	t.Parallel()
+	name := named("event")
+	h := &es.Header{Meta: &eventv1.Meta{EventId: name[:], RecordedAt: when.UnixMicro(), Actor: &eventv1.Actor{Role: eventv1.Role_ROLE_BUYER, Id: who.String()}}}
+	for _, e := range bids(t) {
+		typ, data, err := Bids().Encode(e, h, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := bidProto(e)
+		m.Meta = h.Meta
+		if whole := Marshal(m); typ != Arm(m) || !bytes.Equal(data, whole) {
+			t.Errorf("%s is stored as %x, not %x", typ, data, whole)
+		}
+	}
+}
+
 func TestStateRowsComeBack(t *testing.T) {
 	t.Parallel()
 	terms, err := Terms(placed())
@@ -211,5 +232,18 @@ func TestAReasonOfANewerProcess(t *testing.T) {
 	t.Parallel()
 	if name := ReasonName(9999); name != "9999" || ReasonProto(name) != 0 {
 		t.Errorf("it is called %q", name)
+	}
+}
+
+// TestEntityNumber: case, spaces and separators make no other entity; a letter or a digit does.
+func TestEntityNumber(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"BE0123456789", "be0123456789", " BE 0123.456.789 ", "Be-0123/456_789"} {
+		if got := EntityNumber(text); got != "BE0123456789" {
+			t.Errorf("%q is compared as %q", text, got)
+		}
+	}
+	if EntityNumber("BE0123456780") == EntityNumber("BE0123456789") || EntityNumber(" -./ ") != "" {
+		t.Error("another number is the same, or none is one")
 	}
 }

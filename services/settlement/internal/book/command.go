@@ -67,6 +67,13 @@ type Mature struct {
 	UpTo       time.Time
 }
 
+// payment is the place of what the bank calls by this reference: a book takes it once, whoever tells of it.
+func (c PayIn) payment() On { return paymentOf(c.Book, c.Reference) }
+
+func paymentOf(book ID, reference string) On {
+	return On{book, id.Derive([]byte("payment"), book.ID[:], []byte(reference))}
+}
+
 func (c PayIn) on() On   { return On{c.Book, c.Buyer.ID} }
 func (c Hold) on() On    { return On{c.Book, c.Buyer.ID} }
 func (c Drain) on() On   { return On{c.Book, c.Buyer.ID} }
@@ -79,6 +86,8 @@ func (c Mature) on() On  { return On{c.Book, c.Subscriber.ID} }
 func Reads(c Command) []On {
 	on := c.on()
 	switch c := c.(type) {
+	case PayIn:
+		return []On{on, c.payment()}
 	case Hold:
 		return []On{on, {c.Book, c.Bid.ID}}
 	case Drain:
@@ -91,4 +100,10 @@ func Reads(c Command) []On {
 		return []On{on, {c.Book, c.Bid.ID}, {c.Book, c.Subscriber.ID}, {Book: c.Book}}
 	}
 	return []On{on}
+}
+
+// Creates names the stream that a command is the first to write to. A hold is none: its event is on the buyer's.
+func Creates(c Command) (On, bool) {
+	_, ok := c.(Earmark)
+	return c.on(), ok
 }

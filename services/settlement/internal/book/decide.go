@@ -17,7 +17,7 @@ func (l Ledger) Decide(state func(On) State, c Command, at time.Time) ([]Entry, 
 	on := c.on()
 	switch c := c.(type) {
 	case PayIn:
-		return payIn(state(on), c, at)
+		return payIn(state, c, at)
 	case Hold:
 		return hold(state, c), nil
 	case Drain:
@@ -39,8 +39,14 @@ func one(on On, e Event) []Entry { return []Entry{{On: on, Event: e}} }
 // maxBalance keeps every sum of a book far from overflow: 10^15 minor units.
 const maxBalance = 1_000_000_000_000_000
 
-func payIn(s State, c PayIn, at time.Time) ([]Entry, error) {
-	buyer, _ := s.(Buyer)
+func payIn(state func(On) State, c PayIn, at time.Time) ([]Entry, error) {
+	if p, told := state(c.payment()).(Payment); told {
+		if p.Buyer != c.Buyer || p.Amount != c.Amount || c.ValueDate != "" && c.ValueDate != p.ValueDate {
+			return nil, ErrReferenceConflict
+		}
+		return nil, nil
+	}
+	buyer, _ := state(c.on()).(Buyer)
 	if c.Amount <= 0 || c.Amount > maxBalance-buyer.Available {
 		return nil, ErrAmountOverflow
 	}

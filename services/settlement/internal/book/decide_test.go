@@ -128,6 +128,33 @@ func TestOneDeliveryByHand(t *testing.T) {
 	}
 }
 
+// TestAPaymentIsBookedOnce: the bank's reference names it, whoever tells of it and on whatever day.
+func TestAPaymentIsBookedOnce(t *testing.T) {
+	t.Parallel()
+	s := open()
+	pay := book.PayIn{Book: ledger, Buyer: buyerN(1), Amount: 100, Reference: "R1"}
+	s.must(t, pay, noon)
+	for _, day := range []string{"", noon.Format(time.DateOnly)} {
+		pay.ValueDate = day
+		if e := s.must(t, pay, noon.AddDate(0, 0, 3)); e != nil {
+			t.Errorf("told again it is %+v", e)
+		}
+	}
+	for what, other := range map[string]book.PayIn{
+		"another day":    {Book: ledger, Buyer: buyerN(1), Amount: 100, Reference: "R1", ValueDate: "2026-11-25"},
+		"another amount": {Book: ledger, Buyer: buyerN(1), Amount: 101, Reference: "R1"},
+		"another buyer":  {Book: ledger, Buyer: buyerN(2), Amount: 100, Reference: "R1"},
+	} {
+		if _, err := s.do(other, noon); !errors.Is(err, book.ErrReferenceConflict) {
+			t.Errorf("%s under the same reference: %v", what, err)
+		}
+	}
+	pay.Reference = "R2"
+	if e := s.must(t, pay, noon); e == nil || balance(s, buyerN(1).ID).(book.Buyer).Available != 200 {
+		t.Errorf("another payment is %+v", e)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	start := func(t *testing.T) *store {

@@ -10,8 +10,11 @@ import (
 func (l Ledger) Evolve(s State, on On, e Event) State {
 	switch e := e.(type) {
 	case Deposited:
-		if on.Child == e.Buyer.ID {
+		switch on.Child {
+		case e.Buyer.ID:
 			return buyer(s, e.Postings)
+		case paymentOf(e.Book, e.Reference).Child:
+			return Payment{Buyer: e.Buyer, Amount: e.Amount, ValueDate: e.ValueDate}
 		}
 		return operator(s, e.Postings)
 	case Held:
@@ -74,7 +77,7 @@ func Touches(e Entry) []On {
 	book := On{Book: e.On.Book}
 	switch ev := e.Event.(type) {
 	case Deposited:
-		return []On{book}
+		return []On{book, paymentOf(book.Book, ev.Reference)}
 	case Held:
 		return []On{{book.Book, ev.Bid.ID}}
 	case HoldReleased:

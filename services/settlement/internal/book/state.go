@@ -2,13 +2,20 @@ package book
 
 import "time"
 
-// State is what deciding needs of one stream: a Buyer, Held money, Marked money, an Earner or the Operator. Nil means that
+// State is what deciding needs of one stream: a Buyer, a Payment, Held money, Marked money, an Earner or the Operator. Nil means that
 // the stream does not exist. States are values; none is changed in place.
 type State interface{ state() }
 
 // Buyer is a buyer's own money.
 type Buyer struct {
 	Available int64 // minor
+}
+
+// Payment is what the bank's reference stands for.
+type Payment struct {
+	Buyer     BuyerID
+	Amount    int64 // minor
+	ValueDate string
 }
 
 // HeldFor is the money of one bid.
@@ -57,6 +64,7 @@ type Operator struct {
 }
 
 func (Buyer) state()    {}
+func (Payment) state()  {}
 func (HeldFor) state()  {}
 func (Mark) state()     {}
 func (Earner) state()   {}

@@ -13,13 +13,12 @@ import (
 func TestReasons(t *testing.T) {
 	t.Parallel()
 	known := map[string]bool{
-		"":                     true,
-		"IDEMPOTENCY_CONFLICT": true, // a deposit is named by the bank's reference
-		"ACCOUNT_UNKNOWN":      true, // an account that nothing was posted to is empty
+		"":                true,
+		"ACCOUNT_UNKNOWN": true, // an account that nothing was posted to is empty
 	}
 	for _, err := range []*fault.Error{
 		book.ErrInsufficientFunds, book.ErrCurrencyMismatch, book.ErrHoldUnknown, book.ErrEarmarkUnknown, book.ErrEarmarkExceeded,
-		book.ErrEarmarkEnded, book.ErrTermsMismatch, book.ErrReferenceConflict, book.ErrAmountOverflow, errCursor, errBuyer,
+		book.ErrEarmarkEnded, book.ErrTermsMismatch, book.ErrReferenceConflict, book.ErrAmountOverflow, errCursor, errBuyer, errIdempotency,
 	} {
 		known[err.Reason] = true
 		if wire.ReasonName(wire.ReasonProto(err.Reason)) != err.Reason || err.Reason == "" {

@@ -2,11 +2,8 @@ package rpc
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"time"
-
-	"google.golang.org/protobuf/proto"
 
 	"github.com/obole-market/obole/pkg/boot"
 	"github.com/obole-market/obole/pkg/es"
@@ -37,8 +34,8 @@ type Server struct {
 	Partition es.Partition
 }
 
-// Deposit records money that the bank has seen. The bank's reference names the command: the same payment told twice, by
-// whomever and under whatever key, is booked once.
+// Deposit records money that the bank has seen. The same payment told twice, by whomever and under whatever key, is booked once: the
+// book knows it by the bank's reference.
 func (s *Server) Deposit(ctx context.Context, r *settlementv1.DepositRequest) (*settlementv1.DepositResponse, error) {
 	switch {
 	case r.GetAmount().GetCurrency() != s.Currency:
@@ -55,18 +52,12 @@ func (s *Server) Deposit(ctx context.Context, r *settlementv1.DepositRequest) (*
 	if err != nil {
 		return nil, fault.Invalid("buyer_id", "must be a UUID")
 	}
-	if err := s.registered(ctx, buyer); err != nil {
-		return nil, err
-	}
-	same := proto.CloneOf(r)
-	same.IdempotencyKey = ""
-	hash, err := proto.MarshalOptions{Deterministic: true}.Marshal(same)
+	command, hash, err := boot.Command(ctx, "Deposit", r.GetIdempotencyKey(), r)
 	if err != nil {
 		return nil, err
 	}
 	result, err := s.Root.Do(ctx, es.Command[book.Command]{
-		ID:   id.Derive([]byte("deposit"), s.Book.ID[:], []byte(r.GetReference())),
-		Hash: sha256.Sum256(hash),
+		ID: command, Hash: hash, Refused: s.registered(ctx, buyer),
 		Body: book.PayIn{
 			Book: s.Book, Buyer: book.BuyerID{ID: buyer}, Amount: r.GetAmount().GetMinor(), Reference: r.GetReference(), ValueDate: r.GetValueDate(),
 		},
@@ -74,7 +65,7 @@ func (s *Server) Deposit(ctx context.Context, r *settlementv1.DepositRequest) (*
 		Caller: boot.CallerFrom(ctx).Subject,
 	})
 	if err != nil {
-		return nil, conflict(err, book.ErrReferenceConflict)
+		return nil, conflict(err)
 	}
 	state, _, err := s.Root.State(ctx, wire.Stream(book.On{Book: s.Book, Child: buyer}), nil)
 	if err != nil {
@@ -87,7 +78,10 @@ func (s *Server) Deposit(ctx context.Context, r *settlementv1.DepositRequest) (*
 // peerWait is how long offers may take to say whether there is such a buyer.
 const peerWait = 2 * time.Second
 
-var errBuyer = fault.NotFound("BUYER_UNKNOWN", "there is no such buyer")
+var (
+	errBuyer       = fault.NotFound("BUYER_UNKNOWN", "there is no such buyer")
+	errIdempotency = fault.Conflict("IDEMPOTENCY_CONFLICT", "the same idempotency key came with another request")
+)
 
 // registered asks offers, which owns the fact: money of a mistyped buyer would have nobody to go to.
 func (s *Server) registered(ctx context.Context, buyer id.ID) error {
@@ -113,19 +107,32 @@ func (s *Server) GetFunds(ctx context.Context, r *settlementv1.GetFundsRequest) 
 	if err != nil {
 		return nil, err
 	}
-	holds, err := s.View.Holds(ctx, owner)
+	held, _, err := s.View.Balance(ctx, book.BuyerHeld, owner)
 	if err != nil {
 		return nil, err
 	}
-	out := &settlementv1.GetFundsResponse{Available: s.money(available), Cursor: at}
-	var held int64
+	list, place := "holds/"+owner.String(), new(settlementv1.Hold)
+	if err := boot.ParsePage(list, r.GetPageToken(), place); err != nil {
+		return nil, err
+	}
+	after, _ := id.Parse(place.GetBidId()) // none on the first page
+	limit := size(r.GetPageSize())
+	holds, err := s.View.Holds(ctx, owner, after, limit+1)
+	if err != nil {
+		return nil, err
+	}
+	out := &settlementv1.GetFundsResponse{Available: s.money(available), Held: s.money(held), Cursor: at}
+	if len(holds) > limit {
+		holds = holds[:limit]
+		if out.NextPageToken, err = boot.PageToken(list, &settlementv1.Hold{BidId: holds[limit-1].Bid.String()}); err != nil {
+			return nil, err
+		}
+	}
 	for _, h := range holds {
-		held += h.Held
 		out.Holds = append(out.Holds, &settlementv1.Hold{
 			BidId: h.Bid.String(), Held: s.money(h.Held), Initial: s.money(h.Initial), Captured: s.money(h.Captured),
 		})
 	}
-	out.Held = s.money(held)
 	return out, nil
 }
 
@@ -202,10 +209,10 @@ func (s *Server) seen(ctx context.Context, after *eventv1.Cursor) (*eventv1.Curs
 	return cursor(es.Cursor{Service: service, Incarnation: tail.Incarnation, Partition: s.Partition, Position: s.Seen.Seen(s.Partition)}), nil
 }
 
-// conflict names a repeated command with another body.
-func conflict(err error, named *fault.Error) error {
+// conflict tells a repeated idempotency key with another request as this context names it.
+func conflict(err error) error {
 	if errors.Is(err, es.ErrOtherBody) {
-		return named
+		return errIdempotency
 	}
 	return err
 }

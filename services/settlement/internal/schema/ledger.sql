@@ -32,7 +32,7 @@ create table hold (
     held     bigint not null,
     captured bigint not null
 );
-create index hold_buyer on hold (buyer) where held > 0;
+create index hold_buyer on hold (buyer, bid) where held > 0;
 
 -- One settlement as its person sees it.
 create table earning (

@@ -15,7 +15,7 @@ import (
 )
 
 // Fold is the version of Project: another one means rebuilding.
-const Fold = 1
+const Fold = 2
 
 // ErrUnbalanced: the database refused account rows, as their changes do not sum to zero.
 var ErrUnbalanced = errors.New("view: account changes do not sum to zero")

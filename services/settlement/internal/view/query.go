@@ -51,9 +51,10 @@ type Hold struct {
 	Initial, Held, Captured int64
 }
 
-// Holds lists a buyer's holds that are not empty.
-func (v View) Holds(ctx context.Context, buyer id.ID) ([]Hold, error) {
-	rows, err := v.Pool.Query(ctx, `select bid, initial, held, captured from ledger.hold where buyer = $1 and held > 0 order by bid`, [16]byte(buyer))
+// Holds lists a buyer's holds that are not empty, by bid, after one of them.
+func (v View) Holds(ctx context.Context, buyer, after id.ID, limit int) ([]Hold, error) {
+	rows, err := v.Pool.Query(ctx, `
+		select bid, initial, held, captured from ledger.hold where buyer = $1 and bid > $2 and held > 0 order by bid limit $3`, [16]byte(buyer), [16]byte(after), limit)
 	if err != nil {
 		return nil, fmt.Errorf("view: holds: %w", err)
 	}

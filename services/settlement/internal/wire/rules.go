@@ -7,13 +7,12 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/obole-market/obole/pkg/es"
-	"github.com/obole-market/obole/pkg/id"
 	settlementv1 "github.com/obole-market/obole/proto/gen/obole/settlement/v1"
 	"github.com/obole-market/obole/services/settlement/internal/book"
 )
 
 // Fold is the version of the book's Evolve and Touches, and of the rows' form.
-const Fold = 1
+const Fold = 2
 
 // Rules are the book's as the engine wants them.
 func Rules(l book.Ledger, c Codec) es.Rules[book.State, book.Command, book.Event] {
@@ -28,6 +27,10 @@ func Rules(l book.Ledger, c Codec) es.Rules[book.State, book.Command, book.Event
 			}
 			return streams
 		},
+		Creates: func(c book.Command) (es.Stream, bool) {
+			on, ok := book.Creates(c)
+			return Stream(on), ok
+		},
 		Decide: func(state func(es.Stream) book.State, c book.Command, at time.Time) ([]es.Entry[book.Event], error) {
 			entries, err := l.Decide(func(on book.On) book.State { return state(Stream(on)) }, c, at)
 			if err != nil {
@@ -40,10 +43,10 @@ func Rules(l book.Ledger, c Codec) es.Rules[book.State, book.Command, book.Event
 			return out, nil
 		},
 		Evolve: func(s book.State, on es.Stream, e es.Entry[book.Event]) book.State {
-			return l.Evolve(s, place(on), e.Event)
+			return l.Evolve(s, Place(on), e.Event)
 		},
 		Touch: func(e es.Entry[book.Event]) []es.Stream {
-			touched := book.Touches(book.Entry{On: place(e.Stream), Event: e.Event})
+			touched := book.Touches(book.Entry{On: Place(e.Stream), Event: e.Event})
 			streams := make([]es.Stream, len(touched))
 			for i, on := range touched {
 				streams[i] = Stream(on)
@@ -52,6 +55,9 @@ func Rules(l book.Ledger, c Codec) es.Rules[book.State, book.Command, book.Event
 		},
 		Conserve: book.Conserve,
 		Encode: func(e book.Event, h *es.Header, _ any) (string, []byte, error) {
+			if s, ok := e.(book.Settled); ok {
+				return c.settled(&s, h.Meta)
+			}
 			m := c.Proto(e)
 			m.Meta = h.Meta
 			data, err := proto.Marshal(m)
@@ -92,22 +98,3 @@ func Arm(m *settlementv1.Event) string {
 }
 
 var arms = (*settlementv1.Event)(nil).ProtoReflect().Descriptor().Oneofs().ByName("event")
-
-// Stream is the name of a place in the book.
-func Stream(on book.On) es.Stream {
-	s := es.StreamOf(on.Book.ID)
-	if on.Child.IsZero() {
-		return s
-	}
-	return s.Child(on.Child)
-}
-
-// place is Stream's inverse, for names that Stream has made.
-func place(s es.Stream) (on book.On) {
-	const text = 36
-	on.Book.ID, _ = id.Parse(s.Root())
-	if len(s) > text {
-		on.Child, _ = id.Parse(string(s[text+1:]))
-	}
-	return on
-}

@@ -13,6 +13,7 @@ import (
 // texts behind their length. What does not exist is an empty row. Rows of another fold version are never read, so the form may change with it.
 const (
 	rowBuyer    = 'b'
+	rowPayment  = 'p'
 	rowHeld     = 'h'
 	rowMark     = 'm'
 	rowEarner   = 'e'
@@ -23,40 +24,40 @@ var errRow = errors.New("wire: malformed state row")
 
 // EncodeState gives the row of a state.
 func EncodeState(s book.State) ([]byte, error) {
-	var w row
+	var room [256]byte // on the stack; more moves to the heap
+	w := room[:0]
 	switch s := s.(type) {
 	case nil:
-		return row{}, nil
 	case book.Buyer:
-		w = append(w, rowBuyer)
-		w.ints(s.Available)
+		w = rowInts(append(w, rowBuyer), s.Available)
+	case book.Payment:
+		w = append(append(w, rowPayment), s.Buyer.ID[:]...)
+		w = rowInts(w, s.Amount)
+		w = rowText(w, s.ValueDate)
 	case book.HeldFor:
-		w = append(w, rowHeld)
-		w.id(s.Buyer.ID)
-		w.ints(s.Initial, s.Remaining, s.Gross, s.TaxPPM, s.Earmarked, flag(s.Drained))
-		w.text(s.TaxCountry)
+		w = append(append(w, rowHeld), s.Buyer.ID[:]...)
+		w = rowInts(w, s.Initial, s.Remaining, s.Gross, s.TaxPPM, s.Earmarked, flag(s.Drained))
+		w = rowText(w, s.TaxCountry)
 	case book.Mark:
 		w = append(w, rowMark)
-		for _, v := range []id.ID{s.Book.ID, s.Agreement.ID, s.Bid.ID, s.Buyer.ID, s.Subscriber.ID} {
-			w.id(v)
+		for _, v := range [...]id.ID{s.Book.ID, s.Agreement.ID, s.Bid.ID, s.Buyer.ID, s.Subscriber.ID} {
+			w = append(w, v[:]...)
 		}
-		w.ints(s.Price, s.Slots, s.CommissionPPM, s.WithholdingPPM, s.AvailableAfter, s.Left, s.Settled, flag(s.Ended))
-		for _, v := range []string{s.Product, s.Country, s.PolicyPack, s.PolicyVersion} {
-			w.text(v)
+		w = rowInts(w, s.Price, s.Slots, s.CommissionPPM, s.WithholdingPPM, s.AvailableAfter, s.Left, s.Settled, flag(s.Ended))
+		for _, v := range [...]string{s.Product, s.Country, s.PolicyPack, s.PolicyVersion} {
+			w = rowText(w, v)
 		}
 	case book.Earner:
-		w = append(w, rowEarner)
-		w.ints(s.Pending, s.Payable, s.Residual, int64(len(s.Due)))
+		w = rowInts(append(w, rowEarner), s.Pending, s.Payable, s.Residual, int64(len(s.Due)))
 		for _, b := range s.Due {
-			w.ints(b.At.UnixMicro(), b.Minor)
+			w = rowInts(w, b.At.UnixMicro(), b.Minor)
 		}
 	case book.Operator:
-		w = append(w, rowOperator)
-		w.ints(s.Commission, s.VAT, s.Withholding, s.Rounding, s.Clearing, s.CommissionResidual, s.WithholdingResidual)
+		w = rowInts(append(w, rowOperator), s.Commission, s.VAT, s.Withholding, s.Rounding, s.Clearing, s.CommissionResidual, s.WithholdingResidual)
 	default:
 		return nil, errRow
 	}
-	return w, nil
+	return append(make([]byte, 0, len(w)), w...), nil
 }
 
 // DecodeState is EncodeState's inverse.
@@ -69,6 +70,8 @@ func DecodeState(b []byte) (book.State, error) {
 	switch b[0] {
 	case rowBuyer:
 		s = book.Buyer{Available: r.int()}
+	case rowPayment:
+		s = book.Payment{Buyer: book.BuyerID{ID: r.id()}, Amount: r.int(), ValueDate: r.text()}
 	case rowHeld:
 		s = book.HeldFor{
 			Buyer: book.BuyerID{ID: r.id()}, Initial: r.int(), Remaining: r.int(), Gross: r.int(), TaxPPM: r.int(),
@@ -108,19 +111,15 @@ func flag(b bool) int64 {
 	return 0
 }
 
-type row []byte
-
-func (w *row) ints(list ...int64) {
+func rowInts(b []byte, list ...int64) []byte {
 	for _, v := range list {
-		*w = binary.AppendVarint(*w, v)
+		b = binary.AppendVarint(b, v)
 	}
+	return b
 }
 
-func (w *row) id(v id.ID) { *w = append(*w, v[:]...) }
-
-func (w *row) text(s string) {
-	*w = binary.AppendUvarint(*w, uint64(len(s)))
-	*w = append(*w, s...)
+func rowText(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
 // reader reads a row; after a fault it gives zeros and stays bad.

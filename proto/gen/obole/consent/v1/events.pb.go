@@ -10,6 +10,7 @@
 package consentv1
 
 import (
+	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	v11 "github.com/obole-market/obole/proto/gen/obole/market/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
@@ -796,9 +797,9 @@ type Floor struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Product's id.
 	Product string `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
-	// Millionths of the currency's major unit, net.
+	// Millionths of the currency's major unit, net, 0 to 10^15.
 	Micros int64 `protobuf:"varint,2,opt,name=micros,proto3" json:"micros,omitempty"`
-	// ISO 4217.
+	// ISO 4217, the alphabetic code of a currency there is.
 	Currency      string `protobuf:"bytes,3,opt,name=currency,proto3" json:"currency,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -858,17 +859,17 @@ func (x *Floor) GetCurrency() string {
 // Rules are what a person never wants, and how much.
 type Rules struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Floors, one per product at most.
+	// Floors, one per product at most, 100 in all.
 	Floors []*Floor `protobuf:"bytes,1,rep,name=floors,proto3" json:"floors,omitempty"`
 	// Whether derived facts may be used to match offers. Off until the person turns it on.
 	Matching bool `protobuf:"varint,2,opt,name=matching,proto3" json:"matching,omitempty"`
 	// Whether facts about health may be used to match offers: the explicit step was taken.
 	MatchingHealth bool `protobuf:"varint,3,opt,name=matching_health,json=matchingHealth,proto3" json:"matching_health,omitempty"`
-	// Purposes never allowed, IRIs of W3C DPV.
+	// Purposes never allowed, IRIs of W3C DPV, at most 100.
 	PurposesNever []string `protobuf:"bytes,4,rep,name=purposes_never,json=purposesNever,proto3" json:"purposes_never,omitempty"`
-	// Buyers never allowed, ids.
+	// Buyers never allowed, ids, at most 1000.
 	BuyersNever []string `protobuf:"bytes,5,rep,name=buyers_never,json=buyersNever,proto3" json:"buyers_never,omitempty"`
-	// Products never offered, ids.
+	// Products never offered, ids, at most 100.
 	ProductsNever []string `protobuf:"bytes,6,rep,name=products_never,json=productsNever,proto3" json:"products_never,omitempty"`
 	// Agreements at once at most; 0 means the house's limit.
 	MaxAgreements uint32 `protobuf:"varint,7,opt,name=max_agreements,json=maxAgreements,proto3" json:"max_agreements,omitempty"`
@@ -1992,7 +1993,7 @@ var File_obole_consent_v1_events_proto protoreflect.FileDescriptor
 
 const file_obole_consent_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x1dobole/consent/v1/events.proto\x12\x10obole.consent.v1\x1a\x1aobole/event/v1/event.proto\x1a\x1cobole/market/v1/market.proto\"\xbe\b\n" +
+	"\x1dobole/consent/v1/events.proto\x12\x10obole.consent.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1aobole/event/v1/event.proto\x1a\x1cobole/market/v1/market.proto\"\xbe\b\n" +
 	"\x05Event\x12(\n" +
 	"\x04meta\x18\x01 \x01(\v2\x14.obole.event.v1.MetaR\x04meta\x12.\n" +
 	"\x06sealed\x18\x02 \x03(\v2\x16.obole.event.v1.SealedR\x06sealed\x12W\n" +
@@ -2027,19 +2028,21 @@ const file_obole_consent_v1_events_proto_rawDesc = "" +
 	"\rsubscriber_id\x18\x01 \x01(\tR\fsubscriberId\x12\x1c\n" +
 	"\x06method\x18\x02 \x01(\tB\x04\x88\xb5\x18\x04R\x06method\x12<\n" +
 	"\x05level\x18\x03 \x01(\x0e2 .obole.consent.v1.AssuranceLevelB\x04\x88\xb5\x18\x04R\x05level\x12\x1f\n" +
-	"\bat_least\x18\x04 \x01(\rB\x04\x88\xb5\x18\x04R\aatLeast\"U\n" +
-	"\x05Floor\x12\x18\n" +
-	"\aproduct\x18\x01 \x01(\tR\aproduct\x12\x16\n" +
-	"\x06micros\x18\x02 \x01(\x03R\x06micros\x12\x1a\n" +
-	"\bcurrency\x18\x03 \x01(\tR\bcurrency\"\x95\x02\n" +
-	"\x05Rules\x12/\n" +
-	"\x06floors\x18\x01 \x03(\v2\x17.obole.consent.v1.FloorR\x06floors\x12\x1a\n" +
+	"\bat_least\x18\x04 \x01(\rB\x04\x88\xb5\x18\x04R\aatLeast\"\x99\x01\n" +
+	"\x05Floor\x127\n" +
+	"\aproduct\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{1,39}$R\aproduct\x12(\n" +
+	"\x06micros\x18\x02 \x01(\x03B\x10\xbaH\r\"\v\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x00R\x06micros\x12-\n" +
+	"\bcurrency\x18\x03 \x01(\tB\x11\xbaH\x0er\f2\n" +
+	"^[A-Z]{3}$R\bcurrency\"\x88\x03\n" +
+	"\x05Rules\x129\n" +
+	"\x06floors\x18\x01 \x03(\v2\x17.obole.consent.v1.FloorB\b\xbaH\x05\x92\x01\x02\x10dR\x06floors\x12\x1a\n" +
 	"\bmatching\x18\x02 \x01(\bR\bmatching\x12'\n" +
-	"\x0fmatching_health\x18\x03 \x01(\bR\x0ematchingHealth\x12%\n" +
-	"\x0epurposes_never\x18\x04 \x03(\tR\rpurposesNever\x12!\n" +
-	"\fbuyers_never\x18\x05 \x03(\tR\vbuyersNever\x12%\n" +
-	"\x0eproducts_never\x18\x06 \x03(\tR\rproductsNever\x12%\n" +
-	"\x0emax_agreements\x18\a \x01(\rR\rmaxAgreements\"d\n" +
+	"\x0fmatching_health\x18\x03 \x01(\bR\x0ematchingHealth\x12K\n" +
+	"\x0epurposes_never\x18\x04 \x03(\tB$\xbaH!\x92\x01\x1e\x10d\"\x1ar\x18\x18x:\x14https://w3id.org/dpvR\rpurposesNever\x123\n" +
+	"\fbuyers_never\x18\x05 \x03(\tB\x10\xbaH\r\x92\x01\n" +
+	"\x10\xe8\a\"\x05r\x03\xb0\x01\x01R\vbuyersNever\x12K\n" +
+	"\x0eproducts_never\x18\x06 \x03(\tB$\xbaH!\x92\x01\x1e\x10d\"\x1ar\x182\x16^[a-z][a-z0-9-]{1,39}$R\rproductsNever\x120\n" +
+	"\x0emax_agreements\x18\a \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=R\rmaxAgreements\"d\n" +
 	"\bRulesSet\x12#\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tR\fsubscriberId\x123\n" +
 	"\x05rules\x18\x02 \x01(\v2\x17.obole.consent.v1.RulesB\x04\x88\xb5\x18\x01R\x05rules\"0\n" +

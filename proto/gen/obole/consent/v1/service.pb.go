@@ -1528,7 +1528,7 @@ func (x *CheckRequest) GetAgreementId() string {
 // CheckResponse answers Check.
 type CheckResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whether use is allowed at this moment.
+	// Whether use is allowed, as far as Check may know.
 	Allowed bool `protobuf:"varint,1,opt,name=allowed,proto3" json:"allowed,omitempty"`
 	// Why not.
 	Reason        Reason `protobuf:"varint,2,opt,name=reason,proto3,enum=obole.consent.v1.Reason" json:"reason,omitempty"`

@@ -46,8 +46,9 @@ const (
 //
 // ConsentService decides whether data about a person may be used, now.
 //
-// Withdraw and Pause work while every other service and Kafka are down. Refusals carry an ErrorInfo with domain
-// "obole.market" and as reason the name of a Reason of this package without its prefix.
+// Every read of tables accepts a cursor. IsEnrolled, Check, CheckMany and CountLive answer as of the log's end at the moment of the call and
+// need none. Withdraw and Pause work while every other service and Kafka are down. Refusals carry an ErrorInfo with domain
+// "obole.market" and as reason the name of a Reason of this package, or of the common obole.event.v1.Reason, without its prefix.
 type ConsentServiceClient interface {
 	// Enrol takes a person in. Without a known age no paid offer is made.
 	Enrol(ctx context.Context, in *EnrolRequest, opts ...grpc.CallOption) (*EnrolResponse, error)
@@ -71,7 +72,10 @@ type ConsentServiceClient interface {
 	Resume(ctx context.Context, in *ResumeRequest, opts ...grpc.CallOption) (*ResumeResponse, error)
 	// ListConsents lists a person's consents, newest first.
 	ListConsents(ctx context.Context, in *ListConsentsRequest, opts ...grpc.CallOption) (*ListConsentsResponse, error)
-	// Check says whether a consent allows use at this moment. It commits nothing: a key leaves by Release only.
+	// Check says whether a consent allows use. It commits nothing: a key leaves by Release only, which decides on the state of its
+	// moment. Check answers from what the process that is asked knows: withdrawals, pauses and suspensions that this process has
+	// recorded count at once, those that another process of the service has recorded after at most 250 ms. While the log has been out
+	// of reach for longer than that, nothing is answered.
 	Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckResponse, error)
 	// CheckMany is Check for many, in their order.
 	CheckMany(ctx context.Context, in *CheckManyRequest, opts ...grpc.CallOption) (*CheckManyResponse, error)
@@ -80,7 +84,7 @@ type ConsentServiceClient interface {
 	Release(ctx context.Context, in *ReleaseRequest, opts ...grpc.CallOption) (*ReleaseResponse, error)
 	// ReleaseMany is Release on a stream. Answers come in the order of the requests.
 	ReleaseMany(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ReleaseManyRequest, ReleaseManyResponse], error)
-	// CountLive counts distinct people with a living consent under a bid.
+	// CountLive counts distinct people with a living consent under a bid, as of the log's end when it is called.
 	CountLive(ctx context.Context, in *CountLiveRequest, opts ...grpc.CallOption) (*CountLiveResponse, error)
 	// BarBuyer makes the gate refuse a buyer, also while Kafka is down.
 	BarBuyer(ctx context.Context, in *BarBuyerRequest, opts ...grpc.CallOption) (*BarBuyerResponse, error)
@@ -275,8 +279,9 @@ func (c *consentServiceClient) UnbarBuyer(ctx context.Context, in *UnbarBuyerReq
 //
 // ConsentService decides whether data about a person may be used, now.
 //
-// Withdraw and Pause work while every other service and Kafka are down. Refusals carry an ErrorInfo with domain
-// "obole.market" and as reason the name of a Reason of this package without its prefix.
+// Every read of tables accepts a cursor. IsEnrolled, Check, CheckMany and CountLive answer as of the log's end at the moment of the call and
+// need none. Withdraw and Pause work while every other service and Kafka are down. Refusals carry an ErrorInfo with domain
+// "obole.market" and as reason the name of a Reason of this package, or of the common obole.event.v1.Reason, without its prefix.
 type ConsentServiceServer interface {
 	// Enrol takes a person in. Without a known age no paid offer is made.
 	Enrol(context.Context, *EnrolRequest) (*EnrolResponse, error)
@@ -300,7 +305,10 @@ type ConsentServiceServer interface {
 	Resume(context.Context, *ResumeRequest) (*ResumeResponse, error)
 	// ListConsents lists a person's consents, newest first.
 	ListConsents(context.Context, *ListConsentsRequest) (*ListConsentsResponse, error)
-	// Check says whether a consent allows use at this moment. It commits nothing: a key leaves by Release only.
+	// Check says whether a consent allows use. It commits nothing: a key leaves by Release only, which decides on the state of its
+	// moment. Check answers from what the process that is asked knows: withdrawals, pauses and suspensions that this process has
+	// recorded count at once, those that another process of the service has recorded after at most 250 ms. While the log has been out
+	// of reach for longer than that, nothing is answered.
 	Check(context.Context, *CheckRequest) (*CheckResponse, error)
 	// CheckMany is Check for many, in their order.
 	CheckMany(context.Context, *CheckManyRequest) (*CheckManyResponse, error)
@@ -309,7 +317,7 @@ type ConsentServiceServer interface {
 	Release(context.Context, *ReleaseRequest) (*ReleaseResponse, error)
 	// ReleaseMany is Release on a stream. Answers come in the order of the requests.
 	ReleaseMany(grpc.BidiStreamingServer[ReleaseManyRequest, ReleaseManyResponse]) error
-	// CountLive counts distinct people with a living consent under a bid.
+	// CountLive counts distinct people with a living consent under a bid, as of the log's end when it is called.
 	CountLive(context.Context, *CountLiveRequest) (*CountLiveResponse, error)
 	// BarBuyer makes the gate refuse a buyer, also while Kafka is down.
 	BarBuyer(context.Context, *BarBuyerRequest) (*BarBuyerResponse, error)

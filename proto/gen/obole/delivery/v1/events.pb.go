@@ -1777,7 +1777,9 @@ type DeliveryReleased struct {
 	// Time from before the permit was asked for to the key's leaving, microseconds on delivery's monotonic clock; below 1,000,000.
 	ElapsedUs int64 `protobuf:"varint,8,opt,name=elapsed_us,json=elapsedUs,proto3" json:"elapsed_us,omitempty"`
 	// Whether nothing is left to deliver under the agreement. Its end follows when the buyer has had time to ask for a lost answer again.
-	Last          bool `protobuf:"varint,9,opt,name=last,proto3" json:"last,omitempty"`
+	Last bool `protobuf:"varint,9,opt,name=last,proto3" json:"last,omitempty"`
+	// What the buyer was answered. Once the consent has ended, this and nothing else is answered again to a buyer who lost it.
+	Answer        *ReleasedKey `protobuf:"bytes,10,opt,name=answer,proto3" json:"answer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1875,6 +1877,68 @@ func (x *DeliveryReleased) GetLast() bool {
 	return false
 }
 
+func (x *DeliveryReleased) GetAnswer() *ReleasedKey {
+	if x != nil {
+		return x.Answer
+	}
+	return nil
+}
+
+// ReleasedKey is a content key as it left.
+type ReleasedKey struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Buyer's key to which it is sealed.
+	BuyerKeyId string `protobuf:"bytes,1,opt,name=buyer_key_id,json=buyerKeyId,proto3" json:"buyer_key_id,omitempty"`
+	// Content key, sealed by HPKE to that key; at most 2 KiB.
+	SealedKey     []byte `protobuf:"bytes,2,opt,name=sealed_key,json=sealedKey,proto3" json:"sealed_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleasedKey) Reset() {
+	*x = ReleasedKey{}
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleasedKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleasedKey) ProtoMessage() {}
+
+func (x *ReleasedKey) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleasedKey.ProtoReflect.Descriptor instead.
+func (*ReleasedKey) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ReleasedKey) GetBuyerKeyId() string {
+	if x != nil {
+		return x.BuyerKeyId
+	}
+	return ""
+}
+
+func (x *ReleasedKey) GetSealedKey() []byte {
+	if x != nil {
+		return x.SealedKey
+	}
+	return nil
+}
+
 // DeliveryBlocked: the key did not leave.
 type DeliveryBlocked struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1892,7 +1956,7 @@ type DeliveryBlocked struct {
 
 func (x *DeliveryBlocked) Reset() {
 	*x = DeliveryBlocked{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[14]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1904,7 +1968,7 @@ func (x *DeliveryBlocked) String() string {
 func (*DeliveryBlocked) ProtoMessage() {}
 
 func (x *DeliveryBlocked) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[14]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1917,7 +1981,7 @@ func (x *DeliveryBlocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryBlocked.ProtoReflect.Descriptor instead.
 func (*DeliveryBlocked) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{14}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DeliveryBlocked) GetDeliveryId() string {
@@ -1961,7 +2025,7 @@ type DeliveryLapsed struct {
 
 func (x *DeliveryLapsed) Reset() {
 	*x = DeliveryLapsed{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[15]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1973,7 +2037,7 @@ func (x *DeliveryLapsed) String() string {
 func (*DeliveryLapsed) ProtoMessage() {}
 
 func (x *DeliveryLapsed) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[15]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1986,7 +2050,7 @@ func (x *DeliveryLapsed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryLapsed.ProtoReflect.Descriptor instead.
 func (*DeliveryLapsed) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{15}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DeliveryLapsed) GetDeliveryId() string {
@@ -2018,7 +2082,7 @@ type DeliveryDisputed struct {
 
 func (x *DeliveryDisputed) Reset() {
 	*x = DeliveryDisputed{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[16]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2030,7 +2094,7 @@ func (x *DeliveryDisputed) String() string {
 func (*DeliveryDisputed) ProtoMessage() {}
 
 func (x *DeliveryDisputed) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[16]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2043,7 +2107,7 @@ func (x *DeliveryDisputed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryDisputed.ProtoReflect.Descriptor instead.
 func (*DeliveryDisputed) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{16}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DeliveryDisputed) GetDeliveryId() string {
@@ -2082,7 +2146,7 @@ type DisputeResolved struct {
 
 func (x *DisputeResolved) Reset() {
 	*x = DisputeResolved{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[17]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2094,7 +2158,7 @@ func (x *DisputeResolved) String() string {
 func (*DisputeResolved) ProtoMessage() {}
 
 func (x *DisputeResolved) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[17]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2107,7 +2171,7 @@ func (x *DisputeResolved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisputeResolved.ProtoReflect.Descriptor instead.
 func (*DisputeResolved) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{17}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DisputeResolved) GetDeliveryId() string {
@@ -2148,7 +2212,7 @@ type DeletionOrdered struct {
 
 func (x *DeletionOrdered) Reset() {
 	*x = DeletionOrdered{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[18]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2160,7 +2224,7 @@ func (x *DeletionOrdered) String() string {
 func (*DeletionOrdered) ProtoMessage() {}
 
 func (x *DeletionOrdered) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[18]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2173,7 +2237,7 @@ func (x *DeletionOrdered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletionOrdered.ProtoReflect.Descriptor instead.
 func (*DeletionOrdered) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{18}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DeletionOrdered) GetAgreementId() string {
@@ -2223,7 +2287,7 @@ type DeletionAttested struct {
 
 func (x *DeletionAttested) Reset() {
 	*x = DeletionAttested{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[19]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2235,7 +2299,7 @@ func (x *DeletionAttested) String() string {
 func (*DeletionAttested) ProtoMessage() {}
 
 func (x *DeletionAttested) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[19]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2248,7 +2312,7 @@ func (x *DeletionAttested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletionAttested.ProtoReflect.Descriptor instead.
 func (*DeletionAttested) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{19}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DeletionAttested) GetAgreementId() string {
@@ -2401,7 +2465,7 @@ const file_obole_delivery_v1_events_proto_rawDesc = "" +
 	"\x06digest\x18\x03 \x01(\fR\x06digest\x12&\n" +
 	"\fbuyer_key_id\x18\x04 \x01(\tB\x04\x88\xb5\x18\x02R\n" +
 	"buyerKeyId\x12\x1c\n" +
-	"\tsignature\x18\x05 \x01(\fR\tsignature\"\xa1\x02\n" +
+	"\tsignature\x18\x05 \x01(\fR\tsignature\"\xdf\x02\n" +
 	"\x10DeliveryReleased\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12!\n" +
@@ -2413,7 +2477,14 @@ const file_obole_delivery_v1_events_proto_rawDesc = "" +
 	"\x10release_event_id\x18\a \x01(\fR\x0ereleaseEventId\x12\x1d\n" +
 	"\n" +
 	"elapsed_us\x18\b \x01(\x03R\telapsedUs\x12\x12\n" +
-	"\x04last\x18\t \x01(\bR\x04last\"\x9e\x01\n" +
+	"\x04last\x18\t \x01(\bR\x04last\x12<\n" +
+	"\x06answer\x18\n" +
+	" \x01(\v2\x1e.obole.delivery.v1.ReleasedKeyB\x04\x88\xb5\x18\x01R\x06answer\"N\n" +
+	"\vReleasedKey\x12 \n" +
+	"\fbuyer_key_id\x18\x01 \x01(\tR\n" +
+	"buyerKeyId\x12\x1d\n" +
+	"\n" +
+	"sealed_key\x18\x02 \x01(\fR\tsealedKey\"\x9e\x01\n" +
 	"\x0fDeliveryBlocked\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12!\n" +
@@ -2509,7 +2580,7 @@ func file_obole_delivery_v1_events_proto_rawDescGZIP() []byte {
 }
 
 var file_obole_delivery_v1_events_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_obole_delivery_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_obole_delivery_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_obole_delivery_v1_events_proto_goTypes = []any{
 	(Route)(0),               // 0: obole.delivery.v1.Route
 	(EndReason)(0),           // 1: obole.delivery.v1.EndReason
@@ -2529,21 +2600,22 @@ var file_obole_delivery_v1_events_proto_goTypes = []any{
 	(*PackageResealed)(nil),  // 15: obole.delivery.v1.PackageResealed
 	(*ReceiptSigned)(nil),    // 16: obole.delivery.v1.ReceiptSigned
 	(*DeliveryReleased)(nil), // 17: obole.delivery.v1.DeliveryReleased
-	(*DeliveryBlocked)(nil),  // 18: obole.delivery.v1.DeliveryBlocked
-	(*DeliveryLapsed)(nil),   // 19: obole.delivery.v1.DeliveryLapsed
-	(*DeliveryDisputed)(nil), // 20: obole.delivery.v1.DeliveryDisputed
-	(*DisputeResolved)(nil),  // 21: obole.delivery.v1.DisputeResolved
-	(*DeletionOrdered)(nil),  // 22: obole.delivery.v1.DeletionOrdered
-	(*DeletionAttested)(nil), // 23: obole.delivery.v1.DeletionAttested
-	(*v1.Meta)(nil),          // 24: obole.event.v1.Meta
-	(*v1.Sealed)(nil),        // 25: obole.event.v1.Sealed
-	(v11.Assurance)(0),       // 26: obole.market.v1.Assurance
-	(*v11.Days)(nil),         // 27: obole.market.v1.Days
-	(*v11.Licence)(nil),      // 28: obole.market.v1.Licence
+	(*ReleasedKey)(nil),      // 18: obole.delivery.v1.ReleasedKey
+	(*DeliveryBlocked)(nil),  // 19: obole.delivery.v1.DeliveryBlocked
+	(*DeliveryLapsed)(nil),   // 20: obole.delivery.v1.DeliveryLapsed
+	(*DeliveryDisputed)(nil), // 21: obole.delivery.v1.DeliveryDisputed
+	(*DisputeResolved)(nil),  // 22: obole.delivery.v1.DisputeResolved
+	(*DeletionOrdered)(nil),  // 23: obole.delivery.v1.DeletionOrdered
+	(*DeletionAttested)(nil), // 24: obole.delivery.v1.DeletionAttested
+	(*v1.Meta)(nil),          // 25: obole.event.v1.Meta
+	(*v1.Sealed)(nil),        // 26: obole.event.v1.Sealed
+	(v11.Assurance)(0),       // 27: obole.market.v1.Assurance
+	(*v11.Days)(nil),         // 28: obole.market.v1.Days
+	(*v11.Licence)(nil),      // 29: obole.market.v1.Licence
 }
 var file_obole_delivery_v1_events_proto_depIdxs = []int32{
-	24, // 0: obole.delivery.v1.Event.meta:type_name -> obole.event.v1.Meta
-	25, // 1: obole.delivery.v1.Event.sealed:type_name -> obole.event.v1.Sealed
+	25, // 0: obole.delivery.v1.Event.meta:type_name -> obole.event.v1.Meta
+	26, // 1: obole.delivery.v1.Event.sealed:type_name -> obole.event.v1.Sealed
 	5,  // 2: obole.delivery.v1.Event.source_connected:type_name -> obole.delivery.v1.SourceConnected
 	6,  // 3: obole.delivery.v1.Event.data_imported:type_name -> obole.delivery.v1.DataImported
 	8,  // 4: obole.delivery.v1.Event.point_corrected:type_name -> obole.delivery.v1.PointCorrected
@@ -2555,28 +2627,29 @@ var file_obole_delivery_v1_events_proto_depIdxs = []int32{
 	15, // 10: obole.delivery.v1.Event.package_resealed:type_name -> obole.delivery.v1.PackageResealed
 	16, // 11: obole.delivery.v1.Event.receipt_signed:type_name -> obole.delivery.v1.ReceiptSigned
 	17, // 12: obole.delivery.v1.Event.delivery_released:type_name -> obole.delivery.v1.DeliveryReleased
-	18, // 13: obole.delivery.v1.Event.delivery_blocked:type_name -> obole.delivery.v1.DeliveryBlocked
-	19, // 14: obole.delivery.v1.Event.delivery_lapsed:type_name -> obole.delivery.v1.DeliveryLapsed
-	20, // 15: obole.delivery.v1.Event.delivery_disputed:type_name -> obole.delivery.v1.DeliveryDisputed
-	21, // 16: obole.delivery.v1.Event.dispute_resolved:type_name -> obole.delivery.v1.DisputeResolved
-	22, // 17: obole.delivery.v1.Event.deletion_ordered:type_name -> obole.delivery.v1.DeletionOrdered
-	23, // 18: obole.delivery.v1.Event.deletion_attested:type_name -> obole.delivery.v1.DeletionAttested
+	19, // 13: obole.delivery.v1.Event.delivery_blocked:type_name -> obole.delivery.v1.DeliveryBlocked
+	20, // 14: obole.delivery.v1.Event.delivery_lapsed:type_name -> obole.delivery.v1.DeliveryLapsed
+	21, // 15: obole.delivery.v1.Event.delivery_disputed:type_name -> obole.delivery.v1.DeliveryDisputed
+	22, // 16: obole.delivery.v1.Event.dispute_resolved:type_name -> obole.delivery.v1.DisputeResolved
+	23, // 17: obole.delivery.v1.Event.deletion_ordered:type_name -> obole.delivery.v1.DeletionOrdered
+	24, // 18: obole.delivery.v1.Event.deletion_attested:type_name -> obole.delivery.v1.DeletionAttested
 	0,  // 19: obole.delivery.v1.SourceConnected.route:type_name -> obole.delivery.v1.Route
 	0,  // 20: obole.delivery.v1.DataImported.route:type_name -> obole.delivery.v1.Route
-	26, // 21: obole.delivery.v1.DataImported.assurance:type_name -> obole.market.v1.Assurance
+	27, // 21: obole.delivery.v1.DataImported.assurance:type_name -> obole.market.v1.Assurance
 	7,  // 22: obole.delivery.v1.DataImported.arrivals:type_name -> obole.delivery.v1.Arrival
-	27, // 23: obole.delivery.v1.Arrival.days:type_name -> obole.market.v1.Days
+	28, // 23: obole.delivery.v1.Arrival.days:type_name -> obole.market.v1.Days
 	9,  // 24: obole.delivery.v1.FactsDerived.facts:type_name -> obole.delivery.v1.Fact
-	28, // 25: obole.delivery.v1.AgreementTaken.licence:type_name -> obole.market.v1.Licence
+	29, // 25: obole.delivery.v1.AgreementTaken.licence:type_name -> obole.market.v1.Licence
 	1,  // 26: obole.delivery.v1.AgreementEnded.reason:type_name -> obole.delivery.v1.EndReason
-	3,  // 27: obole.delivery.v1.DeliveryBlocked.reason:type_name -> obole.delivery.v1.Reason
-	2,  // 28: obole.delivery.v1.DeliveryDisputed.code:type_name -> obole.delivery.v1.DisputeCode
-	1,  // 29: obole.delivery.v1.DeletionOrdered.reason:type_name -> obole.delivery.v1.EndReason
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	18, // 27: obole.delivery.v1.DeliveryReleased.answer:type_name -> obole.delivery.v1.ReleasedKey
+	3,  // 28: obole.delivery.v1.DeliveryBlocked.reason:type_name -> obole.delivery.v1.Reason
+	2,  // 29: obole.delivery.v1.DeliveryDisputed.code:type_name -> obole.delivery.v1.DisputeCode
+	1,  // 30: obole.delivery.v1.DeletionOrdered.reason:type_name -> obole.delivery.v1.EndReason
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_obole_delivery_v1_events_proto_init() }
@@ -2609,7 +2682,7 @@ func file_obole_delivery_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_obole_delivery_v1_events_proto_rawDesc), len(file_obole_delivery_v1_events_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -219,13 +219,17 @@ func (x *ConnectSourceResponse) GetCursor() *v1.Cursor {
 	return nil
 }
 
-// ListSourcesRequest names the person.
+// ListSourcesRequest asks for a page of a person's sources.
 type ListSourcesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whose.
 	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
 	// Answer only when this position is seen.
-	After         *v1.Cursor `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	After *v1.Cursor `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	// At most so many; 0 means 100.
+	PageSize uint32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before.
+	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -272,6 +276,20 @@ func (x *ListSourcesRequest) GetAfter() *v1.Cursor {
 		return x.After
 	}
 	return nil
+}
+
+func (x *ListSourcesRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListSourcesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
 }
 
 // Source is a source as it stands.
@@ -365,11 +383,13 @@ func (x *Source) GetArrivals() []*Arrival {
 	return nil
 }
 
-// ListSourcesResponse lists sources.
+// ListSourcesResponse is a page of sources.
 type ListSourcesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Sources, oldest first.
-	Sources       []*Source `protobuf:"bytes,1,rep,name=sources,proto3" json:"sources,omitempty"`
+	Sources []*Source `protobuf:"bytes,1,rep,name=sources,proto3" json:"sources,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -409,6 +429,13 @@ func (x *ListSourcesResponse) GetSources() []*Source {
 		return x.Sources
 	}
 	return nil
+}
+
+func (x *ListSourcesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
 }
 
 // ImportHeader says what the bytes are.
@@ -2028,7 +2055,10 @@ type WatchDeliveriesRequest struct {
 	// Whose.
 	BuyerId string `protobuf:"bytes,1,opt,name=buyer_id,json=buyerId,proto3" json:"buyer_id,omitempty"`
 	// Only of this bid; empty means all.
-	BidId         string `protobuf:"bytes,2,opt,name=bid_id,json=bidId,proto3" json:"bid_id,omitempty"`
+	BidId string `protobuf:"bytes,2,opt,name=bid_id,json=bidId,proto3" json:"bid_id,omitempty"`
+	// page_token of the last message that was taken in, to go on behind it; empty begins with those that wait. It is of one buyer_id and
+	// bid_id, and of the log as it is: after a restore that began a new incarnation it is refused.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2077,11 +2107,20 @@ func (x *WatchDeliveriesRequest) GetBidId() string {
 	return ""
 }
 
+func (x *WatchDeliveriesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
 // WatchDeliveriesResponse is a delivery as it stands now.
 type WatchDeliveriesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The delivery.
-	Delivery      *Delivery `protobuf:"bytes,1,opt,name=delivery,proto3" json:"delivery,omitempty"`
+	Delivery *Delivery `protobuf:"bytes,1,opt,name=delivery,proto3" json:"delivery,omitempty"`
+	// Where the stream goes on behind this message; at most 2 KiB.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2121,6 +2160,13 @@ func (x *WatchDeliveriesResponse) GetDelivery() *Delivery {
 		return x.Delivery
 	}
 	return nil
+}
+
+func (x *WatchDeliveriesResponse) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
 }
 
 // FetchPackageRequest names a package and where to begin.
@@ -2331,7 +2377,7 @@ type SignReceiptResponse struct {
 	SealedKey []byte `protobuf:"bytes,1,opt,name=sealed_key,json=sealedKey,proto3" json:"sealed_key,omitempty"`
 	// Buyer's key to which it is sealed.
 	KeyId string `protobuf:"bytes,2,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
-	// Event id of consent's permit.
+	// Event id of consent's permit; of the recorded one where a recorded answer comes again.
 	ReleaseEventId []byte `protobuf:"bytes,3,opt,name=release_event_id,json=releaseEventId,proto3" json:"release_event_id,omitempty"`
 	// How far this answer reaches.
 	Cursor        *v1.Cursor `protobuf:"bytes,4,opt,name=cursor,proto3" json:"cursor,omitempty"`
@@ -2839,10 +2885,13 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\x0fidempotency_key\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"d\n" +
 	"\x15ConnectSourceResponse\x12\x1b\n" +
 	"\tsource_id\x18\x01 \x01(\tR\bsourceId\x12.\n" +
-	"\x06cursor\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"q\n" +
+	"\x06cursor\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\xc1\x01\n" +
 	"\x12ListSourcesRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12,\n" +
-	"\x05after\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\xed\x01\n" +
+	"\x05after\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x05after\x12%\n" +
+	"\tpage_size\x18\x03 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\xed\x01\n" +
 	"\x06Source\x12\x1b\n" +
 	"\tsource_id\x18\x01 \x01(\tR\bsourceId\x12\x1a\n" +
 	"\bimporter\x18\x02 \x01(\tR\bimporter\x12.\n" +
@@ -2850,9 +2899,10 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\fconnected_at\x18\x04 \x01(\x03R\vconnectedAt\x12\x1f\n" +
 	"\vimported_at\x18\x05 \x01(\x03R\n" +
 	"importedAt\x126\n" +
-	"\barrivals\x18\x06 \x03(\v2\x1a.obole.delivery.v1.ArrivalR\barrivals\"J\n" +
+	"\barrivals\x18\x06 \x03(\v2\x1a.obole.delivery.v1.ArrivalR\barrivals\"r\n" +
 	"\x13ListSourcesResponse\x123\n" +
-	"\asources\x18\x01 \x03(\v2\x19.obole.delivery.v1.SourceR\asources\"\xf4\x01\n" +
+	"\asources\x18\x01 \x03(\v2\x19.obole.delivery.v1.SourceR\asources\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xf4\x01\n" +
 	"\fImportHeader\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12%\n" +
 	"\tsource_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\bsourceId\x12%\n" +
@@ -2976,12 +3026,16 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\n" +
 	"deliveries\x18\x01 \x03(\v2\x1b.obole.delivery.v1.DeliveryR\n" +
 	"deliveries\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"a\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x8a\x01\n" +
 	"\x16WatchDeliveriesRequest\x12#\n" +
 	"\bbuyer_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\abuyerId\x12\"\n" +
-	"\x06bid_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x05bidId\"R\n" +
+	"\x06bid_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x05bidId\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x10R\tpageToken\"q\n" +
 	"\x17WatchDeliveriesResponse\x127\n" +
-	"\bdelivery\x18\x01 \x01(\v2\x1b.obole.delivery.v1.DeliveryR\bdelivery\"}\n" +
+	"\bdelivery\x18\x01 \x01(\v2\x1b.obole.delivery.v1.DeliveryR\bdelivery\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\"}\n" +
 	"\x13FetchPackageRequest\x12#\n" +
 	"\bbuyer_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\abuyerId\x12)\n" +
 	"\vdelivery_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\n" +

@@ -44,7 +44,7 @@ const (
 //
 // DeliveryService imports measurements, prepares packages of what was granted and nothing else, and releases their keys.
 //
-// Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package without its prefix.
+// Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package, or of the common obole.event.v1.Reason, without its prefix.
 type DeliveryServiceClient interface {
 	// ConnectSource names where measurements of a person will come from.
 	ConnectSource(ctx context.Context, in *ConnectSourceRequest, opts ...grpc.CallOption) (*ConnectSourceResponse, error)
@@ -52,11 +52,13 @@ type DeliveryServiceClient interface {
 	ListSources(ctx context.Context, in *ListSourcesRequest, opts ...grpc.CallOption) (*ListSourcesResponse, error)
 	// Import reads one file of any size as a stream: first its header, then its bytes. It is kept as a whole or not at all.
 	Import(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportRequest, ImportResponse], error)
-	// PutPoints takes finished data points on a stream, a batch a message; each batch is kept as a whole or refused.
+	// PutPoints takes finished data points on a stream, a batch a message; each batch is kept as a whole or refused. The same
+	// idempotency key with other points of the person, or another source, is refused with IDEMPOTENCY_CONFLICT.
 	PutPoints(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[PutPointsRequest, PutPointsResponse], error)
 	// ListPoints reads a person's own measurements, oldest first.
 	ListPoints(ctx context.Context, in *ListPointsRequest, opts ...grpc.CallOption) (*ListPointsResponse, error)
 	// GetFacts tells offers what the rules say of a person and which products the person has valid slots of; nothing of it is stored there.
+	// Log and store answer as they are at the moment of the call, so it takes no cursor.
 	GetFacts(ctx context.Context, in *GetFactsRequest, opts ...grpc.CallOption) (*GetFactsResponse, error)
 	// EstimateAudience counts people whom terms might reach, for offers to tell in bands.
 	EstimateAudience(ctx context.Context, in *EstimateAudienceRequest, opts ...grpc.CallOption) (*EstimateAudienceResponse, error)
@@ -66,12 +68,15 @@ type DeliveryServiceClient interface {
 	ListProducts(ctx context.Context, in *ListProductsRequest, opts ...grpc.CallOption) (*ListProductsResponse, error)
 	// ListDeliveries lists what waits for, or went to, a buyer.
 	ListDeliveries(ctx context.Context, in *ListDeliveriesRequest, opts ...grpc.CallOption) (*ListDeliveriesResponse, error)
-	// WatchDeliveries streams a buyer's deliveries: first those that wait, then each as it is prepared or changes.
+	// WatchDeliveries streams a buyer's deliveries: first those that wait, then each as it is prepared or changes. Every message has a
+	// token: given back, the stream goes on behind that message, with each delivery that has changed since, once, as it stands then.
 	WatchDeliveries(ctx context.Context, in *WatchDeliveriesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchDeliveriesResponse], error)
 	// FetchPackage streams a package's ciphertext from an offset, while the consent lives.
 	FetchPackage(ctx context.Context, in *FetchPackageRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FetchPackageResponse], error)
 	// SignReceipt hands in the receipt and asks for the key: consent's gate decides, and the key leaves within one second of
-	// asking it. A delivery that was released answers again, each time through the gate, and is charged once.
+	// asking it. A delivery that was released answers again, each time through the gate, and is charged once. Where the consent has
+	// ended since it was released, the answer of then comes again as it was recorded, byte for byte, for as long after the release as
+	// a package waits for its receipt (7 days): a buyer who lost the answer has paid for it.
 	SignReceipt(ctx context.Context, in *SignReceiptRequest, opts ...grpc.CallOption) (*SignReceiptResponse, error)
 	// SignReceipts is SignReceipt on a stream. Answers come in the order of the requests.
 	SignReceipts(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SignReceiptsRequest, SignReceiptsResponse], error)
@@ -270,7 +275,7 @@ func (c *deliveryServiceClient) ListUses(ctx context.Context, in *ListUsesReques
 //
 // DeliveryService imports measurements, prepares packages of what was granted and nothing else, and releases their keys.
 //
-// Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package without its prefix.
+// Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package, or of the common obole.event.v1.Reason, without its prefix.
 type DeliveryServiceServer interface {
 	// ConnectSource names where measurements of a person will come from.
 	ConnectSource(context.Context, *ConnectSourceRequest) (*ConnectSourceResponse, error)
@@ -278,11 +283,13 @@ type DeliveryServiceServer interface {
 	ListSources(context.Context, *ListSourcesRequest) (*ListSourcesResponse, error)
 	// Import reads one file of any size as a stream: first its header, then its bytes. It is kept as a whole or not at all.
 	Import(grpc.ClientStreamingServer[ImportRequest, ImportResponse]) error
-	// PutPoints takes finished data points on a stream, a batch a message; each batch is kept as a whole or refused.
+	// PutPoints takes finished data points on a stream, a batch a message; each batch is kept as a whole or refused. The same
+	// idempotency key with other points of the person, or another source, is refused with IDEMPOTENCY_CONFLICT.
 	PutPoints(grpc.BidiStreamingServer[PutPointsRequest, PutPointsResponse]) error
 	// ListPoints reads a person's own measurements, oldest first.
 	ListPoints(context.Context, *ListPointsRequest) (*ListPointsResponse, error)
 	// GetFacts tells offers what the rules say of a person and which products the person has valid slots of; nothing of it is stored there.
+	// Log and store answer as they are at the moment of the call, so it takes no cursor.
 	GetFacts(context.Context, *GetFactsRequest) (*GetFactsResponse, error)
 	// EstimateAudience counts people whom terms might reach, for offers to tell in bands.
 	EstimateAudience(context.Context, *EstimateAudienceRequest) (*EstimateAudienceResponse, error)
@@ -292,12 +299,15 @@ type DeliveryServiceServer interface {
 	ListProducts(context.Context, *ListProductsRequest) (*ListProductsResponse, error)
 	// ListDeliveries lists what waits for, or went to, a buyer.
 	ListDeliveries(context.Context, *ListDeliveriesRequest) (*ListDeliveriesResponse, error)
-	// WatchDeliveries streams a buyer's deliveries: first those that wait, then each as it is prepared or changes.
+	// WatchDeliveries streams a buyer's deliveries: first those that wait, then each as it is prepared or changes. Every message has a
+	// token: given back, the stream goes on behind that message, with each delivery that has changed since, once, as it stands then.
 	WatchDeliveries(*WatchDeliveriesRequest, grpc.ServerStreamingServer[WatchDeliveriesResponse]) error
 	// FetchPackage streams a package's ciphertext from an offset, while the consent lives.
 	FetchPackage(*FetchPackageRequest, grpc.ServerStreamingServer[FetchPackageResponse]) error
 	// SignReceipt hands in the receipt and asks for the key: consent's gate decides, and the key leaves within one second of
-	// asking it. A delivery that was released answers again, each time through the gate, and is charged once.
+	// asking it. A delivery that was released answers again, each time through the gate, and is charged once. Where the consent has
+	// ended since it was released, the answer of then comes again as it was recorded, byte for byte, for as long after the release as
+	// a package waits for its receipt (7 days): a buyer who lost the answer has paid for it.
 	SignReceipt(context.Context, *SignReceiptRequest) (*SignReceiptResponse, error)
 	// SignReceipts is SignReceipt on a stream. Answers come in the order of the requests.
 	SignReceipts(grpc.BidiStreamingServer[SignReceiptsRequest, SignReceiptsResponse]) error

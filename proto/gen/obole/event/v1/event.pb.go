@@ -160,6 +160,100 @@ func (Role) EnumDescriptor() ([]byte, []int) {
 	return file_obole_event_v1_event_proto_rawDescGZIP(), []int{1}
 }
 
+// Reason is why any service refuses a call before its own rules are asked. Refusals carry an ErrorInfo with domain "obole.market" and as
+// reason the name of one of these, or of a Reason of the service's own package, without its prefix.
+type Reason int32
+
+const (
+	// Unset.
+	Reason_REASON_UNSPECIFIED Reason = 0
+	// One bearer token is needed.
+	Reason_REASON_TOKEN_MISSING Reason = 1
+	// The token is not the issuer's, or not for this system.
+	Reason_REASON_TOKEN_INVALID Reason = 2
+	// The token has expired: get a fresh one.
+	Reason_REASON_TOKEN_EXPIRED Reason = 3
+	// The token cannot be verified now.
+	Reason_REASON_ISSUER_UNREACHABLE Reason = 4
+	// No role of the caller's may call this.
+	Reason_REASON_ROLE_DENIED Reason = 5
+	// The request names somebody else.
+	Reason_REASON_NOT_OWNER Reason = 6
+	// Too many calls: wait as long as the answer says.
+	Reason_REASON_RATE_EXCEEDED Reason = 7
+	// The message is too large: send less at once.
+	Reason_REASON_MESSAGE_TOO_LARGE Reason = 8
+	// Nothing moved on the stream for too long.
+	Reason_REASON_STREAM_IDLE Reason = 9
+	// The server ends: connect again.
+	Reason_REASON_STOPPING Reason = 10
+	// The partition lives another incarnation than the one that was named.
+	Reason_REASON_LOG_INCARNATION Reason = 11
+	// There is no such reaction in this service.
+	Reason_REASON_REACTION_UNKNOWN Reason = 12
+)
+
+// Enum value maps for Reason.
+var (
+	Reason_name = map[int32]string{
+		0:  "REASON_UNSPECIFIED",
+		1:  "REASON_TOKEN_MISSING",
+		2:  "REASON_TOKEN_INVALID",
+		3:  "REASON_TOKEN_EXPIRED",
+		4:  "REASON_ISSUER_UNREACHABLE",
+		5:  "REASON_ROLE_DENIED",
+		6:  "REASON_NOT_OWNER",
+		7:  "REASON_RATE_EXCEEDED",
+		8:  "REASON_MESSAGE_TOO_LARGE",
+		9:  "REASON_STREAM_IDLE",
+		10: "REASON_STOPPING",
+		11: "REASON_LOG_INCARNATION",
+		12: "REASON_REACTION_UNKNOWN",
+	}
+	Reason_value = map[string]int32{
+		"REASON_UNSPECIFIED":        0,
+		"REASON_TOKEN_MISSING":      1,
+		"REASON_TOKEN_INVALID":      2,
+		"REASON_TOKEN_EXPIRED":      3,
+		"REASON_ISSUER_UNREACHABLE": 4,
+		"REASON_ROLE_DENIED":        5,
+		"REASON_NOT_OWNER":          6,
+		"REASON_RATE_EXCEEDED":      7,
+		"REASON_MESSAGE_TOO_LARGE":  8,
+		"REASON_STREAM_IDLE":        9,
+		"REASON_STOPPING":           10,
+		"REASON_LOG_INCARNATION":    11,
+		"REASON_REACTION_UNKNOWN":   12,
+	}
+)
+
+func (x Reason) Enum() *Reason {
+	p := new(Reason)
+	*p = x
+	return p
+}
+
+func (x Reason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Reason) Descriptor() protoreflect.EnumDescriptor {
+	return file_obole_event_v1_event_proto_enumTypes[2].Descriptor()
+}
+
+func (Reason) Type() protoreflect.EnumType {
+	return &file_obole_event_v1_event_proto_enumTypes[2]
+}
+
+func (x Reason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Reason.Descriptor instead.
+func (Reason) EnumDescriptor() ([]byte, []int) {
+	return file_obole_event_v1_event_proto_rawDescGZIP(), []int{2}
+}
+
 // Access says who may call an RPC; what is not listed is denied.
 type Access struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -910,7 +1004,22 @@ const file_obole_event_v1_event_proto_rawDesc = "" +
 	"\fROLE_FINANCE\x10\x04\x12\x11\n" +
 	"\rROLE_OPERATOR\x10\x05\x12\x10\n" +
 	"\fROLE_AUDITOR\x10\x06\x12\x10\n" +
-	"\fROLE_SERVICE\x10\a:V\n" +
+	"\fROLE_SERVICE\x10\a*\xd9\x02\n" +
+	"\x06Reason\x12\x16\n" +
+	"\x12REASON_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14REASON_TOKEN_MISSING\x10\x01\x12\x18\n" +
+	"\x14REASON_TOKEN_INVALID\x10\x02\x12\x18\n" +
+	"\x14REASON_TOKEN_EXPIRED\x10\x03\x12\x1d\n" +
+	"\x19REASON_ISSUER_UNREACHABLE\x10\x04\x12\x16\n" +
+	"\x12REASON_ROLE_DENIED\x10\x05\x12\x14\n" +
+	"\x10REASON_NOT_OWNER\x10\x06\x12\x18\n" +
+	"\x14REASON_RATE_EXCEEDED\x10\a\x12\x1c\n" +
+	"\x18REASON_MESSAGE_TOO_LARGE\x10\b\x12\x16\n" +
+	"\x12REASON_STREAM_IDLE\x10\t\x12\x13\n" +
+	"\x0fREASON_STOPPING\x10\n" +
+	"\x12\x1a\n" +
+	"\x16REASON_LOG_INCARNATION\x10\v\x12\x1b\n" +
+	"\x17REASON_REACTION_UNKNOWN\x10\f:V\n" +
 	"\bpersonal\x12\x1d.google.protobuf.FieldOptions\x18ц\x03 \x01(\x0e2\x19.obole.event.v1.RetentionR\bpersonal:P\n" +
 	"\x06access\x12\x1e.google.protobuf.MethodOptions\x18҆\x03 \x01(\v2\x16.obole.event.v1.AccessR\x06accessB\xba\x01\n" +
 	"\x12com.obole.event.v1B\n" +
@@ -928,33 +1037,34 @@ func file_obole_event_v1_event_proto_rawDescGZIP() []byte {
 	return file_obole_event_v1_event_proto_rawDescData
 }
 
-var file_obole_event_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_obole_event_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_obole_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_obole_event_v1_event_proto_goTypes = []any{
 	(Retention)(0),                     // 0: obole.event.v1.Retention
 	(Role)(0),                          // 1: obole.event.v1.Role
-	(*Access)(nil),                     // 2: obole.event.v1.Access
-	(*Actor)(nil),                      // 3: obole.event.v1.Actor
-	(*PolicyRef)(nil),                  // 4: obole.event.v1.PolicyRef
-	(*Meta)(nil),                       // 5: obole.event.v1.Meta
-	(*Sealed)(nil),                     // 6: obole.event.v1.Sealed
-	(*Cursor)(nil),                     // 7: obole.event.v1.Cursor
-	(*Life)(nil),                       // 8: obole.event.v1.Life
-	(*StoredEvent)(nil),                // 9: obole.event.v1.StoredEvent
-	(*descriptorpb.FieldOptions)(nil),  // 10: google.protobuf.FieldOptions
-	(*descriptorpb.MethodOptions)(nil), // 11: google.protobuf.MethodOptions
+	(Reason)(0),                        // 2: obole.event.v1.Reason
+	(*Access)(nil),                     // 3: obole.event.v1.Access
+	(*Actor)(nil),                      // 4: obole.event.v1.Actor
+	(*PolicyRef)(nil),                  // 5: obole.event.v1.PolicyRef
+	(*Meta)(nil),                       // 6: obole.event.v1.Meta
+	(*Sealed)(nil),                     // 7: obole.event.v1.Sealed
+	(*Cursor)(nil),                     // 8: obole.event.v1.Cursor
+	(*Life)(nil),                       // 9: obole.event.v1.Life
+	(*StoredEvent)(nil),                // 10: obole.event.v1.StoredEvent
+	(*descriptorpb.FieldOptions)(nil),  // 11: google.protobuf.FieldOptions
+	(*descriptorpb.MethodOptions)(nil), // 12: google.protobuf.MethodOptions
 }
 var file_obole_event_v1_event_proto_depIdxs = []int32{
 	1,  // 0: obole.event.v1.Access.roles:type_name -> obole.event.v1.Role
 	1,  // 1: obole.event.v1.Actor.role:type_name -> obole.event.v1.Role
-	3,  // 2: obole.event.v1.Meta.actor:type_name -> obole.event.v1.Actor
-	3,  // 3: obole.event.v1.Meta.on_behalf_of:type_name -> obole.event.v1.Actor
-	4,  // 4: obole.event.v1.Meta.policy:type_name -> obole.event.v1.PolicyRef
+	4,  // 2: obole.event.v1.Meta.actor:type_name -> obole.event.v1.Actor
+	4,  // 3: obole.event.v1.Meta.on_behalf_of:type_name -> obole.event.v1.Actor
+	5,  // 4: obole.event.v1.Meta.policy:type_name -> obole.event.v1.PolicyRef
 	0,  // 5: obole.event.v1.Sealed.retention:type_name -> obole.event.v1.Retention
-	10, // 6: obole.event.v1.personal:extendee -> google.protobuf.FieldOptions
-	11, // 7: obole.event.v1.access:extendee -> google.protobuf.MethodOptions
+	11, // 6: obole.event.v1.personal:extendee -> google.protobuf.FieldOptions
+	12, // 7: obole.event.v1.access:extendee -> google.protobuf.MethodOptions
 	0,  // 8: obole.event.v1.personal:type_name -> obole.event.v1.Retention
-	2,  // 9: obole.event.v1.access:type_name -> obole.event.v1.Access
+	3,  // 9: obole.event.v1.access:type_name -> obole.event.v1.Access
 	10, // [10:10] is the sub-list for method output_type
 	10, // [10:10] is the sub-list for method input_type
 	8,  // [8:10] is the sub-list for extension type_name
@@ -972,7 +1082,7 @@ func file_obole_event_v1_event_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_obole_event_v1_event_proto_rawDesc), len(file_obole_event_v1_event_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      3,
 			NumMessages:   8,
 			NumExtensions: 2,
 			NumServices:   0,

@@ -30,11 +30,13 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// LogService lets readers refetch what their topic withheld, and operators re-drive what was set aside.
+// LogService lets readers refetch what their topic withheld, and operators re-drive what was set aside. Refusals carry as
+// reason the name of an obole.event.v1.Reason.
 type LogServiceClient interface {
 	// ReadLog streams the records of one partition after a position, exactly as stored, and ends at the tail.
 	ReadLog(ctx context.Context, in *ReadLogRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadLogResponse], error)
-	// ListParked lists the streams that were set aside after a poison event, oldest first.
+	// ListParked lists the streams that were set aside after a poison event, oldest first. They are of other services' logs: no cursor of
+	// this one says anything of them.
 	ListParked(ctx context.Context, in *ListParkedRequest, opts ...grpc.CallOption) (*ListParkedResponse, error)
 	// Redrive handles a parked stream's events again, in order, and stops at the first that fails again.
 	Redrive(ctx context.Context, in *RedriveRequest, opts ...grpc.CallOption) (*RedriveResponse, error)
@@ -91,11 +93,13 @@ func (c *logServiceClient) Redrive(ctx context.Context, in *RedriveRequest, opts
 // All implementations must embed UnimplementedLogServiceServer
 // for forward compatibility.
 //
-// LogService lets readers refetch what their topic withheld, and operators re-drive what was set aside.
+// LogService lets readers refetch what their topic withheld, and operators re-drive what was set aside. Refusals carry as
+// reason the name of an obole.event.v1.Reason.
 type LogServiceServer interface {
 	// ReadLog streams the records of one partition after a position, exactly as stored, and ends at the tail.
 	ReadLog(*ReadLogRequest, grpc.ServerStreamingServer[ReadLogResponse]) error
-	// ListParked lists the streams that were set aside after a poison event, oldest first.
+	// ListParked lists the streams that were set aside after a poison event, oldest first. They are of other services' logs: no cursor of
+	// this one says anything of them.
 	ListParked(context.Context, *ListParkedRequest) (*ListParkedResponse, error)
 	// Redrive handles a parked stream's events again, in order, and stops at the first that fails again.
 	Redrive(context.Context, *RedriveRequest) (*RedriveResponse, error)

@@ -10,6 +10,7 @@
 package offersv1
 
 import (
+	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	v11 "github.com/obole-market/obole/proto/gen/obole/market/v1"
 	v12 "github.com/obole-market/obole/proto/gen/obole/money/v1"
@@ -106,7 +107,7 @@ const (
 	Reason_REASON_BUYER_NOT_VETTED Reason = 3
 	// The buyer is suspended.
 	Reason_REASON_BUYER_SUSPENDED Reason = 4
-	// The key id is in use, or the key to be replaced is unknown.
+	// The key id is in use, or the key to be replaced is unknown or was replaced before.
 	Reason_REASON_KEY_CONFLICT Reason = 5
 	// There is no such bid.
 	Reason_REASON_BID_UNKNOWN Reason = 6
@@ -154,6 +155,10 @@ const (
 	Reason_REASON_WITHDRAWN Reason = 27
 	// The buyer claims a group: whoever vets it must say which one counts.
 	Reason_REASON_GROUP_UNCONFIRMED Reason = 28
+	// The buyer withdrew the bid before enough people had consented: why an acceptance came to nothing.
+	Reason_REASON_BID_WITHDRAWN Reason = 29
+	// Consent did not answer in time: why an acceptance came to nothing.
+	Reason_REASON_TIMEOUT Reason = 30
 )
 
 // Enum value maps for Reason.
@@ -188,6 +193,8 @@ var (
 		26: "REASON_CURRENCY_UNSUPPORTED",
 		27: "REASON_WITHDRAWN",
 		28: "REASON_GROUP_UNCONFIRMED",
+		29: "REASON_BID_WITHDRAWN",
+		30: "REASON_TIMEOUT",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":           0,
@@ -219,6 +226,8 @@ var (
 		"REASON_CURRENCY_UNSUPPORTED":  26,
 		"REASON_WITHDRAWN":             27,
 		"REASON_GROUP_UNCONFIRMED":     28,
+		"REASON_BID_WITHDRAWN":         29,
+		"REASON_TIMEOUT":               30,
 	}
 )
 
@@ -663,18 +672,20 @@ func (*Event_AgreementFinished) isEvent_Event() {}
 // BuyerKey is a public key to which content keys are sealed, and one that signs receipts.
 type BuyerKey struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id chosen by the buyer, unique among its keys.
+	// Id chosen by the buyer, unique among its keys, 1 to 64 bytes.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// "HPKE-X25519-HKDF-SHA256-AES256GCM" or "HPKE-MLKEM768X25519-HKDF-SHA256-AES256GCM".
 	Algorithm string `protobuf:"bytes,2,opt,name=algorithm,proto3" json:"algorithm,omitempty"`
-	// Public key to which content keys are sealed, in the algorithm's own encoding.
+	// Public key to which content keys are sealed, in the algorithm's own encoding, at most 4096 bytes.
 	PublicKey []byte `protobuf:"bytes,3,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
 	// Ed25519 public key (32 bytes) that verifies the buyer's receipts.
 	ReceiptKey []byte `protobuf:"bytes,4,opt,name=receipt_key,json=receiptKey,proto3" json:"receipt_key,omitempty"`
 	// First moment of use, microseconds since 1970-01-01T00:00Z.
 	ValidFrom int64 `protobuf:"varint,5,opt,name=valid_from,json=validFrom,proto3" json:"valid_from,omitempty"`
-	// First moment of no use; 0 means open.
-	ValidTo       int64 `protobuf:"varint,6,opt,name=valid_to,json=validTo,proto3" json:"valid_to,omitempty"`
+	// First moment of no use; 0 means open. A key that another has replaced ends with that event at the latest.
+	ValidTo int64 `protobuf:"varint,6,opt,name=valid_to,json=validTo,proto3" json:"valid_to,omitempty"`
+	// Id of the key that took its place; empty while none has. Told in answers, empty in requests and events.
+	ReplacedBy    string `protobuf:"bytes,7,opt,name=replaced_by,json=replacedBy,proto3" json:"replaced_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -751,24 +762,32 @@ func (x *BuyerKey) GetValidTo() int64 {
 	return 0
 }
 
+func (x *BuyerKey) GetReplacedBy() string {
+	if x != nil {
+		return x.ReplacedBy
+	}
+	return ""
+}
+
 // LegalEntity is who a buyer is. It describes an organisation, not a person.
 type LegalEntity struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// LEI (ISO 17442) or VAT identification number, without spaces.
+	// LEI (ISO 17442) or VAT identification number, 1 to 64 bytes. Two that differ in case, spaces or separators only are the same.
 	LegalEntityId string `protobuf:"bytes,1,opt,name=legal_entity_id,json=legalEntityId,proto3" json:"legal_entity_id,omitempty"`
-	// Registered name.
+	// Registered name, 1 to 200 characters.
 	LegalName string `protobuf:"bytes,2,opt,name=legal_name,json=legalName,proto3" json:"legal_name,omitempty"`
 	// ISO 3166-1 alpha-2 of the seat, an assigned code. Without a policy pack of it no bid can be placed: the tax is not known.
 	Country string `protobuf:"bytes,3,opt,name=country,proto3" json:"country,omitempty"`
-	// Postal address.
+	// Postal address, at most 500 characters.
 	Address string `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
-	// Contact of the data protection officer: a mailbox or a page.
+	// Contact of the data protection officer: a mailbox or a page, 1 to 200 characters.
 	DpoContact string `protobuf:"bytes,5,opt,name=dpo_contact,json=dpoContact,proto3" json:"dpo_contact,omitempty"`
-	// Privacy notice, https.
+	// Privacy notice, https, at most 500 characters.
 	PrivacyNoticeUri string `protobuf:"bytes,6,opt,name=privacy_notice_uri,json=privacyNoticeUri,proto3" json:"privacy_notice_uri,omitempty"`
-	// SHA-256 of the notice as registered (32 bytes).
+	// SHA-256 of the notice as registered (32 bytes); may be empty.
 	PrivacyNoticeSha256 []byte `protobuf:"bytes,7,opt,name=privacy_notice_sha256,json=privacyNoticeSha256,proto3" json:"privacy_notice_sha256,omitempty"`
-	// ISO 3166-1 alpha-2 of every country where the data are processed, assigned codes.
+	// ISO 3166-1 alpha-2 of every country where the data are processed, assigned codes, each once. At least one: where nobody
+	// says where the data go they are taken to leave the European Economic Area.
 	ProcessingCountries []string `protobuf:"bytes,8,rep,name=processing_countries,json=processingCountries,proto3" json:"processing_countries,omitempty"`
 	// Gatekeeper under Regulation (EU) 2022/1925, article 3.
 	IsGatekeeper  bool `protobuf:"varint,9,opt,name=is_gatekeeper,json=isGatekeeper,proto3" json:"is_gatekeeper,omitempty"`
@@ -1107,7 +1126,8 @@ type BuyerKeyRotated struct {
 	BuyerId string `protobuf:"bytes,1,opt,name=buyer_id,json=buyerId,proto3" json:"buyer_id,omitempty"`
 	// New key.
 	Key *BuyerKey `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
-	// Key that it replaces; it is no longer sealed to.
+	// Key that it replaces: from this event on nothing is sealed to it, and its receipts count only for packages that still wait to be
+	// sealed anew.
 	Replaces      string `protobuf:"bytes,3,opt,name=replaces,proto3" json:"replaces,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2060,7 +2080,7 @@ type OfferVoided struct {
 	AgreementId string `protobuf:"bytes,3,opt,name=agreement_id,json=agreementId,proto3" json:"agreement_id,omitempty"`
 	// Whose.
 	SubscriberId string `protobuf:"bytes,4,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
-	// Why, as consent or the market's rules named it.
+	// Why: the name of a Reason of this package without its prefix, or, where consent refused or ended it, of consent's.
 	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Slots that became free.
 	Slots uint32 `protobuf:"varint,6,opt,name=slots,proto3" json:"slots,omitempty"`
@@ -2308,7 +2328,7 @@ var File_obole_offers_v1_events_proto protoreflect.FileDescriptor
 
 const file_obole_offers_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x1cobole/offers/v1/events.proto\x12\x0fobole.offers.v1\x1a\x1aobole/event/v1/event.proto\x1a\x1cobole/market/v1/market.proto\x1a\x1aobole/money/v1/money.proto\"\x88\f\n" +
+	"\x1cobole/offers/v1/events.proto\x12\x0fobole.offers.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1aobole/event/v1/event.proto\x1a\x1cobole/market/v1/market.proto\x1a\x1aobole/money/v1/money.proto\"\x88\f\n" +
 	"\x05Event\x12(\n" +
 	"\x04meta\x18\x01 \x01(\v2\x14.obole.event.v1.MetaR\x04meta\x12.\n" +
 	"\x06sealed\x18\x02 \x03(\v2\x16.obole.event.v1.SealedR\x06sealed\x12M\n" +
@@ -2338,28 +2358,36 @@ const file_obole_offers_v1_events_proto_rawDesc = "" +
 	"\foffer_voided\x18+ \x01(\v2\x1c.obole.offers.v1.OfferVoidedH\x00R\vofferVoided\x12M\n" +
 	"\x10agreement_formed\x18, \x01(\v2 .obole.offers.v1.AgreementFormedH\x00R\x0fagreementFormed\x12S\n" +
 	"\x12agreement_finished\x18- \x01(\v2\".obole.offers.v1.AgreementFinishedH\x00R\x11agreementFinishedB\a\n" +
-	"\x05event\"\xb2\x01\n" +
-	"\bBuyerKey\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
-	"\talgorithm\x18\x02 \x01(\tR\talgorithm\x12\x1d\n" +
+	"\x05event\"\x99\x02\n" +
+	"\bBuyerKey\x12\x19\n" +
+	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x02id\x12'\n" +
+	"\talgorithm\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\talgorithm\x12)\n" +
 	"\n" +
-	"public_key\x18\x03 \x01(\fR\tpublicKey\x12\x1f\n" +
-	"\vreceipt_key\x18\x04 \x01(\fR\n" +
-	"receiptKey\x12\x1d\n" +
+	"public_key\x18\x03 \x01(\fB\n" +
+	"\xbaH\az\x05\x10\x01\x18\x80 R\tpublicKey\x12(\n" +
+	"\vreceipt_key\x18\x04 \x01(\fB\a\xbaH\x04z\x02h R\n" +
+	"receiptKey\x12&\n" +
 	"\n" +
-	"valid_from\x18\x05 \x01(\x03R\tvalidFrom\x12\x19\n" +
-	"\bvalid_to\x18\x06 \x01(\x03R\avalidTo\"\xe3\x02\n" +
-	"\vLegalEntity\x12&\n" +
-	"\x0flegal_entity_id\x18\x01 \x01(\tR\rlegalEntityId\x12\x1d\n" +
+	"valid_from\x18\x05 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\tvalidFrom\x12\"\n" +
+	"\bvalid_to\x18\x06 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\avalidTo\x12(\n" +
+	"\vreplaced_by\x18\a \x01(\tB\a\xbaH\x04r\x02(\x00R\n" +
+	"replacedBy\"\xd8\x03\n" +
+	"\vLegalEntity\x121\n" +
+	"\x0flegal_entity_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\rlegalEntityId\x12)\n" +
 	"\n" +
-	"legal_name\x18\x02 \x01(\tR\tlegalName\x12\x18\n" +
-	"\acountry\x18\x03 \x01(\tR\acountry\x12\x18\n" +
-	"\aaddress\x18\x04 \x01(\tR\aaddress\x12\x1f\n" +
-	"\vdpo_contact\x18\x05 \x01(\tR\n" +
-	"dpoContact\x12,\n" +
-	"\x12privacy_notice_uri\x18\x06 \x01(\tR\x10privacyNoticeUri\x122\n" +
-	"\x15privacy_notice_sha256\x18\a \x01(\fR\x13privacyNoticeSha256\x121\n" +
-	"\x14processing_countries\x18\b \x03(\tR\x13processingCountries\x12#\n" +
+	"legal_name\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\tlegalName\x12+\n" +
+	"\acountry\x18\x03 \x01(\tB\x11\xbaH\x0er\f2\n" +
+	"^[A-Z]{2}$R\acountry\x12\"\n" +
+	"\aaddress\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\aaddress\x12+\n" +
+	"\vdpo_contact\x18\x05 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\n" +
+	"dpoContact\x126\n" +
+	"\x12privacy_notice_uri\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x10privacyNoticeUri\x12>\n" +
+	"\x15privacy_notice_sha256\x18\a \x01(\fB\n" +
+	"\xbaH\a\xd8\x01\x01z\x02h R\x13privacyNoticeSha256\x12P\n" +
+	"\x14processing_countries\x18\b \x03(\tB\x1d\xbaH\x1a\x92\x01\x17\b\x01\x10\xfa\x01\x18\x01\"\x0er\f2\n" +
+	"^[A-Z]{2}$R\x13processingCountries\x12#\n" +
 	"\ris_gatekeeper\x18\t \x01(\bR\fisGatekeeper\"\xac\x01\n" +
 	"\x0fBuyerRegistered\x12\x19\n" +
 	"\bbuyer_id\x18\x01 \x01(\tR\abuyerId\x12\x19\n" +
@@ -2477,7 +2505,7 @@ const file_obole_offers_v1_events_proto_rawDesc = "" +
 	"\x14CLOSE_REASON_EXPIRED\x10\x02\x12\x1e\n" +
 	"\x1aCLOSE_REASON_COHORT_MISSED\x10\x03\x12\x1a\n" +
 	"\x16CLOSE_REASON_SUSPENDED\x10\x04\x12\x1a\n" +
-	"\x16CLOSE_REASON_WITHDRAWN\x10\x05*\xa7\x06\n" +
+	"\x16CLOSE_REASON_WITHDRAWN\x10\x05*\xd5\x06\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14REASON_BUYER_UNKNOWN\x10\x01\x12\x17\n" +
@@ -2508,7 +2536,9 @@ const file_obole_offers_v1_events_proto_rawDesc = "" +
 	"\x13REASON_HOLD_TIMEOUT\x10\x19\x12\x1f\n" +
 	"\x1bREASON_CURRENCY_UNSUPPORTED\x10\x1a\x12\x14\n" +
 	"\x10REASON_WITHDRAWN\x10\x1b\x12\x1c\n" +
-	"\x18REASON_GROUP_UNCONFIRMED\x10\x1cB\xc2\x01\n" +
+	"\x18REASON_GROUP_UNCONFIRMED\x10\x1c\x12\x18\n" +
+	"\x14REASON_BID_WITHDRAWN\x10\x1d\x12\x12\n" +
+	"\x0eREASON_TIMEOUT\x10\x1eB\xc2\x01\n" +
 	"\x13com.obole.offers.v1B\vEventsProtoP\x01Z@github.com/obole-market/obole/proto/gen/obole/offers/v1;offersv1\xa2\x02\x03OOX\xaa\x02\x0fObole.Offers.V1\xca\x02\x0fObole\\Offers\\V1\xe2\x02\x1bObole\\Offers\\V1\\GPBMetadata\xea\x02\x11Obole::Offers::V1b\x06proto3"
 
 var (

@@ -782,7 +782,7 @@ type RotateKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Buyer's id.
 	BuyerId string `protobuf:"bytes,1,opt,name=buyer_id,json=buyerId,proto3" json:"buyer_id,omitempty"`
-	// New key.
+	// New key; valid_from must not be ahead.
 	Key *BuyerKey `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
 	// Key that it replaces.
 	Replaces string `protobuf:"bytes,3,opt,name=replaces,proto3" json:"replaces,omitempty"`
@@ -3642,14 +3642,14 @@ const file_obole_offers_v1_service_proto_rawDesc = "" +
 	"\x0fhidden_by_floor\x18\x03 \x01(\rR\rhiddenByFloor\x12&\n" +
 	"\x0fhidden_by_rules\x18\x04 \x01(\rR\rhiddenByRules\x12:\n" +
 	"\fnot_eligible\x18\x05 \x01(\x0e2\x17.obole.offers.v1.ReasonR\vnotEligible\x120\n" +
-	"\acursors\x18\x06 \x03(\v2\x16.obole.event.v1.CursorR\acursors\"\xae\x02\n" +
+	"\acursors\x18\x06 \x03(\v2\x16.obole.event.v1.CursorR\acursors\"\xca\x02\n" +
 	"\x12AcceptOfferRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12#\n" +
 	"\boffer_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aofferId\x12\x1f\n" +
 	"\x06bid_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x05bidId\x12(\n" +
 	"\vcard_sha256\x18\x04 \x01(\fB\a\xbaH\x04z\x02h R\n" +
-	"cardSha256\x12 \n" +
-	"\x06fields\x18\x05 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10 R\x06fields\x12#\n" +
+	"cardSha256\x12<\n" +
+	"\x06fields\x18\x05 \x03(\tB$\xbaH!\x92\x01\x1e\x10 \"\x1ar\x182\x16^[a-z][a-z0-9_]{0,39}$R\x06fields\x12#\n" +
 	"\rexplicit_step\x18\x06 \x01(\bR\fexplicitStep\x122\n" +
 	"\x0fidempotency_key\x18\a \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"\x95\x01\n" +
 	"\x13AcceptOfferResponse\x12!\n" +

@@ -47,19 +47,21 @@ const (
 //
 // OffersService decides which bids are open, who may be shown what, and who accepted.
 //
-// Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package without its prefix. Every write takes an idempotency
-// key: the same key and request give the same answer, the same key with another request is refused with
-// IDEMPOTENCY_CONFLICT. Every write answers with a cursor; every read accepts one.
+// Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package, or of the common
+// obole.event.v1.Reason, without its prefix. Every write takes an idempotency key: the same key and request give the same answer, the
+// same key with another request is refused with IDEMPOTENCY_CONFLICT. Every write answers with a cursor; every read of tables accepts
+// one. TryBid asks the log itself; WatchBids tells what its first answer has not seen as it is seen.
 type OffersServiceClient interface {
 	// RegisterBuyer opens a buyer's account. The caller's own id becomes the buyer's, unless an operator names one.
 	RegisterBuyer(ctx context.Context, in *RegisterBuyerRequest, opts ...grpc.CallOption) (*RegisterBuyerResponse, error)
-	// VetBuyer lets a registered buyer bid, and says to which group it belongs. Called again with another group it corrects that.
+	// VetBuyer lets a registered buyer bid, and says to which group it belongs. Of a legal entity one account is vetted: another is refused with
+	// BUYER_EXISTS. Called again with another group it corrects that.
 	VetBuyer(ctx context.Context, in *VetBuyerRequest, opts ...grpc.CallOption) (*VetBuyerResponse, error)
 	// SuspendBuyer stops a buyer at once: bids close, and consent's gate is told by call and by event.
 	SuspendBuyer(ctx context.Context, in *SuspendBuyerRequest, opts ...grpc.CallOption) (*SuspendBuyerResponse, error)
 	// ReinstateBuyer ends a suspension; closed bids stay closed.
 	ReinstateBuyer(ctx context.Context, in *ReinstateBuyerRequest, opts ...grpc.CallOption) (*ReinstateBuyerResponse, error)
-	// RotateKey replaces a key. What is unreleased is sealed to the new one.
+	// RotateKey replaces a key at once. What is unreleased is sealed to the new one.
 	RotateKey(ctx context.Context, in *RotateKeyRequest, opts ...grpc.CallOption) (*RotateKeyResponse, error)
 	// GetBuyer reads one buyer.
 	GetBuyer(ctx context.Context, in *GetBuyerRequest, opts ...grpc.CallOption) (*GetBuyerResponse, error)
@@ -295,19 +297,21 @@ func (c *offersServiceClient) ConfirmCohort(ctx context.Context, in *ConfirmCoho
 //
 // OffersService decides which bids are open, who may be shown what, and who accepted.
 //
-// Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package without its prefix. Every write takes an idempotency
-// key: the same key and request give the same answer, the same key with another request is refused with
-// IDEMPOTENCY_CONFLICT. Every write answers with a cursor; every read accepts one.
+// Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package, or of the common
+// obole.event.v1.Reason, without its prefix. Every write takes an idempotency key: the same key and request give the same answer, the
+// same key with another request is refused with IDEMPOTENCY_CONFLICT. Every write answers with a cursor; every read of tables accepts
+// one. TryBid asks the log itself; WatchBids tells what its first answer has not seen as it is seen.
 type OffersServiceServer interface {
 	// RegisterBuyer opens a buyer's account. The caller's own id becomes the buyer's, unless an operator names one.
 	RegisterBuyer(context.Context, *RegisterBuyerRequest) (*RegisterBuyerResponse, error)
-	// VetBuyer lets a registered buyer bid, and says to which group it belongs. Called again with another group it corrects that.
+	// VetBuyer lets a registered buyer bid, and says to which group it belongs. Of a legal entity one account is vetted: another is refused with
+	// BUYER_EXISTS. Called again with another group it corrects that.
 	VetBuyer(context.Context, *VetBuyerRequest) (*VetBuyerResponse, error)
 	// SuspendBuyer stops a buyer at once: bids close, and consent's gate is told by call and by event.
 	SuspendBuyer(context.Context, *SuspendBuyerRequest) (*SuspendBuyerResponse, error)
 	// ReinstateBuyer ends a suspension; closed bids stay closed.
 	ReinstateBuyer(context.Context, *ReinstateBuyerRequest) (*ReinstateBuyerResponse, error)
-	// RotateKey replaces a key. What is unreleased is sealed to the new one.
+	// RotateKey replaces a key at once. What is unreleased is sealed to the new one.
 	RotateKey(context.Context, *RotateKeyRequest) (*RotateKeyResponse, error)
 	// GetBuyer reads one buyer.
 	GetBuyer(context.Context, *GetBuyerRequest) (*GetBuyerResponse, error)

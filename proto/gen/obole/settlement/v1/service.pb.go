@@ -169,7 +169,11 @@ type GetFundsRequest struct {
 	// Buyer.
 	BuyerId string `protobuf:"bytes,1,opt,name=buyer_id,json=buyerId,proto3" json:"buyer_id,omitempty"`
 	// Answer only when this position is seen.
-	After         *v11.Cursor `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	After *v11.Cursor `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	// At most so many holds; 0 means 100.
+	PageSize uint32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before.
+	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -216,6 +220,20 @@ func (x *GetFundsRequest) GetAfter() *v11.Cursor {
 		return x.After
 	}
 	return nil
+}
+
+func (x *GetFundsRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *GetFundsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
 }
 
 // Hold is the money of one bid.
@@ -298,10 +316,12 @@ type GetFundsResponse struct {
 	Available *v1.Money `protobuf:"bytes,1,opt,name=available,proto3" json:"available,omitempty"`
 	// Held in all.
 	Held *v1.Money `protobuf:"bytes,2,opt,name=held,proto3" json:"held,omitempty"`
-	// Holds that are not empty.
+	// Holds that are not empty, by bid.
 	Holds []*Hold `protobuf:"bytes,3,rep,name=holds,proto3" json:"holds,omitempty"`
 	// Position that this shows.
-	Cursor        *v11.Cursor `protobuf:"bytes,4,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	Cursor *v11.Cursor `protobuf:"bytes,4,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// Empty on the last page of holds.
+	NextPageToken string `protobuf:"bytes,5,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -362,6 +382,13 @@ func (x *GetFundsResponse) GetCursor() *v11.Cursor {
 		return x.Cursor
 	}
 	return nil
+}
+
+func (x *GetFundsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
 }
 
 // GetEarningsRequest names the person.
@@ -1455,20 +1482,24 @@ const file_obole_settlement_v1_service_proto_rawDesc = "" +
 	"\x0fidempotency_key\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"v\n" +
 	"\x0fDepositResponse\x123\n" +
 	"\tavailable\x18\x01 \x01(\v2\x15.obole.money.v1.MoneyR\tavailable\x12.\n" +
-	"\x06cursor\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"d\n" +
+	"\x06cursor\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\xb4\x01\n" +
 	"\x0fGetFundsRequest\x12#\n" +
 	"\bbuyer_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\abuyerId\x12,\n" +
-	"\x05after\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\xac\x01\n" +
+	"\x05after\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x05after\x12%\n" +
+	"\tpage_size\x18\x03 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\xac\x01\n" +
 	"\x04Hold\x12\x15\n" +
 	"\x06bid_id\x18\x01 \x01(\tR\x05bidId\x12)\n" +
 	"\x04held\x18\x02 \x01(\v2\x15.obole.money.v1.MoneyR\x04held\x12/\n" +
 	"\ainitial\x18\x03 \x01(\v2\x15.obole.money.v1.MoneyR\ainitial\x121\n" +
-	"\bcaptured\x18\x04 \x01(\v2\x15.obole.money.v1.MoneyR\bcaptured\"\xd3\x01\n" +
+	"\bcaptured\x18\x04 \x01(\v2\x15.obole.money.v1.MoneyR\bcaptured\"\xfb\x01\n" +
 	"\x10GetFundsResponse\x123\n" +
 	"\tavailable\x18\x01 \x01(\v2\x15.obole.money.v1.MoneyR\tavailable\x12)\n" +
 	"\x04held\x18\x02 \x01(\v2\x15.obole.money.v1.MoneyR\x04held\x12/\n" +
 	"\x05holds\x18\x03 \x03(\v2\x19.obole.settlement.v1.HoldR\x05holds\x12.\n" +
-	"\x06cursor\x18\x04 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"q\n" +
+	"\x06cursor\x18\x04 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\x12&\n" +
+	"\x0fnext_page_token\x18\x05 \x01(\tR\rnextPageToken\"q\n" +
 	"\x12GetEarningsRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12,\n" +
 	"\x05after\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\xff\x01\n" +

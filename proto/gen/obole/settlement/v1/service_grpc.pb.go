@@ -36,10 +36,11 @@ const (
 //
 // SettlementService keeps the books.
 //
-// Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package without its prefix.
+// Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package, or of the common obole.event.v1.Reason, without its prefix.
 type SettlementServiceClient interface {
 	// Deposit records money of a registered buyer that the bank has seen; offers is asked who is registered. The bank's reference makes
-	// it happen once.
+	// it happen once, whoever tells of it: with another buyer, amount or day it is refused with REFERENCE_CONFLICT, the same
+	// idempotency key with another request with IDEMPOTENCY_CONFLICT.
 	Deposit(ctx context.Context, in *DepositRequest, opts ...grpc.CallOption) (*DepositResponse, error)
 	// GetFunds reads a buyer's money: available, and held by bid.
 	GetFunds(ctx context.Context, in *GetFundsRequest, opts ...grpc.CallOption) (*GetFundsResponse, error)
@@ -148,10 +149,11 @@ type SettlementService_ReplayEventsClient = grpc.ServerStreamingClient[ReplayEve
 //
 // SettlementService keeps the books.
 //
-// Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package without its prefix.
+// Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package, or of the common obole.event.v1.Reason, without its prefix.
 type SettlementServiceServer interface {
 	// Deposit records money of a registered buyer that the bank has seen; offers is asked who is registered. The bank's reference makes
-	// it happen once.
+	// it happen once, whoever tells of it: with another buyer, amount or day it is refused with REFERENCE_CONFLICT, the same
+	// idempotency key with another request with IDEMPOTENCY_CONFLICT.
 	Deposit(context.Context, *DepositRequest) (*DepositResponse, error)
 	// GetFunds reads a buyer's money: available, and held by bid.
 	GetFunds(context.Context, *GetFundsRequest) (*GetFundsResponse, error)

@@ -1,0 +1,166 @@
+package rpc_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/obole-market/obole/pkg/catalog"
+	"github.com/obole-market/obole/pkg/es"
+	"github.com/obole-market/obole/pkg/fault"
+	"github.com/obole-market/obole/pkg/id"
+	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
+	"github.com/obole-market/obole/services/delivery/internal/holding"
+	"github.com/obole-market/obole/services/delivery/internal/point"
+	"github.com/obole-market/obole/services/delivery/internal/source"
+	"github.com/obole-market/obole/services/delivery/internal/store"
+	"github.com/obole-market/obole/services/delivery/internal/view"
+)
+
+// read counts the rows that a database gives.
+type read struct{ rows atomic.Int64 }
+
+func (*read) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	return ctx
+}
+
+func (r *read) TraceQueryEnd(_ context.Context, _ *pgx.Conn, d pgx.TraceQueryEndData) {
+	if d.CommandTag.Select() {
+		r.rows.Add(d.CommandTag.RowsAffected())
+	}
+}
+
+// counted is a server over the same tables that counts what it reads.
+func (d *desk) counted() *read {
+	d.t.Helper()
+	r := new(read)
+	config := d.Store.Pool.Config()
+	config.ConnConfig.Tracer = r
+	pool, err := pgxpool.NewWithConfig(d.t.Context(), config)
+	d.must(err)
+	d.t.Cleanup(pool.Close)
+	d.Store, d.View = store.Store{Pool: pool}, view.View{Pool: pool}
+	return r
+}
+
+// connects names a source of a person.
+func (d *desk) connects(who, from id.ID) es.Cursor {
+	d.t.Helper()
+	result, err := d.Holdings.Do(d.t.Context(), es.Command[holding.Command]{ID: id.Random(), Keys: d.ringOf(who), Meta: new(eventv1.Meta), Body: holding.Connect{
+		Holding: holding.ID{ID: who}, Source: holding.SourceID{ID: from}, Importer: source.Points, Route: holding.RouteOwnCopy,
+	}})
+	d.must(err)
+	return result.Cursor
+}
+
+// brings imports one day's steps through a source.
+func (d *desk) brings(who, from id.ID, n int) {
+	d.t.Helper()
+	ctx := d.t.Context()
+	ring := d.ringOf(who)
+	products, err := catalog.Open("")
+	d.must(err)
+	at := time.Date(2016, 1, n, 0, 0, 0, 0, time.UTC)
+	done, err := d.Store.Read(ctx, ring, from, point.OwnFile, products.Products(), "", at, func(emit func(*point.Point) error) (source.Summary, error) {
+		p := point.Point{
+			Schema: point.StepCount, Frame: point.Frame{Start: at, End: at.Add(24 * time.Hour)}, Source: from, Assurance: point.OwnFile,
+			Values: []point.Value{{Measure: point.Steps, Quantity: 9000 * point.Milli}},
+		}
+		p.ID = point.Identify(who, from, &p)
+		return source.Summary{SHA256: sha256.Sum256(fmt.Append(nil, n))}, emit(&p)
+	})
+	d.must(err)
+	d.must(d.Catch(ctx, []store.Import{done}, new(eventv1.Meta)))
+	d.caught()
+}
+
+// TestSourcesByPages: every source is listed once, with what came from it in all, page by page; and what it takes to say so does not
+// grow with how often something came.
+func TestSourcesByPages(t *testing.T) {
+	t.Parallel()
+	d := begin(t, 2)
+	ctx := t.Context()
+	who, stranger := id.Random(), id.Random()
+	d.connects(stranger, id.Random())
+	sources := make([]id.ID, 5)
+	var last es.Cursor
+	for i := range sources {
+		sources[i] = id.Random()
+		last = d.connects(who, sources[i])
+	}
+	after := &eventv1.Cursor{Service: last.Service, Incarnation: last.Incarnation[:], Partition: int32(last.Partition), Position: int64(last.Position)}
+	list := func(size uint32) (all []*deliveryv1.Source) {
+		t.Helper()
+		for token := ""; ; {
+			r, err := d.ListSources(ctx, &deliveryv1.ListSourcesRequest{SubscriberId: who.String(), PageSize: size, PageToken: token, After: after})
+			d.must(err)
+			if all = append(all, r.GetSources()...); len(r.GetSources()) > int(size) && size > 0 {
+				t.Errorf("a page of %d sources, of at most %d", len(r.GetSources()), size)
+			}
+			if token = r.GetNextPageToken(); token == "" {
+				return all
+			}
+		}
+	}
+	reading := d.counted()
+	var few int64
+	for n := 1; n <= 40; n++ {
+		d.brings(who, sources[n%2], n)
+		if n == 2 {
+			before := reading.rows.Load()
+			list(2)
+			few = reading.rows.Load() - before
+		}
+	}
+	whole := list(0)
+	if len(whole) != len(sources) {
+		t.Fatalf("%d sources of %d", len(whole), len(sources))
+	}
+	for i, s := range whole {
+		if s.GetSourceId() != sources[i].String() {
+			t.Errorf("source %d is listed in the place of another one", i)
+		}
+		want := 20
+		if i > 1 {
+			want = 0
+		}
+		got := 0
+		for _, a := range s.GetArrivals() {
+			got += int(a.GetPoints())
+		}
+		if got != want || (s.GetImportedAt() != 0) != (want > 0) {
+			t.Errorf("source %d brought %d points, want %d, last at %d", i, got, want, s.GetImportedAt())
+		}
+	}
+	if a := whole[0].GetArrivals()[0]; a.GetDays().GetFirst() != "2016-01-02" || a.GetDays().GetLast() != "2016-02-09" {
+		t.Errorf("what came is of the days %v", a.GetDays())
+	}
+	before := reading.rows.Load()
+	for i, s := range list(2) {
+		if !proto.Equal(s, whole[i]) {
+			t.Errorf("by pages source %d is another one: %v", i, s)
+		}
+	}
+	if many := reading.rows.Load() - before; many != few {
+		t.Errorf("%d rows are read after 40 imports, %d after two", many, few)
+	}
+	if _, err := d.ListSources(ctx, &deliveryv1.ListSourcesRequest{SubscriberId: stranger.String(), PageToken: token(t, d, who)}); fault.KindOf(err) != fault.KindInvalid {
+		t.Errorf("a page of another person's list: %v", err)
+	}
+}
+
+// token is that of a person's second page.
+func token(t *testing.T, d *desk, who id.ID) string {
+	t.Helper()
+	r, err := d.ListSources(t.Context(), &deliveryv1.ListSourcesRequest{SubscriberId: who.String(), PageSize: 1})
+	d.must(err)
+	return r.GetNextPageToken()
+}

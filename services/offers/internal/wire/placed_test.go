@@ -1,0 +1,36 @@
+package wire
+
+import (
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/obole-market/obole/pkg/es"
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
+	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
+	"github.com/obole-market/obole/services/offers/internal/bid"
+)
+
+// TestAPlacedBidIsWrittenUnderTheMetaOfTheMoment: the writer lends one Meta to event after event, and changes it in between.
+func TestAPlacedBidIsWrittenUnderTheMetaOfTheMoment(t *testing.T) {
+	t.Parallel()
+	placed := &offersv1.BidPlaced{BidId: "b", Quantity: 7}
+	meta := &eventv1.Meta{EventId: make([]byte, 16), RecordedAt: 1}
+	for _, at := range []int64{1, 1 << 50, 3} {
+		meta.RecordedAt = at
+		if at == 3 {
+			meta.CorrelationId = make([]byte, 16)
+		}
+		typ, data, err := encodePlaced(bid.Placed{Body: Body(placed)}, &es.Header{Meta: meta})
+		if err != nil || typ != "bid_placed" {
+			t.Fatal(typ, err)
+		}
+		m, err := Decode(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !proto.Equal(m.GetMeta(), meta) || !proto.Equal(m.GetBidPlaced(), placed) {
+			t.Errorf("it reads as %v", m)
+		}
+	}
+}
