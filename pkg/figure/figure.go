@@ -6,6 +6,8 @@ package figure
 import (
 	"fmt"
 	"io"
+	"os"
+	"regexp"
 	"slices"
 	"text/tabwriter"
 )
@@ -33,14 +35,40 @@ type Bar struct {
 	AtMost  float64
 }
 
-// Race measures every path once a round, in the order given, and prints the table.
+// Only is the environment variable that names, as a regular expression, the paths to race: for whoever profiles one of them.
+const Only = "OBOLE_FIGURES"
+
+// Race measures every path once a round, in the order given, and prints the table. Where Only is set, the other paths are left
+// out, with the bars that are held against them.
 func Race(w io.Writer, paths []Path) error {
+	only, err := regexp.Compile(os.Getenv(Only))
+	if err != nil {
+		return fmt.Errorf("figure: %s: %w", Only, err)
+	}
+	paths = chosen(paths, only)
 	for range Rounds {
 		for i := range paths {
 			paths[i].got = append(paths[i].got, paths[i].Run())
 		}
 	}
 	return Print(w, paths)
+}
+
+// chosen are the paths that a pattern names.
+func chosen(all []Path, only *regexp.Regexp) (paths []Path) {
+	known := map[string]bool{"": true} // a bar of its own
+	for _, p := range all {
+		if only.MatchString(p.Name) {
+			known[p.Name] = true
+		}
+	}
+	for _, p := range all {
+		if known[p.Name] {
+			p.Bars = slices.DeleteFunc(slices.Clone(p.Bars), func(b Bar) bool { return !known[b.Of] })
+			paths = append(paths, p)
+		}
+	}
+	return paths
 }
 
 // Got adds a measured value to a path that is not raced, for Print.

@@ -38,6 +38,26 @@ func TestPathsTakeTurnsAndAreHeldAgainstTheirBars(t *testing.T) {
 	}
 }
 
+func TestOnlyTheNamedPathsAreRaced(t *testing.T) {
+	t.Setenv(figure.Only, "^o")
+	one := func() float64 { return 1 }
+	never := func() float64 { t.Error("a path that is not named was measured"); return 1 }
+	var out strings.Builder
+	err := figure.Race(&out, []figure.Path{
+		{Name: "l", Run: never}, {Name: "o", Run: one, Bars: []figure.Bar{{Of: "l", AtLeast: 0.5}, {Of: "other", AtLeast: 0.5}}}, {Name: "other", Run: one},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(strings.Fields(out.String()), " "); got != "path median unit against ratio bar o 1 events/s other 1.00 >= 0.50 holds other 1 events/s" {
+		t.Error(got)
+	}
+	t.Setenv(figure.Only, "(")
+	if err := figure.Race(&out, nil); err == nil {
+		t.Error("a pattern that is none was taken")
+	}
+}
+
 func TestLoadEndsAtTheFirstFault(t *testing.T) {
 	t.Parallel()
 	wrong := errors.New("wrong")
