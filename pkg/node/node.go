@@ -62,6 +62,7 @@ type Node struct {
 
 // Open connects to what the configuration names, without waiting for any of it but the database.
 func Open(ctx context.Context, c *boot.Config) (n *Node, err error) {
+	boot.Spare()
 	n = &Node{Config: c, Health: boot.NewHealth(c.Service, PartTails), reactions: map[string]*bus.Reaction{}}
 	if n.Telemetry, err = boot.Observe(c); err != nil {
 		return nil, err
