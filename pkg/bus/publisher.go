@@ -28,10 +28,11 @@ type publisher struct {
 	offset   int64 // that the next record gets
 	first    int64 // of the topic's oldest record
 	lives    []es.Life
-	at       es.Position // of the newest event on the topic
-	event    id.ID       // its id
-	last     es.Position // of the newest event that was put into a batch
-	newest   id.ID       // its id
+	at       es.Position   // of the newest event on the topic
+	event    id.ID         // its id
+	last     es.Position   // of the newest event that was put into a batch
+	newest   id.ID         // its id
+	took     time.Duration // the last batch, to be stored
 }
 
 // flight is a batch on the way.
@@ -42,6 +43,7 @@ type flight struct {
 
 	done chan struct{} // closed when there is an answer
 	base int64         // offset of its first record
+	took time.Duration
 	err  error
 }
 
@@ -121,6 +123,13 @@ func (p *publisher) spoilt(err error, _ int) error {
 	return nil
 }
 
+// pace is how long a relay rests after a batch that the broker took so long to store. Where that is quick, what follows goes out almost at
+// once. A broker that is slow has much to do, or shares its processors with those that have, and each batch costs it, and everybody who
+// fetches it and notes how far they are, about the same whatever it holds: then there are fewer and fuller ones.
+func pace(took time.Duration) time.Duration {
+	return min(max(relayPace, relayRest*took), relayLongest)
+}
+
 // publish sends what the log holds after what was sent, until ctx ends or something surprises.
 func (p *publisher) publish(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -139,7 +148,7 @@ func (p *publisher) publish(ctx context.Context) error {
 			continue
 		}
 		if sent {
-			if err := sleep(ctx, relayPace); err != nil {
+			if err := sleep(ctx, pace(p.took)); err != nil {
 				return context.Cause(ctx)
 			}
 		}
@@ -281,7 +290,9 @@ func (p *publisher) launch(ctx context.Context) error {
 	p.batch.reset()
 	go func() {
 		defer close(f.done)
+		began := time.Now()
 		f.base, f.err = p.send(ctx, f.batch)
+		f.took = time.Since(began)
 	}()
 	return nil
 }
@@ -293,7 +304,7 @@ func (p *publisher) land() error {
 		return nil
 	}
 	<-f.done
-	p.flight, p.spare = nil, f.batch
+	p.flight, p.spare, p.took = nil, f.batch, f.took
 	if f.err != nil {
 		return f.err
 	}

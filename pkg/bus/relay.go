@@ -50,12 +50,14 @@ const (
 )
 
 const (
-	relayPace  = 5 * time.Millisecond // at least between two batches; the first goes at once
-	relayPoll  = time.Second          // a backstop: the log wakes us
-	relayScan  = 5000
-	relayRetry = 200 * time.Millisecond
-	relayMost  = 2 * time.Second // between two tries
-	relayIdle  = 5 * time.Second // after which the session of a stopped process ends, and its lock with it
+	relayPace    = 5 * time.Millisecond // at least between two batches; the first goes at once
+	relayRest    = 3                    // times as long as a batch took, a relay rests after it, but at most relayLongest
+	relayLongest = 25 * time.Millisecond
+	relayPoll    = time.Second // a backstop: the log wakes us
+	relayScan    = 5000
+	relayRetry   = 200 * time.Millisecond
+	relayMost    = 2 * time.Second // between two tries
+	relayIdle    = 5 * time.Second // after which the session of a stopped process ends, and its lock with it
 )
 
 // ErrAhead: the topic holds an event that the log does not.
