@@ -212,14 +212,10 @@ func (b *Book) entries(ctx context.Context, who id.ID, rows []placed) ([]*record
 			if err != nil {
 				return fmt.Errorf("record: %s: %w", r.Type, err)
 			}
-			e.EventId, e.Type, e.At = r.ID[:], r.Type, r.At.UnixMicro()
-			e.EventId = slices.Clone(e.EventId)
+			e.EventId, e.Type, e.At = slices.Clone(r.ID[:]), r.Type, r.At.UnixMicro()
 			e.Place = &eventv1.Cursor{Service: b.Service, Partition: int32(part), Position: int64(r.Position)}
-			for _, l := range lives {
-				if l.After < r.Position {
-					e.Place.Incarnation = slices.Clone(l.Incarnation[:])
-				}
-			}
+			life := es.LifeAt(lives, r.Position).Incarnation
+			e.Place.Incarnation = life[:]
 			told[place{part, r.Position}] = e
 			return nil
 		})
