@@ -14,7 +14,7 @@ import (
 )
 
 // Fold is the version of Project: another one means rebuilding.
-const Fold = 1
+const Fold = 2
 
 // Project folds a batch of the log's records into the tables, within the transaction that moves the checkpoint. All
 // statements of a batch go to the database in one round trip.
@@ -42,11 +42,12 @@ func add(b *pgx.Batch, r *es.Record, m *consentv1.Event) {
 	switch arm := m.GetEvent().(type) {
 	case *consentv1.Event_ConsentGiven:
 		e := arm.ConsentGiven
-		insert(b, r, e.GetAgreementId(), e.GetSubscriberId(), e.GetOfferId(), e.GetBidId(), "given", "")
-		b.Queue(`insert into deadline (stream, kind, due) values ($1, 'expire', $2)`, string(r.Stream), time.UnixMicro(e.GetExpiresAt()).UTC())
+		expires := time.UnixMicro(e.GetExpiresAt()).UTC()
+		insert(b, r, e.GetAgreementId(), e.GetSubscriberId(), e.GetOfferId(), e.GetBidId(), "given", "", &expires)
+		b.Queue(`insert into deadline (stream, kind, due) values ($1, 'expire', $2)`, string(r.Stream), expires)
 	case *consentv1.Event_ConsentRefused:
 		e := arm.ConsentRefused
-		insert(b, r, e.GetAgreementId(), e.GetSubscriberId(), e.GetOfferId(), e.GetBidId(), "refused", wire.ReasonName(e.GetReason()))
+		insert(b, r, e.GetAgreementId(), e.GetSubscriberId(), e.GetOfferId(), e.GetBidId(), "refused", wire.ReasonName(e.GetReason()), nil)
 	case *consentv1.Event_ConsentWithdrawn:
 		end(b, r, arm.ConsentWithdrawn.GetScope(), "withdrawn")
 	case *consentv1.Event_ConsentExpired:
@@ -57,24 +58,24 @@ func add(b *pgx.Batch, r *es.Record, m *consentv1.Event) {
 			b.Queue(`insert into paused (subscriber) values ($1) on conflict do nothing`, e.GetSubscriberId())
 			return
 		}
-		b.Queue(`update consent set state = 'paused' where agreement = any($1::uuid[]) and state = 'given'`, agreements(e.GetScope()))
+		b.Queue(`update consent set state = 'paused', paused_at = $2 where agreement = any($1::uuid[]) and state = 'given'`, agreements(e.GetScope()), r.At)
 	case *consentv1.Event_ConsentResumed:
 		e := arm.ConsentResumed
 		if e.GetAll() {
 			b.Queue(`delete from paused where subscriber = $1`, e.GetSubscriberId())
 		}
-		b.Queue(`update consent set state = 'given' where agreement = any($1::uuid[]) and state = 'paused'`, agreements(e.GetScope()))
+		b.Queue(`update consent set state = 'given', paused_at = null where agreement = any($1::uuid[]) and state = 'paused'`, agreements(e.GetScope()))
 	case *consentv1.Event_ReleaseCommitted:
 		b.Queue(`update consent set releases = releases + 1 where agreement = $1`, arm.ReleaseCommitted.GetAgreementId())
 	}
 }
 
-func insert(b *pgx.Batch, r *es.Record, agreement, subscriber, offer, bid, state, refused string) {
+func insert(b *pgx.Batch, r *es.Record, agreement, subscriber, offer, bid, state, refused string, expires *time.Time) {
 	b.Queue(`
-		insert into consent (agreement, subscriber, offer, bid, state, partition, position, given_at, refused, releases, stream, version, type, event, data)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, $13, $14)`,
+		insert into consent (agreement, subscriber, offer, bid, state, partition, position, given_at, refused, releases, stream, version, type, event, data, expires_at)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, $13, $14, $15)`,
 		agreement, subscriber, offer, bid, state, int32(r.Partition), int64(r.Position), r.At, refused,
-		string(r.Stream), int64(r.Version), r.Type, [16]byte(r.ID), r.Data)
+		string(r.Stream), int64(r.Version), r.Type, [16]byte(r.ID), r.Data, expires)
 }
 
 func end(b *pgx.Batch, r *es.Record, scope []*consentv1.Ended, state string) {
@@ -82,7 +83,8 @@ func end(b *pgx.Batch, r *es.Record, scope []*consentv1.Ended, state string) {
 	for i, s := range scope {
 		streams[i] = r.Stream.Root() + "/" + s.GetAgreementId()
 	}
-	b.Queue(`update consent set state = $2, ended_at = $3 where agreement = any($1::uuid[]) and state in ('given', 'paused')`, agreements(scope), state, r.At)
+	b.Queue(`update consent set state = $2, ended_at = $3, ended = $4, paused_at = null where agreement = any($1::uuid[]) and state in ('given', 'paused')`,
+		agreements(scope), state, r.At, int64(r.Position))
 	b.Queue(`delete from deadline where stream = any($1)`, streams)
 }
 
