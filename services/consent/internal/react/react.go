@@ -110,12 +110,12 @@ func (r *Reactor) give(ctx context.Context, e *bus.Received, m *eventv1.Meta, a 
 	if err != nil {
 		return err
 	}
-	law, _ := wire.Law(r.Policy, licence.Country, r.Now())
+	law, policy := wire.Law(r.Policy, licence.Country, r.Now())
 	barred, _, err := r.Parties.State(ctx, es.StreamOf(licence.Buyer.ID), nil)
 	if err != nil {
 		return err
 	}
-	return r.do(ctx, e, m, subscriber.Give{
+	return r.follow(ctx, e, m, policy, subscriber.Give{
 		Licence: licence, Record: record, ExplicitStepAt: a.GetExplicitStepAt(), Law: law, BuyerBarred: barred.Barred, AcceptedAt: e.At,
 		AnswerDue: moment(a.GetAnswerDue()), Net: subscriber.Price{Micros: parts.Net, Currency: l.GetUnitPrice().GetCurrency()},
 	}, licence.Subscriber)
@@ -185,12 +185,21 @@ func (r *Reactor) expire(ctx context.Context, e *bus.Received, m *eventv1.Meta, 
 }
 
 func (r *Reactor) do(ctx context.Context, e *bus.Received, m *eventv1.Meta, c subscriber.Command, who subscriber.ID) error {
+	return r.follow(ctx, e, m, nil, c, who)
+}
+
+// follow is do of what is decided under a policy pack; nil where there is none.
+func (r *Reactor) follow(
+	ctx context.Context, e *bus.Received, m *eventv1.Meta, policy *eventv1.PolicyRef, c subscriber.Command, who subscriber.ID,
+) error {
 	ring, err := r.Keys.Ring(ctx, who.ID)
 	if err != nil {
 		return err
 	}
+	cause := r.Cause(e.ID, m)
+	cause.Policy = policy
 	_, err = r.People.Do(ctx, es.Command[subscriber.Command]{
-		ID: bus.CommandID(Name, e.ID, 0), Body: c, Keys: ring, Meta: r.Cause(e.ID, m), Caller: "react",
+		ID: bus.CommandID(Name, e.ID, 0), Body: c, Keys: ring, Meta: cause, Caller: "react",
 	})
 	return err
 }

@@ -40,6 +40,7 @@ func person(e subscriber.Event) *consentv1.Event {
 		if err := proto.Unmarshal(e.Record, record); err != nil {
 			panic("wire: a consent record was changed on its way")
 		}
+		record.LineUser = e.LineUser
 		return &consentv1.Event{Event: &consentv1.Event_ConsentGiven{ConsentGiven: &consentv1.ConsentGiven{
 			AgreementId: l.Agreement.String(), OfferId: l.Offer.String(), BidId: l.Bid.String(), SubscriberId: l.Subscriber.String(),
 			ExpiresAt: l.ExpiresAt.UnixMicro(), Record: record,
@@ -219,7 +220,10 @@ func (r *ids) given(e *consentv1.ConsentGiven) subscriber.Event {
 	out.Licence.Buyer = subscriber.BuyerID{ID: r.read("buyer_id", l.GetBuyerId())}
 	out.Licence.Product, out.Licence.Purpose = l.GetProduct().GetId(), l.GetPurpose()
 	out.Licence.Country, out.Licence.Health = l.GetCountry(), l.GetHealth()
-	record, err := proto.MarshalOptions{Deterministic: true}.Marshal(e.GetRecord())
+	out.LineUser = e.GetRecord().GetLineUser()
+	bare := proto.CloneOf(e.GetRecord())
+	bare.LineUser = ""
+	record, err := proto.MarshalOptions{Deterministic: true}.Marshal(bare)
 	if err != nil && r.err == nil {
 		r.err = fmt.Errorf("wire: record: %w", err)
 	}
