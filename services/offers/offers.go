@@ -77,6 +77,10 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
+	keys, err := n.Keys()
+	if err != nil {
+		return err
+	}
 	buyers, bids := es.Register(n.Engine, wire.Buyers()), es.Register(n.Engine, wire.Bids())
 	rows := market(n.Pool, n.Log)
 	if err := rows.Open(ctx); err != nil {
@@ -97,7 +101,7 @@ func Run(ctx context.Context, c Config) error {
 	n.Deadlines("market", reactor.Due)
 
 	offersv1.RegisterOffersServiceServer(n.Server, &rpc.Server{
-		Buyers: buyers, Bids: bids, View: tables, Seen: rows, Log: n.Log, Catalog: products, Policy: rules, Consent: consentv1.NewConsentServiceClient(consent),
+		Buyers: buyers, Bids: bids, View: tables, Seen: rows, Log: n.Log, Catalog: products, Policy: rules, Keys: keys, Consent: consentv1.NewConsentServiceClient(consent),
 		Delivery: deliveryv1.NewDeliveryServiceClient(delivery), Now: c.Now, Currency: c.currency(), Commission: c.commission(),
 	})
 	return n.Run(ctx)

@@ -45,6 +45,7 @@ type Reactor struct {
 	Parties *es.Root[party.State, party.Command, party.Event]
 	Keys    *vault.Keeper
 	Policy  *policy.Set
+	Market  offersv1.OffersServiceClient
 	Now     func() time.Time
 	// Cause says for whom a reaction acts.
 	Cause func(cause id.ID, m *eventv1.Meta) *eventv1.Meta
@@ -97,7 +98,10 @@ func (r *Reactor) offers(ctx context.Context, e *bus.Received, m *offersv1.Event
 
 // give asks for the consent that an acceptance needs.
 func (r *Reactor) give(ctx context.Context, e *bus.Received, m *eventv1.Meta, a *offersv1.OfferAccepted) error {
-	l := a.GetLicence()
+	l, explicit, err := r.accepted(ctx, e, a)
+	if err != nil {
+		return err
+	}
 	licence, err := licence(l)
 	if err != nil {
 		return undecodable(e)
@@ -106,7 +110,7 @@ func (r *Reactor) give(ctx context.Context, e *bus.Received, m *eventv1.Meta, a 
 	if err != nil {
 		return undecodable(e)
 	}
-	record, err := proto.MarshalOptions{Deterministic: true}.Marshal(record(l, a.GetExplicitStepAt()))
+	record, err := proto.MarshalOptions{Deterministic: true}.Marshal(record(l, explicit))
 	if err != nil {
 		return err
 	}
@@ -116,9 +120,19 @@ func (r *Reactor) give(ctx context.Context, e *bus.Received, m *eventv1.Meta, a 
 		return err
 	}
 	return r.follow(ctx, e, m, policy, subscriber.Give{
-		Licence: licence, Record: record, ExplicitStepAt: a.GetExplicitStepAt(), Law: law, BuyerBarred: barred.Barred, AcceptedAt: e.At,
+		Licence: licence, Record: record, ExplicitStepAt: explicit, Law: law, BuyerBarred: barred.Barred, AcceptedAt: e.At,
 		AnswerDue: moment(a.GetAnswerDue()), Net: subscriber.Price{Micros: parts.Net, Currency: l.GetUnitPrice().GetCurrency()},
 	}, licence.Subscriber)
+}
+
+// accepted is what the person said yes to, with the time of the explicit step: offers is asked, as its event carries both sealed. Events of
+// before they were carry them in clear.
+func (r *Reactor) accepted(ctx context.Context, e *bus.Received, a *offersv1.OfferAccepted) (*marketv1.Licence, int64, error) {
+	if l := a.GetLicence(); l != nil {
+		return l, a.GetExplicitStepAt(), nil
+	}
+	answer, err := r.Market.GetLicence(ctx, &offersv1.GetLicenceRequest{AgreementId: a.GetAgreementId(), After: e.Cursor("offers")})
+	return answer.GetLicence(), answer.GetExplicitStepAt(), err
 }
 
 // moment is a time of the contract; 0 is none.

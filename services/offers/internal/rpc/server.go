@@ -15,6 +15,7 @@ import (
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/policy"
 	"github.com/obole-market/obole/pkg/projection"
+	"github.com/obole-market/obole/pkg/vault"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
@@ -35,6 +36,7 @@ type Server struct {
 	Log      es.Reader
 	Catalog  *catalog.Catalog
 	Policy   *policy.Set
+	Keys     *vault.Keeper
 	Consent  consentv1.ConsentServiceClient
 	Delivery deliveryv1.DeliveryServiceClient
 	Now      func() time.Time

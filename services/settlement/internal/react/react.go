@@ -14,6 +14,7 @@ import (
 	"github.com/obole-market/obole/pkg/lru"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
+	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
 	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
 	"github.com/obole-market/obole/services/settlement/internal/book"
 	"github.com/obole-market/obole/services/settlement/internal/wire"
@@ -37,6 +38,7 @@ type Reactor struct {
 	Book     book.ID
 	Currency string
 	Root     *es.Root[book.State, book.Command, book.Event]
+	Market   offersv1.OffersServiceClient
 	// Cause says for whom a reaction acts.
 	Cause func(cause id.ID, m *eventv1.Meta) *eventv1.Meta
 	// Deals are what never changes of an agreement, so that most deliveries need not ask the book.
@@ -112,9 +114,12 @@ func (r *Reactor) offers(ctx context.Context, e *bus.Received, m *offersv1.Event
 		}
 		return r.follow(ctx, e, m.GetMeta(), deal.Policy, p.err, book.End{Book: r.Book, Buyer: deal.Buyer, Bid: book.BidID{ID: p.id(v.GetBidId())}, Agreement: agreement})
 	case *offersv1.Event_AgreementFormed:
-		l := arm.AgreementFormed.GetLicence()
+		l, err := r.agreed(ctx, e, arm.AgreementFormed)
+		if err != nil {
+			return err
+		}
 		agreement, deal := book.AgreementID{ID: p.id(l.GetAgreementId())}, Deal{Buyer: book.BuyerID{ID: p.id(l.GetBuyerId())}, Policy: l.GetPolicy()}
-		err := r.follow(ctx, e, m.GetMeta(), deal.Policy, p.err, book.Earmark{Terms: book.Terms{
+		err = r.follow(ctx, e, m.GetMeta(), deal.Policy, p.err, book.Earmark{Terms: book.Terms{
 			Book: r.Book, Agreement: agreement, Bid: book.BidID{ID: p.id(l.GetBidId())}, Buyer: deal.Buyer, Subscriber: book.SubscriberID{ID: p.id(l.GetSubscriberId())},
 			Product: l.GetProduct().GetId(), Price: l.GetUnitPrice().GetMicros(), Slots: int64(l.GetSlotsReserved()),
 			CommissionPPM: int64(l.GetCommissionPpm()), WithholdingPPM: int64(l.GetWithholdingPpm()), AvailableAfter: int64(l.GetAvailableAfterDays()),
@@ -154,6 +159,15 @@ func (r *Reactor) delivery(ctx context.Context, e *bus.Received, m *deliveryv1.E
 		})
 	}
 	return nil
+}
+
+// agreed is what was agreed: offers is asked, as its events carry it sealed. Events of before they did carry it in clear.
+func (r *Reactor) agreed(ctx context.Context, e *bus.Received, formed *offersv1.AgreementFormed) (*marketv1.Licence, error) {
+	if l := formed.GetLicence(); l != nil {
+		return l, nil
+	}
+	answer, err := r.Market.GetLicence(ctx, &offersv1.GetLicenceRequest{AgreementId: formed.GetAgreementId(), After: e.Cursor("offers")})
+	return answer.GetLicence(), err
 }
 
 // deal of an agreement that the book has earmarked. An agreement comes on one topic and its deliveries on another: what is not

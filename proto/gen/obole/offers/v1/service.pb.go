@@ -2682,7 +2682,10 @@ type Card struct {
 	// Policy pack that rights and taxes follow.
 	Policy *v1.PolicyRef `protobuf:"bytes,32,opt,name=policy,proto3" json:"policy,omitempty"`
 	// Distinct people that must consent before anything leaves.
-	CohortMin     uint32 `protobuf:"varint,33,opt,name=cohort_min,json=cohortMin,proto3" json:"cohort_min,omitempty"`
+	CohortMin uint32 `protobuf:"varint,33,opt,name=cohort_min,json=cohortMin,proto3" json:"cohort_min,omitempty"`
+	// 16 bytes that follow from the person's key and the offer: without them the hash of a card could be guessed, and with it the country
+	// and the language of whoever saw it.
+	Salt          []byte `protobuf:"bytes,34,opt,name=salt,proto3" json:"salt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2946,6 +2949,13 @@ func (x *Card) GetCohortMin() uint32 {
 		return x.CohortMin
 	}
 	return 0
+}
+
+func (x *Card) GetSalt() []byte {
+	if x != nil {
+		return x.Salt
+	}
+	return nil
 }
 
 // ListOffersResponse is a page of offers.
@@ -3322,6 +3332,116 @@ func (x *DeclineOfferResponse) GetCursor() *v1.Cursor {
 	return nil
 }
 
+// GetLicenceRequest names an acceptance by its agreement.
+type GetLicenceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Agreement, of an OfferAccepted or an AgreementFormed.
+	AgreementId string `protobuf:"bytes,1,opt,name=agreement_id,json=agreementId,proto3" json:"agreement_id,omitempty"`
+	// Answer only when this position is seen: that of the event.
+	After         *v1.Cursor `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetLicenceRequest) Reset() {
+	*x = GetLicenceRequest{}
+	mi := &file_obole_offers_v1_service_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetLicenceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetLicenceRequest) ProtoMessage() {}
+
+func (x *GetLicenceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_offers_v1_service_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetLicenceRequest.ProtoReflect.Descriptor instead.
+func (*GetLicenceRequest) Descriptor() ([]byte, []int) {
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *GetLicenceRequest) GetAgreementId() string {
+	if x != nil {
+		return x.AgreementId
+	}
+	return ""
+}
+
+func (x *GetLicenceRequest) GetAfter() *v1.Cursor {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+// GetLicenceResponse answers GetLicence. AGREEMENT_UNKNOWN also where its proof was forgotten.
+type GetLicenceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What was agreed.
+	Licence *v11.Licence `protobuf:"bytes,1,opt,name=licence,proto3" json:"licence,omitempty"`
+	// When the person took the separate, explicit step for health data; 0 means not taken. Microseconds since 1970-01-01T00:00Z.
+	ExplicitStepAt int64 `protobuf:"varint,2,opt,name=explicit_step_at,json=explicitStepAt,proto3" json:"explicit_step_at,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *GetLicenceResponse) Reset() {
+	*x = GetLicenceResponse{}
+	mi := &file_obole_offers_v1_service_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetLicenceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetLicenceResponse) ProtoMessage() {}
+
+func (x *GetLicenceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_offers_v1_service_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetLicenceResponse.ProtoReflect.Descriptor instead.
+func (*GetLicenceResponse) Descriptor() ([]byte, []int) {
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *GetLicenceResponse) GetLicence() *v11.Licence {
+	if x != nil {
+		return x.Licence
+	}
+	return nil
+}
+
+func (x *GetLicenceResponse) GetExplicitStepAt() int64 {
+	if x != nil {
+		return x.ExplicitStepAt
+	}
+	return 0
+}
+
 // ConfirmCohortRequest names the bid.
 type ConfirmCohortRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3333,7 +3453,7 @@ type ConfirmCohortRequest struct {
 
 func (x *ConfirmCohortRequest) Reset() {
 	*x = ConfirmCohortRequest{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[43]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3345,7 +3465,7 @@ func (x *ConfirmCohortRequest) String() string {
 func (*ConfirmCohortRequest) ProtoMessage() {}
 
 func (x *ConfirmCohortRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[43]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3358,7 +3478,7 @@ func (x *ConfirmCohortRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmCohortRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmCohortRequest) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{43}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ConfirmCohortRequest) GetBidId() string {
@@ -3381,7 +3501,7 @@ type ConfirmCohortResponse struct {
 
 func (x *ConfirmCohortResponse) Reset() {
 	*x = ConfirmCohortResponse{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[44]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3393,7 +3513,7 @@ func (x *ConfirmCohortResponse) String() string {
 func (*ConfirmCohortResponse) ProtoMessage() {}
 
 func (x *ConfirmCohortResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[44]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3406,7 +3526,7 @@ func (x *ConfirmCohortResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmCohortResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmCohortResponse) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{44}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ConfirmCohortResponse) GetConfirmed() bool {
@@ -3587,7 +3707,7 @@ const file_obole_offers_v1_service_proto_rawDesc = "" +
 	"\x04rung\x18\x04 \x01(\tR\x04rung\x12)\n" +
 	"\x10rung_description\x18\x05 \x01(\tR\x0frungDescription\x12\x1a\n" +
 	"\brequired\x18\x06 \x01(\bR\brequired\x12+\n" +
-	"\x03net\x18\a \x01(\v2\x19.obole.money.v1.UnitPriceR\x03net\"\xc5\v\n" +
+	"\x03net\x18\a \x01(\v2\x19.obole.money.v1.UnitPriceR\x03net\"\xd9\v\n" +
 	"\x04Card\x12\x15\n" +
 	"\x06bid_id\x18\x01 \x01(\tR\x05bidId\x12\x1f\n" +
 	"\vbid_version\x18\x02 \x01(\rR\n" +
@@ -3635,7 +3755,8 @@ const file_obole_offers_v1_service_proto_rawDesc = "" +
 	"expires_at\x18\x1f \x01(\x03R\texpiresAt\x121\n" +
 	"\x06policy\x18  \x01(\v2\x19.obole.event.v1.PolicyRefR\x06policy\x12\x1d\n" +
 	"\n" +
-	"cohort_min\x18! \x01(\rR\tcohortMin\"\xaa\x02\n" +
+	"cohort_min\x18! \x01(\rR\tcohortMin\x12\x12\n" +
+	"\x04salt\x18\" \x01(\fR\x04salt\"\xaa\x02\n" +
 	"\x12ListOffersResponse\x12.\n" +
 	"\x06offers\x18\x01 \x03(\v2\x16.obole.offers.v1.OfferR\x06offers\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12&\n" +
@@ -3662,7 +3783,13 @@ const file_obole_offers_v1_service_proto_rawDesc = "" +
 	"\x06bid_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x05bidId\x122\n" +
 	"\x0fidempotency_key\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"F\n" +
 	"\x14DeclineOfferResponse\x12.\n" +
-	"\x06cursor\x18\x01 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"7\n" +
+	"\x06cursor\x18\x01 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"n\n" +
+	"\x11GetLicenceRequest\x12+\n" +
+	"\fagreement_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\vagreementId\x12,\n" +
+	"\x05after\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"r\n" +
+	"\x12GetLicenceResponse\x122\n" +
+	"\alicence\x18\x01 \x01(\v2\x18.obole.market.v1.LicenceR\alicence\x12(\n" +
+	"\x10explicit_step_at\x18\x02 \x01(\x03R\x0eexplicitStepAt\"7\n" +
 	"\x14ConfirmCohortRequest\x12\x1f\n" +
 	"\x06bid_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x05bidId\"e\n" +
 	"\x15ConfirmCohortResponse\x12\x1c\n" +
@@ -3689,7 +3816,7 @@ const file_obole_offers_v1_service_proto_rawDesc = "" +
 	"\x14OFFER_STATE_DECLINED\x10\x03\x12\x16\n" +
 	"\x12OFFER_STATE_VOIDED\x10\x04\x12\x16\n" +
 	"\x12OFFER_STATE_AGREED\x10\x05\x12\x18\n" +
-	"\x14OFFER_STATE_FINISHED\x10\x062\xf7\x0e\n" +
+	"\x14OFFER_STATE_FINISHED\x10\x062\xd7\x0f\n" +
 	"\rOffersService\x12r\n" +
 	"\rRegisterBuyer\x12%.obole.offers.v1.RegisterBuyerRequest\x1a&.obole.offers.v1.RegisterBuyerResponse\"\x12\x92\xb5\x18\x0e\n" +
 	"\x02\x02\x05\x12\bbuyer_id\x12X\n" +
@@ -3726,7 +3853,10 @@ const file_obole_offers_v1_service_proto_rawDesc = "" +
 	"\vAcceptOffer\x12#.obole.offers.v1.AcceptOfferRequest\x1a$.obole.offers.v1.AcceptOfferResponse\"\x16\x92\xb5\x18\x12\n" +
 	"\x01\x01\x12\rsubscriber_id\x12s\n" +
 	"\fDeclineOffer\x12$.obole.offers.v1.DeclineOfferRequest\x1a%.obole.offers.v1.DeclineOfferResponse\"\x16\x92\xb5\x18\x12\n" +
-	"\x01\x01\x12\rsubscriber_id\x12g\n" +
+	"\x01\x01\x12\rsubscriber_id\x12^\n" +
+	"\n" +
+	"GetLicence\x12\".obole.offers.v1.GetLicenceRequest\x1a#.obole.offers.v1.GetLicenceResponse\"\a\x92\xb5\x18\x03\n" +
+	"\x01\a\x12g\n" +
 	"\rConfirmCohort\x12%.obole.offers.v1.ConfirmCohortRequest\x1a&.obole.offers.v1.ConfirmCohortResponse\"\a\x92\xb5\x18\x03\n" +
 	"\x01\aB\xc3\x01\n" +
 	"\x13com.obole.offers.v1B\fServiceProtoP\x01Z@github.com/obole-market/obole/proto/gen/obole/offers/v1;offersv1\xa2\x02\x03OOX\xaa\x02\x0fObole.Offers.V1\xca\x02\x0fObole\\Offers\\V1\xe2\x02\x1bObole\\Offers\\V1\\GPBMetadata\xea\x02\x11Obole::Offers::V1b\x06proto3"
@@ -3744,7 +3874,7 @@ func file_obole_offers_v1_service_proto_rawDescGZIP() []byte {
 }
 
 var file_obole_offers_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_obole_offers_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
+var file_obole_offers_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_obole_offers_v1_service_proto_goTypes = []any{
 	(BuyerState)(0),                // 0: obole.offers.v1.BuyerState
 	(BidState)(0),                  // 1: obole.offers.v1.BidState
@@ -3792,137 +3922,144 @@ var file_obole_offers_v1_service_proto_goTypes = []any{
 	(*AcceptOfferResponse)(nil),    // 43: obole.offers.v1.AcceptOfferResponse
 	(*DeclineOfferRequest)(nil),    // 44: obole.offers.v1.DeclineOfferRequest
 	(*DeclineOfferResponse)(nil),   // 45: obole.offers.v1.DeclineOfferResponse
-	(*ConfirmCohortRequest)(nil),   // 46: obole.offers.v1.ConfirmCohortRequest
-	(*ConfirmCohortResponse)(nil),  // 47: obole.offers.v1.ConfirmCohortResponse
-	(*LegalEntity)(nil),            // 48: obole.offers.v1.LegalEntity
-	(*BuyerKey)(nil),               // 49: obole.offers.v1.BuyerKey
-	(*v1.Cursor)(nil),              // 50: obole.event.v1.Cursor
-	(*v11.Terms)(nil),              // 51: obole.market.v1.Terms
-	(v11.PricingMode)(0),           // 52: obole.market.v1.PricingMode
-	(v11.Allocation)(0),            // 53: obole.market.v1.Allocation
-	(v11.Exclusivity)(0),           // 54: obole.market.v1.Exclusivity
-	(*v12.Money)(nil),              // 55: obole.money.v1.Money
-	(Reason)(0),                    // 56: obole.offers.v1.Reason
-	(CloseReason)(0),               // 57: obole.offers.v1.CloseReason
-	(*v12.UnitPrice)(nil),          // 58: obole.money.v1.UnitPrice
-	(*v11.ProductRef)(nil),         // 59: obole.market.v1.ProductRef
-	(*v11.Days)(nil),               // 60: obole.market.v1.Days
-	(v11.Cadence)(0),               // 61: obole.market.v1.Cadence
-	(*v11.Recipient)(nil),          // 62: obole.market.v1.Recipient
-	(v11.TransferTool)(0),          // 63: obole.market.v1.TransferTool
-	(*v11.Predicate)(nil),          // 64: obole.market.v1.Predicate
-	(*v1.PolicyRef)(nil),           // 65: obole.event.v1.PolicyRef
+	(*GetLicenceRequest)(nil),      // 46: obole.offers.v1.GetLicenceRequest
+	(*GetLicenceResponse)(nil),     // 47: obole.offers.v1.GetLicenceResponse
+	(*ConfirmCohortRequest)(nil),   // 48: obole.offers.v1.ConfirmCohortRequest
+	(*ConfirmCohortResponse)(nil),  // 49: obole.offers.v1.ConfirmCohortResponse
+	(*LegalEntity)(nil),            // 50: obole.offers.v1.LegalEntity
+	(*BuyerKey)(nil),               // 51: obole.offers.v1.BuyerKey
+	(*v1.Cursor)(nil),              // 52: obole.event.v1.Cursor
+	(*v11.Terms)(nil),              // 53: obole.market.v1.Terms
+	(v11.PricingMode)(0),           // 54: obole.market.v1.PricingMode
+	(v11.Allocation)(0),            // 55: obole.market.v1.Allocation
+	(v11.Exclusivity)(0),           // 56: obole.market.v1.Exclusivity
+	(*v12.Money)(nil),              // 57: obole.money.v1.Money
+	(Reason)(0),                    // 58: obole.offers.v1.Reason
+	(CloseReason)(0),               // 59: obole.offers.v1.CloseReason
+	(*v12.UnitPrice)(nil),          // 60: obole.money.v1.UnitPrice
+	(*v11.ProductRef)(nil),         // 61: obole.market.v1.ProductRef
+	(*v11.Days)(nil),               // 62: obole.market.v1.Days
+	(v11.Cadence)(0),               // 63: obole.market.v1.Cadence
+	(*v11.Recipient)(nil),          // 64: obole.market.v1.Recipient
+	(v11.TransferTool)(0),          // 65: obole.market.v1.TransferTool
+	(*v11.Predicate)(nil),          // 66: obole.market.v1.Predicate
+	(*v1.PolicyRef)(nil),           // 67: obole.event.v1.PolicyRef
+	(*v11.Licence)(nil),            // 68: obole.market.v1.Licence
 }
 var file_obole_offers_v1_service_proto_depIdxs = []int32{
-	48, // 0: obole.offers.v1.RegisterBuyerRequest.entity:type_name -> obole.offers.v1.LegalEntity
-	49, // 1: obole.offers.v1.RegisterBuyerRequest.keys:type_name -> obole.offers.v1.BuyerKey
+	50, // 0: obole.offers.v1.RegisterBuyerRequest.entity:type_name -> obole.offers.v1.LegalEntity
+	51, // 1: obole.offers.v1.RegisterBuyerRequest.keys:type_name -> obole.offers.v1.BuyerKey
 	5,  // 2: obole.offers.v1.RegisterBuyerResponse.buyer:type_name -> obole.offers.v1.Buyer
-	50, // 3: obole.offers.v1.RegisterBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
-	48, // 4: obole.offers.v1.Buyer.entity:type_name -> obole.offers.v1.LegalEntity
-	49, // 5: obole.offers.v1.Buyer.keys:type_name -> obole.offers.v1.BuyerKey
+	52, // 3: obole.offers.v1.RegisterBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
+	50, // 4: obole.offers.v1.Buyer.entity:type_name -> obole.offers.v1.LegalEntity
+	51, // 5: obole.offers.v1.Buyer.keys:type_name -> obole.offers.v1.BuyerKey
 	0,  // 6: obole.offers.v1.Buyer.state:type_name -> obole.offers.v1.BuyerState
-	50, // 7: obole.offers.v1.VetBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
-	50, // 8: obole.offers.v1.SuspendBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
-	50, // 9: obole.offers.v1.ReinstateBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
-	49, // 10: obole.offers.v1.RotateKeyRequest.key:type_name -> obole.offers.v1.BuyerKey
-	50, // 11: obole.offers.v1.RotateKeyResponse.cursor:type_name -> obole.event.v1.Cursor
-	50, // 12: obole.offers.v1.GetBuyerRequest.after:type_name -> obole.event.v1.Cursor
+	52, // 7: obole.offers.v1.VetBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
+	52, // 8: obole.offers.v1.SuspendBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
+	52, // 9: obole.offers.v1.ReinstateBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
+	51, // 10: obole.offers.v1.RotateKeyRequest.key:type_name -> obole.offers.v1.BuyerKey
+	52, // 11: obole.offers.v1.RotateKeyResponse.cursor:type_name -> obole.event.v1.Cursor
+	52, // 12: obole.offers.v1.GetBuyerRequest.after:type_name -> obole.event.v1.Cursor
 	5,  // 13: obole.offers.v1.GetBuyerResponse.buyer:type_name -> obole.offers.v1.Buyer
-	50, // 14: obole.offers.v1.ListBuyersRequest.after:type_name -> obole.event.v1.Cursor
+	52, // 14: obole.offers.v1.ListBuyersRequest.after:type_name -> obole.event.v1.Cursor
 	5,  // 15: obole.offers.v1.ListBuyersResponse.buyers:type_name -> obole.offers.v1.Buyer
-	51, // 16: obole.offers.v1.NewBid.terms:type_name -> obole.market.v1.Terms
-	52, // 17: obole.offers.v1.NewBid.pricing:type_name -> obole.market.v1.PricingMode
-	53, // 18: obole.offers.v1.NewBid.allocation:type_name -> obole.market.v1.Allocation
-	54, // 19: obole.offers.v1.NewBid.exclusivity:type_name -> obole.market.v1.Exclusivity
+	53, // 16: obole.offers.v1.NewBid.terms:type_name -> obole.market.v1.Terms
+	54, // 17: obole.offers.v1.NewBid.pricing:type_name -> obole.market.v1.PricingMode
+	55, // 18: obole.offers.v1.NewBid.allocation:type_name -> obole.market.v1.Allocation
+	56, // 19: obole.offers.v1.NewBid.exclusivity:type_name -> obole.market.v1.Exclusivity
 	18, // 20: obole.offers.v1.PlaceBidRequest.bid:type_name -> obole.offers.v1.NewBid
-	55, // 21: obole.offers.v1.PlaceBidResponse.hold:type_name -> obole.money.v1.Money
-	50, // 22: obole.offers.v1.PlaceBidResponse.cursor:type_name -> obole.event.v1.Cursor
+	57, // 21: obole.offers.v1.PlaceBidResponse.hold:type_name -> obole.money.v1.Money
+	52, // 22: obole.offers.v1.PlaceBidResponse.cursor:type_name -> obole.event.v1.Cursor
 	19, // 23: obole.offers.v1.PlaceBidsRequest.bids:type_name -> obole.offers.v1.PlaceBidRequest
-	55, // 24: obole.offers.v1.PlacedBid.hold:type_name -> obole.money.v1.Money
-	56, // 25: obole.offers.v1.PlacedBid.refused:type_name -> obole.offers.v1.Reason
+	57, // 24: obole.offers.v1.PlacedBid.hold:type_name -> obole.money.v1.Money
+	58, // 25: obole.offers.v1.PlacedBid.refused:type_name -> obole.offers.v1.Reason
 	22, // 26: obole.offers.v1.PlaceBidsResponse.bids:type_name -> obole.offers.v1.PlacedBid
-	50, // 27: obole.offers.v1.PlaceBidsResponse.cursors:type_name -> obole.event.v1.Cursor
+	52, // 27: obole.offers.v1.PlaceBidsResponse.cursors:type_name -> obole.event.v1.Cursor
 	18, // 28: obole.offers.v1.TryBidRequest.bid:type_name -> obole.offers.v1.NewBid
-	56, // 29: obole.offers.v1.Problem.reason:type_name -> obole.offers.v1.Reason
-	55, // 30: obole.offers.v1.TryBidResponse.hold:type_name -> obole.money.v1.Money
-	55, // 31: obole.offers.v1.TryBidResponse.tax:type_name -> obole.money.v1.Money
+	58, // 29: obole.offers.v1.Problem.reason:type_name -> obole.offers.v1.Reason
+	57, // 30: obole.offers.v1.TryBidResponse.hold:type_name -> obole.money.v1.Money
+	57, // 31: obole.offers.v1.TryBidResponse.tax:type_name -> obole.money.v1.Money
 	26, // 32: obole.offers.v1.TryBidResponse.audience:type_name -> obole.offers.v1.Band
 	25, // 33: obole.offers.v1.TryBidResponse.problems:type_name -> obole.offers.v1.Problem
 	18, // 34: obole.offers.v1.Bid.bid:type_name -> obole.offers.v1.NewBid
 	1,  // 35: obole.offers.v1.Bid.state:type_name -> obole.offers.v1.BidState
-	56, // 36: obole.offers.v1.Bid.rejected:type_name -> obole.offers.v1.Reason
-	57, // 37: obole.offers.v1.Bid.closed:type_name -> obole.offers.v1.CloseReason
-	55, // 38: obole.offers.v1.Bid.held:type_name -> obole.money.v1.Money
-	50, // 39: obole.offers.v1.GetBidRequest.after:type_name -> obole.event.v1.Cursor
+	58, // 36: obole.offers.v1.Bid.rejected:type_name -> obole.offers.v1.Reason
+	59, // 37: obole.offers.v1.Bid.closed:type_name -> obole.offers.v1.CloseReason
+	57, // 38: obole.offers.v1.Bid.held:type_name -> obole.money.v1.Money
+	52, // 39: obole.offers.v1.GetBidRequest.after:type_name -> obole.event.v1.Cursor
 	28, // 40: obole.offers.v1.GetBidResponse.bid:type_name -> obole.offers.v1.Bid
-	50, // 41: obole.offers.v1.ListBidsRequest.after:type_name -> obole.event.v1.Cursor
+	52, // 41: obole.offers.v1.ListBidsRequest.after:type_name -> obole.event.v1.Cursor
 	28, // 42: obole.offers.v1.ListBidsResponse.bids:type_name -> obole.offers.v1.Bid
 	28, // 43: obole.offers.v1.WatchBidsResponse.bid:type_name -> obole.offers.v1.Bid
-	50, // 44: obole.offers.v1.WithdrawBidResponse.cursor:type_name -> obole.event.v1.Cursor
-	50, // 45: obole.offers.v1.ListOffersRequest.after:type_name -> obole.event.v1.Cursor
+	52, // 44: obole.offers.v1.WithdrawBidResponse.cursor:type_name -> obole.event.v1.Cursor
+	52, // 45: obole.offers.v1.ListOffersRequest.after:type_name -> obole.event.v1.Cursor
 	2,  // 46: obole.offers.v1.Offer.state:type_name -> obole.offers.v1.OfferState
-	58, // 47: obole.offers.v1.CardField.net:type_name -> obole.money.v1.UnitPrice
-	59, // 48: obole.offers.v1.Card.product:type_name -> obole.market.v1.ProductRef
+	60, // 47: obole.offers.v1.CardField.net:type_name -> obole.money.v1.UnitPrice
+	61, // 48: obole.offers.v1.Card.product:type_name -> obole.market.v1.ProductRef
 	39, // 49: obole.offers.v1.Card.fields:type_name -> obole.offers.v1.CardField
-	60, // 50: obole.offers.v1.Card.slots:type_name -> obole.market.v1.Days
-	61, // 51: obole.offers.v1.Card.cadence:type_name -> obole.market.v1.Cadence
-	58, // 52: obole.offers.v1.Card.gross:type_name -> obole.money.v1.UnitPrice
-	58, // 53: obole.offers.v1.Card.commission:type_name -> obole.money.v1.UnitPrice
-	58, // 54: obole.offers.v1.Card.withheld:type_name -> obole.money.v1.UnitPrice
-	58, // 55: obole.offers.v1.Card.net:type_name -> obole.money.v1.UnitPrice
-	62, // 56: obole.offers.v1.Card.recipients:type_name -> obole.market.v1.Recipient
-	63, // 57: obole.offers.v1.Card.transfer_tool:type_name -> obole.market.v1.TransferTool
-	64, // 58: obole.offers.v1.Card.predicates:type_name -> obole.market.v1.Predicate
-	53, // 59: obole.offers.v1.Card.allocation:type_name -> obole.market.v1.Allocation
-	65, // 60: obole.offers.v1.Card.policy:type_name -> obole.event.v1.PolicyRef
+	62, // 50: obole.offers.v1.Card.slots:type_name -> obole.market.v1.Days
+	63, // 51: obole.offers.v1.Card.cadence:type_name -> obole.market.v1.Cadence
+	60, // 52: obole.offers.v1.Card.gross:type_name -> obole.money.v1.UnitPrice
+	60, // 53: obole.offers.v1.Card.commission:type_name -> obole.money.v1.UnitPrice
+	60, // 54: obole.offers.v1.Card.withheld:type_name -> obole.money.v1.UnitPrice
+	60, // 55: obole.offers.v1.Card.net:type_name -> obole.money.v1.UnitPrice
+	64, // 56: obole.offers.v1.Card.recipients:type_name -> obole.market.v1.Recipient
+	65, // 57: obole.offers.v1.Card.transfer_tool:type_name -> obole.market.v1.TransferTool
+	66, // 58: obole.offers.v1.Card.predicates:type_name -> obole.market.v1.Predicate
+	55, // 59: obole.offers.v1.Card.allocation:type_name -> obole.market.v1.Allocation
+	67, // 60: obole.offers.v1.Card.policy:type_name -> obole.event.v1.PolicyRef
 	38, // 61: obole.offers.v1.ListOffersResponse.offers:type_name -> obole.offers.v1.Offer
-	56, // 62: obole.offers.v1.ListOffersResponse.not_eligible:type_name -> obole.offers.v1.Reason
-	50, // 63: obole.offers.v1.ListOffersResponse.cursors:type_name -> obole.event.v1.Cursor
-	58, // 64: obole.offers.v1.AcceptOfferResponse.net:type_name -> obole.money.v1.UnitPrice
-	50, // 65: obole.offers.v1.AcceptOfferResponse.cursor:type_name -> obole.event.v1.Cursor
-	50, // 66: obole.offers.v1.DeclineOfferResponse.cursor:type_name -> obole.event.v1.Cursor
-	50, // 67: obole.offers.v1.ConfirmCohortResponse.cursor:type_name -> obole.event.v1.Cursor
-	3,  // 68: obole.offers.v1.OffersService.RegisterBuyer:input_type -> obole.offers.v1.RegisterBuyerRequest
-	6,  // 69: obole.offers.v1.OffersService.VetBuyer:input_type -> obole.offers.v1.VetBuyerRequest
-	8,  // 70: obole.offers.v1.OffersService.SuspendBuyer:input_type -> obole.offers.v1.SuspendBuyerRequest
-	10, // 71: obole.offers.v1.OffersService.ReinstateBuyer:input_type -> obole.offers.v1.ReinstateBuyerRequest
-	12, // 72: obole.offers.v1.OffersService.RotateKey:input_type -> obole.offers.v1.RotateKeyRequest
-	14, // 73: obole.offers.v1.OffersService.GetBuyer:input_type -> obole.offers.v1.GetBuyerRequest
-	16, // 74: obole.offers.v1.OffersService.ListBuyers:input_type -> obole.offers.v1.ListBuyersRequest
-	19, // 75: obole.offers.v1.OffersService.PlaceBid:input_type -> obole.offers.v1.PlaceBidRequest
-	21, // 76: obole.offers.v1.OffersService.PlaceBids:input_type -> obole.offers.v1.PlaceBidsRequest
-	24, // 77: obole.offers.v1.OffersService.TryBid:input_type -> obole.offers.v1.TryBidRequest
-	29, // 78: obole.offers.v1.OffersService.GetBid:input_type -> obole.offers.v1.GetBidRequest
-	31, // 79: obole.offers.v1.OffersService.ListBids:input_type -> obole.offers.v1.ListBidsRequest
-	33, // 80: obole.offers.v1.OffersService.WatchBids:input_type -> obole.offers.v1.WatchBidsRequest
-	35, // 81: obole.offers.v1.OffersService.WithdrawBid:input_type -> obole.offers.v1.WithdrawBidRequest
-	37, // 82: obole.offers.v1.OffersService.ListOffers:input_type -> obole.offers.v1.ListOffersRequest
-	42, // 83: obole.offers.v1.OffersService.AcceptOffer:input_type -> obole.offers.v1.AcceptOfferRequest
-	44, // 84: obole.offers.v1.OffersService.DeclineOffer:input_type -> obole.offers.v1.DeclineOfferRequest
-	46, // 85: obole.offers.v1.OffersService.ConfirmCohort:input_type -> obole.offers.v1.ConfirmCohortRequest
-	4,  // 86: obole.offers.v1.OffersService.RegisterBuyer:output_type -> obole.offers.v1.RegisterBuyerResponse
-	7,  // 87: obole.offers.v1.OffersService.VetBuyer:output_type -> obole.offers.v1.VetBuyerResponse
-	9,  // 88: obole.offers.v1.OffersService.SuspendBuyer:output_type -> obole.offers.v1.SuspendBuyerResponse
-	11, // 89: obole.offers.v1.OffersService.ReinstateBuyer:output_type -> obole.offers.v1.ReinstateBuyerResponse
-	13, // 90: obole.offers.v1.OffersService.RotateKey:output_type -> obole.offers.v1.RotateKeyResponse
-	15, // 91: obole.offers.v1.OffersService.GetBuyer:output_type -> obole.offers.v1.GetBuyerResponse
-	17, // 92: obole.offers.v1.OffersService.ListBuyers:output_type -> obole.offers.v1.ListBuyersResponse
-	20, // 93: obole.offers.v1.OffersService.PlaceBid:output_type -> obole.offers.v1.PlaceBidResponse
-	23, // 94: obole.offers.v1.OffersService.PlaceBids:output_type -> obole.offers.v1.PlaceBidsResponse
-	27, // 95: obole.offers.v1.OffersService.TryBid:output_type -> obole.offers.v1.TryBidResponse
-	30, // 96: obole.offers.v1.OffersService.GetBid:output_type -> obole.offers.v1.GetBidResponse
-	32, // 97: obole.offers.v1.OffersService.ListBids:output_type -> obole.offers.v1.ListBidsResponse
-	34, // 98: obole.offers.v1.OffersService.WatchBids:output_type -> obole.offers.v1.WatchBidsResponse
-	36, // 99: obole.offers.v1.OffersService.WithdrawBid:output_type -> obole.offers.v1.WithdrawBidResponse
-	41, // 100: obole.offers.v1.OffersService.ListOffers:output_type -> obole.offers.v1.ListOffersResponse
-	43, // 101: obole.offers.v1.OffersService.AcceptOffer:output_type -> obole.offers.v1.AcceptOfferResponse
-	45, // 102: obole.offers.v1.OffersService.DeclineOffer:output_type -> obole.offers.v1.DeclineOfferResponse
-	47, // 103: obole.offers.v1.OffersService.ConfirmCohort:output_type -> obole.offers.v1.ConfirmCohortResponse
-	86, // [86:104] is the sub-list for method output_type
-	68, // [68:86] is the sub-list for method input_type
-	68, // [68:68] is the sub-list for extension type_name
-	68, // [68:68] is the sub-list for extension extendee
-	0,  // [0:68] is the sub-list for field type_name
+	58, // 62: obole.offers.v1.ListOffersResponse.not_eligible:type_name -> obole.offers.v1.Reason
+	52, // 63: obole.offers.v1.ListOffersResponse.cursors:type_name -> obole.event.v1.Cursor
+	60, // 64: obole.offers.v1.AcceptOfferResponse.net:type_name -> obole.money.v1.UnitPrice
+	52, // 65: obole.offers.v1.AcceptOfferResponse.cursor:type_name -> obole.event.v1.Cursor
+	52, // 66: obole.offers.v1.DeclineOfferResponse.cursor:type_name -> obole.event.v1.Cursor
+	52, // 67: obole.offers.v1.GetLicenceRequest.after:type_name -> obole.event.v1.Cursor
+	68, // 68: obole.offers.v1.GetLicenceResponse.licence:type_name -> obole.market.v1.Licence
+	52, // 69: obole.offers.v1.ConfirmCohortResponse.cursor:type_name -> obole.event.v1.Cursor
+	3,  // 70: obole.offers.v1.OffersService.RegisterBuyer:input_type -> obole.offers.v1.RegisterBuyerRequest
+	6,  // 71: obole.offers.v1.OffersService.VetBuyer:input_type -> obole.offers.v1.VetBuyerRequest
+	8,  // 72: obole.offers.v1.OffersService.SuspendBuyer:input_type -> obole.offers.v1.SuspendBuyerRequest
+	10, // 73: obole.offers.v1.OffersService.ReinstateBuyer:input_type -> obole.offers.v1.ReinstateBuyerRequest
+	12, // 74: obole.offers.v1.OffersService.RotateKey:input_type -> obole.offers.v1.RotateKeyRequest
+	14, // 75: obole.offers.v1.OffersService.GetBuyer:input_type -> obole.offers.v1.GetBuyerRequest
+	16, // 76: obole.offers.v1.OffersService.ListBuyers:input_type -> obole.offers.v1.ListBuyersRequest
+	19, // 77: obole.offers.v1.OffersService.PlaceBid:input_type -> obole.offers.v1.PlaceBidRequest
+	21, // 78: obole.offers.v1.OffersService.PlaceBids:input_type -> obole.offers.v1.PlaceBidsRequest
+	24, // 79: obole.offers.v1.OffersService.TryBid:input_type -> obole.offers.v1.TryBidRequest
+	29, // 80: obole.offers.v1.OffersService.GetBid:input_type -> obole.offers.v1.GetBidRequest
+	31, // 81: obole.offers.v1.OffersService.ListBids:input_type -> obole.offers.v1.ListBidsRequest
+	33, // 82: obole.offers.v1.OffersService.WatchBids:input_type -> obole.offers.v1.WatchBidsRequest
+	35, // 83: obole.offers.v1.OffersService.WithdrawBid:input_type -> obole.offers.v1.WithdrawBidRequest
+	37, // 84: obole.offers.v1.OffersService.ListOffers:input_type -> obole.offers.v1.ListOffersRequest
+	42, // 85: obole.offers.v1.OffersService.AcceptOffer:input_type -> obole.offers.v1.AcceptOfferRequest
+	44, // 86: obole.offers.v1.OffersService.DeclineOffer:input_type -> obole.offers.v1.DeclineOfferRequest
+	46, // 87: obole.offers.v1.OffersService.GetLicence:input_type -> obole.offers.v1.GetLicenceRequest
+	48, // 88: obole.offers.v1.OffersService.ConfirmCohort:input_type -> obole.offers.v1.ConfirmCohortRequest
+	4,  // 89: obole.offers.v1.OffersService.RegisterBuyer:output_type -> obole.offers.v1.RegisterBuyerResponse
+	7,  // 90: obole.offers.v1.OffersService.VetBuyer:output_type -> obole.offers.v1.VetBuyerResponse
+	9,  // 91: obole.offers.v1.OffersService.SuspendBuyer:output_type -> obole.offers.v1.SuspendBuyerResponse
+	11, // 92: obole.offers.v1.OffersService.ReinstateBuyer:output_type -> obole.offers.v1.ReinstateBuyerResponse
+	13, // 93: obole.offers.v1.OffersService.RotateKey:output_type -> obole.offers.v1.RotateKeyResponse
+	15, // 94: obole.offers.v1.OffersService.GetBuyer:output_type -> obole.offers.v1.GetBuyerResponse
+	17, // 95: obole.offers.v1.OffersService.ListBuyers:output_type -> obole.offers.v1.ListBuyersResponse
+	20, // 96: obole.offers.v1.OffersService.PlaceBid:output_type -> obole.offers.v1.PlaceBidResponse
+	23, // 97: obole.offers.v1.OffersService.PlaceBids:output_type -> obole.offers.v1.PlaceBidsResponse
+	27, // 98: obole.offers.v1.OffersService.TryBid:output_type -> obole.offers.v1.TryBidResponse
+	30, // 99: obole.offers.v1.OffersService.GetBid:output_type -> obole.offers.v1.GetBidResponse
+	32, // 100: obole.offers.v1.OffersService.ListBids:output_type -> obole.offers.v1.ListBidsResponse
+	34, // 101: obole.offers.v1.OffersService.WatchBids:output_type -> obole.offers.v1.WatchBidsResponse
+	36, // 102: obole.offers.v1.OffersService.WithdrawBid:output_type -> obole.offers.v1.WithdrawBidResponse
+	41, // 103: obole.offers.v1.OffersService.ListOffers:output_type -> obole.offers.v1.ListOffersResponse
+	43, // 104: obole.offers.v1.OffersService.AcceptOffer:output_type -> obole.offers.v1.AcceptOfferResponse
+	45, // 105: obole.offers.v1.OffersService.DeclineOffer:output_type -> obole.offers.v1.DeclineOfferResponse
+	47, // 106: obole.offers.v1.OffersService.GetLicence:output_type -> obole.offers.v1.GetLicenceResponse
+	49, // 107: obole.offers.v1.OffersService.ConfirmCohort:output_type -> obole.offers.v1.ConfirmCohortResponse
+	89, // [89:108] is the sub-list for method output_type
+	70, // [70:89] is the sub-list for method input_type
+	70, // [70:70] is the sub-list for extension type_name
+	70, // [70:70] is the sub-list for extension extendee
+	0,  // [0:70] is the sub-list for field type_name
 }
 
 func init() { file_obole_offers_v1_service_proto_init() }
@@ -3937,7 +4074,7 @@ func file_obole_offers_v1_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_obole_offers_v1_service_proto_rawDesc), len(file_obole_offers_v1_service_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   45,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

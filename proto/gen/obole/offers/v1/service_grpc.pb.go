@@ -38,6 +38,7 @@ const (
 	OffersService_ListOffers_FullMethodName     = "/obole.offers.v1.OffersService/ListOffers"
 	OffersService_AcceptOffer_FullMethodName    = "/obole.offers.v1.OffersService/AcceptOffer"
 	OffersService_DeclineOffer_FullMethodName   = "/obole.offers.v1.OffersService/DeclineOffer"
+	OffersService_GetLicence_FullMethodName     = "/obole.offers.v1.OffersService/GetLicence"
 	OffersService_ConfirmCohort_FullMethodName  = "/obole.offers.v1.OffersService/ConfirmCohort"
 )
 
@@ -87,6 +88,8 @@ type OffersServiceClient interface {
 	AcceptOffer(ctx context.Context, in *AcceptOfferRequest, opts ...grpc.CallOption) (*AcceptOfferResponse, error)
 	// DeclineOffer says no, without a reason.
 	DeclineOffer(ctx context.Context, in *DeclineOfferRequest, opts ...grpc.CallOption) (*DeclineOfferResponse, error)
+	// GetLicence tells another service what was agreed: events of this context carry it sealed, with keys that only this one has.
+	GetLicence(ctx context.Context, in *GetLicenceRequest, opts ...grpc.CallOption) (*GetLicenceResponse, error)
 	// ConfirmCohort asks, before the first key of a bid leaves, whether enough people are still in it; if not, everything of the bid is voided.
 	ConfirmCohort(ctx context.Context, in *ConfirmCohortRequest, opts ...grpc.CallOption) (*ConfirmCohortResponse, error)
 }
@@ -281,6 +284,16 @@ func (c *offersServiceClient) DeclineOffer(ctx context.Context, in *DeclineOffer
 	return out, nil
 }
 
+func (c *offersServiceClient) GetLicence(ctx context.Context, in *GetLicenceRequest, opts ...grpc.CallOption) (*GetLicenceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetLicenceResponse)
+	err := c.cc.Invoke(ctx, OffersService_GetLicence_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *offersServiceClient) ConfirmCohort(ctx context.Context, in *ConfirmCohortRequest, opts ...grpc.CallOption) (*ConfirmCohortResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ConfirmCohortResponse)
@@ -337,6 +350,8 @@ type OffersServiceServer interface {
 	AcceptOffer(context.Context, *AcceptOfferRequest) (*AcceptOfferResponse, error)
 	// DeclineOffer says no, without a reason.
 	DeclineOffer(context.Context, *DeclineOfferRequest) (*DeclineOfferResponse, error)
+	// GetLicence tells another service what was agreed: events of this context carry it sealed, with keys that only this one has.
+	GetLicence(context.Context, *GetLicenceRequest) (*GetLicenceResponse, error)
 	// ConfirmCohort asks, before the first key of a bid leaves, whether enough people are still in it; if not, everything of the bid is voided.
 	ConfirmCohort(context.Context, *ConfirmCohortRequest) (*ConfirmCohortResponse, error)
 	mustEmbedUnimplementedOffersServiceServer()
@@ -399,6 +414,9 @@ func (UnimplementedOffersServiceServer) AcceptOffer(context.Context, *AcceptOffe
 }
 func (UnimplementedOffersServiceServer) DeclineOffer(context.Context, *DeclineOfferRequest) (*DeclineOfferResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeclineOffer not implemented")
+}
+func (UnimplementedOffersServiceServer) GetLicence(context.Context, *GetLicenceRequest) (*GetLicenceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetLicence not implemented")
 }
 func (UnimplementedOffersServiceServer) ConfirmCohort(context.Context, *ConfirmCohortRequest) (*ConfirmCohortResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ConfirmCohort not implemented")
@@ -712,6 +730,24 @@ func _OffersService_DeclineOffer_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _OffersService_GetLicence_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetLicenceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OffersServiceServer).GetLicence(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OffersService_GetLicence_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OffersServiceServer).GetLicence(ctx, req.(*GetLicenceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _OffersService_ConfirmCohort_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ConfirmCohortRequest)
 	if err := dec(in); err != nil {
@@ -796,6 +832,10 @@ var OffersService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DeclineOffer",
 			Handler:    _OffersService_DeclineOffer_Handler,
+		},
+		{
+			MethodName: "GetLicence",
+			Handler:    _OffersService_GetLicence_Handler,
 		},
 		{
 			MethodName: "ConfirmCohort",
