@@ -135,6 +135,26 @@ func older(t *testing.T) map[string]bid.Event {
 	return out
 }
 
+// whole are the same shapes with a licence that has everything, as an acceptance had.
+func whole() map[string]*offersv1.Event {
+	l := granted()
+	l.GroupId, l.Product, l.Purpose = who.String(), placed().GetTerms().GetProduct(), placed().GetTerms().GetPurpose()
+	l.Fields, l.Slots, l.Cadence = []*marketv1.GrantedField{{Id: "steps", Rung: "exact"}}, placed().GetTerms().GetSlots(), marketv1.Cadence_CADENCE_DAILY
+	l.Predicates = []*marketv1.Predicate{{Fact: "steps_per_day", Bands: []string{"high"}}}
+	l.RetentionDays, l.CohortMin, l.ExpiresAt, l.CardSha256, l.Health = 365, 5, when.AddDate(0, 1, 0).UnixMicro(), card[:], true
+	l.Policy = &eventv1.PolicyRef{Pack: "BE", Version: "2026-01-01"}
+	event, consent := named("event"), named("consent")
+	meta := &eventv1.Meta{EventId: event[:], RecordedAt: when.UnixMicro(), Actor: &eventv1.Actor{Role: eventv1.Role_ROLE_SUBSCRIBER, Id: person.String()}}
+	return map[string]*offersv1.Event{
+		"offer_accepted.1": {Meta: meta, Event: &offersv1.Event_OfferAccepted{OfferAccepted: &offersv1.OfferAccepted{
+			OfferId: offer.String(), Licence: l, CardSha256: card[:], ExplicitStepAt: when.UnixMicro(), AnswerDue: when.Add(time.Minute).UnixMicro(),
+		}}},
+		"agreement_formed.1": {Meta: meta, Event: &offersv1.Event_AgreementFormed{AgreementFormed: &offersv1.AgreementFormed{
+			Licence: l, BidVersion: 1, ConsentEventId: consent[:], Cleared: true,
+		}}},
+	}
+}
+
 func frozen(t *testing.T, name string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(golden, name+".binpb"))
@@ -203,6 +223,30 @@ func TestEveryPublishedShapeDecodesForEver(t *testing.T) {
 		}
 		if diff := cmp.Diff(e, back); diff != "" {
 			t.Errorf("%T does not come back:\n%s", e, diff)
+		}
+	}
+	if *update {
+		for name, m := range whole() {
+			freeze(t, name, m)
+		}
+	}
+	for name, want := range whole() {
+		m, err := Decode(frozen(t, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := bidEvent(m)
+		switch e := e.(type) {
+		case bid.Accepted:
+			if l := Granted(e); !proto.Equal(l, want.GetOfferAccepted().GetLicence()) || e.Agreement != deal || e.Slots != 5 || e.Subscriber != person {
+				t.Errorf("%s is read as %+v", name, e)
+			}
+		case bid.Formed:
+			if e.Agreement != deal || e.Offer != offer || e.Buyer.ID != who.ID || e.Slots != 5 || !e.Cleared {
+				t.Errorf("%s is read as %+v", name, e)
+			}
+		default:
+			t.Errorf("%s is read as %T, %v", name, e, err)
 		}
 	}
 	for name, e := range older(t) {
