@@ -141,7 +141,7 @@ func TestEveryFrozenShapeIsRead(t *testing.T) {
 		// The licence of this file has no end, so that it is over before it begins.
 		"offer_accepted": {"offers", fresh, func(m *consentv1.Event) bool {
 			r := m.GetConsentRefused()
-			return r.GetReason() == consentv1.Reason_REASON_EXPIRED && r.GetAgreementId() == named("agreement").String() && m.GetMeta().GetPersonalPolicy() != nil
+			return r.GetRefusal() == consentv1.Reason_REASON_EXPIRED && r.GetReason() == 0 && r.GetAgreementId() == named("agreement").String() && m.GetMeta().GetPersonalPolicy() != nil
 		}},
 		"offer_voided": {"offers", given, func(m *consentv1.Event) bool {
 			x := m.GetConsentExpired()

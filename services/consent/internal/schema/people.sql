@@ -9,7 +9,6 @@ create table consent (
     position   bigint      not null,
     given_at   timestamptz not null,
     ended_at   timestamptz,
-    refused    text        not null,
     releases   integer     not null,
     stream     text        not null, -- with the next three, what the event's boxes are bound to
     version    bigint      not null,

@@ -10,11 +10,10 @@ import (
 
 	"github.com/obole-market/obole/pkg/es"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
-	"github.com/obole-market/obole/services/consent/internal/wire"
 )
 
 // Fold is the version of Project: another one means rebuilding.
-const Fold = 1
+const Fold = 2
 
 // Project folds a batch of the log's records into the tables, within the transaction that moves the checkpoint. All
 // statements of a batch go to the database in one round trip.
@@ -42,11 +41,11 @@ func add(b *pgx.Batch, r *es.Record, m *consentv1.Event) {
 	switch arm := m.GetEvent().(type) {
 	case *consentv1.Event_ConsentGiven:
 		e := arm.ConsentGiven
-		insert(b, r, e.GetAgreementId(), e.GetSubscriberId(), e.GetOfferId(), e.GetBidId(), "given", "")
+		insert(b, r, e.GetAgreementId(), e.GetSubscriberId(), e.GetOfferId(), e.GetBidId(), "given")
 		b.Queue(`insert into deadline (stream, kind, due) values ($1, 'expire', $2)`, string(r.Stream), time.UnixMicro(e.GetExpiresAt()).UTC())
 	case *consentv1.Event_ConsentRefused:
 		e := arm.ConsentRefused
-		insert(b, r, e.GetAgreementId(), e.GetSubscriberId(), e.GetOfferId(), e.GetBidId(), "refused", wire.ReasonName(e.GetReason()))
+		insert(b, r, e.GetAgreementId(), e.GetSubscriberId(), e.GetOfferId(), e.GetBidId(), "refused")
 	case *consentv1.Event_ConsentWithdrawn:
 		end(b, r, arm.ConsentWithdrawn.GetScope(), "withdrawn")
 	case *consentv1.Event_ConsentExpired:
@@ -69,11 +68,11 @@ func add(b *pgx.Batch, r *es.Record, m *consentv1.Event) {
 	}
 }
 
-func insert(b *pgx.Batch, r *es.Record, agreement, subscriber, offer, bid, state, refused string) {
+func insert(b *pgx.Batch, r *es.Record, agreement, subscriber, offer, bid, state string) {
 	b.Queue(`
-		insert into consent (agreement, subscriber, offer, bid, state, partition, position, given_at, refused, releases, stream, version, type, event, data)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, $13, $14)`,
-		agreement, subscriber, offer, bid, state, int32(r.Partition), int64(r.Position), r.At, refused,
+		insert into consent (agreement, subscriber, offer, bid, state, partition, position, given_at, releases, stream, version, type, event, data)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $11, $12, $13)`,
+		agreement, subscriber, offer, bid, state, int32(r.Partition), int64(r.Position), r.At,
 		string(r.Stream), int64(r.Version), r.Type, [16]byte(r.ID), r.Data)
 }
 

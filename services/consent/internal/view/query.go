@@ -22,7 +22,6 @@ type Consent struct {
 	Agreement id.ID
 	State     string
 	EndedAt   *time.Time
-	Refused   string
 	Releases  int32
 	Event     es.Record // id, stream, version, type, data, place and time only
 }
@@ -30,7 +29,7 @@ type Consent struct {
 // Consents lists a person's consents before a place, newest first; position 0 means from the newest.
 func (v View) Consents(ctx context.Context, subscriber id.ID, live bool, before int64, limit int) ([]Consent, error) {
 	rows, err := v.Pool.Query(ctx, `
-		select agreement, state, ended_at, refused, releases, partition, position, given_at, stream, version, type, event, data
+		select agreement, state, ended_at, releases, partition, position, given_at, stream, version, type, event, data
 		from people.consent
 		where subscriber = $1 and (not $2 or state in ('given', 'paused')) and ($3 = 0 or position < $3)
 		order by position desc limit $4`, [16]byte(subscriber), live, before, limit)
@@ -38,7 +37,7 @@ func (v View) Consents(ctx context.Context, subscriber id.ID, live bool, before 
 		return nil, fmt.Errorf("view: consents: %w", err)
 	}
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c Consent, err error) {
-		err = row.Scan((*[16]byte)(&c.Agreement), &c.State, &c.EndedAt, &c.Refused, &c.Releases, &c.Event.Partition, &c.Event.Position,
+		err = row.Scan((*[16]byte)(&c.Agreement), &c.State, &c.EndedAt, &c.Releases, &c.Event.Partition, &c.Event.Position,
 			&c.Event.At, &c.Event.Stream, &c.Event.Version, &c.Event.Type, (*[16]byte)(&c.Event.ID), &c.Event.Data)
 		return c, err
 	})

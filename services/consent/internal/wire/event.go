@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -48,7 +49,7 @@ func person(e subscriber.Event) *consentv1.Event {
 	case subscriber.Refused:
 		return &consentv1.Event{Event: &consentv1.Event_ConsentRefused{ConsentRefused: &consentv1.ConsentRefused{
 			AgreementId: e.Scope.Agreement.String(), OfferId: e.Scope.Offer.String(), BidId: e.Scope.Bid.String(),
-			SubscriberId: e.Subscriber.String(), Reason: ReasonProto(e.Reason),
+			SubscriberId: e.Subscriber.String(), Refusal: ReasonProto(e.Reason),
 		}}}
 	case subscriber.Withdrawn:
 		m := &consentv1.ConsentWithdrawn{
@@ -166,7 +167,7 @@ func (r *ids) personal(m *consentv1.Event) subscriber.Event {
 		e := arm.ConsentRefused
 		return subscriber.Refused{
 			Subscriber: r.subscriber(e.GetSubscriberId()), Scope: r.scopeOf(e.GetAgreementId(), e.GetOfferId(), e.GetBidId()),
-			Reason: ReasonName(e.GetReason()),
+			Reason: ReasonName(Refusal(e)),
 		}
 	case *consentv1.Event_ConsentWithdrawn:
 		e := arm.ConsentWithdrawn
@@ -203,6 +204,11 @@ func (r *ids) personal(m *consentv1.Event) subscriber.Event {
 		return e
 	}
 	return nil
+}
+
+// Refusal is why a consent was not given; unset once its proof is forgotten.
+func Refusal(e *consentv1.ConsentRefused) consentv1.Reason {
+	return cmp.Or(e.GetRefusal(), e.GetReason())
 }
 
 // given reads a consent. Once its proof is forgotten the record is empty: the consent is known to have been, and its buyer

@@ -164,9 +164,22 @@ func TestEveryPublishedShapeDecodesForEver(t *testing.T) {
 				policy = nil
 			}
 			check(m, policy)
-		case subscriber.Refused, subscriber.AgeAssured:
+		case subscriber.AgeAssured:
 			check(m, nil)
 			check(m, policy)
+		case subscriber.Refused:
+			check(m, policy)
+			before, err := os.ReadFile(filepath.Join(golden, "consent_refused.binpb"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			old := new(consentv1.Event)
+			if err := proto.Unmarshal(before, old); err != nil {
+				t.Fatal(err)
+			}
+			if back, err := personal(old); err != nil || back != e || old.GetConsentRefused().GetReason() == 0 {
+				t.Errorf("a refusal of before reads as %v, %v", back, err)
+			}
 		case subscriber.Released:
 			check(m, nil)
 			stamped := person(e)

@@ -134,8 +134,8 @@ func TestEveryFrozenShapeIsRead(t *testing.T) {
 		}},
 		"consent_given":     {"consent", [][]string{accepted, before}, forms},
 		"consent_given.2":   {"consent", [][]string{accepted, before}, forms},
-		"consent_refused":   {"consent", [][]string{accepted, before}, voids("BELOW_FLOOR", false)},
-		"consent_refused.2": {"consent", [][]string{accepted}, voids("BELOW_FLOOR", false)},
+		"consent_refused":   {"consent", [][]string{accepted, before}, voids("REFUSED", false)},
+		"consent_refused.2": {"consent", [][]string{accepted}, voids("REFUSED", false)},
 		"consent_expired":   {"consent", [][]string{formed, formedBefore}, voids("EXPIRED", true)},
 		"consent_withdrawn": {"consent", [][]string{formed, formedBefore}, voids("WITHDRAWN", true)},
 		// Nothing ends with it yet: consent will refuse the acceptance when it comes there.

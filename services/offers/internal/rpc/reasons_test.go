@@ -15,7 +15,7 @@ func TestReasons(t *testing.T) {
 	t.Parallel()
 	known := map[string]bool{
 		"": true, "INSUFFICIENT_FUNDS": true, "HOLD_TIMEOUT": true, "WITHDRAWN": true, // why a bid was rejected
-		"BID_WITHDRAWN": true, "TIMEOUT": true, // why an acceptance came to nothing
+		"BID_WITHDRAWN": true, "TIMEOUT": true, "REFUSED": true, // why an acceptance came to nothing
 	}
 	for _, err := range []*fault.Error{
 		buyer.ErrUnknown, buyer.ErrExists, buyer.ErrKeyConflict, buyer.ErrNotVetted, buyer.ErrSuspended, buyer.ErrUnconfirmed,

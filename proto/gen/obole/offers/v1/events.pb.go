@@ -159,6 +159,8 @@ const (
 	Reason_REASON_BID_WITHDRAWN Reason = 29
 	// Consent did not answer in time: why an acceptance came to nothing.
 	Reason_REASON_TIMEOUT Reason = 30
+	// Consent refused: why an acceptance came to nothing. Consent tells the person why, and nobody else.
+	Reason_REASON_REFUSED Reason = 31
 )
 
 // Enum value maps for Reason.
@@ -195,6 +197,7 @@ var (
 		28: "REASON_GROUP_UNCONFIRMED",
 		29: "REASON_BID_WITHDRAWN",
 		30: "REASON_TIMEOUT",
+		31: "REASON_REFUSED",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":           0,
@@ -228,6 +231,7 @@ var (
 		"REASON_GROUP_UNCONFIRMED":     28,
 		"REASON_BID_WITHDRAWN":         29,
 		"REASON_TIMEOUT":               30,
+		"REASON_REFUSED":               31,
 	}
 )
 
@@ -2117,7 +2121,8 @@ type OfferVoided struct {
 	AgreementId string `protobuf:"bytes,3,opt,name=agreement_id,json=agreementId,proto3" json:"agreement_id,omitempty"`
 	// Whose.
 	SubscriberId string `protobuf:"bytes,4,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
-	// Why: the name of a Reason of this package without its prefix, or, where consent refused or ended it, of consent's.
+	// Why: the name of a Reason of this package without its prefix, or, where consent ended it, of consent's. Where consent refused it,
+	// REFUSED; events of before that was sealed have consent's own reason.
 	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Slots that became free.
 	Slots uint32 `protobuf:"varint,6,opt,name=slots,proto3" json:"slots,omitempty"`
@@ -2607,7 +2612,7 @@ const file_obole_offers_v1_events_proto_rawDesc = "" +
 	"\x14CLOSE_REASON_EXPIRED\x10\x02\x12\x1e\n" +
 	"\x1aCLOSE_REASON_COHORT_MISSED\x10\x03\x12\x1a\n" +
 	"\x16CLOSE_REASON_SUSPENDED\x10\x04\x12\x1a\n" +
-	"\x16CLOSE_REASON_WITHDRAWN\x10\x05*\xd5\x06\n" +
+	"\x16CLOSE_REASON_WITHDRAWN\x10\x05*\xe9\x06\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14REASON_BUYER_UNKNOWN\x10\x01\x12\x17\n" +
@@ -2640,7 +2645,8 @@ const file_obole_offers_v1_events_proto_rawDesc = "" +
 	"\x10REASON_WITHDRAWN\x10\x1b\x12\x1c\n" +
 	"\x18REASON_GROUP_UNCONFIRMED\x10\x1c\x12\x18\n" +
 	"\x14REASON_BID_WITHDRAWN\x10\x1d\x12\x12\n" +
-	"\x0eREASON_TIMEOUT\x10\x1eB\xc2\x01\n" +
+	"\x0eREASON_TIMEOUT\x10\x1e\x12\x12\n" +
+	"\x0eREASON_REFUSED\x10\x1fB\xc2\x01\n" +
 	"\x13com.obole.offers.v1B\vEventsProtoP\x01Z@github.com/obole-market/obole/proto/gen/obole/offers/v1;offersv1\xa2\x02\x03OOX\xaa\x02\x0fObole.Offers.V1\xca\x02\x0fObole\\Offers\\V1\xe2\x02\x1bObole\\Offers\\V1\\GPBMetadata\xea\x02\x11Obole::Offers::V1b\x06proto3"
 
 var (
