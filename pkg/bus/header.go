@@ -8,6 +8,7 @@ import (
 
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/id"
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 )
 
 // Names of headers. Nothing else is ever sent.
@@ -38,6 +39,12 @@ var ErrForeign = errors.New("bus: the record is not an event of ours")
 type Received struct {
 	es.Record
 	Incarnation es.Incarnation
+}
+
+// Cursor is the event's place in the log of the service that wrote it, for who asks that service about it. It names no incarnation: what a
+// log has lost comes back from the topic at the same place.
+func (e *Received) Cursor(service string) *eventv1.Cursor {
+	return &eventv1.Cursor{Service: service, Partition: int32(e.Partition), Position: int64(e.Position)}
 }
 
 // appendOurs appends our header's value: format, incarnation, position, version, command, ordinal, time (us), chain, meta.

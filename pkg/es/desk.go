@@ -407,6 +407,9 @@ func (d *desktop[S, C, E]) run(j *job[S, C, E]) (err error) {
 	j.result.Events = make([]Recorded[E], 0, len(entries))
 	m := &d.meta
 	m.CausationId, m.CorrelationId, m.OccurredAt = j.meta.GetCausationId(), j.meta.GetCorrelationId(), j.meta.GetOccurredAt()
+	if len(m.CorrelationId) == 0 {
+		m.CorrelationId = j.id[:] // a story begins here
+	}
 	m.Actor, m.OnBehalfOf, m.Policy = j.meta.GetActor(), j.meta.GetOnBehalfOf(), j.meta.GetPolicy()
 	m.RecordedAt = d.w.at.UnixMicro()
 	root := j.streams[0].Root()

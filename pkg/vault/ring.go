@@ -106,6 +106,18 @@ func (r *Ring) sealParts(parts *parts, aad []byte) ([]*eventv1.Sealed, error) {
 	return sealed, nil
 }
 
+// Meta is the meta of an event about a person: the policy that the decision followed is of the person's country, and stands where it is
+// sealed. A meta without a policy is given back as it is; another is not changed.
+func Meta(m *eventv1.Meta) *eventv1.Meta {
+	if m.GetPolicy() == nil {
+		return m
+	}
+	return &eventv1.Meta{
+		EventId: m.EventId, CausationId: m.CausationId, CorrelationId: m.CorrelationId, OccurredAt: m.OccurredAt, RecordedAt: m.RecordedAt,
+		Actor: m.Actor, OnBehalfOf: m.OnBehalfOf, PersonalPolicy: m.Policy,
+	}
+}
+
 // Open is Seal's inverse: it puts the personal fields back. Fields of classes that were forgotten stay empty, and the classes
 // are returned. ErrKeyUnknown where the ring does not have a key.
 func (r *Ring) Open(m proto.Message, sealed []*eventv1.Sealed, aad []byte) (erased []Retention, err error) {

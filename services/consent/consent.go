@@ -18,6 +18,7 @@ import (
 	"github.com/obole-market/obole/pkg/record"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
+	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
 	"github.com/obole-market/obole/services/consent/internal/react"
 	"github.com/obole-market/obole/services/consent/internal/rpc"
 	"github.com/obole-market/obole/services/consent/internal/schema"
@@ -71,7 +72,13 @@ func Run(ctx context.Context, c Config) error {
 		n.Project(p)
 	}
 
-	reactor := &react.Reactor{People: persons, Parties: parties, Keys: keys, Policy: rules, Now: c.Now, Cause: cause}
+	market, err := n.Peers.Dial("offers")
+	if err != nil {
+		return err
+	}
+	reactor := &react.Reactor{
+		People: persons, Parties: parties, Keys: keys, Policy: rules, Market: offersv1.NewOffersServiceClient(market), Now: c.Now, Cause: cause,
+	}
 	n.React(&bus.Reaction{Name: react.Name, Types: react.Types, Handle: reactor.Handle}, react.Sources...)
 	n.Deadlines("people", reactor.Expire)
 

@@ -137,7 +137,8 @@ func TestALifeOfAConsent(t *testing.T) {
 	bid := id.Random()
 	agreement := s.accept(bid)
 	s.given(agreement)
-	if r := s.consents()[0].GetRecord(); r.GetLicence().GetPurpose() != "https://w3id.org/dpv#CANARY-PURPOSE" || len(r.GetLegalBases()) != 2 || len(r.GetRights()) == 0 {
+	if r := s.consents()[0].GetRecord(); r.GetLicence().GetPurpose() != "https://w3id.org/dpv#CANARY-PURPOSE" || len(r.GetLegalBases()) != 2 || len(r.GetRights()) == 0 ||
+		r.GetLineUser() != "CANARY-LINE" {
 		t.Errorf("the record is not whole: %v", r)
 	}
 	if live, err := s.service.CountLive(ctx, &consentv1.CountLiveRequest{BidId: bid.String()}); err != nil || live.GetLive() != 1 {

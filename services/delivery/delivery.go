@@ -105,7 +105,7 @@ func Run(ctx context.Context, c Config) error {
 		Patience: c.patience(),
 	}
 	reactor := &react.Reactor{
-		Shelves: roots, Keys: keys, Store: kept, Packer: packer, Buyers: buyers, Cause: cause, Caught: caught(n.Log, rows),
+		Shelves: roots, Keys: keys, Store: kept, Packer: packer, Buyers: buyers, Market: offers, Cause: cause, Caught: caught(n.Log, rows),
 		OfBid: agreements(answers.OfBid), Unreleased: unreleased(answers),
 	}
 	n.React(&bus.Reaction{Name: react.Name, Types: react.Types, Handle: reactor.Handle}, react.Sources...)

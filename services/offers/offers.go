@@ -86,6 +86,10 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
+	keys, err := n.Keys()
+	if err != nil {
+		return err
+	}
 	buyers, bids := es.Register(n.Engine, wire.Buyers()), es.Register(n.Engine, wire.Bids())
 	rows, seen := market(n.Pool, n.Log), trail(n.Pool, n.Log)
 	for _, p := range []*projection.Projection{rows, seen} {
@@ -107,11 +111,13 @@ func Run(ctx context.Context, c Config) error {
 	n.React(&bus.Reaction{Name: react.Name, Types: react.Types, Handle: reactor.Handle}, react.Sources...)
 	n.Deadlines("market", reactor.Due)
 
-	offersv1.RegisterOffersServiceServer(n.Server, &rpc.Server{
-		Buyers: buyers, Bids: bids, View: answers, Seen: rows, Log: n.Log, Catalog: products, Policy: rules, Consent: consentv1.NewConsentServiceClient(consent),
+	server := &rpc.Server{
+		Buyers: buyers, Bids: bids, View: answers, Seen: rows, Log: n.Log, Catalog: products, Policy: rules, Keys: keys,
+		Consent:  consentv1.NewConsentServiceClient(consent),
 		Delivery: deliveryv1.NewDeliveryServiceClient(delivery), Now: c.Now, Currency: c.currency(), Commission: c.commission(),
-		Record: &record.Book{Service: Name, Pool: n.Pool, Log: n.Log, Seen: seen, Tell: rpc.Tell},
-	})
+	}
+	server.Record = &record.Book{Service: Name, Pool: n.Pool, Log: n.Log, Seen: seen, Tell: server.Tell}
+	offersv1.RegisterOffersServiceServer(n.Server, server)
 	return n.Run(ctx)
 }
 

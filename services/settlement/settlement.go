@@ -110,7 +110,8 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	reactor := &react.Reactor{
-		Book: number, Currency: codec.Currency, Root: root, Cause: cause, Buyers: lru.New[book.AgreementID, book.BuyerID](react.BuyersHeld),
+		Book: number, Currency: codec.Currency, Root: root, Market: offersv1.NewOffersServiceClient(market), Cause: cause,
+		Deals: lru.New[book.AgreementID, react.Deal](react.DealsHeld),
 	}
 	n.React(&bus.Reaction{Name: react.Name, Types: react.Types, Handle: reactor.Handle}, react.Sources...)
 	n.Deadlines("ledger", reactor.Mature)

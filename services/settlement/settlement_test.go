@@ -219,6 +219,15 @@ func TestMoneyOfOneBid(t *testing.T) {
 	if filtered := count(t, finance, &settlementv1.ReplayFilter{ProductId: "daily-steps"}); filtered != 2 {
 		t.Errorf("%d events of the product, want the earmark and the settlement", filtered)
 	}
+	for _, e := range events(t, finance, &settlementv1.ReplayFilter{ProductId: "daily-steps"}) {
+		m := new(settlementv1.Event)
+		if err := proto.Unmarshal(e.GetData(), m); err != nil {
+			t.Fatal(err)
+		}
+		if p := m.GetMeta().GetPolicy(); p.GetPack() != "BE" || p.GetVersion() != "2026-01-01" {
+			t.Errorf("%s followed %v", e.GetType(), p)
+		}
+	}
 	if filtered := count(t, finance, &settlementv1.ReplayFilter{BuyerId: id.Random().String()}); filtered != 0 {
 		t.Errorf("%d events of nobody", filtered)
 	}
@@ -304,7 +313,12 @@ func replay(t *testing.T, c settlementv1.SettlementServiceClient) (*ledger.Ledge
 }
 
 // count counts the events that a filter picks.
-func count(t *testing.T, c settlementv1.SettlementServiceClient, f *settlementv1.ReplayFilter) (n int) {
+func count(t *testing.T, c settlementv1.SettlementServiceClient, f *settlementv1.ReplayFilter) int {
+	t.Helper()
+	return len(events(t, c, f))
+}
+
+func events(t *testing.T, c settlementv1.SettlementServiceClient, f *settlementv1.ReplayFilter) (list []*eventv1.StoredEvent) {
 	t.Helper()
 	stream, err := c.ReplayEvents(t.Context(), &settlementv1.ReplayEventsRequest{Filter: f})
 	if err != nil {
@@ -313,12 +327,12 @@ func count(t *testing.T, c settlementv1.SettlementServiceClient, f *settlementv1
 	for {
 		m, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			return n
+			return list
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		n += len(m.GetEvents())
+		list = append(list, m.GetEvents()...)
 	}
 }
 

@@ -166,6 +166,8 @@ type person struct {
 	offers  offersv1.OffersServiceClient
 	consent consentv1.ConsentServiceClient
 	money   settlementv1.SettlementServiceClient
+	// language of the cards, empty for the market's.
+	language string
 }
 
 func (m *market) enrol(birth string) *person {
@@ -181,7 +183,7 @@ func (m *market) enrol(birth string) *person {
 
 func (p *person) list() *offersv1.ListOffersResponse {
 	p.m.t.Helper()
-	r, err := p.offers.ListOffers(p.m.t.Context(), &offersv1.ListOffersRequest{SubscriberId: p.id.String()})
+	r, err := p.offers.ListOffers(p.m.t.Context(), &offersv1.ListOffersRequest{SubscriberId: p.id.String(), Language: p.language})
 	p.m.must(err)
 	return r
 }
@@ -512,12 +514,12 @@ func TestManyAcceptAtOnce(t *testing.T) {
 	accepted, formed := map[string]uint32{}, map[string]uint32{}
 	var slots uint32
 	for _, e := range m.decided() {
-		if l := e.GetOfferAccepted().GetLicence(); l != nil {
-			accepted[l.GetAgreementId()] += l.GetSlotsReserved()
-			slots += l.GetSlotsReserved()
+		if a := e.GetOfferAccepted(); a != nil {
+			accepted[a.GetAgreementId()] += a.GetSlots()
+			slots += a.GetSlots()
 		}
-		if l := e.GetAgreementFormed().GetLicence(); l != nil {
-			formed[l.GetAgreementId()] += l.GetSlotsReserved()
+		if a := e.GetAgreementFormed(); a != nil {
+			formed[a.GetAgreementId()] += a.GetSlots()
 		}
 	}
 	if len(accepted) != 11 || slots != quantity || !maps.Equal(accepted, formed) {

@@ -196,7 +196,7 @@ func TestNothingPersonalInClear(t *testing.T) {
 	who := participants(t, "dailyActivity_merged.csv")
 	operator := consentv1.NewConsentServiceClient(f.Dial(consent.Name, "staff", eventv1.Role_ROLE_OPERATOR))
 	for i := range people {
-		p := &holder{person: &person{m: f.market, id: id.Random()}}
+		p := &holder{person: &person{m: f.market, id: id.Random(), language: canaries["language"]}}
 		people[i] = p
 		p.offers = offersv1.NewOffersServiceClient(f.Dial(offers.Name, p.id.String(), eventv1.Role_ROLE_SUBSCRIBER))
 		p.consent = consentv1.NewConsentServiceClient(f.Dial(consent.Name, p.id.String(), eventv1.Role_ROLE_SUBSCRIBER))
@@ -265,6 +265,7 @@ func TestNothingPersonalInClear(t *testing.T) {
 		places["metrics of "+service] = get(t, "http://"+addr+"/metrics")
 	}
 	for service, url := range f.databases {
+		stored(t, service, url)
 		places["database of "+service] = dump(t, url)
 		for p := range worldtest.Partitions {
 			places[fmt.Sprintf("topic of %s, partition %d", service, p)] = topic(t, f.Brokers[0], node.Topic(f.Prefix, service), p)

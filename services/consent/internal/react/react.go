@@ -45,6 +45,7 @@ type Reactor struct {
 	Parties *es.Root[party.State, party.Command, party.Event]
 	Keys    *vault.Keeper
 	Policy  *policy.Set
+	Market  offersv1.OffersServiceClient
 	Now     func() time.Time
 	// Cause says for whom a reaction acts.
 	Cause func(cause id.ID, m *eventv1.Meta) *eventv1.Meta
@@ -97,7 +98,10 @@ func (r *Reactor) offers(ctx context.Context, e *bus.Received, m *offersv1.Event
 
 // give asks for the consent that an acceptance needs.
 func (r *Reactor) give(ctx context.Context, e *bus.Received, m *eventv1.Meta, a *offersv1.OfferAccepted) error {
-	l := a.GetLicence()
+	l, explicit, err := r.accepted(ctx, e, a)
+	if err != nil {
+		return err
+	}
 	licence, err := licence(l)
 	if err != nil {
 		return undecodable(e)
@@ -106,19 +110,29 @@ func (r *Reactor) give(ctx context.Context, e *bus.Received, m *eventv1.Meta, a 
 	if err != nil {
 		return undecodable(e)
 	}
-	record, err := proto.MarshalOptions{Deterministic: true}.Marshal(record(l, a.GetExplicitStepAt()))
+	record, err := proto.MarshalOptions{Deterministic: true}.Marshal(record(l, explicit))
 	if err != nil {
 		return err
 	}
-	law, _ := wire.Law(r.Policy, licence.Country, r.Now())
+	law, policy := wire.Law(r.Policy, licence.Country, r.Now())
 	barred, _, err := r.Parties.State(ctx, es.StreamOf(licence.Buyer.ID), nil)
 	if err != nil {
 		return err
 	}
-	return r.do(ctx, e, m, subscriber.Give{
-		Licence: licence, Record: record, ExplicitStepAt: a.GetExplicitStepAt(), Law: law, BuyerBarred: barred.Barred, AcceptedAt: e.At,
+	return r.follow(ctx, e, m, policy, subscriber.Give{
+		Licence: licence, Record: record, ExplicitStepAt: explicit, Law: law, BuyerBarred: barred.Barred, AcceptedAt: e.At,
 		AnswerDue: moment(a.GetAnswerDue()), Net: subscriber.Price{Micros: parts.Net, Currency: l.GetUnitPrice().GetCurrency()},
 	}, licence.Subscriber)
+}
+
+// accepted is what the person said yes to, with the time of the explicit step: offers is asked, as its event carries both sealed. Events of
+// before they were carry them in clear.
+func (r *Reactor) accepted(ctx context.Context, e *bus.Received, a *offersv1.OfferAccepted) (*marketv1.Licence, int64, error) {
+	if l := a.GetLicence(); l != nil {
+		return l, a.GetExplicitStepAt(), nil
+	}
+	answer, err := r.Market.GetLicence(ctx, &offersv1.GetLicenceRequest{AgreementId: a.GetAgreementId(), After: e.Cursor("offers")})
+	return answer.GetLicence(), answer.GetExplicitStepAt(), err
 }
 
 // moment is a time of the contract; 0 is none.
@@ -185,12 +199,21 @@ func (r *Reactor) expire(ctx context.Context, e *bus.Received, m *eventv1.Meta, 
 }
 
 func (r *Reactor) do(ctx context.Context, e *bus.Received, m *eventv1.Meta, c subscriber.Command, who subscriber.ID) error {
+	return r.follow(ctx, e, m, nil, c, who)
+}
+
+// follow is do of what is decided under a policy pack; nil where there is none.
+func (r *Reactor) follow(
+	ctx context.Context, e *bus.Received, m *eventv1.Meta, policy *eventv1.PolicyRef, c subscriber.Command, who subscriber.ID,
+) error {
 	ring, err := r.Keys.Ring(ctx, who.ID)
 	if err != nil {
 		return err
 	}
+	cause := r.Cause(e.ID, m)
+	cause.Policy = policy
 	_, err = r.People.Do(ctx, es.Command[subscriber.Command]{
-		ID: bus.CommandID(Name, e.ID, 0), Body: c, Keys: ring, Meta: r.Cause(e.ID, m), Caller: "react",
+		ID: bus.CommandID(Name, e.ID, 0), Body: c, Keys: ring, Meta: cause, Caller: "react",
 	})
 	return err
 }

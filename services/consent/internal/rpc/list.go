@@ -85,7 +85,7 @@ func consent(row *view.Consent, keys wire.Opener) (*consentv1.Consent, error) {
 	}
 	out := &consentv1.Consent{
 		AgreementId: row.Agreement.String(), State: states[row.State], Record: m.GetConsentGiven().GetRecord(),
-		GivenAt: row.Event.At.UnixMicro(), Refused: wire.ReasonProto(row.Refused), Releases: uint32(row.Releases),
+		GivenAt: row.Event.At.UnixMicro(), Refused: wire.Refusal(m.GetConsentRefused()), Releases: uint32(row.Releases),
 	}
 	if row.PausedAt != nil {
 		out.PausedAt = row.PausedAt.UnixMicro()

@@ -52,7 +52,7 @@ func (s *Server) Tell(ctx context.Context, who id.ID, r *es.Record) (*recordv1.E
 	case *consentv1.Event_ConsentRefused:
 		e := arm.ConsentRefused
 		out.AgreementId, out.OfferId, out.BidId = e.GetAgreementId(), e.GetOfferId(), e.GetBidId()
-		out.Reason = record.Reason(e.GetReason(), "REASON_")
+		out.Reason = record.Reason(wire.Refusal(e), "REASON_")
 	case *consentv1.Event_ConsentWithdrawn:
 		e := arm.ConsentWithdrawn
 		reach(out, e.GetScope(), e.GetAll())

@@ -43,6 +43,13 @@ var errIdempotency = fault.Conflict("IDEMPOTENCY_CONFLICT", "the same idempotenc
 
 // do has the person's root decide a command.
 func (s *Server) do(ctx context.Context, method, key string, r proto.Message, who subscriber.ID, c subscriber.Command, urgent bool) (es.Result[subscriber.Event], error) {
+	return s.follow(ctx, method, key, r, who, c, urgent, nil)
+}
+
+// follow is do of what is decided under a policy pack; nil where there is none.
+func (s *Server) follow(
+	ctx context.Context, method, key string, r proto.Message, who subscriber.ID, c subscriber.Command, urgent bool, policy *eventv1.PolicyRef,
+) (es.Result[subscriber.Event], error) {
 	var none es.Result[subscriber.Event]
 	command, hash, err := boot.Command(ctx, method, key, r)
 	if err != nil {
@@ -55,7 +62,7 @@ func (s *Server) do(ctx context.Context, method, key string, r proto.Message, wh
 	caller := boot.CallerFrom(ctx)
 	result, err := s.People.Do(ctx, es.Command[subscriber.Command]{
 		ID: command, Hash: hash, Body: c, Keys: ring, Caller: caller.Subject, Urgent: urgent,
-		Meta: &eventv1.Meta{Actor: caller.Actor(), OnBehalfOf: caller.For},
+		Meta: &eventv1.Meta{Actor: caller.Actor(), OnBehalfOf: caller.For, Policy: policy},
 	})
 	return result, conflict(err)
 }
@@ -109,9 +116,15 @@ func (s *Server) AssureAge(ctx context.Context, r *consentv1.AssureAgeRequest) (
 	if err != nil {
 		return nil, err
 	}
-	result, err := s.do(ctx, "AssureAge", r.GetIdempotencyKey(), r, who, subscriber.AssureAge{
+	p, _, err := s.person(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	// The pack of the person's country is what an age is assured for: it says how old is old enough.
+	_, policy := wire.Law(s.Policy, p.Identity.Country, s.Now())
+	result, err := s.follow(ctx, "AssureAge", r.GetIdempotencyKey(), r, who, subscriber.AssureAge{
 		Subscriber: who, Method: r.GetMethod(), Level: subscriber.Level(r.GetLevel()), AtLeast: int(r.GetAtLeast()),
-	}, false)
+	}, false, policy)
 	if err != nil {
 		return nil, err
 	}

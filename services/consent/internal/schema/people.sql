@@ -12,7 +12,6 @@ create table consent (
     paused_at  timestamptz,          -- while it is paused by itself
     ended_at   timestamptz,
     ended      bigint,               -- position of the event that ended it; all are of one partition
-    refused    text        not null,
     releases   integer     not null,
     stream     text        not null, -- with the next three, what the event's boxes are bound to
     version    bigint      not null,

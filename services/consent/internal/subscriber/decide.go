@@ -68,7 +68,7 @@ func give(p Person, enrolled bool, own State, c Give, at time.Time) []Entry {
 			Reason:     err.Reason,
 		})
 	}
-	return one(c.on(), Given{Licence: l, Record: c.Record})
+	return one(c.on(), Given{Licence: l, Record: c.Record, LineUser: p.Identity.LineUser})
 }
 
 func withdraw(p Person, own State, c Withdraw, at time.Time) ([]Entry, error) {

@@ -113,8 +113,9 @@ type Record []byte
 
 // Given: this recipient, this purpose, these fields, until then.
 type Given struct {
-	Licence Licence
-	Record  Record
+	Licence  Licence
+	Record   Record
+	LineUser string // as the person was enrolled: the operator's reference, when not the contract's holder
 }
 
 // Refused: the person accepted, but their own rules, their age or the law say no.

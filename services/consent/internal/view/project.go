@@ -10,7 +10,6 @@ import (
 
 	"github.com/obole-market/obole/pkg/es"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
-	"github.com/obole-market/obole/services/consent/internal/wire"
 )
 
 // Fold is the version of Project: another one means rebuilding.
@@ -43,11 +42,11 @@ func add(b *pgx.Batch, r *es.Record, m *consentv1.Event) {
 	case *consentv1.Event_ConsentGiven:
 		e := arm.ConsentGiven
 		expires := time.UnixMicro(e.GetExpiresAt()).UTC()
-		insert(b, r, e.GetAgreementId(), e.GetSubscriberId(), e.GetOfferId(), e.GetBidId(), "given", "", &expires)
+		insert(b, r, e.GetAgreementId(), e.GetSubscriberId(), e.GetOfferId(), e.GetBidId(), "given", &expires)
 		b.Queue(`insert into deadline (stream, kind, due) values ($1, 'expire', $2)`, string(r.Stream), expires)
 	case *consentv1.Event_ConsentRefused:
 		e := arm.ConsentRefused
-		insert(b, r, e.GetAgreementId(), e.GetSubscriberId(), e.GetOfferId(), e.GetBidId(), "refused", wire.ReasonName(e.GetReason()), nil)
+		insert(b, r, e.GetAgreementId(), e.GetSubscriberId(), e.GetOfferId(), e.GetBidId(), "refused", nil)
 	case *consentv1.Event_ConsentWithdrawn:
 		end(b, r, arm.ConsentWithdrawn.GetScope(), "withdrawn")
 	case *consentv1.Event_ConsentExpired:
@@ -70,11 +69,11 @@ func add(b *pgx.Batch, r *es.Record, m *consentv1.Event) {
 	}
 }
 
-func insert(b *pgx.Batch, r *es.Record, agreement, subscriber, offer, bid, state, refused string, expires *time.Time) {
+func insert(b *pgx.Batch, r *es.Record, agreement, subscriber, offer, bid, state string, expires *time.Time) {
 	b.Queue(`
-		insert into consent (agreement, subscriber, offer, bid, state, partition, position, given_at, refused, releases, stream, version, type, event, data, expires_at)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, $13, $14, $15)`,
-		agreement, subscriber, offer, bid, state, int32(r.Partition), int64(r.Position), r.At, refused,
+		insert into consent (agreement, subscriber, offer, bid, state, partition, position, given_at, releases, stream, version, type, event, data, expires_at)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $11, $12, $13, $14)`,
+		agreement, subscriber, offer, bid, state, int32(r.Partition), int64(r.Position), r.At,
 		string(r.Stream), int64(r.Version), r.Type, [16]byte(r.ID), r.Data, expires)
 }
 

@@ -24,7 +24,6 @@ type Consent struct {
 	PausedAt  *time.Time
 	EndedAt   *time.Time
 	Ended     *int64 // position of the event that ended it
-	Refused   string
 	Releases  int32
 	Event     es.Record // id, stream, version, type, data, place and time only
 }
@@ -47,7 +46,7 @@ func (v View) Consents(ctx context.Context, subscriber id.ID, f Filter, before i
 		one = (*[16]byte)(&f.Agreement)
 	}
 	rows, err := v.Pool.Query(ctx, `
-		select agreement, state, paused_at, ended_at, ended, refused, releases, partition, position, given_at, stream, version, type, event, data
+		select agreement, state, paused_at, ended_at, ended, releases, partition, position, given_at, stream, version, type, event, data
 		from people.consent
 		where subscriber = $1 and (not $2 or state in ('given', 'paused')) and ($3 = 0 or position < $3)
 			and ($5::timestamptz is null or state in ('given', 'paused') and expires_at < $5) and ($6::uuid is null or agreement = $6)
@@ -56,7 +55,7 @@ func (v View) Consents(ctx context.Context, subscriber id.ID, f Filter, before i
 		return nil, fmt.Errorf("view: consents: %w", err)
 	}
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c Consent, err error) {
-		err = row.Scan((*[16]byte)(&c.Agreement), &c.State, &c.PausedAt, &c.EndedAt, &c.Ended, &c.Refused, &c.Releases, &c.Event.Partition, &c.Event.Position,
+		err = row.Scan((*[16]byte)(&c.Agreement), &c.State, &c.PausedAt, &c.EndedAt, &c.Ended, &c.Releases, &c.Event.Partition, &c.Event.Position,
 			&c.Event.At, &c.Event.Stream, &c.Event.Version, &c.Event.Type, (*[16]byte)(&c.Event.ID), &c.Event.Data)
 		return c, err
 	})

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -40,6 +41,7 @@ func person(e subscriber.Event) *consentv1.Event {
 		if err := proto.Unmarshal(e.Record, record); err != nil {
 			panic("wire: a consent record was changed on its way")
 		}
+		record.LineUser = e.LineUser
 		return &consentv1.Event{Event: &consentv1.Event_ConsentGiven{ConsentGiven: &consentv1.ConsentGiven{
 			AgreementId: l.Agreement.String(), OfferId: l.Offer.String(), BidId: l.Bid.String(), SubscriberId: l.Subscriber.String(),
 			ExpiresAt: l.ExpiresAt.UnixMicro(), Record: record,
@@ -47,7 +49,7 @@ func person(e subscriber.Event) *consentv1.Event {
 	case subscriber.Refused:
 		return &consentv1.Event{Event: &consentv1.Event_ConsentRefused{ConsentRefused: &consentv1.ConsentRefused{
 			AgreementId: e.Scope.Agreement.String(), OfferId: e.Scope.Offer.String(), BidId: e.Scope.Bid.String(),
-			SubscriberId: e.Subscriber.String(), Reason: ReasonProto(e.Reason),
+			SubscriberId: e.Subscriber.String(), Refusal: ReasonProto(e.Reason),
 		}}}
 	case subscriber.Withdrawn:
 		m := &consentv1.ConsentWithdrawn{
@@ -165,7 +167,7 @@ func (r *ids) personal(m *consentv1.Event) subscriber.Event {
 		e := arm.ConsentRefused
 		return subscriber.Refused{
 			Subscriber: r.subscriber(e.GetSubscriberId()), Scope: r.scopeOf(e.GetAgreementId(), e.GetOfferId(), e.GetBidId()),
-			Reason: ReasonName(e.GetReason()),
+			Reason: ReasonName(Refusal(e)),
 		}
 	case *consentv1.Event_ConsentWithdrawn:
 		e := arm.ConsentWithdrawn
@@ -204,6 +206,11 @@ func (r *ids) personal(m *consentv1.Event) subscriber.Event {
 	return nil
 }
 
+// Refusal is why a consent was not given; unset once its proof is forgotten.
+func Refusal(e *consentv1.ConsentRefused) consentv1.Reason {
+	return cmp.Or(e.GetRefusal(), e.GetReason())
+}
+
 // given reads a consent. Once its proof is forgotten the record is empty: the consent is known to have been, and its buyer
 // and product are not.
 func (r *ids) given(e *consentv1.ConsentGiven) subscriber.Event {
@@ -219,7 +226,10 @@ func (r *ids) given(e *consentv1.ConsentGiven) subscriber.Event {
 	out.Licence.Buyer = subscriber.BuyerID{ID: r.read("buyer_id", l.GetBuyerId())}
 	out.Licence.Product, out.Licence.Purpose = l.GetProduct().GetId(), l.GetPurpose()
 	out.Licence.Country, out.Licence.Health = l.GetCountry(), l.GetHealth()
-	record, err := proto.MarshalOptions{Deterministic: true}.Marshal(e.GetRecord())
+	out.LineUser = e.GetRecord().GetLineUser()
+	bare := proto.CloneOf(e.GetRecord())
+	bare.LineUser = ""
+	record, err := proto.MarshalOptions{Deterministic: true}.Marshal(bare)
 	if err != nil && r.err == nil {
 		r.err = fmt.Errorf("wire: record: %w", err)
 	}

@@ -109,7 +109,9 @@ func Parties() es.Rules[party.State, party.Command, party.Event] {
 func encode(m *consentv1.Event, h *es.Header, keys any) (string, []byte, error) {
 	m.Meta = h.Meta
 	typ := Arm(m)
+	stamp(m, h)
 	if ring, ok := keys.(*vault.Ring); ok {
+		m.Meta = vault.Meta(h.Meta)
 		sealed, err := ring.Seal(m, vault.AAD(h.ID, string(h.Stream), int64(h.Version), typ, Schema))
 		if err != nil {
 			return "", nil, fmt.Errorf("wire: seal %s: %w", typ, err)
@@ -121,6 +123,13 @@ func encode(m *consentv1.Event, h *es.Header, keys any) (string, []byte, error) 
 		return "", nil, fmt.Errorf("wire: %w", err)
 	}
 	return typ, data, nil
+}
+
+// stamp says on which version of the consent's stream a release was decided: it stands there itself, right behind it.
+func stamp(m *consentv1.Event, h *es.Header) {
+	if r := m.GetReleaseCommitted(); r != nil {
+		r.ConsentVersion = int64(h.Version) - 1
+	}
 }
 
 // Opener opens sealed fields: a person's ring, or a bunch of several people's keys.

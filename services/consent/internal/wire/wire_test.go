@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"flag"
 	"os"
 	"path/filepath"
@@ -72,6 +73,10 @@ func people(t *testing.T) []subscriber.Event {
 			Agreement: scope.Agreement, Offer: scope.Offer, Bid: scope.Bid, Buyer: subscriber.BuyerID{ID: buyer}, Subscriber: who, Product: "daily-steps",
 			Purpose: "https://w3id.org/dpv#AcademicResearch", Country: "BE", Health: true, ExpiresAt: at,
 		}, Record: raw},
+		subscriber.Given{Licence: subscriber.Licence{
+			Agreement: scope.Agreement, Offer: scope.Offer, Bid: scope.Bid, Buyer: subscriber.BuyerID{ID: buyer}, Subscriber: who, Product: "daily-steps",
+			Purpose: "https://w3id.org/dpv#AcademicResearch", Country: "BE", Health: true, ExpiresAt: at,
+		}, Record: raw, LineUser: "L-1"},
 		subscriber.Refused{Scope: scope, Subscriber: who, Reason: "BELOW_FLOOR"},
 		subscriber.Withdrawn{Subscriber: who, Scope: []subscriber.Scope{scope}, All: true, Initiator: subscriber.InitiatorPerson},
 		subscriber.Withdrawn{Subscriber: who, Scope: []subscriber.Scope{}, Initiator: subscriber.InitiatorPerson, Awaited: scope.Agreement},
@@ -102,6 +107,9 @@ func later(m *consentv1.Event) string {
 		return "_at_gate"
 	case m.GetConsentWithdrawn().GetAwaitedAgreementId() != "":
 		return "_awaited"
+	case m.GetConsentGiven().GetRecord().GetLineUser() != "", m.GetReleaseCommitted().GetConsentVersion() > 0,
+		m.GetMeta().GetPersonalPolicy() != nil:
+		return ".2"
 	}
 	return ""
 }
@@ -111,10 +119,12 @@ func later(m *consentv1.Event) string {
 func TestEveryPublishedShapeDecodesForEver(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
-	check := func(m *consentv1.Event) {
+	check := func(m *consentv1.Event, policy *eventv1.PolicyRef) {
 		arm := Arm(m)
 		seen[arm] = true
 		m.Meta = meta()
+		m.Meta.Policy = policy
+		m.Meta = vault.Meta(m.Meta)
 		want, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
 		if err != nil {
 			t.Fatal(err)
@@ -147,7 +157,37 @@ func TestEveryPublishedShapeDecodesForEver(t *testing.T) {
 	}
 	for _, e := range people(t) {
 		m := person(e)
-		check(m)
+		policy := &eventv1.PolicyRef{Pack: "BE", Version: "2026-01-01"}
+		switch e := e.(type) {
+		case subscriber.Given:
+			if e.LineUser == "" {
+				policy = nil
+			}
+			check(m, policy)
+		case subscriber.AgeAssured:
+			check(m, nil)
+			check(m, policy)
+		case subscriber.Refused:
+			check(m, policy)
+			before, err := os.ReadFile(filepath.Join(golden, "consent_refused.binpb"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			old := new(consentv1.Event)
+			if err := proto.Unmarshal(before, old); err != nil {
+				t.Fatal(err)
+			}
+			if back, err := personal(old); err != nil || back != e || old.GetConsentRefused().GetReason() == 0 {
+				t.Errorf("a refusal of before reads as %v, %v", back, err)
+			}
+		case subscriber.Released:
+			check(m, nil)
+			stamped := person(e)
+			stamp(stamped, &es.Header{Version: 4})
+			check(stamped, nil)
+		default:
+			check(m, nil)
+		}
 		back, err := personal(m)
 		if err != nil {
 			t.Fatal(err)
@@ -165,7 +205,7 @@ func TestEveryPublishedShapeDecodesForEver(t *testing.T) {
 		party.Unbarred{Buyer: party.ID{ID: buyer}, AtGate: true},
 	} {
 		m := bars(e)
-		check(m)
+		check(m, nil)
 		back, err := barring(m)
 		if err != nil || back != e {
 			t.Errorf("%T came back as %v, %v", e, back, err)
@@ -201,15 +241,26 @@ func TestSealedFieldsComeBackUntilForgotten(t *testing.T) {
 	var stored []*es.Record
 	for i, e := range people(t) {
 		h := &es.Header{ID: named("event"), Stream: es.StreamOf(who.ID), Version: es.Version(i + 1), At: at, Meta: meta()}
+		h.Meta.Policy = &eventv1.PolicyRef{Pack: "BE-CANARY", Version: "2026-01-01"}
 		typ, data, err := rules.Encode(e, h, ring)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if bytes.Contains(data, []byte("CANARY")) || h.Meta.GetPolicy() == nil {
+			t.Errorf("%s shows the policy, and with it the person's country, or took it away from the event that follows", typ)
 		}
 		r := &es.Record{ID: h.ID, Stream: h.Stream, Version: h.Version, Type: typ, Data: data}
 		stored = append(stored, r)
 		back, err := rules.Decode(r, ring)
 		if err != nil {
 			t.Fatalf("%s: %v", typ, err)
+		}
+		m, err := Message(r, ring)
+		if err != nil || m.GetMeta().GetPersonalPolicy().GetPack() != "BE-CANARY" {
+			t.Errorf("%s followed %v, %v", typ, m.GetMeta().GetPersonalPolicy(), err)
+		}
+		if v := m.GetReleaseCommitted().GetConsentVersion(); typ == "release_committed" && v != int64(i) {
+			t.Errorf("a release of version %d was decided on version %d", i+1, v)
 		}
 		if diff := cmp.Diff(e, back); diff != "" {
 			t.Errorf("%s does not come back:\n%s", typ, diff)

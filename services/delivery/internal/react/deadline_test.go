@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/obole-market/obole/pkg/es"
-	"github.com/obole-market/obole/pkg/es/esmem"
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/projection"
 	"github.com/obole-market/obole/pkg/vault"
@@ -16,10 +15,12 @@ import (
 	"github.com/obole-market/obole/services/delivery/internal/react"
 	"github.com/obole-market/obole/services/delivery/internal/shelf"
 	"github.com/obole-market/obole/services/delivery/internal/wire"
+	"github.com/obole-market/obole/services/internal/worldtest"
 )
 
 // scene is a shelf over a log whose time the test sets.
 type scene struct {
+	*worldtest.Memory
 	t     *testing.T
 	now   atomic.Int64 // of the log, nanoseconds
 	clock *react.Clock
@@ -29,30 +30,28 @@ type scene struct {
 
 func begin(t *testing.T) *scene {
 	t.Helper()
-	s := &scene{t: t, who: shelf.SubscriberID{ID: id.Random()}}
+	return beginWith(t, id.Random())
+}
+
+// beginWith is begin for one person.
+func beginWith(t *testing.T, who id.ID) *scene {
+	t.Helper()
+	s := &scene{t: t, who: shelf.SubscriberID{ID: who}}
 	s.now.Store(time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC).UnixNano())
 	keks, err := vault.NewKEKs(make([]byte, 32))
 	s.must(err)
 	keys := vault.New(vault.Config{Store: new(vaultmem.Store), KEKs: keks})
 	s.ring, err = keys.Ring(t.Context(), s.who.ID)
 	s.must(err)
-	engine := es.New(esmem.New(1, s.at), es.Options{Service: "delivery"})
+	s.Memory = worldtest.NewMemory(t, "delivery", s.at)
 	s.clock = &react.Clock{
 		Reactor: &react.Reactor{
-			Shelves: es.Register(engine, wire.Shelves()), Keys: keys,
+			Shelves: es.Register(s.Engine, wire.Shelves()), Keys: keys,
 			Cause: func(id.ID, *eventv1.Meta) *eventv1.Meta { return new(eventv1.Meta) },
 		},
 		Owner: func(context.Context, id.ID) (shelf.SubscriberID, error) { return s.who, nil },
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- engine.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
+	s.Run()
 	return s
 }
 

@@ -15,6 +15,7 @@ import (
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
+	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
 	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
 	"github.com/obole-market/obole/services/delivery/internal/packing"
 	"github.com/obole-market/obole/services/delivery/internal/shelf"
@@ -49,6 +50,7 @@ type Reactor struct {
 	Store   store.Store
 	Packer  *packing.Packer
 	Buyers  *packing.Buyers
+	Market  offersv1.OffersServiceClient
 	// OfBid lists the agreements of a bid that run; Unreleased a buyer's packages whose key has not left.
 	OfBid      func(ctx context.Context, bid id.ID) ([]packing.Agreement, error)
 	Unreleased func(ctx context.Context, buyer id.ID) ([]Parcel, error)
@@ -107,11 +109,15 @@ func (r *Reactor) offers(ctx context.Context, e *bus.Received, m *offersv1.Event
 
 // take puts an agreement on its person's shelf, and prepares what is due under it.
 func (r *Reactor) take(ctx context.Context, e *bus.Received, m *eventv1.Meta, formed *offersv1.AgreementFormed) error {
-	licence, err := wire.Licence(formed.GetLicence())
+	agreed, err := r.agreed(ctx, e, formed)
+	if err != nil {
+		return err
+	}
+	licence, err := wire.Licence(agreed)
 	if err != nil {
 		return undecodable(e)
 	}
-	document, err := proto.MarshalOptions{Deterministic: true}.Marshal(formed.GetLicence())
+	document, err := proto.MarshalOptions{Deterministic: true}.Marshal(agreed)
 	if err != nil {
 		return err
 	}
@@ -125,6 +131,15 @@ func (r *Reactor) take(ctx context.Context, e *bus.Received, m *eventv1.Meta, fo
 		return r.prepare(ctx, e, m, packing.Agreement{ID: licence.Agreement, Subscriber: licence.Subscriber})
 	}
 	return r.Packer.Begin(ctx, shelf.Agreement{Licence: c.Licence, Document: c.Document, Cleared: c.Cleared}, preparing(e, licence.Agreement), r.Cause(e.ID, m))
+}
+
+// agreed is what was agreed: offers is asked, as its events carry it sealed. Events of before they did carry it in clear.
+func (r *Reactor) agreed(ctx context.Context, e *bus.Received, formed *offersv1.AgreementFormed) (*marketv1.Licence, error) {
+	if l := formed.GetLicence(); l != nil {
+		return l, nil
+	}
+	answer, err := r.Market.GetLicence(ctx, &offersv1.GetLicenceRequest{AgreementId: formed.GetAgreementId(), After: e.Cursor("offers")})
+	return answer.GetLicence(), err
 }
 
 // clear lets the packages of a bid be prepared: enough people have agreed.

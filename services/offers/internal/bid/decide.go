@@ -202,7 +202,7 @@ func (b Bid) consented(on On, o Offer, c Consented) []Entry {
 	}
 	own := On{Bid: on.Bid}
 	entries := at1(on, Formed{
-		Bid: c.Bid, Offer: on.Offer, Subscriber: o.Person, Agreement: c.Agreement, Slots: o.Slots, Licence: o.Licence, ConsentEvent: c.Event,
+		Bid: c.Bid, Offer: on.Offer, Subscriber: o.Person, Buyer: b.Terms.Buyer, Agreement: c.Agreement, Slots: o.Slots, ConsentEvent: c.Event,
 		Cleared: b.Cleared,
 	})
 	if people := b.People + 1; !b.Cleared && people >= b.Terms.CohortMin {

@@ -127,7 +127,8 @@ type Presented struct {
 	Card       [32]byte
 }
 
-// Accepted: the person said yes; slots are taken until consent answers. Licence is the contract's, opaque.
+// Accepted: the person said yes; slots are taken until consent answers. Licence is the contract's, opaque; like the step, and the language of
+// what was shown, it is empty where the event was read without the person's keys: deciding needs none of them.
 type Accepted struct {
 	Bid          ID
 	Offer        OfferID
@@ -163,9 +164,9 @@ type Formed struct {
 	Bid          ID
 	Offer        OfferID
 	Subscriber   SubscriberID
+	Buyer        BuyerID
 	Agreement    AgreementID
 	Slots        int64
-	Licence      []byte
 	ConsentEvent id.ID
 	Cleared      bool // the bid had cleared already
 }

@@ -11,15 +11,15 @@ func Evolve(s State, on On, e Event) State {
 	case Presented:
 		return Offer{Answer: Shown, Card: e.Card, Person: e.Subscriber}
 	case Accepted:
-		o.Answer, o.Agreement, o.Slots, o.Licence, o.Person = Taken, e.Agreement, e.Slots, e.Licence, e.Subscriber
+		o.Answer, o.Agreement, o.Slots, o.Person = Taken, e.Agreement, e.Slots, e.Subscriber
 	case Declined:
 		o.Answer = Refused
 	case Voided:
-		o.Answer, o.Licence = Undone, nil
+		o.Answer = Undone
 	case Formed:
 		o.Answer = Agreed
 	case Finished:
-		o.Answer, o.Licence = Done, nil
+		o.Answer = Done
 	}
 	return o
 }

@@ -56,7 +56,6 @@ type Offer struct {
 	Agreement AgreementID
 	Person    SubscriberID
 	Slots     int64
-	Licence   []byte
 }
 
 func (Bid) state()   {}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -121,7 +120,7 @@ func (r *Reactor) consent(ctx context.Context, e *bus.Received, m *consentv1.Eve
 		g := arm.ConsentRefused
 		return r.do(ctx, e, 0, m.GetMeta(), &p, bid.Void{
 			Bid: p.bid(g.GetBidId()), Offer: p.offer(g.GetOfferId()), Agreement: p.deal(g.GetAgreementId()),
-			Reason: strings.TrimPrefix(g.GetReason().String(), "REASON_"),
+			Reason: "REFUSED", // why is between consent and the person
 		})
 	case *consentv1.Event_ConsentWithdrawn:
 		// Before the bid has cleared an acceptance can be undone; after that delivery says when the agreement has ended.

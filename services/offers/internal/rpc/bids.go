@@ -14,6 +14,7 @@ import (
 	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
 	"github.com/obole-market/obole/services/offers/internal/bid"
 	"github.com/obole-market/obole/services/offers/internal/view"
@@ -62,7 +63,7 @@ func (s *Server) place(ctx context.Context, r *offersv1.PlaceBidRequest, who vie
 	var placed *offersv1.BidPlaced
 	var terms bid.Terms
 	if no == nil {
-		if placed, no = s.draft(number, r.GetBid(), who); no == nil {
+		if placed, c.Meta.Policy, no = s.draft(number, r.GetBid(), who); no == nil {
 			terms, no = wire.Terms(placed)
 		}
 	}
@@ -74,21 +75,21 @@ func (s *Server) place(ctx context.Context, r *offersv1.PlaceBidRequest, who vie
 	return c, placed, nil
 }
 
-// draft is what would be recorded of a bid now.
-func (s *Server) draft(number bid.ID, n *offersv1.NewBid, who view.Buyer) (*offersv1.BidPlaced, error) {
+// draft is what would be recorded of a bid now, and the policy by which it is taxed.
+func (s *Server) draft(number bid.ID, n *offersv1.NewBid, who view.Buyer) (*offersv1.BidPlaced, *eventv1.PolicyRef, error) {
 	now := s.Now()
 	product, problems := s.check(n, who, now)
 	if len(problems) > 0 {
-		return nil, problems[0]
+		return nil, nil, problems[0]
 	}
 	budget, tax, err := s.cost(n, who, now)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	country := who.Registered.GetEntity().GetCountry()
 	pack, err := s.Policy.At(country, now)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	placed := &offersv1.BidPlaced{
 		BidId: number.String(), BuyerId: n.GetBuyerId(), GroupId: who.Group, Terms: n.GetTerms(), Quantity: n.GetQuantity(),
@@ -99,7 +100,7 @@ func (s *Server) draft(number bid.ID, n *offersv1.NewBid, who view.Buyer) (*offe
 	if placed.GetOpensAt() == 0 {
 		placed.OpensAt = 1 // at once
 	}
-	return placed, nil
+	return placed, &eventv1.PolicyRef{Pack: pack.Country, Version: pack.Version}, nil
 }
 
 // recorded is the bid that a command came to: of a retry the one of the first time, whatever it would come to now.

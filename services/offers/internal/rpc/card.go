@@ -8,6 +8,7 @@ import (
 	"github.com/obole-market/obole/pkg/catalog"
 	"github.com/obole-market/obole/pkg/money"
 	"github.com/obole-market/obole/pkg/policy"
+	"github.com/obole-market/obole/pkg/vault"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
 	moneyv1 "github.com/obole-market/obole/proto/gen/obole/money/v1"
@@ -53,8 +54,23 @@ func (r rates) net(price int64) (money.Parts, error) {
 	return money.Divide(price, r.commission, r.withholding)
 }
 
+// salts gives the salts of one person's cards. They follow from a key of the person's, so that the same card has the same salt, and nobody
+// who has not the card can guess from its hash what is on it.
+func salts(ring *vault.Ring) (func(bid.OfferID) []byte, error) {
+	h, err := ring.Fingerprint(eventv1.Retention_RETENTION_CONSENT_PROOF, "card")
+	if err != nil {
+		return nil, err
+	}
+	const enough = 16
+	return func(o bid.OfferID) []byte {
+		h.Reset()
+		h.Write(o.ID[:])
+		return h.Sum(nil)[:enough]
+	}, nil
+}
+
 // show makes the card of a bid for a person under these rates. The same bid, person, rates and language give the same bytes.
-func (s *Server) show(b view.Bid, who view.Buyer, product catalog.Product, r rates, language string) (*shown, error) {
+func (s *Server) show(b view.Bid, who view.Buyer, product catalog.Product, r rates, language string, salt []byte) (*shown, error) {
 	p := b.Placed
 	t := p.GetTerms()
 	terms, err := wire.Terms(p)
@@ -78,7 +94,7 @@ func (s *Server) show(b view.Bid, who view.Buyer, product catalog.Product, r rat
 		AvailableAfterDays: r.days, Recipients: t.GetRecipients(), TransferTool: t.GetTransferTool(), ProcessingCountries: e.GetProcessingCountries(),
 		RetentionDays: t.GetRetentionDays(), AutomatedDecisions: t.GetAutomatedDecisions(), AiTraining: t.GetAiTraining(),
 		Predicates: t.GetPredicates(), ExplicitStep: p.GetHealth(), Allocation: p.GetAllocation(), ExpiresAt: expires(p).UnixMicro(),
-		Policy: r.policy, CohortMin: p.GetCohortMin(),
+		Policy: r.policy, CohortMin: p.GetCohortMin(), Salt: salt,
 	}
 	all, err := terms.Grant(nil)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/locale"
 	"github.com/obole-market/obole/pkg/money"
+	"github.com/obole-market/obole/pkg/vault"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
@@ -203,12 +204,25 @@ func (s *Server) ListOffers(ctx context.Context, r *offersv1.ListOffersRequest) 
 			return nil, err
 		}
 	}
+	if len(page) == 0 {
+		return out, nil
+	}
+	ring, err := s.Keys.Ring(ctx, person)
+	if err != nil {
+		return nil, err
+	}
+	salt, err := salts(ring)
+	if err != nil {
+		return nil, err
+	}
+	who := bid.SubscriberID{ID: person}
 	for i := range page {
-		if page[i].shown, err = s.show(page[i].bid, page[i].who, page[i].product, rates, language(r.GetLanguage())); err != nil {
+		offer := bid.OfferOf(bid.ID{ID: page[i].number}, who)
+		if page[i].shown, err = s.show(page[i].bid, page[i].who, page[i].product, rates, language(r.GetLanguage()), salt(offer)); err != nil {
 			return nil, err
 		}
 	}
-	return out, s.present(ctx, bid.SubscriberID{ID: person}, page, out)
+	return out, s.present(ctx, who, ring, rates.policy, page, out)
 }
 
 func language(asked string) string {
@@ -301,8 +315,12 @@ var offerStates = map[string]offersv1.OfferState{
 }
 
 // present answers with the cards, and records those that are not the ones shown last.
-func (s *Server) present(ctx context.Context, person bid.SubscriberID, cards []candidate, out *offersv1.ListOffersResponse) error {
+func (s *Server) present(
+	ctx context.Context, person bid.SubscriberID, ring *vault.Ring, policy *eventv1.PolicyRef, cards []candidate, out *offersv1.ListOffersResponse,
+) error {
 	var commands []es.Command[bid.Command]
+	about := meta(ctx)
+	about.Policy = policy
 	for _, c := range cards {
 		number := bid.ID{ID: c.number}
 		o := &offersv1.Offer{
@@ -316,7 +334,7 @@ func (s *Server) present(ctx context.Context, person bid.SubscriberID, cards []c
 			if c.offer.State != "presented" || string(c.offer.Card) != string(c.hash[:]) {
 				commands = append(commands, es.Command[bid.Command]{
 					Body: bid.Present{Bid: number, Subscriber: person, Notice: noticeVersion, Language: c.card.GetLanguage(), Card: c.hash},
-					Meta: meta(ctx), Caller: boot.CallerFrom(ctx).Subject,
+					Meta: about, Keys: ring, Caller: boot.CallerFrom(ctx).Subject,
 				})
 			}
 		}
@@ -351,7 +369,13 @@ func (s *Server) AcceptOffer(ctx context.Context, r *offersv1.AcceptOfferRequest
 		Bid: number, Subscriber: person, Card: [32]byte(r.GetCardSha256()), Fields: r.GetFields(), Explicit: r.GetExplicitStep(),
 		Agreement: bid.AgreementID{ID: id.Derive([]byte("agreement"), offer.ID[:], c.ID[:])}, Wait: answerWait,
 	}
-	accept.Licence, c.Refused = s.granted(ctx, r, accept, offer)
+	if c.Keys, err = s.Keys.Ring(ctx, person.ID); err != nil {
+		return nil, err
+	}
+	granted, no := s.granted(ctx, r, accept, offer)
+	if accept.Licence, c.Refused = wire.Licence(granted), no; no == nil {
+		c.Meta.Policy = granted.GetPolicy()
+	}
 	c.Body = accept
 	result, err := s.Bids.Do(ctx, c)
 	if err != nil {
@@ -371,8 +395,47 @@ func (s *Server) AcceptOffer(ctx context.Context, r *offersv1.AcceptOfferRequest
 	}, nil
 }
 
+// GetLicence tells another service what was agreed.
+func (s *Server) GetLicence(ctx context.Context, r *offersv1.GetLicenceRequest) (*offersv1.GetLicenceResponse, error) {
+	agreement, err := parse("agreement_id", r.GetAgreementId())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.seen(ctx, r.GetAfter()); err != nil {
+		return nil, err
+	}
+	record, found, err := s.View.Acceptance(ctx, agreement)
+	switch {
+	case err != nil:
+		return nil, err
+	case !found:
+		return nil, errAgreement
+	}
+	m, err := wire.Decode(record.Data)
+	if err != nil {
+		return nil, err
+	}
+	person, err := id.Parse(wire.Person(m))
+	if err != nil {
+		return nil, err
+	}
+	ring, err := s.Keys.Ring(ctx, person)
+	if err != nil {
+		return nil, err
+	}
+	if err := wire.Open(m, &record, ring); err != nil {
+		return nil, err
+	}
+	if m.GetOfferAccepted().GetLicence() == nil {
+		return nil, errAgreement
+	}
+	return &offersv1.GetLicenceResponse{Licence: m.GetOfferAccepted().GetLicence(), ExplicitStepAt: m.GetOfferAccepted().GetExplicitStepAt()}, nil
+}
+
+var errAgreement = fault.NotFound("AGREEMENT_UNKNOWN", "there is no such agreement")
+
 // granted is the licence that an acceptance comes to now, or why there is none.
-func (s *Server) granted(ctx context.Context, r *offersv1.AcceptOfferRequest, c bid.Accept, offer bid.OfferID) ([]byte, error) {
+func (s *Server) granted(ctx context.Context, r *offersv1.AcceptOfferRequest, c bid.Accept, offer bid.OfferID) (*marketv1.Licence, error) {
 	state, _, err := s.Bids.State(ctx, es.StreamOf(c.Bid.ID), nil)
 	if err != nil {
 		return nil, err
@@ -406,7 +469,7 @@ func (s *Server) granted(ctx context.Context, r *offersv1.AcceptOfferRequest, c 
 		return nil, err
 	}
 	card := &shown{terms: b.Terms, rates: s.rates(pack), hash: c.Card}
-	return wire.Licence(card.licence(placed, offer, c.Subscriber, fields, owner)), nil
+	return card.licence(placed, offer, c.Subscriber, fields, owner), nil
 }
 
 var errEligible = fault.Refuse("NOT_ELIGIBLE", "paid offers are not made to this person")

@@ -15,14 +15,13 @@ func TestReasons(t *testing.T) {
 	t.Parallel()
 	known := map[string]bool{
 		"": true, "INSUFFICIENT_FUNDS": true, "HOLD_TIMEOUT": true, "WITHDRAWN": true, // why a bid was rejected
-		"BID_WITHDRAWN": true, "TIMEOUT": true, // why an acceptance came to nothing
-		"AGREEMENT_UNKNOWN": true, // no call names one yet
+		"BID_WITHDRAWN": true, "TIMEOUT": true, "REFUSED": true, // why an acceptance came to nothing
 	}
 	for _, err := range []*fault.Error{
 		buyer.ErrUnknown, buyer.ErrExists, buyer.ErrKeyConflict, buyer.ErrNotVetted, buyer.ErrSuspended, buyer.ErrUnconfirmed,
 		bid.ErrUnknown, bid.ErrNotOpen, bid.ErrOfferUnknown, bid.ErrCardChanged, bid.ErrAnswered, bid.ErrSlotsExhausted, bid.ErrFieldRequired,
 		bid.ErrFieldUnknown, bid.ErrExplicitStepMissing, bid.ErrCohortMissed,
-		errProduct, errField, errPredicate, errCohort, errPurpose, errTerms, errCurrency, errEligible, errIdempotency,
+		errAgreement, errProduct, errField, errPredicate, errCohort, errPurpose, errTerms, errCurrency, errEligible, errIdempotency,
 	} {
 		known[err.Reason] = true
 		if wire.ReasonName(wire.ReasonProto(err.Reason)) != err.Reason || err.Reason == "" {

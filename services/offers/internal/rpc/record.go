@@ -4,13 +4,13 @@ import (
 	"context"
 
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/record"
 	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
 	recordv1 "github.com/obole-market/obole/proto/gen/obole/record/v1"
+	"github.com/obole-market/obole/services/offers/internal/wire"
 )
 
 // ListRecord lists what the log holds about a person, newest first.
@@ -30,9 +30,16 @@ func (s *Server) WatchRecord(r *offersv1.WatchRecordRequest, stream grpc.ServerS
 }
 
 // Tell makes the entry of an event about a person.
-func Tell(_ context.Context, _ id.ID, r *es.Record) (*recordv1.Entry, error) {
-	m := new(offersv1.Event)
-	if err := proto.Unmarshal(r.Data, m); err != nil {
+func (s *Server) Tell(ctx context.Context, who id.ID, r *es.Record) (*recordv1.Entry, error) {
+	m, err := wire.Decode(r.Data)
+	if err != nil {
+		return nil, err
+	}
+	ring, err := s.Keys.Ring(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	if err := wire.Open(m, r, ring); err != nil {
 		return nil, err
 	}
 	out := &recordv1.Entry{By: record.By(m.GetMeta())}
@@ -41,16 +48,20 @@ func Tell(_ context.Context, _ id.ID, r *es.Record) (*recordv1.Entry, error) {
 		e := arm.OfferPresented
 		out.OfferId, out.BidId, out.CardSha256, out.Language = e.GetOfferId(), e.GetBidId(), e.GetCardSha256(), e.GetLanguage()
 	case *offersv1.Event_OfferAccepted:
-		record.Licence(out, arm.OfferAccepted.GetLicence())
-		out.OfferId, out.CardSha256, out.Due = arm.OfferAccepted.GetOfferId(), arm.OfferAccepted.GetCardSha256(), arm.OfferAccepted.GetAnswerDue()
+		e := arm.OfferAccepted
+		out.AgreementId, out.BidId, out.Slots = e.GetAgreementId(), e.GetBidId(), e.GetSlots()
+		record.Licence(out, e.GetLicence())
+		out.OfferId, out.CardSha256, out.Due = e.GetOfferId(), e.GetCardSha256(), e.GetAnswerDue()
 	case *offersv1.Event_OfferDeclined:
 		out.OfferId, out.BidId = arm.OfferDeclined.GetOfferId(), arm.OfferDeclined.GetBidId()
 	case *offersv1.Event_OfferVoided:
 		e := arm.OfferVoided
 		out.OfferId, out.BidId, out.AgreementId, out.Reason, out.Slots = e.GetOfferId(), e.GetBidId(), e.GetAgreementId(), e.GetReason(), e.GetSlots()
 	case *offersv1.Event_AgreementFormed:
-		record.Licence(out, arm.AgreementFormed.GetLicence())
-		out.Due = arm.AgreementFormed.GetLicence().GetExpiresAt()
+		e := arm.AgreementFormed
+		out.AgreementId, out.OfferId, out.BidId, out.BuyerId, out.Slots = e.GetAgreementId(), e.GetOfferId(), e.GetBidId(), e.GetBuyerId(), e.GetSlots()
+		record.Licence(out, e.GetLicence())
+		out.Due = e.GetLicence().GetExpiresAt()
 	case *offersv1.Event_AgreementFinished:
 		e := arm.AgreementFinished
 		out.OfferId, out.BidId, out.AgreementId, out.Reason, out.Slots = e.GetOfferId(), e.GetBidId(), e.GetAgreementId(), e.GetReason(), e.GetSlotsDelivered()

@@ -16,6 +16,7 @@ import (
 	"github.com/obole-market/obole/pkg/policy"
 	"github.com/obole-market/obole/pkg/projection"
 	"github.com/obole-market/obole/pkg/record"
+	"github.com/obole-market/obole/pkg/vault"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
@@ -37,6 +38,7 @@ type Server struct {
 	Record   *record.Book
 	Catalog  *catalog.Catalog
 	Policy   *policy.Set
+	Keys     *vault.Keeper
 	Consent  consentv1.ConsentServiceClient
 	Delivery deliveryv1.DeliveryServiceClient
 	Now      func() time.Time

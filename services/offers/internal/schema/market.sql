@@ -45,6 +45,16 @@ create table offer (
     voided     text        not null,
     answer_due timestamptz           -- the last moment for consent's answer to an acceptance
 );
+-- Acceptances, each the event as it is stored: what is personal in it is sealed.
+create table acceptance (
+    agreement uuid   primary key,
+    stream    text   not null, -- with the next three, what the event's boxes are bound to
+    version   bigint not null,
+    type      text   not null,
+    event     uuid   not null,
+    data      bytea  not null
+);
+
 create index offer_person on offer (subscriber, bid);
 create index offer_running on offer (bid) where state in ('accepted', 'agreed');
 create index offer_answer on offer (answer_due) where state = 'accepted';

@@ -14,7 +14,7 @@ import (
 )
 
 // Fold is the version of Project: another one means rebuilding.
-const Fold = 3
+const Fold = 4
 
 // HoldWait is how long a bid waits for its money before it is rejected.
 const HoldWait = 15 * time.Minute
@@ -41,7 +41,7 @@ func Project(ctx context.Context, tx pgx.Tx, records []es.Record) error {
 	for i, m := range events {
 		buyers(&b, &records[i], m)
 		bids(&b, m)
-		offers(&b, m)
+		offers(&b, &records[i], m)
 	}
 	if b.Len() == 0 {
 		return nil
@@ -118,7 +118,7 @@ func bids(b *pgx.Batch, m *offersv1.Event) {
 	}
 }
 
-func offers(b *pgx.Batch, m *offersv1.Event) {
+func offers(b *pgx.Batch, r *es.Record, m *offersv1.Event) {
 	switch arm := m.GetEvent().(type) {
 	case *offersv1.Event_OfferPresented:
 		e := arm.OfferPresented
@@ -129,7 +129,9 @@ func offers(b *pgx.Batch, m *offersv1.Event) {
 	case *offersv1.Event_OfferAccepted:
 		e := arm.OfferAccepted
 		b.Queue(`update offer set state = 'accepted', agreement = $2, slots = $3, answer_due = $4 where offer = $1`,
-			e.GetOfferId(), e.GetLicence().GetAgreementId(), int64(e.GetLicence().GetSlotsReserved()), at(e.GetAnswerDue()))
+			e.GetOfferId(), e.GetAgreementId(), int64(e.GetSlots()), at(e.GetAnswerDue()))
+		b.Queue(`insert into acceptance (agreement, stream, version, type, event, data) values ($1, $2, $3, $4, $5, $6)`,
+			e.GetAgreementId(), string(r.Stream), int64(r.Version), r.Type, [16]byte(r.ID), r.Data)
 	case *offersv1.Event_OfferDeclined:
 		b.Queue(`update offer set state = 'declined' where offer = $1`, arm.OfferDeclined.GetOfferId())
 	case *offersv1.Event_OfferVoided:
@@ -139,9 +141,9 @@ func offers(b *pgx.Batch, m *offersv1.Event) {
 			b.Queue(`update bid set consented = consented - $2 where bid = $1`, e.GetBidId(), int64(e.GetSlots()))
 		}
 	case *offersv1.Event_AgreementFormed:
-		l := arm.AgreementFormed.GetLicence()
-		b.Queue(`update offer set state = 'agreed' where offer = $1`, l.GetOfferId())
-		b.Queue(`update bid set consented = consented + $2 where bid = $1`, l.GetBidId(), int64(l.GetSlotsReserved()))
+		e := arm.AgreementFormed
+		b.Queue(`update offer set state = 'agreed' where offer = $1`, e.GetOfferId())
+		b.Queue(`update bid set consented = consented + $2 where bid = $1`, e.GetBidId(), int64(e.GetSlots()))
 	case *offersv1.Event_AgreementFinished:
 		b.Queue(`update offer set state = 'finished' where offer = $1`, arm.AgreementFinished.GetOfferId())
 	}

@@ -37,6 +37,13 @@ func TestWhatIsDueFollowsFromTheRows(t *testing.T) {
 	shown := &offersv1.Event{Event: &offersv1.Event_OfferPresented{OfferPresented: &offersv1.OfferPresented{OfferId: offer, BidId: bid, SubscriberId: person, CardSha256: []byte{1}}}}
 	licence := &marketv1.Licence{AgreementId: id.Random().String(), OfferId: offer, BidId: bid, SlotsReserved: 3}
 	accepted := &offersv1.Event{Event: &offersv1.Event_OfferAccepted{OfferAccepted: &offersv1.OfferAccepted{OfferId: offer, Licence: licence, AnswerDue: answer.UnixMicro()}}}
+	// The same person again, another agreement, as it is written now.
+	again := &offersv1.Event{Event: &offersv1.Event_OfferAccepted{OfferAccepted: &offersv1.OfferAccepted{
+		OfferId: offer, AgreementId: id.Random().String(), BidId: bid, SubscriberId: person, Slots: 3, AnswerDue: answer.UnixMicro(),
+	}}}
+	formedAgain := &offersv1.Event{Event: &offersv1.Event_AgreementFormed{AgreementFormed: &offersv1.AgreementFormed{
+		AgreementId: again.GetOfferAccepted().GetAgreementId(), OfferId: offer, BidId: bid, SubscriberId: person, Slots: 3,
+	}}}
 	formed := &offersv1.Event{Event: &offersv1.Event_AgreementFormed{AgreementFormed: &offersv1.AgreementFormed{Licence: licence}}}
 	voided := &offersv1.Event{Event: &offersv1.Event_OfferVoided{OfferVoided: &offersv1.OfferVoided{OfferId: offer, BidId: bid, Slots: 3, Consented: true}}}
 	fold := func(events ...*offersv1.Event) {
@@ -89,14 +96,29 @@ func TestWhatIsDueFollowsFromTheRows(t *testing.T) {
 	due("accepted", reply, window)
 	fold(formed)
 	due("agreed", window)
-	fold(voided, shown, accepted)
+	fold(voided, shown, again)
 	due("accepted again", reply, window)
 	fold(closed)
 	due("closed", reply)
-	fold(formed)
+	fold(formedAgain)
 	due("and agreed")
 	var consented, quantity int64
 	if err := pool.QueryRow(t.Context(), `select consented, quantity from market.bid where bid = $1`, bid).Scan(&consented, &quantity); err != nil || consented != 3 || quantity != 7 {
 		t.Errorf("%d of %d slots are consented, %v", consented, quantity, err)
+	}
+	tables := view.View{Pool: pool}
+	for agreement, want := range map[string]string{licence.GetAgreementId(): "accepted", again.GetOfferAccepted().GetAgreementId(): "accepted again", id.Random().String(): ""} {
+		number, err := id.Parse(agreement)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, found, err := tables.Acceptance(t.Context(), number)
+		m := new(offersv1.Event)
+		if err != nil || found != (want != "") || proto.Unmarshal(r.Data, m) != nil {
+			t.Fatalf("%s: %v, %v", want, found, err)
+		}
+		if found && (m.GetOfferAccepted().GetLicence() != nil) != (want == "accepted") {
+			t.Errorf("%s is %v", want, m)
+		}
 	}
 }

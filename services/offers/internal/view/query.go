@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/id"
 	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
 )
@@ -249,6 +250,19 @@ func (v View) Offers(ctx context.Context, subscriber id.ID, bids []id.ID) (map[i
 		out[o.Bid] = o
 	}
 	return out, nil
+}
+
+// Acceptance is the event of an acceptance by its agreement: id, stream, version, type and data, with what is personal sealed.
+func (v View) Acceptance(ctx context.Context, agreement id.ID) (r es.Record, found bool, err error) {
+	err = v.Pool.QueryRow(ctx, `select stream, version, type, event, data from market.acceptance where agreement = $1`, [16]byte(agreement)).
+		Scan(&r.Stream, &r.Version, &r.Type, (*[16]byte)(&r.ID), &r.Data)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return r, false, nil
+	case err != nil:
+		return r, false, fmt.Errorf("view: acceptance: %w", err)
+	}
+	return r, true, nil
 }
 
 // Still lists the offers of a bid that run, with their agreements.

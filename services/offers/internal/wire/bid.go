@@ -12,16 +12,21 @@ import (
 
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/vault"
 	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
 	moneyv1 "github.com/obole-market/obole/proto/gen/obole/money/v1"
 	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
 	"github.com/obole-market/obole/services/offers/internal/bid"
 )
 
-// Fold is the version of the bid's Evolve and Touches, and of the rows' form.
-const Fold = 1
+// Schema names the form of this context's events, in what their boxes are bound to.
+const Schema = "obole.offers.v1"
 
-// Bids are the rules of the root bid.
+// Fold is the version of the bid's Evolve and Touches, and of the rows' form.
+const Fold = 2
+
+// Bids are the rules of the root bid. What a person is shown and accepts is sealed with the person's *vault.Ring; all other commands, and
+// whoever only decides or counts, need no keys.
 func Bids() es.Rules[bid.State, bid.Command, bid.Event] {
 	return es.Rules[bid.State, bid.Command, bid.Event]{
 		Name: "bid",
@@ -60,16 +65,25 @@ func Bids() es.Rules[bid.State, bid.Command, bid.Event] {
 			}
 			return streams
 		},
-		Encode: func(e bid.Event, h *es.Header, _ any) (string, []byte, error) {
-			if p, ok := e.(bid.Placed); ok {
-				return encodePlaced(p, h)
+		Encode: func(e bid.Event, h *es.Header, keys any) (string, []byte, error) {
+			switch e := e.(type) {
+			case bid.Placed:
+				return encodePlaced(e, h)
+			case bid.Presented, bid.Accepted:
+				return seal(bidProto(e), h, keys)
 			}
 			return encode(bidProto(e), h)
 		},
-		Decode: func(r *es.Record, _ any) (bid.Event, error) {
+		Decode: func(r *es.Record, keys any) (bid.Event, error) {
 			m, err := Decode(r.Data)
 			if err != nil {
 				return nil, err
+			}
+			// A bid has offers to many people, and a command has the keys of one at most.
+			if ring, ok := keys.(*vault.Ring); ok && ring.Subject().String() == Person(m) {
+				if err := Open(m, r, ring); err != nil {
+					return nil, err
+				}
 			}
 			e, err := bidEvent(m)
 			if err == nil && e == nil {
@@ -91,6 +105,52 @@ func encode(m *offersv1.Event, h *es.Header) (string, []byte, error) {
 	return Arm(m), data, nil
 }
 
+// seal is encode of an event that tells of a person.
+func seal(m *offersv1.Event, h *es.Header, keys any) (string, []byte, error) {
+	ring, ok := keys.(*vault.Ring)
+	if !ok {
+		return "", nil, es.ErrKeys
+	}
+	m.Meta = vault.Meta(h.Meta)
+	typ := Arm(m)
+	sealed, err := ring.Seal(m, vault.AAD(h.ID, string(h.Stream), int64(h.Version), typ, Schema))
+	if err != nil {
+		return "", nil, fmt.Errorf("wire: seal %s: %w", typ, err)
+	}
+	m.Sealed = sealed
+	data, err := proto.Marshal(m)
+	if err != nil {
+		return "", nil, fmt.Errorf("wire: %w", err)
+	}
+	return typ, data, nil
+}
+
+// Person is whose keys seal an event; empty where it has nothing sealed.
+func Person(m *offersv1.Event) string {
+	switch arm := m.GetEvent().(type) {
+	case *offersv1.Event_OfferPresented:
+		return arm.OfferPresented.GetSubscriberId()
+	case *offersv1.Event_OfferAccepted:
+		return arm.OfferAccepted.GetSubscriberId()
+	}
+	return ""
+}
+
+// Open puts back what is personal in a stored event; what was forgotten stays empty. An event of before any was sealed is as it is.
+func Open(m *offersv1.Event, r *es.Record, ring *vault.Ring) error {
+	if len(m.GetSealed()) == 0 {
+		return nil
+	}
+	_, err := ring.Open(m, m.GetSealed(), vault.AAD(r.ID, string(r.Stream), int64(r.Version), r.Type, Schema))
+	if errors.Is(err, vault.ErrKeyUnknown) {
+		return es.ErrKeys
+	}
+	if err != nil {
+		return fmt.Errorf("wire: open %s: %w", r.Type, err)
+	}
+	return nil
+}
+
 // encodePlaced is encode of a BidPlaced. Its message was serialised before it was queued, and is not read and written again by the writer,
 // who has no time for it.
 func encodePlaced(p bid.Placed, h *es.Header) (string, []byte, error) {
@@ -106,11 +166,22 @@ func encodePlaced(p bid.Placed, h *es.Header) (string, []byte, error) {
 	return string(placedArm.Name()), b, nil
 }
 
-// Decode reads a stored event.
+// Decode reads a stored event, and lifts what was written before licences were sealed: its ids and slots stood in the licence.
 func Decode(data []byte) (*offersv1.Event, error) {
 	m := new(offersv1.Event)
 	if err := proto.Unmarshal(data, m); err != nil {
 		return nil, fmt.Errorf("wire: %w", err)
+	}
+	switch arm := m.GetEvent().(type) {
+	case *offersv1.Event_OfferAccepted:
+		if e, l := arm.OfferAccepted, arm.OfferAccepted.GetLicence(); l != nil && e.GetAgreementId() == "" {
+			e.AgreementId, e.BidId, e.SubscriberId, e.Slots = l.GetAgreementId(), l.GetBidId(), l.GetSubscriberId(), l.GetSlotsReserved()
+		}
+	case *offersv1.Event_AgreementFormed:
+		if e, l := arm.AgreementFormed, arm.AgreementFormed.GetLicence(); l != nil && e.GetAgreementId() == "" {
+			e.AgreementId, e.OfferId, e.BidId = l.GetAgreementId(), l.GetOfferId(), l.GetBidId()
+			e.SubscriberId, e.BuyerId, e.Slots = l.GetSubscriberId(), l.GetBuyerId(), l.GetSlotsReserved()
+		}
 	}
 	return m, nil
 }
@@ -219,6 +290,7 @@ func bidProto(e bid.Event) *offersv1.Event {
 	case bid.Accepted:
 		m := &offersv1.OfferAccepted{
 			OfferId: e.Offer.String(), Licence: licence(e.Licence, e.Agreement, e.Slots), CardSha256: e.Card[:], AnswerDue: e.AnswerDue.UnixMicro(),
+			AgreementId: e.Agreement.String(), BidId: e.Bid.String(), SubscriberId: e.Subscriber.String(), Slots: uint32(e.Slots),
 		}
 		if !e.ExplicitStep.IsZero() {
 			m.ExplicitStepAt = e.ExplicitStep.UnixMicro()
@@ -235,7 +307,8 @@ func bidProto(e bid.Event) *offersv1.Event {
 		}}}
 	case bid.Formed:
 		return &offersv1.Event{Event: &offersv1.Event_AgreementFormed{AgreementFormed: &offersv1.AgreementFormed{
-			Licence: licence(e.Licence, e.Agreement, e.Slots), BidVersion: 1, ConsentEventId: e.ConsentEvent[:], Cleared: e.Cleared,
+			AgreementId: e.Agreement.String(), OfferId: e.Offer.String(), BidId: e.Bid.String(), SubscriberId: e.Subscriber.String(),
+			BuyerId: e.Buyer.String(), Slots: uint32(e.Slots), BidVersion: 1, ConsentEventId: e.ConsentEvent[:], Cleared: e.Cleared,
 		}}}
 	case bid.Finished:
 		return &offersv1.Event{Event: &offersv1.Event_AgreementFinished{AgreementFinished: &offersv1.AgreementFinished{
@@ -289,10 +362,12 @@ func (r *ids) bid(m *offersv1.Event) (bid.Event, error) {
 		}, nil
 	case *offersv1.Event_OfferAccepted:
 		e := arm.OfferAccepted
-		l := e.GetLicence()
 		out := bid.Accepted{
-			Bid: r.number(l.GetBidId()), Offer: r.offer(e.GetOfferId()), Subscriber: r.person(l.GetSubscriberId()), Agreement: r.deal(l.GetAgreementId()),
-			Card: sum(e.GetCardSha256()), Slots: int64(l.GetSlotsReserved()), Licence: Licence(l), AnswerDue: micros(e.GetAnswerDue()),
+			Bid: r.number(e.GetBidId()), Offer: r.offer(e.GetOfferId()), Subscriber: r.person(e.GetSubscriberId()), Agreement: r.deal(e.GetAgreementId()),
+			Card: sum(e.GetCardSha256()), Slots: int64(e.GetSlots()), AnswerDue: micros(e.GetAnswerDue()),
+		}
+		if l := e.GetLicence(); l != nil {
+			out.Licence = Licence(l)
 		}
 		if e.GetExplicitStepAt() > 0 {
 			out.ExplicitStep = micros(e.GetExplicitStepAt())
@@ -308,12 +383,12 @@ func (r *ids) bid(m *offersv1.Event) (bid.Event, error) {
 			Reason: e.GetReason(), Slots: int64(e.GetSlots()), Agreed: e.GetConsented(),
 		}, nil
 	case *offersv1.Event_AgreementFormed:
-		l := arm.AgreementFormed.GetLicence()
+		e := arm.AgreementFormed
 		out := bid.Formed{
-			Bid: r.number(l.GetBidId()), Offer: r.offer(l.GetOfferId()), Subscriber: r.person(l.GetSubscriberId()), Agreement: r.deal(l.GetAgreementId()),
-			Slots: int64(l.GetSlotsReserved()), Licence: Licence(l), Cleared: arm.AgreementFormed.GetCleared(),
+			Bid: r.number(e.GetBidId()), Offer: r.offer(e.GetOfferId()), Subscriber: r.person(e.GetSubscriberId()), Agreement: r.deal(e.GetAgreementId()),
+			Buyer: bid.BuyerID{ID: r.read("buyer_id", e.GetBuyerId())}, Slots: int64(e.GetSlots()), Cleared: e.GetCleared(),
 		}
-		copy(out.ConsentEvent[:], arm.AgreementFormed.GetConsentEventId())
+		copy(out.ConsentEvent[:], e.GetConsentEventId())
 		return out, nil
 	case *offersv1.Event_AgreementFinished:
 		e := arm.AgreementFinished

@@ -14,6 +14,7 @@ import (
 	"github.com/obole-market/obole/pkg/lru"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
+	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
 	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
 	"github.com/obole-market/obole/services/settlement/internal/book"
 	"github.com/obole-market/obole/services/settlement/internal/wire"
@@ -37,14 +38,21 @@ type Reactor struct {
 	Book     book.ID
 	Currency string
 	Root     *es.Root[book.State, book.Command, book.Event]
+	Market   offersv1.OffersServiceClient
 	// Cause says for whom a reaction acts.
 	Cause func(cause id.ID, m *eventv1.Meta) *eventv1.Meta
-	// Buyers of agreements, which never change, so that most deliveries need not ask the book.
-	Buyers *lru.Map[book.AgreementID, book.BuyerID]
+	// Deals are what never changes of an agreement, so that most deliveries need not ask the book.
+	Deals *lru.Map[book.AgreementID, Deal]
 }
 
-// BuyersHeld is how many agreements' buyers are worth holding: some MiB.
-const BuyersHeld = 64 << 10
+// Deal is who pays for an agreement, and the policy by which the person is taxed.
+type Deal struct {
+	Buyer  book.BuyerID
+	Policy *eventv1.PolicyRef
+}
+
+// DealsHeld is how many agreements are worth holding: some MiB.
+const DealsHeld = 64 << 10
 
 // Handle reacts to one event.
 func (r *Reactor) Handle(ctx context.Context, e *bus.Received) error {
@@ -79,7 +87,7 @@ func (r *Reactor) offers(ctx context.Context, e *bus.Received, m *offersv1.Event
 			Amount: b.GetBudget().GetMinor() + b.GetTax().GetMinor(), Slots: int64(b.GetQuantity()), TaxPPM: int64(b.GetTaxPpm()),
 			TaxCountry: b.GetTaxCountry(), Currency: b.GetBudget().GetCurrency() == r.Currency && b.GetTax().GetCurrency() == r.Currency,
 		}
-		return r.do(ctx, e, m.GetMeta(), p.err, c)
+		return r.follow(ctx, e, m.GetMeta(), m.GetMeta().GetPolicy(), p.err, c) // the VAT is that of the bid
 	case *offersv1.Event_BidRejected:
 		// A hold may have come too late for its bid.
 		held, err := r.holder(ctx, &p, arm.BidRejected.GetBidId())
@@ -100,22 +108,25 @@ func (r *Reactor) offers(ctx context.Context, e *bus.Received, m *offersv1.Event
 			return nil
 		}
 		agreement := book.AgreementID{ID: p.id(v.GetAgreementId())}
-		buyer, err := r.buyer(ctx, agreement)
+		deal, err := r.deal(ctx, agreement)
 		if err != nil {
 			return err
 		}
-		return r.do(ctx, e, m.GetMeta(), p.err, book.End{Book: r.Book, Buyer: buyer, Bid: book.BidID{ID: p.id(v.GetBidId())}, Agreement: agreement})
+		return r.follow(ctx, e, m.GetMeta(), deal.Policy, p.err, book.End{Book: r.Book, Buyer: deal.Buyer, Bid: book.BidID{ID: p.id(v.GetBidId())}, Agreement: agreement})
 	case *offersv1.Event_AgreementFormed:
-		l := arm.AgreementFormed.GetLicence()
-		agreement, buyer := book.AgreementID{ID: p.id(l.GetAgreementId())}, book.BuyerID{ID: p.id(l.GetBuyerId())}
-		err := r.do(ctx, e, m.GetMeta(), p.err, book.Earmark{Terms: book.Terms{
-			Book: r.Book, Agreement: agreement, Bid: book.BidID{ID: p.id(l.GetBidId())}, Buyer: buyer, Subscriber: book.SubscriberID{ID: p.id(l.GetSubscriberId())},
+		l, err := r.agreed(ctx, e, arm.AgreementFormed)
+		if err != nil {
+			return err
+		}
+		agreement, deal := book.AgreementID{ID: p.id(l.GetAgreementId())}, Deal{Buyer: book.BuyerID{ID: p.id(l.GetBuyerId())}, Policy: l.GetPolicy()}
+		err = r.follow(ctx, e, m.GetMeta(), deal.Policy, p.err, book.Earmark{Terms: book.Terms{
+			Book: r.Book, Agreement: agreement, Bid: book.BidID{ID: p.id(l.GetBidId())}, Buyer: deal.Buyer, Subscriber: book.SubscriberID{ID: p.id(l.GetSubscriberId())},
 			Product: l.GetProduct().GetId(), Price: l.GetUnitPrice().GetMicros(), Slots: int64(l.GetSlotsReserved()),
 			CommissionPPM: int64(l.GetCommissionPpm()), WithholdingPPM: int64(l.GetWithholdingPpm()), AvailableAfter: int64(l.GetAvailableAfterDays()),
 			Country: l.GetCountry(), PolicyPack: l.GetPolicy().GetPack(), PolicyVersion: l.GetPolicy().GetVersion(),
 		}})
 		if err == nil {
-			r.Buyers.Put(agreement, buyer)
+			r.Deals.Put(agreement, deal)
 		}
 		return err
 	}
@@ -128,44 +139,57 @@ func (r *Reactor) delivery(ctx context.Context, e *bus.Received, m *deliveryv1.E
 	case *deliveryv1.Event_DeliveryReleased:
 		d := arm.DeliveryReleased
 		agreement := book.AgreementID{ID: p.id(d.GetAgreementId())}
-		buyer, err := r.buyer(ctx, agreement)
+		deal, err := r.deal(ctx, agreement)
 		if err != nil {
 			return err
 		}
-		return r.do(ctx, e, m.GetMeta(), p.err, book.Settle{
+		return r.follow(ctx, e, m.GetMeta(), deal.Policy, p.err, book.Settle{
 			Book: r.Book, Delivery: book.DeliveryID{ID: p.id(d.GetDeliveryId())}, Agreement: agreement, Bid: book.BidID{ID: p.id(d.GetBidId())},
-			Buyer: buyer, Subscriber: book.SubscriberID{ID: p.id(d.GetSubscriberId())}, Slots: int64(d.GetSlots()), ReleaseEvent: e.ID,
+			Buyer: deal.Buyer, Subscriber: book.SubscriberID{ID: p.id(d.GetSubscriberId())}, Slots: int64(d.GetSlots()), ReleaseEvent: e.ID,
 		})
 	case *deliveryv1.Event_AgreementEnded:
 		d := arm.AgreementEnded
 		agreement := book.AgreementID{ID: p.id(d.GetAgreementId())}
-		buyer, err := r.buyer(ctx, agreement)
+		deal, err := r.deal(ctx, agreement)
 		if err != nil {
 			return err
 		}
-		return r.do(ctx, e, m.GetMeta(), p.err, book.End{
-			Book: r.Book, Buyer: buyer, Bid: book.BidID{ID: p.id(d.GetBidId())}, Agreement: agreement,
+		return r.follow(ctx, e, m.GetMeta(), deal.Policy, p.err, book.End{
+			Book: r.Book, Buyer: deal.Buyer, Bid: book.BidID{ID: p.id(d.GetBidId())}, Agreement: agreement,
 		})
 	}
 	return nil
 }
 
-// buyer of an agreement that the book has earmarked. An agreement comes on one topic and its deliveries on another: what is not
+// agreed is what was agreed: offers is asked, as its events carry it sealed. Events of before they did carry it in clear.
+func (r *Reactor) agreed(ctx context.Context, e *bus.Received, formed *offersv1.AgreementFormed) (*marketv1.Licence, error) {
+	if l := formed.GetLicence(); l != nil {
+		return l, nil
+	}
+	answer, err := r.Market.GetLicence(ctx, &offersv1.GetLicenceRequest{AgreementId: formed.GetAgreementId(), After: e.Cursor("offers")})
+	return answer.GetLicence(), err
+}
+
+// deal of an agreement that the book has earmarked. An agreement comes on one topic and its deliveries on another: what is not
 // there yet will be.
-func (r *Reactor) buyer(ctx context.Context, agreement book.AgreementID) (book.BuyerID, error) {
-	if buyer, ok := r.Buyers.Get(agreement); ok {
-		return buyer, nil
+func (r *Reactor) deal(ctx context.Context, agreement book.AgreementID) (Deal, error) {
+	if deal, ok := r.Deals.Get(agreement); ok {
+		return deal, nil
 	}
 	s, _, err := r.Root.State(ctx, wire.Stream(book.On{Book: r.Book, Child: agreement.ID}), nil)
 	if err != nil {
-		return book.BuyerID{}, err
+		return Deal{}, err
 	}
 	mark, ok := s.(book.Mark)
 	if !ok {
-		return mark.Buyer, bus.Later(book.ErrEarmarkUnknown)
+		return Deal{}, bus.Later(book.ErrEarmarkUnknown)
 	}
-	r.Buyers.Put(agreement, mark.Buyer)
-	return mark.Buyer, nil
+	deal := Deal{Buyer: mark.Buyer}
+	if mark.PolicyPack != "" {
+		deal.Policy = &eventv1.PolicyRef{Pack: mark.PolicyPack, Version: mark.PolicyVersion}
+	}
+	r.Deals.Put(agreement, deal)
+	return deal, nil
 }
 
 // holder reads a bid's hold; nil where there is none.
@@ -180,13 +204,20 @@ func (r *Reactor) holder(ctx context.Context, p *parser, bid string) (*book.Held
 	return nil, nil
 }
 
-// do has the book decide. A settlement's command is named after its delivery, whichever event asks for it: one delivery posts
-// once, for ever.
+// do has the book decide what no policy says anything about.
 func (r *Reactor) do(ctx context.Context, e *bus.Received, m *eventv1.Meta, malformed error, c book.Command) error {
+	return r.follow(ctx, e, m, nil, malformed, c)
+}
+
+// follow has the book decide under a policy; nil where none is known. A settlement's command is named after its delivery, whichever event
+// asks for it: one delivery posts once, for ever.
+func (r *Reactor) follow(ctx context.Context, e *bus.Received, m *eventv1.Meta, policy *eventv1.PolicyRef, malformed error, c book.Command) error {
 	if malformed != nil {
 		return undecodable(e)
 	}
-	command := es.Command[book.Command]{ID: bus.CommandID(Name, e.ID, 0), Body: c, Meta: r.Cause(e.ID, m), Caller: "react"}
+	cause := r.Cause(e.ID, m)
+	cause.Policy = policy
+	command := es.Command[book.Command]{ID: bus.CommandID(Name, e.ID, 0), Body: c, Meta: cause, Caller: "react"}
 	if s, ok := c.(book.Settle); ok {
 		command.ID = SettleID(s.Delivery)
 		command.Hash = hash(s)

@@ -106,10 +106,13 @@ func meta() *eventv1.Meta {
 func TestEveryPublishedShapeDecodesForEver(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
-	check := func(m *settlementv1.Event) {
+	check := func(m *settlementv1.Event, policy *eventv1.PolicyRef) {
 		arm := wire.Arm(m)
 		seen[arm] = true
 		m.Meta = meta()
+		if m.Meta.Policy = policy; policy != nil {
+			arm += ".2" // since decisions name the policy that they followed
+		}
 		want, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
 		if err != nil {
 			t.Fatal(err)
@@ -144,7 +147,11 @@ func TestEveryPublishedShapeDecodesForEver(t *testing.T) {
 	}
 	for _, e := range events {
 		m := euro.Proto(e)
-		check(m)
+		check(m, nil)
+		switch e.(type) {
+		case book.Held, book.Earmarked, book.EarmarkEnded, book.Settled:
+			check(euro.Proto(e), &eventv1.PolicyRef{Pack: "BE", Version: "2026-01-01"})
+		}
 		back, err := euro.Domain(m)
 		if err != nil {
 			t.Fatal(err)
@@ -154,7 +161,7 @@ func TestEveryPublishedShapeDecodesForEver(t *testing.T) {
 		}
 	}
 	for _, m := range later() {
-		check(m)
+		check(m, nil)
 		if e, err := euro.Domain(m); e != nil || err != nil {
 			t.Errorf("an arm without a rule was read as %T, %v", e, err)
 		}

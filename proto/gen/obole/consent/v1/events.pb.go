@@ -1290,8 +1290,10 @@ type ConsentRefused struct {
 	BidId string `protobuf:"bytes,3,opt,name=bid_id,json=bidId,proto3" json:"bid_id,omitempty"`
 	// Whose.
 	SubscriberId string `protobuf:"bytes,4,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
-	// Why.
-	Reason        Reason `protobuf:"varint,5,opt,name=reason,proto3,enum=obole.consent.v1.Reason" json:"reason,omitempty"`
+	// Why, in events of before it was sealed; unset in all others.
+	Reason Reason `protobuf:"varint,5,opt,name=reason,proto3,enum=obole.consent.v1.Reason" json:"reason,omitempty"`
+	// Why. It may be the person's age or a rule of their own, which nobody else is to know.
+	Refusal       Reason `protobuf:"varint,6,opt,name=refusal,proto3,enum=obole.consent.v1.Reason" json:"refusal,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1357,6 +1359,13 @@ func (x *ConsentRefused) GetSubscriberId() string {
 func (x *ConsentRefused) GetReason() Reason {
 	if x != nil {
 		return x.Reason
+	}
+	return Reason_REASON_UNSPECIFIED
+}
+
+func (x *ConsentRefused) GetRefusal() Reason {
+	if x != nil {
+		return x.Refusal
 	}
 	return Reason_REASON_UNSPECIFIED
 }
@@ -2074,13 +2083,14 @@ const file_obole_consent_v1_events_proto_rawDesc = "" +
 	"\rsubscriber_id\x18\x04 \x01(\tR\fsubscriberId\x12\x1d\n" +
 	"\n" +
 	"expires_at\x18\x05 \x01(\x03R\texpiresAt\x126\n" +
-	"\x06record\x18\x06 \x01(\v2\x18.obole.consent.v1.RecordB\x04\x88\xb5\x18\x02R\x06record\"\xbc\x01\n" +
+	"\x06record\x18\x06 \x01(\v2\x18.obole.consent.v1.RecordB\x04\x88\xb5\x18\x02R\x06record\"\xf6\x01\n" +
 	"\x0eConsentRefused\x12!\n" +
 	"\fagreement_id\x18\x01 \x01(\tR\vagreementId\x12\x19\n" +
 	"\boffer_id\x18\x02 \x01(\tR\aofferId\x12\x15\n" +
 	"\x06bid_id\x18\x03 \x01(\tR\x05bidId\x12#\n" +
 	"\rsubscriber_id\x18\x04 \x01(\tR\fsubscriberId\x120\n" +
-	"\x06reason\x18\x05 \x01(\x0e2\x18.obole.consent.v1.ReasonR\x06reason\"\\\n" +
+	"\x06reason\x18\x05 \x01(\x0e2\x18.obole.consent.v1.ReasonR\x06reason\x128\n" +
+	"\arefusal\x18\x06 \x01(\x0e2\x18.obole.consent.v1.ReasonB\x04\x88\xb5\x18\x02R\arefusal\"\\\n" +
 	"\x05Ended\x12!\n" +
 	"\fagreement_id\x18\x01 \x01(\tR\vagreementId\x12\x19\n" +
 	"\boffer_id\x18\x02 \x01(\tR\aofferId\x12\x15\n" +
@@ -2236,19 +2246,20 @@ var file_obole_consent_v1_events_proto_depIdxs = []int32{
 	26, // 21: obole.consent.v1.Record.recipients:type_name -> obole.market.v1.Recipient
 	11, // 22: obole.consent.v1.ConsentGiven.record:type_name -> obole.consent.v1.Record
 	3,  // 23: obole.consent.v1.ConsentRefused.reason:type_name -> obole.consent.v1.Reason
-	14, // 24: obole.consent.v1.ConsentWithdrawn.scope:type_name -> obole.consent.v1.Ended
-	1,  // 25: obole.consent.v1.ConsentWithdrawn.initiator:type_name -> obole.consent.v1.Initiator
-	14, // 26: obole.consent.v1.ConsentPaused.scope:type_name -> obole.consent.v1.Ended
-	1,  // 27: obole.consent.v1.ConsentPaused.initiator:type_name -> obole.consent.v1.Initiator
-	14, // 28: obole.consent.v1.ConsentResumed.scope:type_name -> obole.consent.v1.Ended
-	14, // 29: obole.consent.v1.ConsentExpired.scope:type_name -> obole.consent.v1.Ended
-	2,  // 30: obole.consent.v1.ConsentExpired.reason:type_name -> obole.consent.v1.ExpiryReason
-	27, // 31: obole.consent.v1.ErasureRequested.retention:type_name -> obole.event.v1.Retention
-	32, // [32:32] is the sub-list for method output_type
-	32, // [32:32] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	3,  // 24: obole.consent.v1.ConsentRefused.refusal:type_name -> obole.consent.v1.Reason
+	14, // 25: obole.consent.v1.ConsentWithdrawn.scope:type_name -> obole.consent.v1.Ended
+	1,  // 26: obole.consent.v1.ConsentWithdrawn.initiator:type_name -> obole.consent.v1.Initiator
+	14, // 27: obole.consent.v1.ConsentPaused.scope:type_name -> obole.consent.v1.Ended
+	1,  // 28: obole.consent.v1.ConsentPaused.initiator:type_name -> obole.consent.v1.Initiator
+	14, // 29: obole.consent.v1.ConsentResumed.scope:type_name -> obole.consent.v1.Ended
+	14, // 30: obole.consent.v1.ConsentExpired.scope:type_name -> obole.consent.v1.Ended
+	2,  // 31: obole.consent.v1.ConsentExpired.reason:type_name -> obole.consent.v1.ExpiryReason
+	27, // 32: obole.consent.v1.ErasureRequested.retention:type_name -> obole.event.v1.Retention
+	33, // [33:33] is the sub-list for method output_type
+	33, // [33:33] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_obole_consent_v1_events_proto_init() }

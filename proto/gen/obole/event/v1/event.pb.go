@@ -454,7 +454,7 @@ type Meta struct {
 	EventId []byte `protobuf:"bytes,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
 	// Id of the event that caused this one; empty when a person or a buyer did.
 	CausationId []byte `protobuf:"bytes,2,opt,name=causation_id,json=causationId,proto3" json:"causation_id,omitempty"`
-	// Id shared by all events of one story, from the first command on.
+	// Id shared by all events of one story, from the first command on: that command's id (16 bytes).
 	CorrelationId []byte `protobuf:"bytes,3,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
 	// When it happened, as far as the caller may say so, in microseconds since 1970-01-01T00:00Z; 0 means at recorded_at.
 	OccurredAt int64 `protobuf:"varint,4,opt,name=occurred_at,json=occurredAt,proto3" json:"occurred_at,omitempty"`
@@ -464,10 +464,13 @@ type Meta struct {
 	Actor *Actor `protobuf:"bytes,6,opt,name=actor,proto3" json:"actor,omitempty"`
 	// For whom the actor acted, when not for itself.
 	OnBehalfOf *Actor `protobuf:"bytes,7,opt,name=on_behalf_of,json=onBehalfOf,proto3" json:"on_behalf_of,omitempty"`
-	// Policy that the decision followed, when one was consulted.
-	Policy        *PolicyRef `protobuf:"bytes,8,opt,name=policy,proto3" json:"policy,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Policy that the decision followed, when one was consulted, where its pack tells of no person: that of a buyer's country, or of the tax
+	// on a posting, which names its country itself.
+	Policy *PolicyRef `protobuf:"bytes,8,opt,name=policy,proto3" json:"policy,omitempty"`
+	// The same where the pack is that of a person's country, which is theirs to tell: sealed. One of the two is set at most.
+	PersonalPolicy *PolicyRef `protobuf:"bytes,9,opt,name=personal_policy,json=personalPolicy,proto3" json:"personal_policy,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Meta) Reset() {
@@ -552,6 +555,13 @@ func (x *Meta) GetOnBehalfOf() *Actor {
 func (x *Meta) GetPolicy() *PolicyRef {
 	if x != nil {
 		return x.Policy
+	}
+	return nil
+}
+
+func (x *Meta) GetPersonalPolicy() *PolicyRef {
+	if x != nil {
+		return x.PersonalPolicy
 	}
 	return nil
 }
@@ -949,7 +959,7 @@ const file_obole_event_v1_event_proto_rawDesc = "" +
 	"\x02id\x18\x02 \x01(\tB\a\xbaH\x04r\x02(@R\x02id\"K\n" +
 	"\tPolicyRef\x12\x1b\n" +
 	"\x04pack\x18\x01 \x01(\tB\a\xbaH\x04r\x02(\x10R\x04pack\x12!\n" +
-	"\aversion\x18\x02 \x01(\tB\a\xbaH\x04r\x02(\x10R\aversion\"\xcf\x02\n" +
+	"\aversion\x18\x02 \x01(\tB\a\xbaH\x04r\x02(\x10R\aversion\"\x99\x03\n" +
 	"\x04Meta\x12\"\n" +
 	"\bevent_id\x18\x01 \x01(\fB\a\xbaH\x04z\x02h\x10R\aeventId\x12!\n" +
 	"\fcausation_id\x18\x02 \x01(\fR\vcausationId\x12%\n" +
@@ -961,7 +971,8 @@ const file_obole_event_v1_event_proto_rawDesc = "" +
 	"\x05actor\x18\x06 \x01(\v2\x15.obole.event.v1.ActorR\x05actor\x127\n" +
 	"\fon_behalf_of\x18\a \x01(\v2\x15.obole.event.v1.ActorR\n" +
 	"onBehalfOf\x121\n" +
-	"\x06policy\x18\b \x01(\v2\x19.obole.event.v1.PolicyRefR\x06policy\"j\n" +
+	"\x06policy\x18\b \x01(\v2\x19.obole.event.v1.PolicyRefR\x06policy\x12H\n" +
+	"\x0fpersonal_policy\x18\t \x01(\v2\x19.obole.event.v1.PolicyRefB\x04\x88\xb5\x18\x02R\x0epersonalPolicy\"j\n" +
 	"\x06Sealed\x127\n" +
 	"\tretention\x18\x01 \x01(\x0e2\x19.obole.event.v1.RetentionR\tretention\x12\x15\n" +
 	"\x06key_id\x18\x02 \x01(\fR\x05keyId\x12\x10\n" +
@@ -1060,16 +1071,17 @@ var file_obole_event_v1_event_proto_depIdxs = []int32{
 	4,  // 2: obole.event.v1.Meta.actor:type_name -> obole.event.v1.Actor
 	4,  // 3: obole.event.v1.Meta.on_behalf_of:type_name -> obole.event.v1.Actor
 	5,  // 4: obole.event.v1.Meta.policy:type_name -> obole.event.v1.PolicyRef
-	0,  // 5: obole.event.v1.Sealed.retention:type_name -> obole.event.v1.Retention
-	11, // 6: obole.event.v1.personal:extendee -> google.protobuf.FieldOptions
-	12, // 7: obole.event.v1.access:extendee -> google.protobuf.MethodOptions
-	0,  // 8: obole.event.v1.personal:type_name -> obole.event.v1.Retention
-	3,  // 9: obole.event.v1.access:type_name -> obole.event.v1.Access
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	8,  // [8:10] is the sub-list for extension type_name
-	6,  // [6:8] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	5,  // 5: obole.event.v1.Meta.personal_policy:type_name -> obole.event.v1.PolicyRef
+	0,  // 6: obole.event.v1.Sealed.retention:type_name -> obole.event.v1.Retention
+	11, // 7: obole.event.v1.personal:extendee -> google.protobuf.FieldOptions
+	12, // 8: obole.event.v1.access:extendee -> google.protobuf.MethodOptions
+	0,  // 9: obole.event.v1.personal:type_name -> obole.event.v1.Retention
+	3,  // 10: obole.event.v1.access:type_name -> obole.event.v1.Access
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	9,  // [9:11] is the sub-list for extension type_name
+	7,  // [7:9] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_obole_event_v1_event_proto_init() }

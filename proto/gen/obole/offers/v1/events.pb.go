@@ -159,6 +159,8 @@ const (
 	Reason_REASON_BID_WITHDRAWN Reason = 29
 	// Consent did not answer in time: why an acceptance came to nothing.
 	Reason_REASON_TIMEOUT Reason = 30
+	// Consent refused: why an acceptance came to nothing. Consent tells the person why, and nobody else.
+	Reason_REASON_REFUSED Reason = 31
 )
 
 // Enum value maps for Reason.
@@ -195,6 +197,7 @@ var (
 		28: "REASON_GROUP_UNCONFIRMED",
 		29: "REASON_BID_WITHDRAWN",
 		30: "REASON_TIMEOUT",
+		31: "REASON_REFUSED",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":           0,
@@ -228,6 +231,7 @@ var (
 		"REASON_GROUP_UNCONFIRMED":     28,
 		"REASON_BID_WITHDRAWN":         29,
 		"REASON_TIMEOUT":               30,
+		"REASON_REFUSED":               31,
 	}
 )
 
@@ -1836,7 +1840,7 @@ type OfferPresented struct {
 	NoticeVersion string `protobuf:"bytes,4,opt,name=notice_version,json=noticeVersion,proto3" json:"notice_version,omitempty"`
 	// Language of the card, BCP 47.
 	Language string `protobuf:"bytes,5,opt,name=language,proto3" json:"language,omitempty"`
-	// SHA-256 of the card's bytes.
+	// SHA-256 of the card's bytes, which hold a salt that only the person's key gives: the hash tells nothing to whoever has not the card.
 	CardSha256 []byte `protobuf:"bytes,6,opt,name=card_sha256,json=cardSha256,proto3" json:"card_sha256,omitempty"`
 	// Version of the bid that the card describes.
 	BidVersion    uint32 `protobuf:"varint,7,opt,name=bid_version,json=bidVersion,proto3" json:"bid_version,omitempty"`
@@ -1928,14 +1932,23 @@ type OfferAccepted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Offer's id.
 	OfferId string `protobuf:"bytes,1,opt,name=offer_id,json=offerId,proto3" json:"offer_id,omitempty"`
-	// What was agreed, with the agreement's id.
+	// What was agreed, with the agreement's id. Whoever acts on it asks GetLicence. In clear in events of before it was sealed, which
+	// have none of the fields from 6 on.
 	Licence *v11.Licence `protobuf:"bytes,2,opt,name=licence,proto3" json:"licence,omitempty"`
 	// SHA-256 of the card's bytes.
 	CardSha256 []byte `protobuf:"bytes,3,opt,name=card_sha256,json=cardSha256,proto3" json:"card_sha256,omitempty"`
 	// When the person took the separate, explicit step for health data; 0 means not taken. Microseconds since 1970-01-01T00:00Z.
 	ExplicitStepAt int64 `protobuf:"varint,4,opt,name=explicit_step_at,json=explicitStepAt,proto3" json:"explicit_step_at,omitempty"`
 	// Moment from which the acceptance is void without an answer of consent.
-	AnswerDue     int64 `protobuf:"varint,5,opt,name=answer_due,json=answerDue,proto3" json:"answer_due,omitempty"`
+	AnswerDue int64 `protobuf:"varint,5,opt,name=answer_due,json=answerDue,proto3" json:"answer_due,omitempty"`
+	// Agreement that it will be with consent's yes.
+	AgreementId string `protobuf:"bytes,6,opt,name=agreement_id,json=agreementId,proto3" json:"agreement_id,omitempty"`
+	// Bid behind it.
+	BidId string `protobuf:"bytes,7,opt,name=bid_id,json=bidId,proto3" json:"bid_id,omitempty"`
+	// Who accepted.
+	SubscriberId string `protobuf:"bytes,8,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	// Slots that it takes.
+	Slots         uint32 `protobuf:"varint,9,opt,name=slots,proto3" json:"slots,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2001,6 +2014,34 @@ func (x *OfferAccepted) GetExplicitStepAt() int64 {
 func (x *OfferAccepted) GetAnswerDue() int64 {
 	if x != nil {
 		return x.AnswerDue
+	}
+	return 0
+}
+
+func (x *OfferAccepted) GetAgreementId() string {
+	if x != nil {
+		return x.AgreementId
+	}
+	return ""
+}
+
+func (x *OfferAccepted) GetBidId() string {
+	if x != nil {
+		return x.BidId
+	}
+	return ""
+}
+
+func (x *OfferAccepted) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+func (x *OfferAccepted) GetSlots() uint32 {
+	if x != nil {
+		return x.Slots
 	}
 	return 0
 }
@@ -2080,7 +2121,8 @@ type OfferVoided struct {
 	AgreementId string `protobuf:"bytes,3,opt,name=agreement_id,json=agreementId,proto3" json:"agreement_id,omitempty"`
 	// Whose.
 	SubscriberId string `protobuf:"bytes,4,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
-	// Why: the name of a Reason of this package without its prefix, or, where consent refused or ended it, of consent's.
+	// Why: the name of a Reason of this package without its prefix, or, where consent ended it, of consent's. Where consent refused it,
+	// REFUSED; events of before that was sealed have consent's own reason.
 	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Slots that became free.
 	Slots uint32 `protobuf:"varint,6,opt,name=slots,proto3" json:"slots,omitempty"`
@@ -2172,14 +2214,26 @@ func (x *OfferVoided) GetConsented() bool {
 // AgreementFormed: accepted and consented.
 type AgreementFormed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What was agreed.
+	// What was agreed, in events of before acceptances were sealed; none is written any more. Whoever acts on it asks GetLicence.
 	Licence *v11.Licence `protobuf:"bytes,1,opt,name=licence,proto3" json:"licence,omitempty"`
 	// Version of the bid.
 	BidVersion uint32 `protobuf:"varint,2,opt,name=bid_version,json=bidVersion,proto3" json:"bid_version,omitempty"`
 	// Event id of the consent (16 bytes).
 	ConsentEventId []byte `protobuf:"bytes,3,opt,name=consent_event_id,json=consentEventId,proto3" json:"consent_event_id,omitempty"`
 	// Whether the bid had cleared already.
-	Cleared       bool `protobuf:"varint,4,opt,name=cleared,proto3" json:"cleared,omitempty"`
+	Cleared bool `protobuf:"varint,4,opt,name=cleared,proto3" json:"cleared,omitempty"`
+	// Agreement. Like all that follow, absent where the licence is there.
+	AgreementId string `protobuf:"bytes,5,opt,name=agreement_id,json=agreementId,proto3" json:"agreement_id,omitempty"`
+	// Offer that was accepted.
+	OfferId string `protobuf:"bytes,6,opt,name=offer_id,json=offerId,proto3" json:"offer_id,omitempty"`
+	// Bid behind it.
+	BidId string `protobuf:"bytes,7,opt,name=bid_id,json=bidId,proto3" json:"bid_id,omitempty"`
+	// Whose data.
+	SubscriberId string `protobuf:"bytes,8,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	// Who receives.
+	BuyerId string `protobuf:"bytes,9,opt,name=buyer_id,json=buyerId,proto3" json:"buyer_id,omitempty"`
+	// Slots reserved: the most that can be delivered and paid.
+	Slots         uint32 `protobuf:"varint,10,opt,name=slots,proto3" json:"slots,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2240,6 +2294,48 @@ func (x *AgreementFormed) GetCleared() bool {
 		return x.Cleared
 	}
 	return false
+}
+
+func (x *AgreementFormed) GetAgreementId() string {
+	if x != nil {
+		return x.AgreementId
+	}
+	return ""
+}
+
+func (x *AgreementFormed) GetOfferId() string {
+	if x != nil {
+		return x.OfferId
+	}
+	return ""
+}
+
+func (x *AgreementFormed) GetBidId() string {
+	if x != nil {
+		return x.BidId
+	}
+	return ""
+}
+
+func (x *AgreementFormed) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+func (x *AgreementFormed) GetBuyerId() string {
+	if x != nil {
+		return x.BuyerId
+	}
+	return ""
+}
+
+func (x *AgreementFormed) GetSlots() uint32 {
+	if x != nil {
+		return x.Slots
+	}
+	return 0
 }
 
 // AgreementFinished: nothing more will be delivered under it.
@@ -2456,25 +2552,29 @@ const file_obole_offers_v1_events_proto_rawDesc = "" +
 	"BidDrained\x12\x15\n" +
 	"\x06bid_id\x18\x01 \x01(\tR\x05bidId\x12\x19\n" +
 	"\bbuyer_id\x18\x02 \x01(\tR\abuyerId\x12'\n" +
-	"\x0fslots_delivered\x18\x03 \x01(\rR\x0eslotsDelivered\"\xec\x01\n" +
+	"\x0fslots_delivered\x18\x03 \x01(\rR\x0eslotsDelivered\"\xf2\x01\n" +
 	"\x0eOfferPresented\x12\x19\n" +
 	"\boffer_id\x18\x01 \x01(\tR\aofferId\x12\x15\n" +
 	"\x06bid_id\x18\x02 \x01(\tR\x05bidId\x12#\n" +
 	"\rsubscriber_id\x18\x03 \x01(\tR\fsubscriberId\x12%\n" +
-	"\x0enotice_version\x18\x04 \x01(\tR\rnoticeVersion\x12\x1a\n" +
-	"\blanguage\x18\x05 \x01(\tR\blanguage\x12\x1f\n" +
+	"\x0enotice_version\x18\x04 \x01(\tR\rnoticeVersion\x12 \n" +
+	"\blanguage\x18\x05 \x01(\tB\x04\x88\xb5\x18\x02R\blanguage\x12\x1f\n" +
 	"\vcard_sha256\x18\x06 \x01(\fR\n" +
 	"cardSha256\x12\x1f\n" +
 	"\vbid_version\x18\a \x01(\rR\n" +
-	"bidVersion\"\xc8\x01\n" +
+	"bidVersion\"\xc9\x02\n" +
 	"\rOfferAccepted\x12\x19\n" +
-	"\boffer_id\x18\x01 \x01(\tR\aofferId\x122\n" +
-	"\alicence\x18\x02 \x01(\v2\x18.obole.market.v1.LicenceR\alicence\x12\x1f\n" +
+	"\boffer_id\x18\x01 \x01(\tR\aofferId\x128\n" +
+	"\alicence\x18\x02 \x01(\v2\x18.obole.market.v1.LicenceB\x04\x88\xb5\x18\x02R\alicence\x12\x1f\n" +
 	"\vcard_sha256\x18\x03 \x01(\fR\n" +
-	"cardSha256\x12(\n" +
-	"\x10explicit_step_at\x18\x04 \x01(\x03R\x0eexplicitStepAt\x12\x1d\n" +
+	"cardSha256\x12.\n" +
+	"\x10explicit_step_at\x18\x04 \x01(\x03B\x04\x88\xb5\x18\x02R\x0eexplicitStepAt\x12\x1d\n" +
 	"\n" +
-	"answer_due\x18\x05 \x01(\x03R\tanswerDue\"f\n" +
+	"answer_due\x18\x05 \x01(\x03R\tanswerDue\x12!\n" +
+	"\fagreement_id\x18\x06 \x01(\tR\vagreementId\x12\x15\n" +
+	"\x06bid_id\x18\a \x01(\tR\x05bidId\x12#\n" +
+	"\rsubscriber_id\x18\b \x01(\tR\fsubscriberId\x12\x14\n" +
+	"\x05slots\x18\t \x01(\rR\x05slots\"f\n" +
 	"\rOfferDeclined\x12\x19\n" +
 	"\boffer_id\x18\x01 \x01(\tR\aofferId\x12\x15\n" +
 	"\x06bid_id\x18\x02 \x01(\tR\x05bidId\x12#\n" +
@@ -2486,13 +2586,20 @@ const file_obole_offers_v1_events_proto_rawDesc = "" +
 	"\rsubscriber_id\x18\x04 \x01(\tR\fsubscriberId\x12\x16\n" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x14\n" +
 	"\x05slots\x18\x06 \x01(\rR\x05slots\x12\x1c\n" +
-	"\tconsented\x18\a \x01(\bR\tconsented\"\xaa\x01\n" +
-	"\x0fAgreementFormed\x122\n" +
-	"\alicence\x18\x01 \x01(\v2\x18.obole.market.v1.LicenceR\alicence\x12\x1f\n" +
+	"\tconsented\x18\a \x01(\bR\tconsented\"\xdb\x02\n" +
+	"\x0fAgreementFormed\x128\n" +
+	"\alicence\x18\x01 \x01(\v2\x18.obole.market.v1.LicenceB\x04\x88\xb5\x18\x02R\alicence\x12\x1f\n" +
 	"\vbid_version\x18\x02 \x01(\rR\n" +
 	"bidVersion\x12(\n" +
 	"\x10consent_event_id\x18\x03 \x01(\fR\x0econsentEventId\x12\x18\n" +
-	"\acleared\x18\x04 \x01(\bR\acleared\"\xa9\x01\n" +
+	"\acleared\x18\x04 \x01(\bR\acleared\x12!\n" +
+	"\fagreement_id\x18\x05 \x01(\tR\vagreementId\x12\x19\n" +
+	"\boffer_id\x18\x06 \x01(\tR\aofferId\x12\x15\n" +
+	"\x06bid_id\x18\a \x01(\tR\x05bidId\x12#\n" +
+	"\rsubscriber_id\x18\b \x01(\tR\fsubscriberId\x12\x19\n" +
+	"\bbuyer_id\x18\t \x01(\tR\abuyerId\x12\x14\n" +
+	"\x05slots\x18\n" +
+	" \x01(\rR\x05slots\"\xa9\x01\n" +
 	"\x11AgreementFinished\x12!\n" +
 	"\fagreement_id\x18\x01 \x01(\tR\vagreementId\x12\x15\n" +
 	"\x06bid_id\x18\x02 \x01(\tR\x05bidId\x12\x19\n" +
@@ -2505,7 +2612,7 @@ const file_obole_offers_v1_events_proto_rawDesc = "" +
 	"\x14CLOSE_REASON_EXPIRED\x10\x02\x12\x1e\n" +
 	"\x1aCLOSE_REASON_COHORT_MISSED\x10\x03\x12\x1a\n" +
 	"\x16CLOSE_REASON_SUSPENDED\x10\x04\x12\x1a\n" +
-	"\x16CLOSE_REASON_WITHDRAWN\x10\x05*\xd5\x06\n" +
+	"\x16CLOSE_REASON_WITHDRAWN\x10\x05*\xe9\x06\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14REASON_BUYER_UNKNOWN\x10\x01\x12\x17\n" +
@@ -2538,7 +2645,8 @@ const file_obole_offers_v1_events_proto_rawDesc = "" +
 	"\x10REASON_WITHDRAWN\x10\x1b\x12\x1c\n" +
 	"\x18REASON_GROUP_UNCONFIRMED\x10\x1c\x12\x18\n" +
 	"\x14REASON_BID_WITHDRAWN\x10\x1d\x12\x12\n" +
-	"\x0eREASON_TIMEOUT\x10\x1eB\xc2\x01\n" +
+	"\x0eREASON_TIMEOUT\x10\x1e\x12\x12\n" +
+	"\x0eREASON_REFUSED\x10\x1fB\xc2\x01\n" +
 	"\x13com.obole.offers.v1B\vEventsProtoP\x01Z@github.com/obole-market/obole/proto/gen/obole/offers/v1;offersv1\xa2\x02\x03OOX\xaa\x02\x0fObole.Offers.V1\xca\x02\x0fObole\\Offers\\V1\xe2\x02\x1bObole\\Offers\\V1\\GPBMetadata\xea\x02\x11Obole::Offers::V1b\x06proto3"
 
 var (

@@ -2972,7 +2972,10 @@ type Card struct {
 	// Policy pack that rights and taxes follow.
 	Policy *v1.PolicyRef `protobuf:"bytes,32,opt,name=policy,proto3" json:"policy,omitempty"`
 	// Distinct people that must consent before anything leaves.
-	CohortMin     uint32 `protobuf:"varint,33,opt,name=cohort_min,json=cohortMin,proto3" json:"cohort_min,omitempty"`
+	CohortMin uint32 `protobuf:"varint,33,opt,name=cohort_min,json=cohortMin,proto3" json:"cohort_min,omitempty"`
+	// 16 bytes that follow from the person's key and the offer: without them the hash of a card could be guessed, and with it the country
+	// and the language of whoever saw it.
+	Salt          []byte `protobuf:"bytes,34,opt,name=salt,proto3" json:"salt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3236,6 +3239,13 @@ func (x *Card) GetCohortMin() uint32 {
 		return x.CohortMin
 	}
 	return 0
+}
+
+func (x *Card) GetSalt() []byte {
+	if x != nil {
+		return x.Salt
+	}
+	return nil
 }
 
 // ListOffersResponse is a page of offers.
@@ -4098,6 +4108,116 @@ func (x *WatchRecordResponse) GetWatchToken() string {
 	return ""
 }
 
+// GetLicenceRequest names an acceptance by its agreement.
+type GetLicenceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Agreement, of an OfferAccepted or an AgreementFormed.
+	AgreementId string `protobuf:"bytes,1,opt,name=agreement_id,json=agreementId,proto3" json:"agreement_id,omitempty"`
+	// Answer only when this position is seen: that of the event.
+	After         *v1.Cursor `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetLicenceRequest) Reset() {
+	*x = GetLicenceRequest{}
+	mi := &file_obole_offers_v1_service_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetLicenceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetLicenceRequest) ProtoMessage() {}
+
+func (x *GetLicenceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_offers_v1_service_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetLicenceRequest.ProtoReflect.Descriptor instead.
+func (*GetLicenceRequest) Descriptor() ([]byte, []int) {
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *GetLicenceRequest) GetAgreementId() string {
+	if x != nil {
+		return x.AgreementId
+	}
+	return ""
+}
+
+func (x *GetLicenceRequest) GetAfter() *v1.Cursor {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+// GetLicenceResponse answers GetLicence. AGREEMENT_UNKNOWN also where its proof was forgotten.
+type GetLicenceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What was agreed.
+	Licence *v11.Licence `protobuf:"bytes,1,opt,name=licence,proto3" json:"licence,omitempty"`
+	// When the person took the separate, explicit step for health data; 0 means not taken. Microseconds since 1970-01-01T00:00Z.
+	ExplicitStepAt int64 `protobuf:"varint,2,opt,name=explicit_step_at,json=explicitStepAt,proto3" json:"explicit_step_at,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *GetLicenceResponse) Reset() {
+	*x = GetLicenceResponse{}
+	mi := &file_obole_offers_v1_service_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetLicenceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetLicenceResponse) ProtoMessage() {}
+
+func (x *GetLicenceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_offers_v1_service_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetLicenceResponse.ProtoReflect.Descriptor instead.
+func (*GetLicenceResponse) Descriptor() ([]byte, []int) {
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *GetLicenceResponse) GetLicence() *v11.Licence {
+	if x != nil {
+		return x.Licence
+	}
+	return nil
+}
+
+func (x *GetLicenceResponse) GetExplicitStepAt() int64 {
+	if x != nil {
+		return x.ExplicitStepAt
+	}
+	return 0
+}
+
 // ConfirmCohortRequest names the bid.
 type ConfirmCohortRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4109,7 +4229,7 @@ type ConfirmCohortRequest struct {
 
 func (x *ConfirmCohortRequest) Reset() {
 	*x = ConfirmCohortRequest{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[53]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4121,7 +4241,7 @@ func (x *ConfirmCohortRequest) String() string {
 func (*ConfirmCohortRequest) ProtoMessage() {}
 
 func (x *ConfirmCohortRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[53]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4134,7 +4254,7 @@ func (x *ConfirmCohortRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmCohortRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmCohortRequest) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{53}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ConfirmCohortRequest) GetBidId() string {
@@ -4157,7 +4277,7 @@ type ConfirmCohortResponse struct {
 
 func (x *ConfirmCohortResponse) Reset() {
 	*x = ConfirmCohortResponse{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[54]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4169,7 +4289,7 @@ func (x *ConfirmCohortResponse) String() string {
 func (*ConfirmCohortResponse) ProtoMessage() {}
 
 func (x *ConfirmCohortResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[54]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4182,7 +4302,7 @@ func (x *ConfirmCohortResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmCohortResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmCohortResponse) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{54}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ConfirmCohortResponse) GetConfirmed() bool {
@@ -4380,7 +4500,7 @@ const file_obole_offers_v1_service_proto_rawDesc = "" +
 	"\x04rung\x18\x04 \x01(\tR\x04rung\x12)\n" +
 	"\x10rung_description\x18\x05 \x01(\tR\x0frungDescription\x12\x1a\n" +
 	"\brequired\x18\x06 \x01(\bR\brequired\x12+\n" +
-	"\x03net\x18\a \x01(\v2\x19.obole.money.v1.UnitPriceR\x03net\"\xc5\v\n" +
+	"\x03net\x18\a \x01(\v2\x19.obole.money.v1.UnitPriceR\x03net\"\xd9\v\n" +
 	"\x04Card\x12\x15\n" +
 	"\x06bid_id\x18\x01 \x01(\tR\x05bidId\x12\x1f\n" +
 	"\vbid_version\x18\x02 \x01(\rR\n" +
@@ -4428,7 +4548,8 @@ const file_obole_offers_v1_service_proto_rawDesc = "" +
 	"expires_at\x18\x1f \x01(\x03R\texpiresAt\x121\n" +
 	"\x06policy\x18  \x01(\v2\x19.obole.event.v1.PolicyRefR\x06policy\x12\x1d\n" +
 	"\n" +
-	"cohort_min\x18! \x01(\rR\tcohortMin\"\xaa\x02\n" +
+	"cohort_min\x18! \x01(\rR\tcohortMin\x12\x12\n" +
+	"\x04salt\x18\" \x01(\fR\x04salt\"\xaa\x02\n" +
 	"\x12ListOffersResponse\x12.\n" +
 	"\x06offers\x18\x01 \x03(\v2\x16.obole.offers.v1.OfferR\x06offers\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12&\n" +
@@ -4493,7 +4614,13 @@ const file_obole_offers_v1_service_proto_rawDesc = "" +
 	"\x13WatchRecordResponse\x12,\n" +
 	"\x05entry\x18\x01 \x01(\v2\x16.obole.record.v1.EntryR\x05entry\x12\x1f\n" +
 	"\vwatch_token\x18\x02 \x01(\tR\n" +
-	"watchToken\"7\n" +
+	"watchToken\"n\n" +
+	"\x11GetLicenceRequest\x12+\n" +
+	"\fagreement_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\vagreementId\x12,\n" +
+	"\x05after\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"r\n" +
+	"\x12GetLicenceResponse\x122\n" +
+	"\alicence\x18\x01 \x01(\v2\x18.obole.market.v1.LicenceR\alicence\x12(\n" +
+	"\x10explicit_step_at\x18\x02 \x01(\x03R\x0eexplicitStepAt\"7\n" +
 	"\x14ConfirmCohortRequest\x12\x1f\n" +
 	"\x06bid_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x05bidId\"e\n" +
 	"\x15ConfirmCohortResponse\x12\x1c\n" +
@@ -4528,7 +4655,7 @@ const file_obole_offers_v1_service_proto_rawDesc = "" +
 	"\x11RULE_KIND_PURPOSE\x10\x03\x12\x13\n" +
 	"\x0fRULE_KIND_BUYER\x10\x04\x12\x15\n" +
 	"\x11RULE_KIND_PRODUCT\x10\x05\x12\x13\n" +
-	"\x0fRULE_KIND_LIMIT\x10\x062\xc3\x12\n" +
+	"\x0fRULE_KIND_LIMIT\x10\x062\xa3\x13\n" +
 	"\rOffersService\x12r\n" +
 	"\rRegisterBuyer\x12%.obole.offers.v1.RegisterBuyerRequest\x1a&.obole.offers.v1.RegisterBuyerResponse\"\x12\x92\xb5\x18\x0e\n" +
 	"\x02\x02\x05\x12\bbuyer_id\x12X\n" +
@@ -4575,7 +4702,10 @@ const file_obole_offers_v1_service_proto_rawDesc = "" +
 	"ListRecord\x12\".obole.offers.v1.ListRecordRequest\x1a#.obole.offers.v1.ListRecordResponse\"\x16\x92\xb5\x18\x12\n" +
 	"\x01\x01\x12\rsubscriber_id\x12w\n" +
 	"\vWatchRecord\x12#.obole.offers.v1.WatchRecordRequest\x1a$.obole.offers.v1.WatchRecordResponse\"\x1b\x92\xb5\x18\x17\n" +
-	"\x01\x01\x12\rsubscriber_id\x18\x80\xdd\xdb\x010\x01\x12g\n" +
+	"\x01\x01\x12\rsubscriber_id\x18\x80\xdd\xdb\x010\x01\x12^\n" +
+	"\n" +
+	"GetLicence\x12\".obole.offers.v1.GetLicenceRequest\x1a#.obole.offers.v1.GetLicenceResponse\"\a\x92\xb5\x18\x03\n" +
+	"\x01\a\x12g\n" +
 	"\rConfirmCohort\x12%.obole.offers.v1.ConfirmCohortRequest\x1a&.obole.offers.v1.ConfirmCohortResponse\"\a\x92\xb5\x18\x03\n" +
 	"\x01\aB\xc3\x01\n" +
 	"\x13com.obole.offers.v1B\fServiceProtoP\x01Z@github.com/obole-market/obole/proto/gen/obole/offers/v1;offersv1\xa2\x02\x03OOX\xaa\x02\x0fObole.Offers.V1\xca\x02\x0fObole\\Offers\\V1\xe2\x02\x1bObole\\Offers\\V1\\GPBMetadata\xea\x02\x11Obole::Offers::V1b\x06proto3"
@@ -4593,7 +4723,7 @@ func file_obole_offers_v1_service_proto_rawDescGZIP() []byte {
 }
 
 var file_obole_offers_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_obole_offers_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
+var file_obole_offers_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
 var file_obole_offers_v1_service_proto_goTypes = []any{
 	(BuyerState)(0),                // 0: obole.offers.v1.BuyerState
 	(BidState)(0),                  // 1: obole.offers.v1.BidState
@@ -4652,160 +4782,167 @@ var file_obole_offers_v1_service_proto_goTypes = []any{
 	(*ListRecordResponse)(nil),     // 54: obole.offers.v1.ListRecordResponse
 	(*WatchRecordRequest)(nil),     // 55: obole.offers.v1.WatchRecordRequest
 	(*WatchRecordResponse)(nil),    // 56: obole.offers.v1.WatchRecordResponse
-	(*ConfirmCohortRequest)(nil),   // 57: obole.offers.v1.ConfirmCohortRequest
-	(*ConfirmCohortResponse)(nil),  // 58: obole.offers.v1.ConfirmCohortResponse
-	(*LegalEntity)(nil),            // 59: obole.offers.v1.LegalEntity
-	(*BuyerKey)(nil),               // 60: obole.offers.v1.BuyerKey
-	(*v1.Cursor)(nil),              // 61: obole.event.v1.Cursor
-	(*v11.Terms)(nil),              // 62: obole.market.v1.Terms
-	(v11.PricingMode)(0),           // 63: obole.market.v1.PricingMode
-	(v11.Allocation)(0),            // 64: obole.market.v1.Allocation
-	(v11.Exclusivity)(0),           // 65: obole.market.v1.Exclusivity
-	(*v12.Money)(nil),              // 66: obole.money.v1.Money
-	(Reason)(0),                    // 67: obole.offers.v1.Reason
-	(CloseReason)(0),               // 68: obole.offers.v1.CloseReason
-	(*v12.UnitPrice)(nil),          // 69: obole.money.v1.UnitPrice
-	(*v11.ProductRef)(nil),         // 70: obole.market.v1.ProductRef
-	(*v11.Days)(nil),               // 71: obole.market.v1.Days
-	(v11.Cadence)(0),               // 72: obole.market.v1.Cadence
-	(*v11.Recipient)(nil),          // 73: obole.market.v1.Recipient
-	(v11.TransferTool)(0),          // 74: obole.market.v1.TransferTool
-	(*v11.Predicate)(nil),          // 75: obole.market.v1.Predicate
-	(*v1.PolicyRef)(nil),           // 76: obole.event.v1.PolicyRef
-	(*v13.Rules)(nil),              // 77: obole.consent.v1.Rules
-	(*v14.Entry)(nil),              // 78: obole.record.v1.Entry
+	(*GetLicenceRequest)(nil),      // 57: obole.offers.v1.GetLicenceRequest
+	(*GetLicenceResponse)(nil),     // 58: obole.offers.v1.GetLicenceResponse
+	(*ConfirmCohortRequest)(nil),   // 59: obole.offers.v1.ConfirmCohortRequest
+	(*ConfirmCohortResponse)(nil),  // 60: obole.offers.v1.ConfirmCohortResponse
+	(*LegalEntity)(nil),            // 61: obole.offers.v1.LegalEntity
+	(*BuyerKey)(nil),               // 62: obole.offers.v1.BuyerKey
+	(*v1.Cursor)(nil),              // 63: obole.event.v1.Cursor
+	(*v11.Terms)(nil),              // 64: obole.market.v1.Terms
+	(v11.PricingMode)(0),           // 65: obole.market.v1.PricingMode
+	(v11.Allocation)(0),            // 66: obole.market.v1.Allocation
+	(v11.Exclusivity)(0),           // 67: obole.market.v1.Exclusivity
+	(*v12.Money)(nil),              // 68: obole.money.v1.Money
+	(Reason)(0),                    // 69: obole.offers.v1.Reason
+	(CloseReason)(0),               // 70: obole.offers.v1.CloseReason
+	(*v12.UnitPrice)(nil),          // 71: obole.money.v1.UnitPrice
+	(*v11.ProductRef)(nil),         // 72: obole.market.v1.ProductRef
+	(*v11.Days)(nil),               // 73: obole.market.v1.Days
+	(v11.Cadence)(0),               // 74: obole.market.v1.Cadence
+	(*v11.Recipient)(nil),          // 75: obole.market.v1.Recipient
+	(v11.TransferTool)(0),          // 76: obole.market.v1.TransferTool
+	(*v11.Predicate)(nil),          // 77: obole.market.v1.Predicate
+	(*v1.PolicyRef)(nil),           // 78: obole.event.v1.PolicyRef
+	(*v13.Rules)(nil),              // 79: obole.consent.v1.Rules
+	(*v14.Entry)(nil),              // 80: obole.record.v1.Entry
+	(*v11.Licence)(nil),            // 81: obole.market.v1.Licence
 }
 var file_obole_offers_v1_service_proto_depIdxs = []int32{
-	59,  // 0: obole.offers.v1.RegisterBuyerRequest.entity:type_name -> obole.offers.v1.LegalEntity
-	60,  // 1: obole.offers.v1.RegisterBuyerRequest.keys:type_name -> obole.offers.v1.BuyerKey
+	61,  // 0: obole.offers.v1.RegisterBuyerRequest.entity:type_name -> obole.offers.v1.LegalEntity
+	62,  // 1: obole.offers.v1.RegisterBuyerRequest.keys:type_name -> obole.offers.v1.BuyerKey
 	6,   // 2: obole.offers.v1.RegisterBuyerResponse.buyer:type_name -> obole.offers.v1.Buyer
-	61,  // 3: obole.offers.v1.RegisterBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
-	59,  // 4: obole.offers.v1.Buyer.entity:type_name -> obole.offers.v1.LegalEntity
-	60,  // 5: obole.offers.v1.Buyer.keys:type_name -> obole.offers.v1.BuyerKey
+	63,  // 3: obole.offers.v1.RegisterBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
+	61,  // 4: obole.offers.v1.Buyer.entity:type_name -> obole.offers.v1.LegalEntity
+	62,  // 5: obole.offers.v1.Buyer.keys:type_name -> obole.offers.v1.BuyerKey
 	0,   // 6: obole.offers.v1.Buyer.state:type_name -> obole.offers.v1.BuyerState
-	61,  // 7: obole.offers.v1.VetBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
-	61,  // 8: obole.offers.v1.SuspendBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
-	61,  // 9: obole.offers.v1.ReinstateBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
-	60,  // 10: obole.offers.v1.RotateKeyRequest.key:type_name -> obole.offers.v1.BuyerKey
-	61,  // 11: obole.offers.v1.RotateKeyResponse.cursor:type_name -> obole.event.v1.Cursor
-	61,  // 12: obole.offers.v1.GetBuyerRequest.after:type_name -> obole.event.v1.Cursor
+	63,  // 7: obole.offers.v1.VetBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
+	63,  // 8: obole.offers.v1.SuspendBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
+	63,  // 9: obole.offers.v1.ReinstateBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
+	62,  // 10: obole.offers.v1.RotateKeyRequest.key:type_name -> obole.offers.v1.BuyerKey
+	63,  // 11: obole.offers.v1.RotateKeyResponse.cursor:type_name -> obole.event.v1.Cursor
+	63,  // 12: obole.offers.v1.GetBuyerRequest.after:type_name -> obole.event.v1.Cursor
 	6,   // 13: obole.offers.v1.GetBuyerResponse.buyer:type_name -> obole.offers.v1.Buyer
-	61,  // 14: obole.offers.v1.ListBuyersRequest.after:type_name -> obole.event.v1.Cursor
+	63,  // 14: obole.offers.v1.ListBuyersRequest.after:type_name -> obole.event.v1.Cursor
 	0,   // 15: obole.offers.v1.ListBuyersRequest.state:type_name -> obole.offers.v1.BuyerState
 	6,   // 16: obole.offers.v1.ListBuyersResponse.buyers:type_name -> obole.offers.v1.Buyer
-	61,  // 17: obole.offers.v1.DescribeBuyersRequest.after:type_name -> obole.event.v1.Cursor
+	63,  // 17: obole.offers.v1.DescribeBuyersRequest.after:type_name -> obole.event.v1.Cursor
 	0,   // 18: obole.offers.v1.BuyerCard.state:type_name -> obole.offers.v1.BuyerState
 	20,  // 19: obole.offers.v1.DescribeBuyersResponse.buyers:type_name -> obole.offers.v1.BuyerCard
-	62,  // 20: obole.offers.v1.NewBid.terms:type_name -> obole.market.v1.Terms
-	63,  // 21: obole.offers.v1.NewBid.pricing:type_name -> obole.market.v1.PricingMode
-	64,  // 22: obole.offers.v1.NewBid.allocation:type_name -> obole.market.v1.Allocation
-	65,  // 23: obole.offers.v1.NewBid.exclusivity:type_name -> obole.market.v1.Exclusivity
+	64,  // 20: obole.offers.v1.NewBid.terms:type_name -> obole.market.v1.Terms
+	65,  // 21: obole.offers.v1.NewBid.pricing:type_name -> obole.market.v1.PricingMode
+	66,  // 22: obole.offers.v1.NewBid.allocation:type_name -> obole.market.v1.Allocation
+	67,  // 23: obole.offers.v1.NewBid.exclusivity:type_name -> obole.market.v1.Exclusivity
 	22,  // 24: obole.offers.v1.PlaceBidRequest.bid:type_name -> obole.offers.v1.NewBid
-	66,  // 25: obole.offers.v1.PlaceBidResponse.hold:type_name -> obole.money.v1.Money
-	61,  // 26: obole.offers.v1.PlaceBidResponse.cursor:type_name -> obole.event.v1.Cursor
+	68,  // 25: obole.offers.v1.PlaceBidResponse.hold:type_name -> obole.money.v1.Money
+	63,  // 26: obole.offers.v1.PlaceBidResponse.cursor:type_name -> obole.event.v1.Cursor
 	23,  // 27: obole.offers.v1.PlaceBidsRequest.bids:type_name -> obole.offers.v1.PlaceBidRequest
-	66,  // 28: obole.offers.v1.PlacedBid.hold:type_name -> obole.money.v1.Money
-	67,  // 29: obole.offers.v1.PlacedBid.refused:type_name -> obole.offers.v1.Reason
+	68,  // 28: obole.offers.v1.PlacedBid.hold:type_name -> obole.money.v1.Money
+	69,  // 29: obole.offers.v1.PlacedBid.refused:type_name -> obole.offers.v1.Reason
 	26,  // 30: obole.offers.v1.PlaceBidsResponse.bids:type_name -> obole.offers.v1.PlacedBid
-	61,  // 31: obole.offers.v1.PlaceBidsResponse.cursors:type_name -> obole.event.v1.Cursor
+	63,  // 31: obole.offers.v1.PlaceBidsResponse.cursors:type_name -> obole.event.v1.Cursor
 	22,  // 32: obole.offers.v1.TryBidRequest.bid:type_name -> obole.offers.v1.NewBid
-	67,  // 33: obole.offers.v1.Problem.reason:type_name -> obole.offers.v1.Reason
-	66,  // 34: obole.offers.v1.TryBidResponse.hold:type_name -> obole.money.v1.Money
-	66,  // 35: obole.offers.v1.TryBidResponse.tax:type_name -> obole.money.v1.Money
+	69,  // 33: obole.offers.v1.Problem.reason:type_name -> obole.offers.v1.Reason
+	68,  // 34: obole.offers.v1.TryBidResponse.hold:type_name -> obole.money.v1.Money
+	68,  // 35: obole.offers.v1.TryBidResponse.tax:type_name -> obole.money.v1.Money
 	30,  // 36: obole.offers.v1.TryBidResponse.audience:type_name -> obole.offers.v1.Band
 	29,  // 37: obole.offers.v1.TryBidResponse.problems:type_name -> obole.offers.v1.Problem
 	22,  // 38: obole.offers.v1.Bid.bid:type_name -> obole.offers.v1.NewBid
 	1,   // 39: obole.offers.v1.Bid.state:type_name -> obole.offers.v1.BidState
-	67,  // 40: obole.offers.v1.Bid.rejected:type_name -> obole.offers.v1.Reason
-	68,  // 41: obole.offers.v1.Bid.closed:type_name -> obole.offers.v1.CloseReason
-	66,  // 42: obole.offers.v1.Bid.held:type_name -> obole.money.v1.Money
-	61,  // 43: obole.offers.v1.GetBidRequest.after:type_name -> obole.event.v1.Cursor
+	69,  // 40: obole.offers.v1.Bid.rejected:type_name -> obole.offers.v1.Reason
+	70,  // 41: obole.offers.v1.Bid.closed:type_name -> obole.offers.v1.CloseReason
+	68,  // 42: obole.offers.v1.Bid.held:type_name -> obole.money.v1.Money
+	63,  // 43: obole.offers.v1.GetBidRequest.after:type_name -> obole.event.v1.Cursor
 	32,  // 44: obole.offers.v1.GetBidResponse.bid:type_name -> obole.offers.v1.Bid
-	61,  // 45: obole.offers.v1.ListBidsRequest.after:type_name -> obole.event.v1.Cursor
+	63,  // 45: obole.offers.v1.ListBidsRequest.after:type_name -> obole.event.v1.Cursor
 	32,  // 46: obole.offers.v1.ListBidsResponse.bids:type_name -> obole.offers.v1.Bid
 	32,  // 47: obole.offers.v1.WatchBidsResponse.bid:type_name -> obole.offers.v1.Bid
-	61,  // 48: obole.offers.v1.WithdrawBidResponse.cursor:type_name -> obole.event.v1.Cursor
-	61,  // 49: obole.offers.v1.ListOffersRequest.after:type_name -> obole.event.v1.Cursor
+	63,  // 48: obole.offers.v1.WithdrawBidResponse.cursor:type_name -> obole.event.v1.Cursor
+	63,  // 49: obole.offers.v1.ListOffersRequest.after:type_name -> obole.event.v1.Cursor
 	2,   // 50: obole.offers.v1.Offer.state:type_name -> obole.offers.v1.OfferState
-	69,  // 51: obole.offers.v1.CardField.net:type_name -> obole.money.v1.UnitPrice
-	70,  // 52: obole.offers.v1.Card.product:type_name -> obole.market.v1.ProductRef
+	71,  // 51: obole.offers.v1.CardField.net:type_name -> obole.money.v1.UnitPrice
+	72,  // 52: obole.offers.v1.Card.product:type_name -> obole.market.v1.ProductRef
 	43,  // 53: obole.offers.v1.Card.fields:type_name -> obole.offers.v1.CardField
-	71,  // 54: obole.offers.v1.Card.slots:type_name -> obole.market.v1.Days
-	72,  // 55: obole.offers.v1.Card.cadence:type_name -> obole.market.v1.Cadence
-	69,  // 56: obole.offers.v1.Card.gross:type_name -> obole.money.v1.UnitPrice
-	69,  // 57: obole.offers.v1.Card.commission:type_name -> obole.money.v1.UnitPrice
-	69,  // 58: obole.offers.v1.Card.withheld:type_name -> obole.money.v1.UnitPrice
-	69,  // 59: obole.offers.v1.Card.net:type_name -> obole.money.v1.UnitPrice
-	73,  // 60: obole.offers.v1.Card.recipients:type_name -> obole.market.v1.Recipient
-	74,  // 61: obole.offers.v1.Card.transfer_tool:type_name -> obole.market.v1.TransferTool
-	75,  // 62: obole.offers.v1.Card.predicates:type_name -> obole.market.v1.Predicate
-	64,  // 63: obole.offers.v1.Card.allocation:type_name -> obole.market.v1.Allocation
-	76,  // 64: obole.offers.v1.Card.policy:type_name -> obole.event.v1.PolicyRef
+	73,  // 54: obole.offers.v1.Card.slots:type_name -> obole.market.v1.Days
+	74,  // 55: obole.offers.v1.Card.cadence:type_name -> obole.market.v1.Cadence
+	71,  // 56: obole.offers.v1.Card.gross:type_name -> obole.money.v1.UnitPrice
+	71,  // 57: obole.offers.v1.Card.commission:type_name -> obole.money.v1.UnitPrice
+	71,  // 58: obole.offers.v1.Card.withheld:type_name -> obole.money.v1.UnitPrice
+	71,  // 59: obole.offers.v1.Card.net:type_name -> obole.money.v1.UnitPrice
+	75,  // 60: obole.offers.v1.Card.recipients:type_name -> obole.market.v1.Recipient
+	76,  // 61: obole.offers.v1.Card.transfer_tool:type_name -> obole.market.v1.TransferTool
+	77,  // 62: obole.offers.v1.Card.predicates:type_name -> obole.market.v1.Predicate
+	66,  // 63: obole.offers.v1.Card.allocation:type_name -> obole.market.v1.Allocation
+	78,  // 64: obole.offers.v1.Card.policy:type_name -> obole.event.v1.PolicyRef
 	42,  // 65: obole.offers.v1.ListOffersResponse.offers:type_name -> obole.offers.v1.Offer
-	67,  // 66: obole.offers.v1.ListOffersResponse.not_eligible:type_name -> obole.offers.v1.Reason
-	61,  // 67: obole.offers.v1.ListOffersResponse.cursors:type_name -> obole.event.v1.Cursor
-	69,  // 68: obole.offers.v1.AcceptOfferResponse.net:type_name -> obole.money.v1.UnitPrice
-	61,  // 69: obole.offers.v1.AcceptOfferResponse.cursor:type_name -> obole.event.v1.Cursor
-	61,  // 70: obole.offers.v1.DeclineOfferResponse.cursor:type_name -> obole.event.v1.Cursor
-	77,  // 71: obole.offers.v1.PreviewRulesRequest.rules:type_name -> obole.consent.v1.Rules
-	61,  // 72: obole.offers.v1.PreviewRulesRequest.after:type_name -> obole.event.v1.Cursor
+	69,  // 66: obole.offers.v1.ListOffersResponse.not_eligible:type_name -> obole.offers.v1.Reason
+	63,  // 67: obole.offers.v1.ListOffersResponse.cursors:type_name -> obole.event.v1.Cursor
+	71,  // 68: obole.offers.v1.AcceptOfferResponse.net:type_name -> obole.money.v1.UnitPrice
+	63,  // 69: obole.offers.v1.AcceptOfferResponse.cursor:type_name -> obole.event.v1.Cursor
+	63,  // 70: obole.offers.v1.DeclineOfferResponse.cursor:type_name -> obole.event.v1.Cursor
+	79,  // 71: obole.offers.v1.PreviewRulesRequest.rules:type_name -> obole.consent.v1.Rules
+	63,  // 72: obole.offers.v1.PreviewRulesRequest.after:type_name -> obole.event.v1.Cursor
 	3,   // 73: obole.offers.v1.RuleEffect.kind:type_name -> obole.offers.v1.RuleKind
 	51,  // 74: obole.offers.v1.PreviewRulesResponse.effects:type_name -> obole.offers.v1.RuleEffect
-	67,  // 75: obole.offers.v1.PreviewRulesResponse.not_eligible:type_name -> obole.offers.v1.Reason
-	61,  // 76: obole.offers.v1.ListRecordRequest.after:type_name -> obole.event.v1.Cursor
-	61,  // 77: obole.offers.v1.ListRecordRequest.only:type_name -> obole.event.v1.Cursor
-	78,  // 78: obole.offers.v1.ListRecordResponse.entries:type_name -> obole.record.v1.Entry
-	78,  // 79: obole.offers.v1.WatchRecordResponse.entry:type_name -> obole.record.v1.Entry
-	61,  // 80: obole.offers.v1.ConfirmCohortResponse.cursor:type_name -> obole.event.v1.Cursor
-	4,   // 81: obole.offers.v1.OffersService.RegisterBuyer:input_type -> obole.offers.v1.RegisterBuyerRequest
-	7,   // 82: obole.offers.v1.OffersService.VetBuyer:input_type -> obole.offers.v1.VetBuyerRequest
-	9,   // 83: obole.offers.v1.OffersService.SuspendBuyer:input_type -> obole.offers.v1.SuspendBuyerRequest
-	11,  // 84: obole.offers.v1.OffersService.ReinstateBuyer:input_type -> obole.offers.v1.ReinstateBuyerRequest
-	13,  // 85: obole.offers.v1.OffersService.RotateKey:input_type -> obole.offers.v1.RotateKeyRequest
-	15,  // 86: obole.offers.v1.OffersService.GetBuyer:input_type -> obole.offers.v1.GetBuyerRequest
-	17,  // 87: obole.offers.v1.OffersService.ListBuyers:input_type -> obole.offers.v1.ListBuyersRequest
-	19,  // 88: obole.offers.v1.OffersService.DescribeBuyers:input_type -> obole.offers.v1.DescribeBuyersRequest
-	23,  // 89: obole.offers.v1.OffersService.PlaceBid:input_type -> obole.offers.v1.PlaceBidRequest
-	25,  // 90: obole.offers.v1.OffersService.PlaceBids:input_type -> obole.offers.v1.PlaceBidsRequest
-	28,  // 91: obole.offers.v1.OffersService.TryBid:input_type -> obole.offers.v1.TryBidRequest
-	33,  // 92: obole.offers.v1.OffersService.GetBid:input_type -> obole.offers.v1.GetBidRequest
-	35,  // 93: obole.offers.v1.OffersService.ListBids:input_type -> obole.offers.v1.ListBidsRequest
-	37,  // 94: obole.offers.v1.OffersService.WatchBids:input_type -> obole.offers.v1.WatchBidsRequest
-	39,  // 95: obole.offers.v1.OffersService.WithdrawBid:input_type -> obole.offers.v1.WithdrawBidRequest
-	41,  // 96: obole.offers.v1.OffersService.ListOffers:input_type -> obole.offers.v1.ListOffersRequest
-	46,  // 97: obole.offers.v1.OffersService.AcceptOffer:input_type -> obole.offers.v1.AcceptOfferRequest
-	48,  // 98: obole.offers.v1.OffersService.DeclineOffer:input_type -> obole.offers.v1.DeclineOfferRequest
-	50,  // 99: obole.offers.v1.OffersService.PreviewRules:input_type -> obole.offers.v1.PreviewRulesRequest
-	53,  // 100: obole.offers.v1.OffersService.ListRecord:input_type -> obole.offers.v1.ListRecordRequest
-	55,  // 101: obole.offers.v1.OffersService.WatchRecord:input_type -> obole.offers.v1.WatchRecordRequest
-	57,  // 102: obole.offers.v1.OffersService.ConfirmCohort:input_type -> obole.offers.v1.ConfirmCohortRequest
-	5,   // 103: obole.offers.v1.OffersService.RegisterBuyer:output_type -> obole.offers.v1.RegisterBuyerResponse
-	8,   // 104: obole.offers.v1.OffersService.VetBuyer:output_type -> obole.offers.v1.VetBuyerResponse
-	10,  // 105: obole.offers.v1.OffersService.SuspendBuyer:output_type -> obole.offers.v1.SuspendBuyerResponse
-	12,  // 106: obole.offers.v1.OffersService.ReinstateBuyer:output_type -> obole.offers.v1.ReinstateBuyerResponse
-	14,  // 107: obole.offers.v1.OffersService.RotateKey:output_type -> obole.offers.v1.RotateKeyResponse
-	16,  // 108: obole.offers.v1.OffersService.GetBuyer:output_type -> obole.offers.v1.GetBuyerResponse
-	18,  // 109: obole.offers.v1.OffersService.ListBuyers:output_type -> obole.offers.v1.ListBuyersResponse
-	21,  // 110: obole.offers.v1.OffersService.DescribeBuyers:output_type -> obole.offers.v1.DescribeBuyersResponse
-	24,  // 111: obole.offers.v1.OffersService.PlaceBid:output_type -> obole.offers.v1.PlaceBidResponse
-	27,  // 112: obole.offers.v1.OffersService.PlaceBids:output_type -> obole.offers.v1.PlaceBidsResponse
-	31,  // 113: obole.offers.v1.OffersService.TryBid:output_type -> obole.offers.v1.TryBidResponse
-	34,  // 114: obole.offers.v1.OffersService.GetBid:output_type -> obole.offers.v1.GetBidResponse
-	36,  // 115: obole.offers.v1.OffersService.ListBids:output_type -> obole.offers.v1.ListBidsResponse
-	38,  // 116: obole.offers.v1.OffersService.WatchBids:output_type -> obole.offers.v1.WatchBidsResponse
-	40,  // 117: obole.offers.v1.OffersService.WithdrawBid:output_type -> obole.offers.v1.WithdrawBidResponse
-	45,  // 118: obole.offers.v1.OffersService.ListOffers:output_type -> obole.offers.v1.ListOffersResponse
-	47,  // 119: obole.offers.v1.OffersService.AcceptOffer:output_type -> obole.offers.v1.AcceptOfferResponse
-	49,  // 120: obole.offers.v1.OffersService.DeclineOffer:output_type -> obole.offers.v1.DeclineOfferResponse
-	52,  // 121: obole.offers.v1.OffersService.PreviewRules:output_type -> obole.offers.v1.PreviewRulesResponse
-	54,  // 122: obole.offers.v1.OffersService.ListRecord:output_type -> obole.offers.v1.ListRecordResponse
-	56,  // 123: obole.offers.v1.OffersService.WatchRecord:output_type -> obole.offers.v1.WatchRecordResponse
-	58,  // 124: obole.offers.v1.OffersService.ConfirmCohort:output_type -> obole.offers.v1.ConfirmCohortResponse
-	103, // [103:125] is the sub-list for method output_type
-	81,  // [81:103] is the sub-list for method input_type
-	81,  // [81:81] is the sub-list for extension type_name
-	81,  // [81:81] is the sub-list for extension extendee
-	0,   // [0:81] is the sub-list for field type_name
+	69,  // 75: obole.offers.v1.PreviewRulesResponse.not_eligible:type_name -> obole.offers.v1.Reason
+	63,  // 76: obole.offers.v1.ListRecordRequest.after:type_name -> obole.event.v1.Cursor
+	63,  // 77: obole.offers.v1.ListRecordRequest.only:type_name -> obole.event.v1.Cursor
+	80,  // 78: obole.offers.v1.ListRecordResponse.entries:type_name -> obole.record.v1.Entry
+	80,  // 79: obole.offers.v1.WatchRecordResponse.entry:type_name -> obole.record.v1.Entry
+	63,  // 80: obole.offers.v1.GetLicenceRequest.after:type_name -> obole.event.v1.Cursor
+	81,  // 81: obole.offers.v1.GetLicenceResponse.licence:type_name -> obole.market.v1.Licence
+	63,  // 82: obole.offers.v1.ConfirmCohortResponse.cursor:type_name -> obole.event.v1.Cursor
+	4,   // 83: obole.offers.v1.OffersService.RegisterBuyer:input_type -> obole.offers.v1.RegisterBuyerRequest
+	7,   // 84: obole.offers.v1.OffersService.VetBuyer:input_type -> obole.offers.v1.VetBuyerRequest
+	9,   // 85: obole.offers.v1.OffersService.SuspendBuyer:input_type -> obole.offers.v1.SuspendBuyerRequest
+	11,  // 86: obole.offers.v1.OffersService.ReinstateBuyer:input_type -> obole.offers.v1.ReinstateBuyerRequest
+	13,  // 87: obole.offers.v1.OffersService.RotateKey:input_type -> obole.offers.v1.RotateKeyRequest
+	15,  // 88: obole.offers.v1.OffersService.GetBuyer:input_type -> obole.offers.v1.GetBuyerRequest
+	17,  // 89: obole.offers.v1.OffersService.ListBuyers:input_type -> obole.offers.v1.ListBuyersRequest
+	19,  // 90: obole.offers.v1.OffersService.DescribeBuyers:input_type -> obole.offers.v1.DescribeBuyersRequest
+	23,  // 91: obole.offers.v1.OffersService.PlaceBid:input_type -> obole.offers.v1.PlaceBidRequest
+	25,  // 92: obole.offers.v1.OffersService.PlaceBids:input_type -> obole.offers.v1.PlaceBidsRequest
+	28,  // 93: obole.offers.v1.OffersService.TryBid:input_type -> obole.offers.v1.TryBidRequest
+	33,  // 94: obole.offers.v1.OffersService.GetBid:input_type -> obole.offers.v1.GetBidRequest
+	35,  // 95: obole.offers.v1.OffersService.ListBids:input_type -> obole.offers.v1.ListBidsRequest
+	37,  // 96: obole.offers.v1.OffersService.WatchBids:input_type -> obole.offers.v1.WatchBidsRequest
+	39,  // 97: obole.offers.v1.OffersService.WithdrawBid:input_type -> obole.offers.v1.WithdrawBidRequest
+	41,  // 98: obole.offers.v1.OffersService.ListOffers:input_type -> obole.offers.v1.ListOffersRequest
+	46,  // 99: obole.offers.v1.OffersService.AcceptOffer:input_type -> obole.offers.v1.AcceptOfferRequest
+	48,  // 100: obole.offers.v1.OffersService.DeclineOffer:input_type -> obole.offers.v1.DeclineOfferRequest
+	50,  // 101: obole.offers.v1.OffersService.PreviewRules:input_type -> obole.offers.v1.PreviewRulesRequest
+	53,  // 102: obole.offers.v1.OffersService.ListRecord:input_type -> obole.offers.v1.ListRecordRequest
+	55,  // 103: obole.offers.v1.OffersService.WatchRecord:input_type -> obole.offers.v1.WatchRecordRequest
+	57,  // 104: obole.offers.v1.OffersService.GetLicence:input_type -> obole.offers.v1.GetLicenceRequest
+	59,  // 105: obole.offers.v1.OffersService.ConfirmCohort:input_type -> obole.offers.v1.ConfirmCohortRequest
+	5,   // 106: obole.offers.v1.OffersService.RegisterBuyer:output_type -> obole.offers.v1.RegisterBuyerResponse
+	8,   // 107: obole.offers.v1.OffersService.VetBuyer:output_type -> obole.offers.v1.VetBuyerResponse
+	10,  // 108: obole.offers.v1.OffersService.SuspendBuyer:output_type -> obole.offers.v1.SuspendBuyerResponse
+	12,  // 109: obole.offers.v1.OffersService.ReinstateBuyer:output_type -> obole.offers.v1.ReinstateBuyerResponse
+	14,  // 110: obole.offers.v1.OffersService.RotateKey:output_type -> obole.offers.v1.RotateKeyResponse
+	16,  // 111: obole.offers.v1.OffersService.GetBuyer:output_type -> obole.offers.v1.GetBuyerResponse
+	18,  // 112: obole.offers.v1.OffersService.ListBuyers:output_type -> obole.offers.v1.ListBuyersResponse
+	21,  // 113: obole.offers.v1.OffersService.DescribeBuyers:output_type -> obole.offers.v1.DescribeBuyersResponse
+	24,  // 114: obole.offers.v1.OffersService.PlaceBid:output_type -> obole.offers.v1.PlaceBidResponse
+	27,  // 115: obole.offers.v1.OffersService.PlaceBids:output_type -> obole.offers.v1.PlaceBidsResponse
+	31,  // 116: obole.offers.v1.OffersService.TryBid:output_type -> obole.offers.v1.TryBidResponse
+	34,  // 117: obole.offers.v1.OffersService.GetBid:output_type -> obole.offers.v1.GetBidResponse
+	36,  // 118: obole.offers.v1.OffersService.ListBids:output_type -> obole.offers.v1.ListBidsResponse
+	38,  // 119: obole.offers.v1.OffersService.WatchBids:output_type -> obole.offers.v1.WatchBidsResponse
+	40,  // 120: obole.offers.v1.OffersService.WithdrawBid:output_type -> obole.offers.v1.WithdrawBidResponse
+	45,  // 121: obole.offers.v1.OffersService.ListOffers:output_type -> obole.offers.v1.ListOffersResponse
+	47,  // 122: obole.offers.v1.OffersService.AcceptOffer:output_type -> obole.offers.v1.AcceptOfferResponse
+	49,  // 123: obole.offers.v1.OffersService.DeclineOffer:output_type -> obole.offers.v1.DeclineOfferResponse
+	52,  // 124: obole.offers.v1.OffersService.PreviewRules:output_type -> obole.offers.v1.PreviewRulesResponse
+	54,  // 125: obole.offers.v1.OffersService.ListRecord:output_type -> obole.offers.v1.ListRecordResponse
+	56,  // 126: obole.offers.v1.OffersService.WatchRecord:output_type -> obole.offers.v1.WatchRecordResponse
+	58,  // 127: obole.offers.v1.OffersService.GetLicence:output_type -> obole.offers.v1.GetLicenceResponse
+	60,  // 128: obole.offers.v1.OffersService.ConfirmCohort:output_type -> obole.offers.v1.ConfirmCohortResponse
+	106, // [106:129] is the sub-list for method output_type
+	83,  // [83:106] is the sub-list for method input_type
+	83,  // [83:83] is the sub-list for extension type_name
+	83,  // [83:83] is the sub-list for extension extendee
+	0,   // [0:83] is the sub-list for field type_name
 }
 
 func init() { file_obole_offers_v1_service_proto_init() }
@@ -4820,7 +4957,7 @@ func file_obole_offers_v1_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_obole_offers_v1_service_proto_rawDesc), len(file_obole_offers_v1_service_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   55,
+			NumMessages:   57,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -42,6 +42,7 @@ const (
 	OffersService_PreviewRules_FullMethodName   = "/obole.offers.v1.OffersService/PreviewRules"
 	OffersService_ListRecord_FullMethodName     = "/obole.offers.v1.OffersService/ListRecord"
 	OffersService_WatchRecord_FullMethodName    = "/obole.offers.v1.OffersService/WatchRecord"
+	OffersService_GetLicence_FullMethodName     = "/obole.offers.v1.OffersService/GetLicence"
 	OffersService_ConfirmCohort_FullMethodName  = "/obole.offers.v1.OffersService/ConfirmCohort"
 )
 
@@ -101,6 +102,8 @@ type OffersServiceClient interface {
 	// WatchRecord streams what happens to a person from now on, or behind a token. While nothing happens a message without an entry comes
 	// every 15 seconds, so that a stream that has broken is noticed.
 	WatchRecord(ctx context.Context, in *WatchRecordRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchRecordResponse], error)
+	// GetLicence tells another service what was agreed: events of this context carry it sealed, with keys that only this one has.
+	GetLicence(ctx context.Context, in *GetLicenceRequest, opts ...grpc.CallOption) (*GetLicenceResponse, error)
 	// ConfirmCohort asks, before the first key of a bid leaves, whether enough people are still in it; if not, everything of the bid is voided.
 	ConfirmCohort(ctx context.Context, in *ConfirmCohortRequest, opts ...grpc.CallOption) (*ConfirmCohortResponse, error)
 }
@@ -344,6 +347,16 @@ func (c *offersServiceClient) WatchRecord(ctx context.Context, in *WatchRecordRe
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type OffersService_WatchRecordClient = grpc.ServerStreamingClient[WatchRecordResponse]
 
+func (c *offersServiceClient) GetLicence(ctx context.Context, in *GetLicenceRequest, opts ...grpc.CallOption) (*GetLicenceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetLicenceResponse)
+	err := c.cc.Invoke(ctx, OffersService_GetLicence_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *offersServiceClient) ConfirmCohort(ctx context.Context, in *ConfirmCohortRequest, opts ...grpc.CallOption) (*ConfirmCohortResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ConfirmCohortResponse)
@@ -410,6 +423,8 @@ type OffersServiceServer interface {
 	// WatchRecord streams what happens to a person from now on, or behind a token. While nothing happens a message without an entry comes
 	// every 15 seconds, so that a stream that has broken is noticed.
 	WatchRecord(*WatchRecordRequest, grpc.ServerStreamingServer[WatchRecordResponse]) error
+	// GetLicence tells another service what was agreed: events of this context carry it sealed, with keys that only this one has.
+	GetLicence(context.Context, *GetLicenceRequest) (*GetLicenceResponse, error)
 	// ConfirmCohort asks, before the first key of a bid leaves, whether enough people are still in it; if not, everything of the bid is voided.
 	ConfirmCohort(context.Context, *ConfirmCohortRequest) (*ConfirmCohortResponse, error)
 	mustEmbedUnimplementedOffersServiceServer()
@@ -484,6 +499,9 @@ func (UnimplementedOffersServiceServer) ListRecord(context.Context, *ListRecordR
 }
 func (UnimplementedOffersServiceServer) WatchRecord(*WatchRecordRequest, grpc.ServerStreamingServer[WatchRecordResponse]) error {
 	return status.Error(codes.Unimplemented, "method WatchRecord not implemented")
+}
+func (UnimplementedOffersServiceServer) GetLicence(context.Context, *GetLicenceRequest) (*GetLicenceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetLicence not implemented")
 }
 func (UnimplementedOffersServiceServer) ConfirmCohort(context.Context, *ConfirmCohortRequest) (*ConfirmCohortResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ConfirmCohort not implemented")
@@ -862,6 +880,24 @@ func _OffersService_WatchRecord_Handler(srv interface{}, stream grpc.ServerStrea
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type OffersService_WatchRecordServer = grpc.ServerStreamingServer[WatchRecordResponse]
 
+func _OffersService_GetLicence_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetLicenceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OffersServiceServer).GetLicence(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OffersService_GetLicence_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OffersServiceServer).GetLicence(ctx, req.(*GetLicenceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _OffersService_ConfirmCohort_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ConfirmCohortRequest)
 	if err := dec(in); err != nil {
@@ -958,6 +994,10 @@ var OffersService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListRecord",
 			Handler:    _OffersService_ListRecord_Handler,
+		},
+		{
+			MethodName: "GetLicence",
+			Handler:    _OffersService_GetLicence_Handler,
 		},
 		{
 			MethodName: "ConfirmCohort",
