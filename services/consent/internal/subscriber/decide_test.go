@@ -176,6 +176,10 @@ func TestGateSaysWhy(t *testing.T) {
 		"another recipient": {ask: func() subscriber.Release { r := release(1); r.Buyer = insurer; return r }(), want: subscriber.ErrConsentUnknown},
 		"barred":            {ask: func() subscriber.Release { r := release(1); r.BuyerBarred = true; return r }(), want: subscriber.ErrBuyerSuspended},
 		"withdrawn":         {do: []subscriber.Command{subscriber.Withdraw{Subscriber: anna, Agreement: agreement(1), Initiator: person}}, ask: release(1), want: subscriber.ErrWithdrawn},
+		"withdrawn, and the buyer is barred": {
+			do:  []subscriber.Command{subscriber.Withdraw{Subscriber: anna, Agreement: agreement(1), Initiator: person}},
+			ask: func() subscriber.Release { r := release(1); r.BuyerBarred = true; return r }(), want: subscriber.ErrBuyerSuspended,
+		},
 		"all withdrawn":     {do: []subscriber.Command{subscriber.Withdraw{Subscriber: anna, Initiator: person}}, ask: release(1), want: subscriber.ErrWithdrawn},
 		"other withdrawn":   {do: []subscriber.Command{subscriber.Withdraw{Subscriber: anna, Agreement: agreement(2), Initiator: person}}, ask: release(1)},
 		"paused":            {do: []subscriber.Command{subscriber.Pause{Subscriber: anna, Agreement: agreement(1), Initiator: person}}, ask: release(1), want: subscriber.ErrPaused},

@@ -62,7 +62,7 @@ func (s *Server) SignReceipt(ctx context.Context, r *deliveryv1.SignReceiptReque
 	}
 	content, err := s.Store.Open(p.ring, p.ID, p.Kept)
 	if errors.Is(err, store.ErrGone) {
-		return s.again(ctx, &p, shelf.ErrAgreementEnded)
+		return s.gone(ctx, &p)
 	}
 	if err != nil {
 		return nil, err
@@ -91,6 +91,18 @@ func (s *Server) SignReceipt(ctx context.Context, r *deliveryv1.SignReceiptReque
 	}
 	s.Sent(took)
 	return &deliveryv1.SignReceiptResponse{SealedKey: sealed, KeyId: to.GetId(), ReleaseEventId: permit[:], Cursor: cursor(at)}, nil
+}
+
+// gone answers for a delivery whose content key was destroyed. Nothing can be made anew, but consent is asked here as everywhere: a buyer
+// who is suspended, or whose person has paused, gets nothing that was recorded either.
+func (s *Server) gone(ctx context.Context, p *asking) (*deliveryv1.SignReceiptResponse, error) {
+	if slices.Contains(p.ring.Erased(), eventv1.Retention_RETENTION_CONTENT) {
+		return nil, shelf.ErrAgreementEnded
+	}
+	if _, err := s.ask(ctx, p, s.Tick()); err != nil {
+		return s.again(ctx, p, err)
+	}
+	return s.again(ctx, p, shelf.ErrAgreementEnded)
 }
 
 // again gives the answer that was recorded when the delivery was released, to a buyer who lost it and asks when the consent has ended
