@@ -53,6 +53,7 @@ const (
 type Offer struct {
 	Answer    Answer
 	Card      [32]byte
+	Language  string // of the card
 	Agreement AgreementID
 	Person    SubscriberID
 	Slots     int64

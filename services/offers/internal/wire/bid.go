@@ -19,7 +19,7 @@ import (
 )
 
 // Fold is the version of the bid's Evolve and Touches, and of the rows' form.
-const Fold = 1
+const Fold = 2
 
 // Bids are the rules of the root bid.
 func Bids() es.Rules[bid.State, bid.Command, bid.Event] {
