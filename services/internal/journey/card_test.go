@@ -34,7 +34,7 @@ func TestTheCardIsWhatIsAgreed(t *testing.T) {
 	}
 	accept := func(o *offersv1.Offer, key string) (*offersv1.AcceptOfferResponse, error) {
 		return p.offers.AcceptOffer(ctx, &offersv1.AcceptOfferRequest{
-			SubscriberId: p.id.String(), OfferId: o.GetOfferId(), BidId: bid, CardSha256: o.GetCardSha256(), ExplicitStep: true, IdempotencyKey: key,
+			SubscriberId: p.id.String(), OfferId: o.GetOfferId(), BidId: bid, CardSha256: o.GetCardSha256(), ExplicitStep: true, IdempotencyKey: key, Language: "fr",
 		})
 	}
 	before, said := shown("fr")

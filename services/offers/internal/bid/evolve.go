@@ -9,7 +9,7 @@ func Evolve(s State, on On, e Event) State {
 	o, _ := s.(Offer)
 	switch e := e.(type) {
 	case Presented:
-		return Offer{Answer: Shown, Card: e.Card, Language: e.Language, Person: e.Subscriber}
+		return Offer{Answer: Shown, Card: e.Card, Person: e.Subscriber}
 	case Accepted:
 		o.Answer, o.Agreement, o.Slots, o.Licence, o.Person = Taken, e.Agreement, e.Slots, e.Licence, e.Subscriber
 	case Declined:

@@ -53,7 +53,6 @@ const (
 type Offer struct {
 	Answer    Answer
 	Card      [32]byte
-	Language  string // of the card
 	Agreement AgreementID
 	Person    SubscriberID
 	Slots     int64

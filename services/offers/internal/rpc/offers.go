@@ -376,19 +376,9 @@ func (s *Server) granted(ctx context.Context, r *offersv1.AcceptOfferRequest, c 
 		return nil, bid.ErrUnknown
 	}
 	placed := wire.Placed(b)
-	var own bid.State
-	reading, within := errgroup.WithContext(ctx)
-	reading.Go(func() (err error) {
-		own, _, err = s.Bids.State(within, wire.Stream(bid.On{Bid: c.Bid, Offer: offer}), nil)
-		return err
-	})
 	profile, err := s.Consent.GetProfile(ctx, &consentv1.GetProfileRequest{SubscriberId: r.GetSubscriberId()})
-	unread := reading.Wait()
 	if err != nil {
 		return nil, fault.Unavailable("consent does not answer").Because(err)
-	}
-	if unread != nil {
-		return nil, unread
 	}
 	pack, err := s.Policy.At(profile.GetCountry(), s.Now())
 	if err != nil || profile.GetNotEligible() != 0 {
@@ -410,28 +400,26 @@ func (s *Server) granted(ctx context.Context, r *offersv1.AcceptOfferRequest, c 
 		return nil, err
 	}
 	card := &shown{terms: b.Terms, rates: s.rates(pack), hash: c.Card}
-	if o, _ := own.(bid.Offer); o.Answer == bid.Shown && o.Card == c.Card { // else the bid refuses it
-		if err := s.still(o, placed, owner, card.rates); err != nil {
-			return nil, err
-		}
+	if err := s.still(card, placed, owner, language(r.GetLanguage())); err != nil {
+		return nil, err
 	}
 	return wire.Licence(card.licence(placed, offer, c.Subscriber, fields, owner)), nil
 }
 
-// still says whether the card that was shown would be shown now. Commission, withholding and the country's rules are no part of the bid, and
-// may have changed since: what is agreed is what the card says, or nothing.
-func (s *Server) still(o bid.Offer, placed *offersv1.BidPlaced, owner buyer.State, r rates) error {
+// still says whether the card that is accepted would be shown now; the bid says whether it was. Commission, withholding and the country's rules are
+// no part of the bid, and may have changed since: what is agreed is what the card says, or nothing.
+func (s *Server) still(accepted *shown, placed *offersv1.BidPlaced, owner buyer.State, language string) error {
 	ref := placed.GetTerms().GetProduct()
 	product, listed := s.Catalog.Product(ref.GetId(), ref.GetVersion())
 	if !listed {
 		return bid.ErrCardChanged
 	}
 	who := view.Buyer{Registered: &offersv1.BuyerRegistered{Entity: wire.EntityProto(owner.Entity)}}
-	now, err := s.show(view.Bid{Placed: placed}, who, product, r, o.Language)
+	now, err := s.show(view.Bid{Placed: placed}, who, product, accepted.rates, language)
 	if err != nil {
 		return err
 	}
-	if now.hash != o.Card {
+	if now.hash != accepted.hash {
 		return bid.ErrCardChanged
 	}
 	return nil

@@ -19,7 +19,7 @@ import (
 )
 
 // Fold is the version of the bid's Evolve and Touches, and of the rows' form.
-const Fold = 2
+const Fold = 1
 
 // Bids are the rules of the root bid.
 func Bids() es.Rules[bid.State, bid.Command, bid.Event] {

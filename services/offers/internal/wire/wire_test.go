@@ -206,7 +206,7 @@ func TestStateRowsComeBack(t *testing.T) {
 	for _, s := range []bid.State{
 		nil,
 		bid.Bid{Status: bid.StatusClosed, Reason: bid.ClosedFilled, Terms: terms, Body: Body(placed()), Taken: 5, Consented: 5, Delivered: 2, People: 1, Open: 1, Cleared: true, Confirmed: true},
-		bid.Offer{Answer: bid.Agreed, Card: card, Language: "fr-BE", Agreement: deal, Person: person, Slots: 5, Licence: Licence(granted())},
+		bid.Offer{Answer: bid.Agreed, Card: card, Agreement: deal, Person: person, Slots: 5, Licence: Licence(granted())},
 	} {
 		b, err := encodeState(s)
 		if err != nil {
