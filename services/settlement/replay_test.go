@@ -176,7 +176,32 @@ func TestACursorsIncarnationIsWhole(t *testing.T) {
 	}
 	other := proto.CloneOf(p.cursor)
 	other.Incarnation = make([]byte, 16)
+	for _, after := range []*eventv1.Cursor{nil, p.cursor} {
+		if tables, err := p.finance.TrialBalance(t.Context(), &settlementv1.TrialBalanceRequest{AsOf: other, After: after}); reason(err) != "CURSOR_UNKNOWN" {
+			t.Errorf("a trial balance as of another incarnation, after %v: %v, %v", after.GetPosition(), tables, err)
+		}
+	}
 	if _, _, err := p.replayed(&settlementv1.ReplayEventsRequest{After: other}); reason(err) != "CURSOR_UNKNOWN" {
 		t.Errorf("another incarnation: %v", err)
+	}
+}
+
+// TestATrialBalanceIsOfItsPosition: before the first event nobody has anything; a position that is still to come is none.
+func TestATrialBalanceIsOfItsPosition(t *testing.T) {
+	t.Parallel()
+	p := openPayments(t)
+	p.pay()
+	p.pay()
+	at := proto.CloneOf(p.cursor)
+	for position, accounts := range map[int64]int{0: 0, 1: 2, 2: 2} {
+		at.Position = position
+		trial, err := p.finance.TrialBalance(t.Context(), &settlementv1.TrialBalanceRequest{AsOf: at, After: p.cursor})
+		if err != nil || len(trial.GetSums()) != accounts || trial.GetAsOf().GetPosition() != position || trial.GetTotal().GetMinor() != 0 {
+			t.Errorf("as of %d: %v, %v", position, trial, err)
+		}
+	}
+	at.Position = 3
+	if trial, err := p.finance.TrialBalance(t.Context(), &settlementv1.TrialBalanceRequest{AsOf: at}); reason(err) != "CURSOR_UNKNOWN" {
+		t.Errorf("as of what is to come: %v, %v", trial, err)
 	}
 }

@@ -82,6 +82,12 @@ func TestWhatCannotBeImported(t *testing.T) {
 			"ROW_INVALID",
 			[]string{"file mine.csv", "line 31", "field ActivityDate"},
 		},
+		"a day that has not come": {
+			line(31, func(s string) string {
+				return strings.Replace(s, strings.Split(s, ",")[1], time.Now().AddDate(0, 0, 3).Format("1/2/2006"), 1)
+			}), good(nil), fault.KindInvalid, "ROW_INVALID",
+			[]string{"file mine.csv", "line 31", "field ActivityDate is ahead of now"},
+		},
 		"a row that is cut off": {
 			line(2, func(s string) string { return s[:20] }), good(nil), fault.KindInvalid, "ROW_INVALID", []string{"file mine.csv", "line 2"},
 		},

@@ -417,6 +417,7 @@ func TestWhatIsRefused(t *testing.T) {
 		"cohort":  {func(n *offersv1.NewBid) { n.CohortMin = 2 }, "COHORT_TOO_SMALL", "bid.cohort_min"},
 		"price":   {func(n *offersv1.NewBid) { n.Terms.UnitPrice.Micros = 0 }, "TERMS_INVALID", "bid.terms.unit_price.micros"},
 		"days":    {func(n *offersv1.NewBid) { n.Terms.Slots.Last = "2016-04-11" }, "TERMS_INVALID", "bid.terms.slots.last"},
+		"far":     {func(n *offersv1.NewBid) { n.Terms.Slots = &marketv1.Days{First: "9999-01-01", Last: "9999-12-31"} }, "TERMS_INVALID", "bid.terms.slots.last"},
 		"closed":  {func(n *offersv1.NewBid) { n.ClosesAt = 1 }, "TERMS_INVALID", "bid.closes_at"},
 		"recipient": {func(n *offersv1.NewBid) {
 			n.Terms.Recipients = []*marketv1.Recipient{{LegalName: "A lab", Country: "UK", Purpose: "counting"}}

@@ -1,6 +1,8 @@
 package journey
 
 import (
+	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/obole-market/obole/pkg/id"
@@ -54,6 +56,10 @@ func TestABatchIsNamedByItsKey(t *testing.T) {
 		if r.GetRefused() != deliveryv1.Reason_REASON_IDEMPOTENCY_CONFLICT || r.GetPoints() != 0 || r.GetCursor() != nil {
 			t.Errorf("the same key with %s: %v", what, r)
 		}
+	}
+	if r := put(watch, "b0", p[2], bytes.ReplaceAll(p[3], []byte("2016-"), []byte("2066-"))); r.GetRefused() != deliveryv1.Reason_REASON_ROW_INVALID ||
+		r.GetPoints() != 0 || !strings.Contains(r.GetProblem(), "ahead of now") || !strings.Contains(r.GetProblem(), "point 1") {
+		t.Errorf("what was measured in fifty years: %v", r)
 	}
 	if r := put(watch, "b2", p[2], p[3]); r.GetPoints() != 2 || r.GetRefused() != 0 {
 		t.Errorf("the stream goes on with %v", r)

@@ -163,16 +163,17 @@ func expire(p Person, c Expire, at time.Time) []Entry {
 }
 
 func release(p Person, own State, c Release, at time.Time) ([]Entry, error) {
+	// First of all: where a consent has ended delivery may repeat what it has told its buyer, and one who is suspended is told nothing.
+	if c.BuyerBarred {
+		return nil, ErrBuyerSuspended
+	}
 	if err := p.Allows(c.Agreement, own, at); err != nil {
 		return nil, err
 	}
 	consent := p.Living[c.Agreement]
-	switch {
-	case consent.Buyer != c.Buyer:
+	if consent.Buyer != c.Buyer {
 		// The consent names one recipient; for any other there is none.
 		return nil, ErrConsentUnknown
-	case c.BuyerBarred:
-		return nil, ErrBuyerSuspended
 	}
 	return one(c.on(), Released{
 		Subscriber:      c.Subscriber,

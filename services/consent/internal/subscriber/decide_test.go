@@ -176,14 +176,18 @@ func TestGateSaysWhy(t *testing.T) {
 		"another recipient": {ask: func() subscriber.Release { r := release(1); r.Buyer = insurer; return r }(), want: subscriber.ErrConsentUnknown},
 		"barred":            {ask: func() subscriber.Release { r := release(1); r.BuyerBarred = true; return r }(), want: subscriber.ErrBuyerSuspended},
 		"withdrawn":         {do: []subscriber.Command{subscriber.Withdraw{Subscriber: anna, Agreement: agreement(1), Initiator: person}}, ask: release(1), want: subscriber.ErrWithdrawn},
-		"all withdrawn":     {do: []subscriber.Command{subscriber.Withdraw{Subscriber: anna, Initiator: person}}, ask: release(1), want: subscriber.ErrWithdrawn},
-		"other withdrawn":   {do: []subscriber.Command{subscriber.Withdraw{Subscriber: anna, Agreement: agreement(2), Initiator: person}}, ask: release(1)},
-		"paused":            {do: []subscriber.Command{subscriber.Pause{Subscriber: anna, Agreement: agreement(1), Initiator: person}}, ask: release(1), want: subscriber.ErrPaused},
-		"all paused":        {do: []subscriber.Command{subscriber.Pause{Subscriber: anna, Initiator: person}}, ask: release(1), want: subscriber.ErrPaused},
-		"one resumed":       {do: []subscriber.Command{subscriber.Pause{Subscriber: anna, Agreement: agreement(1), Initiator: person}, subscriber.Resume{Subscriber: anna, Agreement: agreement(1)}}, ask: release(1)},
-		"all resumed":       {do: []subscriber.Command{subscriber.Pause{Subscriber: anna, Agreement: agreement(1), Initiator: person}, subscriber.Pause{Subscriber: anna, Initiator: person}, subscriber.Resume{Subscriber: anna}}, ask: release(1)},
-		"time over":         {ask: release(1), at: giving(1).Licence.ExpiresAt, want: subscriber.ErrExpired},
-		"expired":           {do: []subscriber.Command{subscriber.Expire{Subscriber: anna, Agreement: agreement(1), Reason: subscriber.ExpiryVoided}}, ask: release(1), want: subscriber.ErrExpired},
+		"withdrawn, and the buyer is barred": {
+			do:  []subscriber.Command{subscriber.Withdraw{Subscriber: anna, Agreement: agreement(1), Initiator: person}},
+			ask: func() subscriber.Release { r := release(1); r.BuyerBarred = true; return r }(), want: subscriber.ErrBuyerSuspended,
+		},
+		"all withdrawn":   {do: []subscriber.Command{subscriber.Withdraw{Subscriber: anna, Initiator: person}}, ask: release(1), want: subscriber.ErrWithdrawn},
+		"other withdrawn": {do: []subscriber.Command{subscriber.Withdraw{Subscriber: anna, Agreement: agreement(2), Initiator: person}}, ask: release(1)},
+		"paused":          {do: []subscriber.Command{subscriber.Pause{Subscriber: anna, Agreement: agreement(1), Initiator: person}}, ask: release(1), want: subscriber.ErrPaused},
+		"all paused":      {do: []subscriber.Command{subscriber.Pause{Subscriber: anna, Initiator: person}}, ask: release(1), want: subscriber.ErrPaused},
+		"one resumed":     {do: []subscriber.Command{subscriber.Pause{Subscriber: anna, Agreement: agreement(1), Initiator: person}, subscriber.Resume{Subscriber: anna, Agreement: agreement(1)}}, ask: release(1)},
+		"all resumed":     {do: []subscriber.Command{subscriber.Pause{Subscriber: anna, Agreement: agreement(1), Initiator: person}, subscriber.Pause{Subscriber: anna, Initiator: person}, subscriber.Resume{Subscriber: anna}}, ask: release(1)},
+		"time over":       {ask: release(1), at: giving(1).Licence.ExpiresAt, want: subscriber.ErrExpired},
+		"expired":         {do: []subscriber.Command{subscriber.Expire{Subscriber: anna, Agreement: agreement(1), Reason: subscriber.ExpiryVoided}}, ask: release(1), want: subscriber.ErrExpired},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

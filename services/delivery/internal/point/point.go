@@ -149,6 +149,18 @@ func CheckFrame(field string, f Frame) error {
 	return nil
 }
 
+// CheckPast refuses a frame that begins after a moment, now, but for what a device's clock may be ahead: nobody has measured what is to
+// come. A frame that has begun may end later, as the day of today does. The zero moment refuses nothing.
+func CheckPast(field string, f Frame, now time.Time) error {
+	if !now.IsZero() && f.Start.After(now.Add(ahead)) {
+		return fault.Invalid(field, "is ahead of now: nothing was measured yet")
+	}
+	return nil
+}
+
+// ahead is by how much a device's clock may be: house.
+const ahead = time.Hour
+
 // longest is a day on which the clock is put back, by two hours in some zones.
 const longest = 26 * time.Hour
 

@@ -162,7 +162,7 @@ var statuses = map[string]shelf.Status{
 func (s *Server) FetchPackage(r *deliveryv1.FetchPackageRequest, stream grpc.ServerStreamingServer[deliveryv1.FetchPackageResponse]) error {
 	ctx, at := stream.Context(), int64(min(r.GetOffset(), math.MaxInt64))
 	p, err := s.find(ctx, r.GetBuyerId(), r.GetDeliveryId(), func(ctx context.Context, number id.ID) (view.Held, bool, error) {
-		return s.View.ToFetch(ctx, number, at/store.PieceSize)
+		return s.View.ToFetch(ctx, number, min(at/store.PieceSize, math.MaxInt32)) // no package has so many
 	})
 	if err != nil {
 		return err

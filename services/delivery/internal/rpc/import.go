@@ -238,7 +238,7 @@ func (s *Server) Import(stream grpc.ClientStreamingServer[deliveryv1.ImportReque
 	assurance := point.Assurance(known.Route.Assurance())
 	o := source.Options{
 		Person: who, Source: origin, Importer: known.Importer, File: h.GetFileName(), Zone: h.GetZone(), Participant: h.GetPerson(),
-		First: h.GetDays().GetFirst(), Last: h.GetDays().GetLast(), Assurance: assurance,
+		First: h.GetDays().GetFirst(), Last: h.GetDays().GetLast(), Assurance: assurance, Now: s.Now(),
 	}
 	what := fmt.Sprintf("%x %s %s", sha256.Sum256([]byte(o.Participant)), o.First, o.Last)
 	done, err := s.Store.Read(within, ring, origin, assurance, s.Catalog.Products(), what, s.Now(), func(emit func(*point.Point) error) (source.Summary, error) {
@@ -376,9 +376,13 @@ func (s *Server) put(ctx context.Context, r *deliveryv1.PutPointsRequest) (store
 	if err != nil {
 		return none, es.Cursor{}, err
 	}
-	done, err := s.Store.Read(ctx, ring, origin, assurance, s.Catalog.Products(), "", s.Now(), func(emit func(*point.Point) error) (source.Summary, error) {
+	now := s.Now()
+	done, err := s.Store.Read(ctx, ring, origin, assurance, s.Catalog.Products(), "", now, func(emit func(*point.Point) error) (source.Summary, error) {
 		for i, raw := range r.GetPoints() {
 			p, err := source.Read(raw)
+			if err == nil {
+				err = point.CheckPast("body.effective_time_frame", p.Frame, now)
+			}
 			if err != nil {
 				if f, ok := errors.AsType[*fault.Error](err); ok {
 					return source.Summary{}, f.And("point", i)

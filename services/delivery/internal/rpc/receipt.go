@@ -62,7 +62,7 @@ func (s *Server) SignReceipt(ctx context.Context, r *deliveryv1.SignReceiptReque
 	}
 	content, err := s.Store.Open(p.ring, p.ID, p.Kept)
 	if errors.Is(err, store.ErrGone) {
-		return s.again(ctx, &p, shelf.ErrAgreementEnded)
+		return s.gone(ctx, &p)
 	}
 	if err != nil {
 		return nil, err
@@ -84,6 +84,7 @@ func (s *Server) SignReceipt(ctx context.Context, r *deliveryv1.SignReceiptReque
 	if err != nil {
 		return nil, err
 	}
+	s.begun.known().Put(p.Bid, struct{}{})
 	took := s.Tick().Sub(began)
 	if took >= second {
 		// The delivery counts, and the key is for the asking: through the gate again.
@@ -91,6 +92,18 @@ func (s *Server) SignReceipt(ctx context.Context, r *deliveryv1.SignReceiptReque
 	}
 	s.Sent(took)
 	return &deliveryv1.SignReceiptResponse{SealedKey: sealed, KeyId: to.GetId(), ReleaseEventId: permit[:], Cursor: cursor(at)}, nil
+}
+
+// gone answers for a delivery whose content key was destroyed. Nothing can be made anew, but consent is asked here as everywhere: a buyer
+// who is suspended, or whose person has paused, gets nothing that was recorded either.
+func (s *Server) gone(ctx context.Context, p *asking) (*deliveryv1.SignReceiptResponse, error) {
+	if slices.Contains(p.ring.Erased(), eventv1.Retention_RETENTION_CONTENT) {
+		return nil, shelf.ErrAgreementEnded
+	}
+	if _, err := s.ask(ctx, p, s.Tick()); err != nil {
+		return s.again(ctx, p, err)
+	}
+	return s.again(ctx, p, shelf.ErrAgreementEnded)
 }
 
 // again gives the answer that was recorded when the delivery was released, to a buyer who lost it and asks when the consent has ended
@@ -175,22 +188,31 @@ func (s *Server) keyFor(ctx context.Context, p *asking) (*offersv1.BuyerKey, err
 	return to, nil
 }
 
-// confirmed remembers bids of which a key may leave: once enough people were left before the first, it stays so.
-type confirmed struct {
+// begun remembers bids of which a key has left: enough people were there for the first, and the others follow.
+type begun struct {
 	once sync.Once
 	bids *lru.Map[id.ID, struct{}]
 }
 
-func (c *confirmed) known() *lru.Map[id.ID, struct{}] {
+func (b *begun) known() *lru.Map[id.ID, struct{}] {
 	const size = 4096
-	c.once.Do(func() { c.bids = lru.New[id.ID, struct{}](size) })
-	return c.bids
+	b.once.Do(func() { b.bids = lru.New[id.ID, struct{}](size) })
+	return b.bids
 }
 
-// cohort asks offers, before the first key of a bid leaves, whether enough people are still in it.
+// cohort asks offers, before the first key of a bid leaves, whether enough people are still in it. A yes is for this question: if for
+// another reason no key leaves now, the next one asks again.
 func (s *Server) cohort(ctx context.Context, p *asking) error {
 	bid := p.Bid
-	if _, ok := s.confirmed.known().Get(bid); ok {
+	if _, ok := s.begun.known().Get(bid); ok {
+		return nil
+	}
+	left, err := s.View.Left(ctx, bid)
+	if err != nil {
+		return err
+	}
+	if left {
+		s.begun.known().Put(bid, struct{}{})
 		return nil
 	}
 	r, err := s.Offers.ConfirmCohort(ctx, &offersv1.ConfirmCohortRequest{BidId: bid.String()})
@@ -200,7 +222,6 @@ func (s *Server) cohort(ctx context.Context, p *asking) error {
 	if !r.GetConfirmed() {
 		return s.block(ctx, p, errCohort)
 	}
-	s.confirmed.known().Put(bid, struct{}{})
 	return nil
 }
 

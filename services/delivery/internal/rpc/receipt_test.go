@@ -19,6 +19,7 @@ func no(reason string) error { return fault.Refuse(reason, "no") }
 func TestALostAnswer(t *testing.T) {
 	t.Parallel()
 	const anew, again = "through the gate", "as it was"
+	permitted := map[string]int{"all is delivered, and over": 2} // the consent lives; of all others there is the one of the release
 	withdrawn := func(d *desk, p waits) {
 		d.gate.no = no("WITHDRAWN")
 		d.do(p.who, shelf.End{Shelf: shelf.Of(p.who), Agreement: p.agreement, Reason: shelf.EndWithdrawn})
@@ -42,6 +43,14 @@ func TestALostAnswer(t *testing.T) {
 		"all is delivered, and over": {between: func(d *desk, p waits) { d.must(d.Store.DestroyOf(d.t.Context(), p.agreement.ID)) }, want: again},
 		"paused":                     {between: func(d *desk, _ waits) { d.gate.no = no("PAUSED") }, want: "PAUSED"},
 		"the buyer was suspended":    {between: func(d *desk, _ waits) { d.gate.no = no("BUYER_SUSPENDED") }, want: "BUYER_SUSPENDED"},
+		"the buyer was suspended, and the key is gone": {between: func(d *desk, p waits) {
+			d.gate.no = no("BUYER_SUSPENDED")
+			d.must(d.Store.DestroyOf(d.t.Context(), p.agreement.ID))
+		}, want: "BUYER_SUSPENDED"},
+		"consent is away, and the key is gone": {between: func(d *desk, p waits) {
+			d.gate.no = fault.Unavailable("away")
+			d.must(d.Store.DestroyOf(d.t.Context(), p.agreement.ID))
+		}, want: "CONSENT_UNREACHABLE"},
 		"consent is away":            {between: func(d *desk, _ waits) { d.gate.no = fault.Unavailable("away") }, want: "CONSENT_UNREACHABLE"},
 		"another key":                {between: func(d *desk, _ waits) { d.newKey("k2") }, sign: "k2", want: anew},
 		"another key, and withdrawn": {between: func(d *desk, p waits) { d.newKey("k2"); withdrawn(d, p) }, sign: "k2", want: again},
@@ -74,7 +83,7 @@ func TestALostAnswer(t *testing.T) {
 					t.Errorf("asked again: %v, %v, the same %v, %d permits", got, err, same, d.gate.permits[p.delivery.ID])
 				}
 			case again:
-				if err != nil || !same || !d.opens(p, got) || got.GetKeyId() != "k1" || d.gate.permits[p.delivery.ID] != 1 {
+				if err != nil || !same || !d.opens(p, got) || got.GetKeyId() != "k1" || d.gate.permits[p.delivery.ID] != max(1, permitted[name]) {
 					t.Errorf("asked again: %v, %v, the same %v, %d permits", got, err, same, d.gate.permits[p.delivery.ID])
 				}
 			default:

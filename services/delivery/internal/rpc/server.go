@@ -53,9 +53,9 @@ type Server struct {
 	Gate func(took time.Duration, outcome string)
 	Sent func(took time.Duration)
 
-	confirmed confirmed
-	imports   turns
-	terms     terms
+	begun   begun
+	imports turns
+	terms   terms
 }
 
 // Refusals of this package, each named by the contract's Reason.

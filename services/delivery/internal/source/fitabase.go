@@ -241,7 +241,11 @@ func (f *fitabase) steps(wall time.Time, length time.Duration, when, column stri
 	start, ok := resolve(wall, f.in.zone)
 	switch {
 	case ok:
-		return f.put(point.StepCount, point.Frame{Start: start, End: start.Add(length)}, point.Sensed, a)
+		frame := point.Frame{Start: start, End: start.Add(length)}
+		if err := f.in.past(when, frame); err != nil {
+			return err
+		}
+		return f.put(point.StepCount, frame, point.Sensed, a)
 	case n == 0: // nothing was counted in an hour that was not
 		return nil
 	default:
@@ -318,7 +322,7 @@ func (f *fitabase) instant(column string) (point.Frame, error) {
 	if !ok {
 		return point.Frame{}, f.in.wrong(column, neverShown)
 	}
-	return point.At(t), nil
+	return point.At(t), f.in.past(column, point.At(t))
 }
 
 // day is a local date, which some files write with midnight as its time.
@@ -334,5 +338,6 @@ func (f *fitabase) day(column string) (point.Frame, error) {
 	if !ok {
 		return point.Frame{}, f.in.wrong(column, "is a day that the zone skipped")
 	}
-	return point.Frame{Start: start, End: end}, nil
+	frame := point.Frame{Start: start, End: end}
+	return frame, f.in.past(column, frame)
 }

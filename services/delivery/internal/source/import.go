@@ -44,6 +44,8 @@ type Options struct {
 	First, Last string
 	// Assurance is given to every point.
 	Assurance point.Assurance
+	// Now is when the file came; what it measured later is refused. Zero refuses nothing.
+	Now time.Time
 }
 
 // Summary is what a file came to.
@@ -229,10 +231,18 @@ func (in *input) local() (*time.Location, error) {
 	return in.zone, nil
 }
 
+// past refuses what has not come yet.
+func (in *input) past(field string, f point.Frame) error {
+	return in.blame(point.CheckPast(field, f, in.Now))
+}
+
 // put completes a point and emits it, unless its day is not wanted.
 func (in *input) put(p *point.Point) error {
 	if err := p.Check(); err != nil {
 		return in.blame(err)
+	}
+	if err := in.past("body.effective_time_frame", p.Frame); err != nil {
+		return err
 	}
 	if day := p.Day(); day < in.First || in.Last != "" && day > in.Last {
 		return nil

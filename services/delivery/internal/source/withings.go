@@ -399,6 +399,9 @@ func (w *withings) series(raw json.RawMessage) error {
 	if err := point.CheckFrame("series.enddate", point.Frame{Start: start, End: end}); err != nil {
 		return w.in.blame(err)
 	}
+	if err := w.in.past("series.startdate", point.Frame{Start: start, End: end}); err != nil {
+		return err
+	}
 	created, err := w.changed("series.modified", s.Modified, end)
 	if err != nil {
 		return err

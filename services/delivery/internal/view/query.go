@@ -207,6 +207,15 @@ func (v View) OfBid(ctx context.Context, bid id.ID) ([]Agreement, error) {
 	return collect(rows, err, "agreements", agreement)
 }
 
+// Left says whether a key of a bid has left.
+func (v View) Left(ctx context.Context, bid id.ID) (left bool, err error) {
+	err = v.Pool.QueryRow(ctx, `select exists (select from shelves.delivery where bid = $1 and state = 'released')`, [16]byte(bid)).Scan(&left)
+	if err != nil {
+		return false, fmt.Errorf("view: bid: %w", err)
+	}
+	return left, nil
+}
+
 // Unreleased lists a buyer's deliveries whose key has not left, by their ids, after one of them.
 func (v View) Unreleased(ctx context.Context, buyer, bid, after id.ID, limit int) ([]Delivery, error) {
 	rows, err := v.Pool.Query(ctx, `

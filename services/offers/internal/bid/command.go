@@ -38,7 +38,7 @@ type (
 		Bid    ID
 		Reason CloseReason
 	}
-	// Confirm asks, before the first key, whether enough people are left.
+	// Confirm asks, as long as no key has left, whether enough people are left.
 	Confirm struct {
 		Bid  ID
 		Live int64

@@ -101,12 +101,16 @@ func (b Bid) drain(entries []Entry, open, delivered int64) []Entry {
 	return append(entries, Entry{on, Drained{Bid: on.Bid, Buyer: b.Terms.Buyer, Delivered: b.Delivered + delivered}})
 }
 
-// confirm lets keys leave if enough people are left, once and for all; otherwise the bid has missed its cohort.
+// confirm lets keys leave if enough people are left; otherwise the bid has missed its cohort. It is asked until the first key has left, which
+// only who releases keys knows: that enough were left when it was asked before, and no key left then, says nothing of now.
 func (b Bid) confirm(on On, c Confirm) []Entry {
 	switch {
-	case b.Confirmed || !b.Cleared:
+	case !b.Cleared || b.Reason == ClosedCohortMissed:
 		return nil
 	case c.Live >= b.Terms.CohortMin:
+		if b.Confirmed {
+			return nil
+		}
 		return at1(on, Confirmed(c))
 	case b.Status == StatusClosed && !b.Voids():
 		// It was filled, or its time was over, and now people have gone: it closes for another reason, and all of it is voided.

@@ -203,6 +203,15 @@ func TestEndsBeforeTheCohort(t *testing.T) {
 	if lost.bid().MayRelease() || !lost.bid().Voids() {
 		t.Error("a bid that lost its cohort lets keys leave")
 	}
+	same(t, "people come back too late", lost.must(t, bid.Confirm{Bid: number, Live: 2}))
+	again := open(t, nil)
+	again.must(t, show(1), show(2), yes(1), yes(2), given(1), given(2))
+	same(t, "enough were left, and no key left", again.must(t, bid.Confirm{Bid: number, Live: 2}), "confirmed")
+	same(t, "and still are", again.must(t, bid.Confirm{Bid: number, Live: 2}))
+	same(t, "and are no more", again.must(t, bid.Confirm{Bid: number, Live: 1}), "closed cohort")
+	if again.bid().MayRelease() || !again.bid().Voids() {
+		t.Error("what was confirmed for a key that did not leave lets another leave")
+	}
 	over := open(t, nil)
 	over.must(t, show(1), show(2), yes(1), yes(2), given(1), given(2))
 	same(t, "its time is over", over.must(t, bid.Close{Bid: number, Reason: bid.ClosedExpired}), "closed expired")

@@ -359,7 +359,8 @@ func (s *Server) WithdrawBid(ctx context.Context, r *offersv1.WithdrawBidRequest
 	return &offersv1.WithdrawBidResponse{Cursor: at}, err
 }
 
-// ConfirmCohort asks consent how many people are left in a bid, and lets its keys leave if they are enough.
+// ConfirmCohort asks consent how many people are left in a bid, and lets its keys leave if they are enough. Delivery asks until a key of the
+// bid has left, and each time they are counted anew.
 func (s *Server) ConfirmCohort(ctx context.Context, r *offersv1.ConfirmCohortRequest) (*offersv1.ConfirmCohortResponse, error) {
 	number, err := parse("bid_id", r.GetBidId())
 	if err != nil {
@@ -374,7 +375,7 @@ func (s *Server) ConfirmCohort(ctx context.Context, r *offersv1.ConfirmCohortReq
 	if !ok {
 		return nil, bid.ErrUnknown
 	}
-	if !b.Confirmed && b.Cleared {
+	if b.Cleared {
 		live, err := s.Consent.CountLive(ctx, countLive(number))
 		if err != nil {
 			return nil, fault.Unavailable("consent does not answer").Because(err)

@@ -101,6 +101,8 @@ func (s *Server) check(n *offersv1.NewBid, who view.Buyer, now time.Time) (p cat
 		wrong(errTerms, "bid.terms.slots.last", "is before the first day")
 	case last.Sub(first) > longest*24*time.Hour:
 		wrong(errTerms, "bid.terms.slots.last", "is more than 366 days after the first")
+	case last.After(now.AddDate(0, 0, 2*longest)): // as many days as it may ask for, behind the last moment at which it may close
+		wrong(errTerms, "bid.terms.slots.last", "is more than 732 days ahead")
 	}
 	if closes := time.UnixMicro(n.GetClosesAt()); !closes.After(now) || closes.After(now.AddDate(0, 0, longest)) {
 		wrong(errTerms, "bid.closes_at", "must be ahead, by at most 366 days")

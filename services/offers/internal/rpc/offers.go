@@ -24,6 +24,7 @@ import (
 	moneyv1 "github.com/obole-market/obole/proto/gen/obole/money/v1"
 	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
 	"github.com/obole-market/obole/services/offers/internal/bid"
+	"github.com/obole-market/obole/services/offers/internal/buyer"
 	"github.com/obole-market/obole/services/offers/internal/view"
 	"github.com/obole-market/obole/services/offers/internal/wire"
 )
@@ -369,10 +370,12 @@ func (s *Server) AcceptOffer(ctx context.Context, r *offersv1.AcceptOfferRequest
 		Bid: number, Subscriber: person, Card: [32]byte(r.GetCardSha256()), Fields: r.GetFields(), Explicit: r.GetExplicitStep(),
 		Agreement: bid.AgreementID{ID: id.Derive([]byte("agreement"), offer.ID[:], c.ID[:])}, Wait: answerWait,
 	}
-	if c.Keys, err = s.Keys.Ring(ctx, person.ID); err != nil {
+	ring, err := s.Keys.Ring(ctx, person.ID)
+	if err != nil {
 		return nil, err
 	}
-	granted, no := s.granted(ctx, r, accept, offer)
+	c.Keys = ring
+	granted, no := s.granted(ctx, r, accept, offer, ring)
 	if accept.Licence, c.Refused = wire.Licence(granted), no; no == nil {
 		c.Meta.Policy = granted.GetPolicy()
 	}
@@ -435,7 +438,9 @@ func (s *Server) GetLicence(ctx context.Context, r *offersv1.GetLicenceRequest) 
 var errAgreement = fault.NotFound("AGREEMENT_UNKNOWN", "there is no such agreement")
 
 // granted is the licence that an acceptance comes to now, or why there is none.
-func (s *Server) granted(ctx context.Context, r *offersv1.AcceptOfferRequest, c bid.Accept, offer bid.OfferID) (*marketv1.Licence, error) {
+func (s *Server) granted(
+	ctx context.Context, r *offersv1.AcceptOfferRequest, c bid.Accept, offer bid.OfferID, ring *vault.Ring,
+) (*marketv1.Licence, error) {
 	state, _, err := s.Bids.State(ctx, es.StreamOf(c.Bid.ID), nil)
 	if err != nil {
 		return nil, err
@@ -469,7 +474,33 @@ func (s *Server) granted(ctx context.Context, r *offersv1.AcceptOfferRequest, c 
 		return nil, err
 	}
 	card := &shown{terms: b.Terms, rates: s.rates(pack), hash: c.Card}
+	salt, err := salts(ring)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.still(card, placed, owner, language(r.GetLanguage()), salt(offer)); err != nil {
+		return nil, err
+	}
 	return card.licence(placed, offer, c.Subscriber, fields, owner), nil
+}
+
+// still says whether the card that is accepted would be shown now; the bid says whether it was. Commission, withholding and the country's rules are
+// no part of the bid, and may have changed since: what is agreed is what the card says, or nothing.
+func (s *Server) still(accepted *shown, placed *offersv1.BidPlaced, owner buyer.State, language string, salt []byte) error {
+	ref := placed.GetTerms().GetProduct()
+	product, listed := s.Catalog.Product(ref.GetId(), ref.GetVersion())
+	if !listed {
+		return bid.ErrCardChanged
+	}
+	who := view.Buyer{Registered: &offersv1.BuyerRegistered{Entity: wire.EntityProto(owner.Entity)}}
+	now, err := s.show(view.Bid{Placed: placed}, who, product, accepted.rates, language, salt)
+	if err != nil {
+		return err
+	}
+	if now.hash != accepted.hash {
+		return bid.ErrCardChanged
+	}
+	return nil
 }
 
 var errEligible = fault.Refuse("NOT_ELIGIBLE", "paid offers are not made to this person")

@@ -170,15 +170,16 @@ func matures(at time.Time, days int64) (time.Time, bool) {
 	return at.AddDate(0, 0, int(days)).Add(day - time.Microsecond).Truncate(day), true
 }
 
+// mature does nothing before the log's clock has come to the deadline: the command is named after it and is stored once, so it must not be
+// spent on what was due before.
 func mature(s State, c Mature, at time.Time) []Entry {
-	earner, _ := s.(Earner)
-	upTo := c.UpTo
-	if at.Before(upTo) {
-		upTo = at
+	if at.Before(c.UpTo) {
+		return nil
 	}
+	earner, _ := s.(Earner)
 	var sum int64
 	for _, b := range earner.Due {
-		if !b.At.After(upTo) {
+		if !b.At.After(c.UpTo) {
 			sum += b.Minor
 		}
 	}
@@ -186,7 +187,7 @@ func mature(s State, c Mature, at time.Time) []Entry {
 		return nil
 	}
 	return one(c.on(), Matured{
-		Book: c.Book, Subscriber: c.Subscriber, Amount: sum, UpTo: upTo,
+		Book: c.Book, Subscriber: c.Subscriber, Amount: sum, UpTo: c.UpTo,
 		Postings: move(sum, Posting{Account: SubscriberPending, Owner: c.Subscriber.ID, Residual: earner.Residual},
 			Posting{Account: SubscriberPayable, Owner: c.Subscriber.ID, Residual: earner.Residual}),
 	})

@@ -215,6 +215,10 @@ func TestEarningsWaitUntilTheyMature(t *testing.T) {
 	if want := time.Date(2026, 12, 5, 0, 0, 0, 0, time.UTC); !settled.AvailableAt.Equal(want) {
 		t.Fatalf("available at %v, want %v", settled.AvailableAt, want)
 	}
+	// The next day's, asked for by a clock that is ahead: it is asked for again, under the same name, and must find all there is then.
+	if e := s.must(t, book.Mature{Book: ledger, Subscriber: personN(1), UpTo: settled.AvailableAt.AddDate(0, 0, 1)}, settled.AvailableAt); e != nil {
+		t.Fatalf("matured in the place of a later day: %+v", e)
+	}
 	mature := book.Mature{Book: ledger, Subscriber: personN(1), UpTo: settled.AvailableAt}
 	if e := s.must(t, mature, settled.AvailableAt.Add(-time.Microsecond)); e != nil {
 		t.Fatalf("matured before its time: %+v", e)

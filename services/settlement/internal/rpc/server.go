@@ -164,8 +164,11 @@ func (s *Server) TrialBalance(ctx context.Context, r *settlementv1.TrialBalanceR
 		if as.GetPartition() != int32(s.Partition) {
 			return nil, errCursor.And("as_of.partition", "the book is in another partition")
 		}
+		if err := s.stands(ctx, as); err != nil {
+			return nil, err
+		}
 		if as.GetPosition() > after.GetPosition() {
-			after = as
+			after = &eventv1.Cursor{Partition: as.GetPartition(), Position: as.GetPosition()} // of whatever life: it stands
 		}
 	}
 	at, err := s.seen(ctx, after)
@@ -189,6 +192,23 @@ func (s *Server) TrialBalance(ctx context.Context, r *settlementv1.TrialBalanceR
 	}
 	out.Total = s.money(total)
 	return out, nil
+}
+
+// stands refuses a cursor that is no position of this log, as it is now.
+func (s *Server) stands(ctx context.Context, c *eventv1.Cursor) error {
+	tail, err := s.Log.Tail(ctx, s.Partition)
+	if err != nil {
+		return err
+	}
+	lives, err := s.Log.Lives(ctx, s.Partition)
+	if err != nil {
+		return err
+	}
+	at := es.Position(c.GetPosition())
+	if c.GetService() != "" && c.GetService() != service || at > tail.Position || !lived(lives, c.GetIncarnation(), at) {
+		return errCursor
+	}
+	return nil
 }
 
 // reach reads an owner's id and waits until the view has seen what the caller has.

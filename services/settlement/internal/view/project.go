@@ -35,7 +35,8 @@ type batch struct {
 	holds    map[id.ID]*hold
 	bids     []id.ID
 	earnings []earning
-	due      map[deadline]bool // true: to add, false: to remove
+	due      map[deadline]bool    // to add
+	over     map[string]time.Time // by stream, up to when those of before the batch are removed
 }
 
 type change struct {
@@ -71,7 +72,7 @@ type earning struct {
 
 // Project folds a batch of the log's records into the tables, within the transaction that moves the checkpoint.
 func Project(ctx context.Context, tx pgx.Tx, codec wire.Codec, records []es.Record) error {
-	b := batch{codec: codec, accounts: map[account]*change{}, holds: map[id.ID]*hold{}, due: map[deadline]bool{}}
+	b := batch{codec: codec, accounts: map[account]*change{}, holds: map[id.ID]*hold{}, due: map[deadline]bool{}, over: map[string]time.Time{}}
 	for i := range records {
 		if err := b.add(&records[i]); err != nil {
 			return err
@@ -131,7 +132,7 @@ func (b *batch) add(r *es.Record) error {
 		b.earnings = append(b.earnings, n)
 	case book.Matured:
 		b.post(r, e.Postings, id.ID{}, id.ID{})
-		b.due[b.matures(e.Book, e.Subscriber, e.UpTo)] = false
+		b.matured(b.matures(e.Book, e.Subscriber, e.UpTo))
 	}
 	return nil
 }
@@ -139,6 +140,18 @@ func (b *batch) add(r *es.Record) error {
 // matures is the deadline of what becomes payable at a time.
 func (b *batch) matures(ledger book.ID, s book.SubscriberID, at time.Time) deadline {
 	return deadline{string(wire.Stream(book.On{Book: ledger, Child: s.ID})), at}
+}
+
+// matured removes what is due up to a deadline, of this batch and of what was before it.
+func (b *batch) matured(upTo deadline) {
+	for d := range b.due {
+		if d.stream == upTo.stream && !d.due.After(upTo.due) {
+			delete(b.due, d)
+		}
+	}
+	if upTo.due.After(b.over[upTo.stream]) {
+		b.over[upTo.stream] = upTo.due
+	}
 }
 
 func (b *batch) post(r *es.Record, postings []book.Posting, bid, delivery id.ID) {
@@ -215,14 +228,16 @@ func (b *batch) write(ctx context.Context, tx pgx.Tx) error {
 	return b.writeDeadlines(ctx, tx)
 }
 
-// writeDeadlines adds what is to mature and removes what has, up to and with its moment.
+// writeDeadlines removes what has matured, up to and with its moment, and then adds what is to: what the batch itself has matured is no
+// more among that.
 func (b *batch) writeDeadlines(ctx context.Context, tx pgx.Tx) error {
-	for d, add := range b.due {
-		sql := `delete from deadline where stream = $1 and kind = 'mature' and due <= $2`
-		if add {
-			sql = `insert into deadline (stream, kind, due) values ($1, 'mature', $2) on conflict do nothing`
+	for stream, upTo := range b.over {
+		if _, err := tx.Exec(ctx, `delete from deadline where stream = $1 and kind = 'mature' and due <= $2`, stream, upTo); err != nil {
+			return fmt.Errorf("view: deadlines: %w", err)
 		}
-		if _, err := tx.Exec(ctx, sql, d.stream, d.due); err != nil {
+	}
+	for d := range b.due {
+		if _, err := tx.Exec(ctx, `insert into deadline (stream, kind, due) values ($1, 'mature', $2) on conflict do nothing`, d.stream, d.due); err != nil {
 			return fmt.Errorf("view: deadlines: %w", err)
 		}
 	}

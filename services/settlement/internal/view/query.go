@@ -118,22 +118,12 @@ type Sum struct {
 	Minor    int64
 }
 
-// Trial sums every kind of account as of a position of a partition; position 0 means as the tables stand.
+// Trial sums every kind of account as of a position of a partition.
 func (v View) Trial(ctx context.Context, partition int32, asOf int64) ([]Sum, error) {
-	const now = `select kind, count(*) filter (where balance <> 0), sum(balance)::bigint from ledger.account group by kind order by kind`
-	const then = `
+	rows, err := v.Pool.Query(ctx, `
 		select kind, count(*) filter (where balance <> 0), sum(balance)::bigint
 		from (select kind, owner, sum(minor) as balance from ledger.line where partition = $1 and position <= $2 group by kind, owner) as a
-		group by kind order by kind`
-	var (
-		rows pgx.Rows
-		err  error
-	)
-	if asOf == 0 {
-		rows, err = v.Pool.Query(ctx, now)
-	} else {
-		rows, err = v.Pool.Query(ctx, then, partition, asOf)
-	}
+		group by kind order by kind`, partition, asOf)
 	if err != nil {
 		return nil, fmt.Errorf("view: trial balance: %w", err)
 	}

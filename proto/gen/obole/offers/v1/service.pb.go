@@ -3356,8 +3356,11 @@ type AcceptOfferRequest struct {
 	ExplicitStep bool `protobuf:"varint,6,opt,name=explicit_step,json=explicitStep,proto3" json:"explicit_step,omitempty"`
 	// Chosen by the caller, 1 to 64 bytes.
 	IdempotencyKey string `protobuf:"bytes,7,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Language of the card that was shown, as the card says (BCP 47, at most 16 characters); empty means English. With it the card is
+	// made once more, and what it promises must be what is agreed.
+	Language      string `protobuf:"bytes,8,opt,name=language,proto3" json:"language,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AcceptOfferRequest) Reset() {
@@ -3435,6 +3438,13 @@ func (x *AcceptOfferRequest) GetExplicitStep() bool {
 func (x *AcceptOfferRequest) GetIdempotencyKey() string {
 	if x != nil {
 		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *AcceptOfferRequest) GetLanguage() string {
+	if x != nil {
+		return x.Language
 	}
 	return ""
 }
@@ -4556,7 +4566,7 @@ const file_obole_offers_v1_service_proto_rawDesc = "" +
 	"\x0fhidden_by_floor\x18\x03 \x01(\rR\rhiddenByFloor\x12&\n" +
 	"\x0fhidden_by_rules\x18\x04 \x01(\rR\rhiddenByRules\x12:\n" +
 	"\fnot_eligible\x18\x05 \x01(\x0e2\x17.obole.offers.v1.ReasonR\vnotEligible\x120\n" +
-	"\acursors\x18\x06 \x03(\v2\x16.obole.event.v1.CursorR\acursors\"\xca\x02\n" +
+	"\acursors\x18\x06 \x03(\v2\x16.obole.event.v1.CursorR\acursors\"\xef\x02\n" +
 	"\x12AcceptOfferRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12#\n" +
 	"\boffer_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aofferId\x12\x1f\n" +
@@ -4565,7 +4575,8 @@ const file_obole_offers_v1_service_proto_rawDesc = "" +
 	"cardSha256\x12<\n" +
 	"\x06fields\x18\x05 \x03(\tB$\xbaH!\x92\x01\x1e\x10 \"\x1ar\x182\x16^[a-z][a-z0-9_]{0,39}$R\x06fields\x12#\n" +
 	"\rexplicit_step\x18\x06 \x01(\bR\fexplicitStep\x122\n" +
-	"\x0fidempotency_key\x18\a \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"\x95\x01\n" +
+	"\x0fidempotency_key\x18\a \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\x12#\n" +
+	"\blanguage\x18\b \x01(\tB\a\xbaH\x04r\x02\x18\x10R\blanguage\"\x95\x01\n" +
 	"\x13AcceptOfferResponse\x12!\n" +
 	"\fagreement_id\x18\x01 \x01(\tR\vagreementId\x12+\n" +
 	"\x03net\x18\x02 \x01(\v2\x19.obole.money.v1.UnitPriceR\x03net\x12.\n" +
