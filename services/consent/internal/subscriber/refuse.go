@@ -25,7 +25,7 @@ var (
 	ErrPaused              = fault.Refuse("PAUSED", "the consent, or everything of the person, is paused")
 	ErrExpired             = fault.Refuse("EXPIRED", "the consent has expired")
 	ErrBuyerSuspended      = fault.Refuse("BUYER_SUSPENDED", "the buyer is suspended")
-	ErrAwaitedLimit        = fault.Exhausted("AWAITED_LIMIT", "too many unknown agreements were withdrawn: withdraw everything, or wait").After(awaitFor)
+	ErrAwaitedLimit        = fault.Exhausted("AWAITED_LIMIT", "too many unknown agreements were withdrawn or paused: withdraw or pause everything, or wait").After(awaitFor)
 )
 
 // mayGive says why the person's acceptance cannot become a consent, nil when it can. The law comes before the person's own

@@ -76,7 +76,9 @@ func people(t *testing.T) []subscriber.Event {
 		subscriber.Withdrawn{Subscriber: who, Scope: []subscriber.Scope{scope}, All: true, Initiator: subscriber.InitiatorPerson},
 		subscriber.Withdrawn{Subscriber: who, Scope: []subscriber.Scope{}, Initiator: subscriber.InitiatorPerson, Awaited: scope.Agreement},
 		subscriber.Paused{Subscriber: who, Scope: []subscriber.Scope{scope}, Initiator: subscriber.InitiatorPerson},
+		subscriber.Paused{Subscriber: who, Scope: []subscriber.Scope{}, Initiator: subscriber.InitiatorPerson, Awaited: scope.Agreement},
 		subscriber.Resumed{Subscriber: who, Scope: []subscriber.Scope{scope}},
+		subscriber.Resumed{Subscriber: who, Scope: []subscriber.Scope{}, Awaited: scope.Agreement},
 		subscriber.Expired{Subscriber: who, Scope: scope, Reason: subscriber.ExpiryTime},
 		subscriber.Released{
 			Subscriber: who, Agreement: scope.Agreement, Delivery: subscriber.DeliveryID{ID: named("delivery")},
@@ -100,7 +102,7 @@ func later(m *consentv1.Event) string {
 		return "_version"
 	case m.GetBuyerBarred().GetAtGate(), m.GetBuyerUnbarred().GetAtGate():
 		return "_at_gate"
-	case m.GetConsentWithdrawn().GetAwaitedAgreementId() != "":
+	case m.GetConsentWithdrawn().GetAwaitedAgreementId() != "", m.GetConsentPaused().GetAwaitedAgreementId() != "", m.GetConsentResumed().GetAwaitedAgreementId() != "":
 		return "_awaited"
 	}
 	return ""
