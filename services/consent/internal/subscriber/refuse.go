@@ -75,13 +75,3 @@ func mayGive(p Person, enrolled bool, c Give, at time.Time) *fault.Error {
 func (c Give) late(at time.Time) bool {
 	return !c.AnswerDue.IsZero() && !at.Before(c.AnswerDue) || !c.AcceptedAt.IsZero() && !at.Before(c.AcceptedAt.Add(answerWithin+skew))
 }
-
-// Refusals lists all of them.
-func Refusals() []*fault.Error {
-	return []*fault.Error{
-		ErrSubscriberUnknown, ErrSubscriberExists, ErrAgeUnknown, ErrUnderAge, ErrCountryForbids,
-		ErrLimit, ErrPurposeNever, ErrBuyerNever, ErrProductNever, ErrBelowFloor,
-		ErrExplicitStepMissing, ErrConsentUnknown, ErrWithdrawn, ErrPaused, ErrExpired,
-		ErrBuyerSuspended, ErrAwaitedLimit,
-	}
-}

@@ -250,23 +250,6 @@ func TestSealedFieldsComeBackUntilForgotten(t *testing.T) {
 	}
 }
 
-// TestReasons holds the refusals and the contract's Reason to the same names, both ways but for those that calls alone give.
-func TestReasons(t *testing.T) {
-	t.Parallel()
-	known := map[string]bool{"": true, "IDEMPOTENCY_CONFLICT": true, "ATTEMPT_REPEATED": true, "MATCHING_OFF": true}
-	for _, err := range subscriber.Refusals() {
-		known[err.Reason] = true
-		if ReasonName(ReasonProto(err.Reason)) != err.Reason {
-			t.Errorf("%s is no Reason of the contract", err.Reason)
-		}
-	}
-	for n := range consentv1.Reason_name {
-		if name := ReasonName(consentv1.Reason(n)); !known[name] {
-			t.Errorf("nothing refuses for %s", name)
-		}
-	}
-}
-
 // TestAReasonOfANewerProcess is read, and is none of ours.
 func TestAReasonOfANewerProcess(t *testing.T) {
 	t.Parallel()

@@ -1757,7 +1757,7 @@ type Delivery struct {
 	State DeliveryState `protobuf:"varint,6,opt,name=state,proto3,enum=obole.delivery.v1.DeliveryState" json:"state,omitempty"`
 	// Why it was blocked, last.
 	Blocked Reason `protobuf:"varint,7,opt,name=blocked,proto3,enum=obole.delivery.v1.Reason" json:"blocked,omitempty"`
-	// Slots in it.
+	// Slots delivered in it, which are those charged once its key has left.
 	Slots uint32 `protobuf:"varint,8,opt,name=slots,proto3" json:"slots,omitempty"`
 	// Bytes of the ciphertext.
 	Bytes uint64 `protobuf:"varint,9,opt,name=bytes,proto3" json:"bytes,omitempty"`
@@ -1770,7 +1770,13 @@ type Delivery struct {
 	// When the key left; 0 before.
 	ReleasedAt int64 `protobuf:"varint,13,opt,name=released_at,json=releasedAt,proto3" json:"released_at,omitempty"`
 	// Buyer's key to which the content key will be sealed.
-	BuyerKeyId    string `protobuf:"bytes,14,opt,name=buyer_key_id,json=buyerKeyId,proto3" json:"buyer_key_id,omitempty"`
+	BuyerKeyId string `protobuf:"bytes,14,opt,name=buyer_key_id,json=buyerKeyId,proto3" json:"buyer_key_id,omitempty"`
+	// Slots that the days at hand could have held, delivered or not; the product's catalogue says what makes one valid.
+	ExpectedSlots uint32 `protobuf:"varint,15,opt,name=expected_slots,json=expectedSlots,proto3" json:"expected_slots,omitempty"`
+	// Of these, valid ones; slots says how many of them are delivered here.
+	ValidSlots uint32 `protobuf:"varint,16,opt,name=valid_slots,json=validSlots,proto3" json:"valid_slots,omitempty"`
+	// The order to delete what was received; unset while there is none.
+	Deletion      *Deletion `protobuf:"bytes,17,opt,name=deletion,proto3" json:"deletion,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1903,6 +1909,82 @@ func (x *Delivery) GetBuyerKeyId() string {
 	return ""
 }
 
+func (x *Delivery) GetExpectedSlots() uint32 {
+	if x != nil {
+		return x.ExpectedSlots
+	}
+	return 0
+}
+
+func (x *Delivery) GetValidSlots() uint32 {
+	if x != nil {
+		return x.ValidSlots
+	}
+	return 0
+}
+
+func (x *Delivery) GetDeletion() *Deletion {
+	if x != nil {
+		return x.Deletion
+	}
+	return nil
+}
+
+// Deletion is the order to delete a delivery's data and whatever holds them (GDPR 7(3), 17(1)(b), 19).
+type Deletion struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Why: how the agreement ended.
+	Reason EndReason `protobuf:"varint,1,opt,name=reason,proto3,enum=obole.delivery.v1.EndReason" json:"reason,omitempty"`
+	// Until when it must be done, microseconds since 1970-01-01T00:00Z: 30 days from the order, a bound of the house.
+	Due           int64 `protobuf:"varint,2,opt,name=due,proto3" json:"due,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Deletion) Reset() {
+	*x = Deletion{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Deletion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Deletion) ProtoMessage() {}
+
+func (x *Deletion) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Deletion.ProtoReflect.Descriptor instead.
+func (*Deletion) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *Deletion) GetReason() EndReason {
+	if x != nil {
+		return x.Reason
+	}
+	return EndReason_END_REASON_UNSPECIFIED
+}
+
+func (x *Deletion) GetDue() int64 {
+	if x != nil {
+		return x.Due
+	}
+	return 0
+}
+
 // ListDeliveriesRequest asks for a page.
 type ListDeliveriesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1924,7 +2006,7 @@ type ListDeliveriesRequest struct {
 
 func (x *ListDeliveriesRequest) Reset() {
 	*x = ListDeliveriesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[25]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1936,7 +2018,7 @@ func (x *ListDeliveriesRequest) String() string {
 func (*ListDeliveriesRequest) ProtoMessage() {}
 
 func (x *ListDeliveriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[25]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1949,7 +2031,7 @@ func (x *ListDeliveriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeliveriesRequest.ProtoReflect.Descriptor instead.
 func (*ListDeliveriesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{25}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListDeliveriesRequest) GetBuyerId() string {
@@ -2007,7 +2089,7 @@ type ListDeliveriesResponse struct {
 
 func (x *ListDeliveriesResponse) Reset() {
 	*x = ListDeliveriesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[26]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2019,7 +2101,7 @@ func (x *ListDeliveriesResponse) String() string {
 func (*ListDeliveriesResponse) ProtoMessage() {}
 
 func (x *ListDeliveriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[26]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2032,7 +2114,7 @@ func (x *ListDeliveriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeliveriesResponse.ProtoReflect.Descriptor instead.
 func (*ListDeliveriesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{26}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListDeliveriesResponse) GetDeliveries() []*Delivery {
@@ -2065,7 +2147,7 @@ type WatchDeliveriesRequest struct {
 
 func (x *WatchDeliveriesRequest) Reset() {
 	*x = WatchDeliveriesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[27]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2077,7 +2159,7 @@ func (x *WatchDeliveriesRequest) String() string {
 func (*WatchDeliveriesRequest) ProtoMessage() {}
 
 func (x *WatchDeliveriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[27]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2090,7 +2172,7 @@ func (x *WatchDeliveriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDeliveriesRequest.ProtoReflect.Descriptor instead.
 func (*WatchDeliveriesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{27}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *WatchDeliveriesRequest) GetBuyerId() string {
@@ -2127,7 +2209,7 @@ type WatchDeliveriesResponse struct {
 
 func (x *WatchDeliveriesResponse) Reset() {
 	*x = WatchDeliveriesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[28]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2139,7 +2221,7 @@ func (x *WatchDeliveriesResponse) String() string {
 func (*WatchDeliveriesResponse) ProtoMessage() {}
 
 func (x *WatchDeliveriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[28]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2152,7 +2234,7 @@ func (x *WatchDeliveriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDeliveriesResponse.ProtoReflect.Descriptor instead.
 func (*WatchDeliveriesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{28}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *WatchDeliveriesResponse) GetDelivery() *Delivery {
@@ -2184,7 +2266,7 @@ type FetchPackageRequest struct {
 
 func (x *FetchPackageRequest) Reset() {
 	*x = FetchPackageRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[29]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2196,7 +2278,7 @@ func (x *FetchPackageRequest) String() string {
 func (*FetchPackageRequest) ProtoMessage() {}
 
 func (x *FetchPackageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[29]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2209,7 +2291,7 @@ func (x *FetchPackageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchPackageRequest.ProtoReflect.Descriptor instead.
 func (*FetchPackageRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{29}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *FetchPackageRequest) GetBuyerId() string {
@@ -2246,7 +2328,7 @@ type FetchPackageResponse struct {
 
 func (x *FetchPackageResponse) Reset() {
 	*x = FetchPackageResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[30]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2258,7 +2340,7 @@ func (x *FetchPackageResponse) String() string {
 func (*FetchPackageResponse) ProtoMessage() {}
 
 func (x *FetchPackageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[30]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2271,7 +2353,7 @@ func (x *FetchPackageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchPackageResponse.ProtoReflect.Descriptor instead.
 func (*FetchPackageResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{30}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *FetchPackageResponse) GetOffset() uint64 {
@@ -2307,7 +2389,7 @@ type SignReceiptRequest struct {
 
 func (x *SignReceiptRequest) Reset() {
 	*x = SignReceiptRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[31]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2319,7 +2401,7 @@ func (x *SignReceiptRequest) String() string {
 func (*SignReceiptRequest) ProtoMessage() {}
 
 func (x *SignReceiptRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[31]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2332,7 +2414,7 @@ func (x *SignReceiptRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptRequest.ProtoReflect.Descriptor instead.
 func (*SignReceiptRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{31}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *SignReceiptRequest) GetBuyerId() string {
@@ -2387,7 +2469,7 @@ type SignReceiptResponse struct {
 
 func (x *SignReceiptResponse) Reset() {
 	*x = SignReceiptResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[32]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2399,7 +2481,7 @@ func (x *SignReceiptResponse) String() string {
 func (*SignReceiptResponse) ProtoMessage() {}
 
 func (x *SignReceiptResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[32]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2412,7 +2494,7 @@ func (x *SignReceiptResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptResponse.ProtoReflect.Descriptor instead.
 func (*SignReceiptResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{32}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *SignReceiptResponse) GetSealedKey() []byte {
@@ -2456,7 +2538,7 @@ type SignReceiptsRequest struct {
 
 func (x *SignReceiptsRequest) Reset() {
 	*x = SignReceiptsRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[33]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2468,7 +2550,7 @@ func (x *SignReceiptsRequest) String() string {
 func (*SignReceiptsRequest) ProtoMessage() {}
 
 func (x *SignReceiptsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[33]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2481,7 +2563,7 @@ func (x *SignReceiptsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptsRequest.ProtoReflect.Descriptor instead.
 func (*SignReceiptsRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{33}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *SignReceiptsRequest) GetBuyerId() string {
@@ -2513,7 +2595,7 @@ type SignedReceipt struct {
 
 func (x *SignedReceipt) Reset() {
 	*x = SignedReceipt{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[34]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2525,7 +2607,7 @@ func (x *SignedReceipt) String() string {
 func (*SignedReceipt) ProtoMessage() {}
 
 func (x *SignedReceipt) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[34]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2538,7 +2620,7 @@ func (x *SignedReceipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedReceipt.ProtoReflect.Descriptor instead.
 func (*SignedReceipt) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{34}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *SignedReceipt) GetDeliveryId() string {
@@ -2573,7 +2655,7 @@ type SignReceiptsResponse struct {
 
 func (x *SignReceiptsResponse) Reset() {
 	*x = SignReceiptsResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[35]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2585,7 +2667,7 @@ func (x *SignReceiptsResponse) String() string {
 func (*SignReceiptsResponse) ProtoMessage() {}
 
 func (x *SignReceiptsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[35]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2598,7 +2680,7 @@ func (x *SignReceiptsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptsResponse.ProtoReflect.Descriptor instead.
 func (*SignReceiptsResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{35}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *SignReceiptsResponse) GetReceipts() []*SignedReceipt {
@@ -2625,7 +2707,7 @@ type ListUsesRequest struct {
 
 func (x *ListUsesRequest) Reset() {
 	*x = ListUsesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[36]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2637,7 +2719,7 @@ func (x *ListUsesRequest) String() string {
 func (*ListUsesRequest) ProtoMessage() {}
 
 func (x *ListUsesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[36]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2650,7 +2732,7 @@ func (x *ListUsesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsesRequest.ProtoReflect.Descriptor instead.
 func (*ListUsesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{36}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListUsesRequest) GetSubscriberId() string {
@@ -2712,7 +2794,7 @@ type Use struct {
 
 func (x *Use) Reset() {
 	*x = Use{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[37]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2724,7 +2806,7 @@ func (x *Use) String() string {
 func (*Use) ProtoMessage() {}
 
 func (x *Use) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[37]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2737,7 +2819,7 @@ func (x *Use) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Use.ProtoReflect.Descriptor instead.
 func (*Use) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{37}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Use) GetDeliveryId() string {
@@ -2830,7 +2912,7 @@ type ListUsesResponse struct {
 
 func (x *ListUsesResponse) Reset() {
 	*x = ListUsesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[38]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2842,7 +2924,7 @@ func (x *ListUsesResponse) String() string {
 func (*ListUsesResponse) ProtoMessage() {}
 
 func (x *ListUsesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[38]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2855,7 +2937,7 @@ func (x *ListUsesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsesResponse.ProtoReflect.Descriptor instead.
 func (*ListUsesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{38}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ListUsesResponse) GetUses() []*Use {
@@ -2993,7 +3075,7 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"v\n" +
 	"\x14ListProductsResponse\x126\n" +
 	"\bproducts\x18\x01 \x03(\v2\x1a.obole.delivery.v1.ProductR\bproducts\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xea\x03\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xeb\x04\n" +
 	"\bDelivery\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12!\n" +
@@ -3013,7 +3095,14 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\vreleased_at\x18\r \x01(\x03R\n" +
 	"releasedAt\x12 \n" +
 	"\fbuyer_key_id\x18\x0e \x01(\tR\n" +
-	"buyerKeyId\"\xa0\x02\n" +
+	"buyerKeyId\x12%\n" +
+	"\x0eexpected_slots\x18\x0f \x01(\rR\rexpectedSlots\x12\x1f\n" +
+	"\vvalid_slots\x18\x10 \x01(\rR\n" +
+	"validSlots\x127\n" +
+	"\bdeletion\x18\x11 \x01(\v2\x1b.obole.delivery.v1.DeletionR\bdeletion\"R\n" +
+	"\bDeletion\x124\n" +
+	"\x06reason\x18\x01 \x01(\x0e2\x1c.obole.delivery.v1.EndReasonR\x06reason\x12\x10\n" +
+	"\x03due\x18\x02 \x01(\x03R\x03due\"\xa0\x02\n" +
 	"\x15ListDeliveriesRequest\x12#\n" +
 	"\bbuyer_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\abuyerId\x12\"\n" +
 	"\x06bid_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x05bidId\x12@\n" +
@@ -3146,7 +3235,7 @@ func file_obole_delivery_v1_service_proto_rawDescGZIP() []byte {
 }
 
 var file_obole_delivery_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_obole_delivery_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_obole_delivery_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_obole_delivery_v1_service_proto_goTypes = []any{
 	(DeliveryState)(0),               // 0: obole.delivery.v1.DeliveryState
 	(*ConnectSourceRequest)(nil),     // 1: obole.delivery.v1.ConnectSourceRequest
@@ -3174,110 +3263,114 @@ var file_obole_delivery_v1_service_proto_goTypes = []any{
 	(*ListProductsRequest)(nil),      // 23: obole.delivery.v1.ListProductsRequest
 	(*ListProductsResponse)(nil),     // 24: obole.delivery.v1.ListProductsResponse
 	(*Delivery)(nil),                 // 25: obole.delivery.v1.Delivery
-	(*ListDeliveriesRequest)(nil),    // 26: obole.delivery.v1.ListDeliveriesRequest
-	(*ListDeliveriesResponse)(nil),   // 27: obole.delivery.v1.ListDeliveriesResponse
-	(*WatchDeliveriesRequest)(nil),   // 28: obole.delivery.v1.WatchDeliveriesRequest
-	(*WatchDeliveriesResponse)(nil),  // 29: obole.delivery.v1.WatchDeliveriesResponse
-	(*FetchPackageRequest)(nil),      // 30: obole.delivery.v1.FetchPackageRequest
-	(*FetchPackageResponse)(nil),     // 31: obole.delivery.v1.FetchPackageResponse
-	(*SignReceiptRequest)(nil),       // 32: obole.delivery.v1.SignReceiptRequest
-	(*SignReceiptResponse)(nil),      // 33: obole.delivery.v1.SignReceiptResponse
-	(*SignReceiptsRequest)(nil),      // 34: obole.delivery.v1.SignReceiptsRequest
-	(*SignedReceipt)(nil),            // 35: obole.delivery.v1.SignedReceipt
-	(*SignReceiptsResponse)(nil),     // 36: obole.delivery.v1.SignReceiptsResponse
-	(*ListUsesRequest)(nil),          // 37: obole.delivery.v1.ListUsesRequest
-	(*Use)(nil),                      // 38: obole.delivery.v1.Use
-	(*ListUsesResponse)(nil),         // 39: obole.delivery.v1.ListUsesResponse
-	(Route)(0),                       // 40: obole.delivery.v1.Route
-	(*v1.Cursor)(nil),                // 41: obole.event.v1.Cursor
-	(*Arrival)(nil),                  // 42: obole.delivery.v1.Arrival
-	(*v11.Days)(nil),                 // 43: obole.market.v1.Days
-	(Reason)(0),                      // 44: obole.delivery.v1.Reason
-	(v11.Assurance)(0),               // 45: obole.market.v1.Assurance
-	(*Fact)(nil),                     // 46: obole.delivery.v1.Fact
-	(*v11.Terms)(nil),                // 47: obole.market.v1.Terms
-	(*v11.ProductRef)(nil),           // 48: obole.market.v1.ProductRef
-	(*v11.GrantedField)(nil),         // 49: obole.market.v1.GrantedField
+	(*Deletion)(nil),                 // 26: obole.delivery.v1.Deletion
+	(*ListDeliveriesRequest)(nil),    // 27: obole.delivery.v1.ListDeliveriesRequest
+	(*ListDeliveriesResponse)(nil),   // 28: obole.delivery.v1.ListDeliveriesResponse
+	(*WatchDeliveriesRequest)(nil),   // 29: obole.delivery.v1.WatchDeliveriesRequest
+	(*WatchDeliveriesResponse)(nil),  // 30: obole.delivery.v1.WatchDeliveriesResponse
+	(*FetchPackageRequest)(nil),      // 31: obole.delivery.v1.FetchPackageRequest
+	(*FetchPackageResponse)(nil),     // 32: obole.delivery.v1.FetchPackageResponse
+	(*SignReceiptRequest)(nil),       // 33: obole.delivery.v1.SignReceiptRequest
+	(*SignReceiptResponse)(nil),      // 34: obole.delivery.v1.SignReceiptResponse
+	(*SignReceiptsRequest)(nil),      // 35: obole.delivery.v1.SignReceiptsRequest
+	(*SignedReceipt)(nil),            // 36: obole.delivery.v1.SignedReceipt
+	(*SignReceiptsResponse)(nil),     // 37: obole.delivery.v1.SignReceiptsResponse
+	(*ListUsesRequest)(nil),          // 38: obole.delivery.v1.ListUsesRequest
+	(*Use)(nil),                      // 39: obole.delivery.v1.Use
+	(*ListUsesResponse)(nil),         // 40: obole.delivery.v1.ListUsesResponse
+	(Route)(0),                       // 41: obole.delivery.v1.Route
+	(*v1.Cursor)(nil),                // 42: obole.event.v1.Cursor
+	(*Arrival)(nil),                  // 43: obole.delivery.v1.Arrival
+	(*v11.Days)(nil),                 // 44: obole.market.v1.Days
+	(Reason)(0),                      // 45: obole.delivery.v1.Reason
+	(v11.Assurance)(0),               // 46: obole.market.v1.Assurance
+	(*Fact)(nil),                     // 47: obole.delivery.v1.Fact
+	(*v11.Terms)(nil),                // 48: obole.market.v1.Terms
+	(*v11.ProductRef)(nil),           // 49: obole.market.v1.ProductRef
+	(EndReason)(0),                   // 50: obole.delivery.v1.EndReason
+	(*v11.GrantedField)(nil),         // 51: obole.market.v1.GrantedField
 }
 var file_obole_delivery_v1_service_proto_depIdxs = []int32{
-	40, // 0: obole.delivery.v1.ConnectSourceRequest.route:type_name -> obole.delivery.v1.Route
-	41, // 1: obole.delivery.v1.ConnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
-	41, // 2: obole.delivery.v1.ListSourcesRequest.after:type_name -> obole.event.v1.Cursor
-	40, // 3: obole.delivery.v1.Source.route:type_name -> obole.delivery.v1.Route
-	42, // 4: obole.delivery.v1.Source.arrivals:type_name -> obole.delivery.v1.Arrival
+	41, // 0: obole.delivery.v1.ConnectSourceRequest.route:type_name -> obole.delivery.v1.Route
+	42, // 1: obole.delivery.v1.ConnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
+	42, // 2: obole.delivery.v1.ListSourcesRequest.after:type_name -> obole.event.v1.Cursor
+	41, // 3: obole.delivery.v1.Source.route:type_name -> obole.delivery.v1.Route
+	43, // 4: obole.delivery.v1.Source.arrivals:type_name -> obole.delivery.v1.Arrival
 	4,  // 5: obole.delivery.v1.ListSourcesResponse.sources:type_name -> obole.delivery.v1.Source
-	43, // 6: obole.delivery.v1.ImportHeader.days:type_name -> obole.market.v1.Days
+	44, // 6: obole.delivery.v1.ImportHeader.days:type_name -> obole.market.v1.Days
 	6,  // 7: obole.delivery.v1.ImportRequest.header:type_name -> obole.delivery.v1.ImportHeader
-	42, // 8: obole.delivery.v1.ImportResponse.arrivals:type_name -> obole.delivery.v1.Arrival
-	41, // 9: obole.delivery.v1.ImportResponse.cursor:type_name -> obole.event.v1.Cursor
-	44, // 10: obole.delivery.v1.PutPointsResponse.refused:type_name -> obole.delivery.v1.Reason
-	41, // 11: obole.delivery.v1.PutPointsResponse.cursor:type_name -> obole.event.v1.Cursor
-	43, // 12: obole.delivery.v1.ListPointsRequest.days:type_name -> obole.market.v1.Days
-	41, // 13: obole.delivery.v1.ListPointsRequest.after:type_name -> obole.event.v1.Cursor
-	43, // 14: obole.delivery.v1.Stock.days:type_name -> obole.market.v1.Days
-	45, // 15: obole.delivery.v1.Stock.assurance:type_name -> obole.market.v1.Assurance
-	46, // 16: obole.delivery.v1.GetFactsResponse.facts:type_name -> obole.delivery.v1.Fact
+	43, // 8: obole.delivery.v1.ImportResponse.arrivals:type_name -> obole.delivery.v1.Arrival
+	42, // 9: obole.delivery.v1.ImportResponse.cursor:type_name -> obole.event.v1.Cursor
+	45, // 10: obole.delivery.v1.PutPointsResponse.refused:type_name -> obole.delivery.v1.Reason
+	42, // 11: obole.delivery.v1.PutPointsResponse.cursor:type_name -> obole.event.v1.Cursor
+	44, // 12: obole.delivery.v1.ListPointsRequest.days:type_name -> obole.market.v1.Days
+	42, // 13: obole.delivery.v1.ListPointsRequest.after:type_name -> obole.event.v1.Cursor
+	44, // 14: obole.delivery.v1.Stock.days:type_name -> obole.market.v1.Days
+	46, // 15: obole.delivery.v1.Stock.assurance:type_name -> obole.market.v1.Assurance
+	47, // 16: obole.delivery.v1.GetFactsResponse.facts:type_name -> obole.delivery.v1.Fact
 	14, // 17: obole.delivery.v1.GetFactsResponse.stock:type_name -> obole.delivery.v1.Stock
-	47, // 18: obole.delivery.v1.EstimateAudienceRequest.terms:type_name -> obole.market.v1.Terms
-	48, // 19: obole.delivery.v1.DescribeProductRequest.product:type_name -> obole.market.v1.ProductRef
+	48, // 18: obole.delivery.v1.EstimateAudienceRequest.terms:type_name -> obole.market.v1.Terms
+	49, // 19: obole.delivery.v1.DescribeProductRequest.product:type_name -> obole.market.v1.ProductRef
 	19, // 20: obole.delivery.v1.ProductField.rungs:type_name -> obole.delivery.v1.Rung
-	48, // 21: obole.delivery.v1.Product.ref:type_name -> obole.market.v1.ProductRef
+	49, // 21: obole.delivery.v1.Product.ref:type_name -> obole.market.v1.ProductRef
 	20, // 22: obole.delivery.v1.Product.fields:type_name -> obole.delivery.v1.ProductField
 	21, // 23: obole.delivery.v1.DescribeProductResponse.product:type_name -> obole.delivery.v1.Product
 	21, // 24: obole.delivery.v1.ListProductsResponse.products:type_name -> obole.delivery.v1.Product
-	48, // 25: obole.delivery.v1.Delivery.product:type_name -> obole.market.v1.ProductRef
+	49, // 25: obole.delivery.v1.Delivery.product:type_name -> obole.market.v1.ProductRef
 	0,  // 26: obole.delivery.v1.Delivery.state:type_name -> obole.delivery.v1.DeliveryState
-	44, // 27: obole.delivery.v1.Delivery.blocked:type_name -> obole.delivery.v1.Reason
-	0,  // 28: obole.delivery.v1.ListDeliveriesRequest.state:type_name -> obole.delivery.v1.DeliveryState
-	41, // 29: obole.delivery.v1.ListDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
-	25, // 30: obole.delivery.v1.ListDeliveriesResponse.deliveries:type_name -> obole.delivery.v1.Delivery
-	25, // 31: obole.delivery.v1.WatchDeliveriesResponse.delivery:type_name -> obole.delivery.v1.Delivery
-	41, // 32: obole.delivery.v1.SignReceiptResponse.cursor:type_name -> obole.event.v1.Cursor
-	32, // 33: obole.delivery.v1.SignReceiptsRequest.receipts:type_name -> obole.delivery.v1.SignReceiptRequest
-	33, // 34: obole.delivery.v1.SignedReceipt.key:type_name -> obole.delivery.v1.SignReceiptResponse
-	44, // 35: obole.delivery.v1.SignedReceipt.refused:type_name -> obole.delivery.v1.Reason
-	35, // 36: obole.delivery.v1.SignReceiptsResponse.receipts:type_name -> obole.delivery.v1.SignedReceipt
-	41, // 37: obole.delivery.v1.ListUsesRequest.after:type_name -> obole.event.v1.Cursor
-	48, // 38: obole.delivery.v1.Use.product:type_name -> obole.market.v1.ProductRef
-	49, // 39: obole.delivery.v1.Use.fields:type_name -> obole.market.v1.GrantedField
-	0,  // 40: obole.delivery.v1.Use.state:type_name -> obole.delivery.v1.DeliveryState
-	44, // 41: obole.delivery.v1.Use.blocked:type_name -> obole.delivery.v1.Reason
-	38, // 42: obole.delivery.v1.ListUsesResponse.uses:type_name -> obole.delivery.v1.Use
-	1,  // 43: obole.delivery.v1.DeliveryService.ConnectSource:input_type -> obole.delivery.v1.ConnectSourceRequest
-	3,  // 44: obole.delivery.v1.DeliveryService.ListSources:input_type -> obole.delivery.v1.ListSourcesRequest
-	7,  // 45: obole.delivery.v1.DeliveryService.Import:input_type -> obole.delivery.v1.ImportRequest
-	9,  // 46: obole.delivery.v1.DeliveryService.PutPoints:input_type -> obole.delivery.v1.PutPointsRequest
-	11, // 47: obole.delivery.v1.DeliveryService.ListPoints:input_type -> obole.delivery.v1.ListPointsRequest
-	13, // 48: obole.delivery.v1.DeliveryService.GetFacts:input_type -> obole.delivery.v1.GetFactsRequest
-	16, // 49: obole.delivery.v1.DeliveryService.EstimateAudience:input_type -> obole.delivery.v1.EstimateAudienceRequest
-	18, // 50: obole.delivery.v1.DeliveryService.DescribeProduct:input_type -> obole.delivery.v1.DescribeProductRequest
-	23, // 51: obole.delivery.v1.DeliveryService.ListProducts:input_type -> obole.delivery.v1.ListProductsRequest
-	26, // 52: obole.delivery.v1.DeliveryService.ListDeliveries:input_type -> obole.delivery.v1.ListDeliveriesRequest
-	28, // 53: obole.delivery.v1.DeliveryService.WatchDeliveries:input_type -> obole.delivery.v1.WatchDeliveriesRequest
-	30, // 54: obole.delivery.v1.DeliveryService.FetchPackage:input_type -> obole.delivery.v1.FetchPackageRequest
-	32, // 55: obole.delivery.v1.DeliveryService.SignReceipt:input_type -> obole.delivery.v1.SignReceiptRequest
-	34, // 56: obole.delivery.v1.DeliveryService.SignReceipts:input_type -> obole.delivery.v1.SignReceiptsRequest
-	37, // 57: obole.delivery.v1.DeliveryService.ListUses:input_type -> obole.delivery.v1.ListUsesRequest
-	2,  // 58: obole.delivery.v1.DeliveryService.ConnectSource:output_type -> obole.delivery.v1.ConnectSourceResponse
-	5,  // 59: obole.delivery.v1.DeliveryService.ListSources:output_type -> obole.delivery.v1.ListSourcesResponse
-	8,  // 60: obole.delivery.v1.DeliveryService.Import:output_type -> obole.delivery.v1.ImportResponse
-	10, // 61: obole.delivery.v1.DeliveryService.PutPoints:output_type -> obole.delivery.v1.PutPointsResponse
-	12, // 62: obole.delivery.v1.DeliveryService.ListPoints:output_type -> obole.delivery.v1.ListPointsResponse
-	15, // 63: obole.delivery.v1.DeliveryService.GetFacts:output_type -> obole.delivery.v1.GetFactsResponse
-	17, // 64: obole.delivery.v1.DeliveryService.EstimateAudience:output_type -> obole.delivery.v1.EstimateAudienceResponse
-	22, // 65: obole.delivery.v1.DeliveryService.DescribeProduct:output_type -> obole.delivery.v1.DescribeProductResponse
-	24, // 66: obole.delivery.v1.DeliveryService.ListProducts:output_type -> obole.delivery.v1.ListProductsResponse
-	27, // 67: obole.delivery.v1.DeliveryService.ListDeliveries:output_type -> obole.delivery.v1.ListDeliveriesResponse
-	29, // 68: obole.delivery.v1.DeliveryService.WatchDeliveries:output_type -> obole.delivery.v1.WatchDeliveriesResponse
-	31, // 69: obole.delivery.v1.DeliveryService.FetchPackage:output_type -> obole.delivery.v1.FetchPackageResponse
-	33, // 70: obole.delivery.v1.DeliveryService.SignReceipt:output_type -> obole.delivery.v1.SignReceiptResponse
-	36, // 71: obole.delivery.v1.DeliveryService.SignReceipts:output_type -> obole.delivery.v1.SignReceiptsResponse
-	39, // 72: obole.delivery.v1.DeliveryService.ListUses:output_type -> obole.delivery.v1.ListUsesResponse
-	58, // [58:73] is the sub-list for method output_type
-	43, // [43:58] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	45, // 27: obole.delivery.v1.Delivery.blocked:type_name -> obole.delivery.v1.Reason
+	26, // 28: obole.delivery.v1.Delivery.deletion:type_name -> obole.delivery.v1.Deletion
+	50, // 29: obole.delivery.v1.Deletion.reason:type_name -> obole.delivery.v1.EndReason
+	0,  // 30: obole.delivery.v1.ListDeliveriesRequest.state:type_name -> obole.delivery.v1.DeliveryState
+	42, // 31: obole.delivery.v1.ListDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
+	25, // 32: obole.delivery.v1.ListDeliveriesResponse.deliveries:type_name -> obole.delivery.v1.Delivery
+	25, // 33: obole.delivery.v1.WatchDeliveriesResponse.delivery:type_name -> obole.delivery.v1.Delivery
+	42, // 34: obole.delivery.v1.SignReceiptResponse.cursor:type_name -> obole.event.v1.Cursor
+	33, // 35: obole.delivery.v1.SignReceiptsRequest.receipts:type_name -> obole.delivery.v1.SignReceiptRequest
+	34, // 36: obole.delivery.v1.SignedReceipt.key:type_name -> obole.delivery.v1.SignReceiptResponse
+	45, // 37: obole.delivery.v1.SignedReceipt.refused:type_name -> obole.delivery.v1.Reason
+	36, // 38: obole.delivery.v1.SignReceiptsResponse.receipts:type_name -> obole.delivery.v1.SignedReceipt
+	42, // 39: obole.delivery.v1.ListUsesRequest.after:type_name -> obole.event.v1.Cursor
+	49, // 40: obole.delivery.v1.Use.product:type_name -> obole.market.v1.ProductRef
+	51, // 41: obole.delivery.v1.Use.fields:type_name -> obole.market.v1.GrantedField
+	0,  // 42: obole.delivery.v1.Use.state:type_name -> obole.delivery.v1.DeliveryState
+	45, // 43: obole.delivery.v1.Use.blocked:type_name -> obole.delivery.v1.Reason
+	39, // 44: obole.delivery.v1.ListUsesResponse.uses:type_name -> obole.delivery.v1.Use
+	1,  // 45: obole.delivery.v1.DeliveryService.ConnectSource:input_type -> obole.delivery.v1.ConnectSourceRequest
+	3,  // 46: obole.delivery.v1.DeliveryService.ListSources:input_type -> obole.delivery.v1.ListSourcesRequest
+	7,  // 47: obole.delivery.v1.DeliveryService.Import:input_type -> obole.delivery.v1.ImportRequest
+	9,  // 48: obole.delivery.v1.DeliveryService.PutPoints:input_type -> obole.delivery.v1.PutPointsRequest
+	11, // 49: obole.delivery.v1.DeliveryService.ListPoints:input_type -> obole.delivery.v1.ListPointsRequest
+	13, // 50: obole.delivery.v1.DeliveryService.GetFacts:input_type -> obole.delivery.v1.GetFactsRequest
+	16, // 51: obole.delivery.v1.DeliveryService.EstimateAudience:input_type -> obole.delivery.v1.EstimateAudienceRequest
+	18, // 52: obole.delivery.v1.DeliveryService.DescribeProduct:input_type -> obole.delivery.v1.DescribeProductRequest
+	23, // 53: obole.delivery.v1.DeliveryService.ListProducts:input_type -> obole.delivery.v1.ListProductsRequest
+	27, // 54: obole.delivery.v1.DeliveryService.ListDeliveries:input_type -> obole.delivery.v1.ListDeliveriesRequest
+	29, // 55: obole.delivery.v1.DeliveryService.WatchDeliveries:input_type -> obole.delivery.v1.WatchDeliveriesRequest
+	31, // 56: obole.delivery.v1.DeliveryService.FetchPackage:input_type -> obole.delivery.v1.FetchPackageRequest
+	33, // 57: obole.delivery.v1.DeliveryService.SignReceipt:input_type -> obole.delivery.v1.SignReceiptRequest
+	35, // 58: obole.delivery.v1.DeliveryService.SignReceipts:input_type -> obole.delivery.v1.SignReceiptsRequest
+	38, // 59: obole.delivery.v1.DeliveryService.ListUses:input_type -> obole.delivery.v1.ListUsesRequest
+	2,  // 60: obole.delivery.v1.DeliveryService.ConnectSource:output_type -> obole.delivery.v1.ConnectSourceResponse
+	5,  // 61: obole.delivery.v1.DeliveryService.ListSources:output_type -> obole.delivery.v1.ListSourcesResponse
+	8,  // 62: obole.delivery.v1.DeliveryService.Import:output_type -> obole.delivery.v1.ImportResponse
+	10, // 63: obole.delivery.v1.DeliveryService.PutPoints:output_type -> obole.delivery.v1.PutPointsResponse
+	12, // 64: obole.delivery.v1.DeliveryService.ListPoints:output_type -> obole.delivery.v1.ListPointsResponse
+	15, // 65: obole.delivery.v1.DeliveryService.GetFacts:output_type -> obole.delivery.v1.GetFactsResponse
+	17, // 66: obole.delivery.v1.DeliveryService.EstimateAudience:output_type -> obole.delivery.v1.EstimateAudienceResponse
+	22, // 67: obole.delivery.v1.DeliveryService.DescribeProduct:output_type -> obole.delivery.v1.DescribeProductResponse
+	24, // 68: obole.delivery.v1.DeliveryService.ListProducts:output_type -> obole.delivery.v1.ListProductsResponse
+	28, // 69: obole.delivery.v1.DeliveryService.ListDeliveries:output_type -> obole.delivery.v1.ListDeliveriesResponse
+	30, // 70: obole.delivery.v1.DeliveryService.WatchDeliveries:output_type -> obole.delivery.v1.WatchDeliveriesResponse
+	32, // 71: obole.delivery.v1.DeliveryService.FetchPackage:output_type -> obole.delivery.v1.FetchPackageResponse
+	34, // 72: obole.delivery.v1.DeliveryService.SignReceipt:output_type -> obole.delivery.v1.SignReceiptResponse
+	37, // 73: obole.delivery.v1.DeliveryService.SignReceipts:output_type -> obole.delivery.v1.SignReceiptsResponse
+	40, // 74: obole.delivery.v1.DeliveryService.ListUses:output_type -> obole.delivery.v1.ListUsesResponse
+	60, // [60:75] is the sub-list for method output_type
+	45, // [45:60] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_obole_delivery_v1_service_proto_init() }
@@ -3296,7 +3389,7 @@ func file_obole_delivery_v1_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_obole_delivery_v1_service_proto_rawDesc), len(file_obole_delivery_v1_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   39,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
