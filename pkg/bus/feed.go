@@ -47,8 +47,19 @@ type Feed struct {
 	// Passed counts what was not read as it stands: "foreign" records, not our relays' or malformed; "repeat"s; "gap"s that were
 	// filled; "altered" events and "spoilt" batches, which the owner's took the place of.
 	Passed func(topic, why string)
-	// Alarm is told what keeps a partition from being read.
+	// Alarm is told what keeps a partition from being read, at every try; and, with partition -1, what keeps the reader from its group
+	// or its topics: once, and again only when it is something else.
 	Alarm func(topic string, p es.Partition, err error)
+	// Joined is told, after such an alarm, that the group is joined, and how many tries had failed.
+	Joined func(failed int)
+
+	outside outside
+}
+
+// outside is what a reader that is in no group has told of it.
+type outside struct {
+	why    string
+	failed int
 }
 
 // Checkpoint is how far a reader has come with a partition.
@@ -82,7 +93,7 @@ const (
 func (f *Feed) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := f.join(ctx); err != nil && ctx.Err() == nil {
-			f.alarm("", -1, err)
+			f.kept("", err)
 			_ = sleep(ctx, 200*time.Millisecond) // ended by ctx, which the loop sees
 		}
 	}
@@ -93,6 +104,37 @@ func (f *Feed) alarm(topic string, p es.Partition, err error) {
 	if f.Alarm != nil {
 		f.Alarm(topic, p, err)
 	}
+}
+
+// kept tells what keeps the reader out of its group, unless it has just told the same: brokers that are away would be told of five
+// times a second.
+func (f *Feed) kept(topic string, err error) {
+	why := topic + " " + kindOf(err)
+	f.outside.failed++
+	if f.outside.why != why {
+		f.outside.why = why
+		f.alarm(topic, -1, err)
+	}
+}
+
+// within tells that the reader is in its group, where it had told that it was not.
+func (f *Feed) within() {
+	failed := f.outside.failed
+	f.outside = outside{}
+	if failed > 0 && f.Joined != nil {
+		f.Joined(failed)
+	}
+}
+
+// kindOf names what went wrong, the same for as long as it is the same: texts hold the ports of the moment.
+func kindOf(err error) string {
+	if errors.Is(err, ErrTopic) {
+		return "topic"
+	}
+	if refused, ok := errors.AsType[kafka.Error](err); ok {
+		return fmt.Sprintf("kafka %d", int(refused))
+	}
+	return "unreachable"
 }
 
 // join is one membership of the group.
@@ -113,6 +155,7 @@ func (f *Feed) join(ctx context.Context) error {
 		gen, err := group.Next(ctx)
 		switch {
 		case err == nil:
+			f.within()
 			for topic, parts := range gen.Assignments {
 				for _, part := range parts {
 					gen.Start(func(ctx context.Context) { f.read(ctx, topic, es.Partition(part.ID)) })
@@ -124,7 +167,7 @@ func (f *Feed) join(ctx context.Context) error {
 			errors.Is(err, kafka.GroupLoadInProgress), errors.Is(err, kafka.NotCoordinatorForGroup):
 			// Another member came or went meanwhile, or the broker has just begun: the group tries again by itself.
 		default:
-			f.alarm("", -1, fmt.Errorf("bus: group %s: %w", f.Group, err)) // and so it does after this
+			f.kept("", fmt.Errorf("bus: group %s: %w", f.Group, err)) // and so it does after this
 		}
 	}
 }
@@ -150,7 +193,7 @@ func (f *Feed) exist(ctx context.Context) error {
 		if !errors.Is(wrong, ErrTopic) {
 			return wrong
 		}
-		f.alarm(unfit, -1, wrong)
+		f.kept(unfit, wrong)
 		if err := sleep(ctx, time.Second); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/obole-market/obole/pkg/boot"
@@ -56,10 +57,16 @@ func ownerPool(ctx context.Context, c *boot.Config, url string) (*pgxpool.Pool, 
 	if err != nil {
 		return nil, errors.New("node: the database url is malformed") // the cause would quote a password
 	}
-	if c.Seams.Database != nil {
-		config.ConnConfig.DialFunc = c.Seams.Database
-	}
+	dialed(c, &config.ConnConfig.Config)
 	return pgxpool.NewWithConfig(ctx, config)
+}
+
+// dialed has connections made by the configured dialer, which looks up names itself.
+func dialed(c *boot.Config, to *pgconn.Config) {
+	if dial := c.Seams.Database; dial != nil {
+		to.DialFunc = dial
+		to.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
+	}
 }
 
 // Owner says whose keys open a stream's events; the zero id, that they need none.

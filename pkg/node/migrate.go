@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io/fs"
 
@@ -27,13 +28,14 @@ func Migrate(ctx context.Context, c *boot.Config, own fs.FS) error {
 	if err != nil {
 		return err
 	}
-	if err := espg.Migrate(ctx, url, espg.Birth{Partitions: int(c.PartitionCount()), Role: c.Database.Role}); err != nil {
+	if err := espg.Migrate(ctx, url, espg.Birth{Partitions: int(c.PartitionCount()), Role: c.Database.Role, Dial: c.Seams.Database}); err != nil {
 		return err
 	}
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
-		return fmt.Errorf("node: the database url is malformed")
+		return errors.New("node: the database url is malformed") // the cause would quote a password
 	}
+	dialed(c, &config.Config)
 	db := stdlib.OpenDB(*config)
 	defer func() { _ = db.Close() }() // nothing is pending
 	if err := vaultpg.Migrate(ctx, db); err != nil {

@@ -239,6 +239,7 @@ func (n *Node) feed(reader string, take func(context.Context, *bus.Checkpoint, [
 		Alarm: func(topic string, p es.Partition, err error) {
 			n.alarm("reader", "reader", reader, "topic", topic, "partition", int(p), "error", err)
 		},
+		Joined: func(failed int) { n.alarm("reader joined its group", "reader", reader, "attempt", failed+1) },
 	}
 }
 

@@ -54,7 +54,7 @@ func compare(ctx context.Context, c *boot.Config, url string, log *espg.Log) err
 			return err // it was not read to its end
 		}
 		done, err := espg.Reconcile(ctx, url, p, espg.Recovery{
-			Life: lives[len(lives)-1].Incarnation, Same: stands.Same, UpTo: stands.Topic,
+			Life: lives[len(lives)-1].Incarnation, Same: stands.Same, UpTo: stands.Topic, Dial: c.Seams.Database,
 			Events: func(ctx context.Context, visit func(es.Incarnation, *es.Record) error) error {
 				return bus.Whole(ctx, client, topic, p, func(r *bus.Received) error { return visit(r.Incarnation, &r.Record) })
 			},

@@ -61,6 +61,9 @@ func TestWhatASimulatorReplaces(t *testing.T) {
 	database := &line{to: u.Host}
 	u.Host = "192.0.2.2:" + u.Port()
 	c.Database.URL, c.Database.OwnerURL, c.Seams.Database = u.String(), u.String(), database.dial
+	if err := node.Migrate(t.Context(), &c.Config, nil); err != nil { // once more, from elsewhere
+		t.Error(err)
+	}
 	var mu sync.Mutex
 	var made []id.ID
 	c.Seams.NewID = func() id.ID {

@@ -135,8 +135,9 @@ func TestAServiceStartsOverATopicThatDiffers(t *testing.T) {
 			}
 		}
 	}
-	if _, ready, parts := p.page(); !ready || parts[node.PartRelay] || published(t, client, name) != 0 || p.heard() != 0 {
-		t.Errorf("ready %v, %v, %d published, %d heard", ready, parts, published(t, client, name), p.heard())
+	await(t, "the service to be ready", func() bool { _, ready, _ := p.page(); return ready })
+	if _, _, parts := p.page(); parts[node.PartRelay] || published(t, client, name) != 0 || p.heard() != 0 {
+		t.Errorf("%v, %d published, %d heard", parts, published(t, client, name), p.heard())
 	}
 }
 

@@ -17,6 +17,9 @@ type Manifest struct {
 	Purpose    string   `json:"purpose"`
 	Slots      []string `json:"slots"` // local days YYYY-MM-DD
 	Rows       int      `json:"rows"`
+	Expected   int      `json:"expected_slots"`  // slots that the days at hand could have held
+	Valid      int      `json:"valid_slots"`     // of these, valid by the product's rule
+	Delivered  int      `json:"delivered_slots"` // of these, in this package, and charged
 	Retention  int      `json:"retention_days"`
 	Recipients []string `json:"recipients,omitempty"` // onward ones
 	// Schema is the JSON Schema of a row.

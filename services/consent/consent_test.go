@@ -369,6 +369,44 @@ func TestAWithdrawalElsewhereIsCheckedInTime(t *testing.T) {
 	}
 }
 
+// TestPausedBeforeConsentKnewOfIt: one agreement is paused whose acceptance is still on its way. It becomes a consent that is paused,
+// in the tables as at the gate, until it is resumed.
+func TestPausedBeforeConsentKnewOfIt(t *testing.T) {
+	t.Parallel()
+	s := begin(t, nil)
+	ctx := t.Context()
+	s.enrol("1990-02-03")
+	agreement := id.Random()
+	r := &consentv1.PauseRequest{SubscriberId: s.person.String(), AgreementId: agreement.String(), IdempotencyKey: "p"}
+	for range 2 {
+		if out, err := s.me.Pause(ctx, r); err != nil || !out.GetAwaited() || out.GetEffectiveAt() == 0 {
+			t.Fatalf("paused: %v, %v", out, err)
+		}
+	}
+	r.IdempotencyKey = "again"
+	if out, err := s.me.Pause(ctx, r); err != nil || !out.GetAwaited() {
+		t.Errorf("paused again: %v, %v", out, err)
+	}
+	s.accepted(id.Random(), agreement)
+	s.Eventually("the consent", func() bool { return s.state(agreement) == consentv1.ConsentState_CONSENT_STATE_PAUSED })
+	if err := s.release(agreement, id.Random()); reason(err) != "PAUSED" {
+		t.Errorf("the gate says %v", err)
+	}
+	r.IdempotencyKey = "once more"
+	if out, err := s.me.Pause(ctx, r); err != nil || out.GetAwaited() {
+		t.Errorf("paused when it was there: %v, %v", out, err)
+	}
+	if _, err := s.me.Resume(ctx, &consentv1.ResumeRequest{SubscriberId: s.person.String(), AgreementId: agreement.String(), IdempotencyKey: "r"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.release(agreement, id.Random()); err != nil {
+		t.Errorf("the gate after it was resumed: %v", err)
+	}
+	if err := consent.Fsck(ctx, s.config); err != nil {
+		t.Errorf("fsck: %v", err)
+	}
+}
+
 // TestWithdrawnBeforeConsentKnewOfIt: one agreement is withdrawn whose acceptance is still on its way. It becomes no consent; another
 // one does.
 func TestWithdrawnBeforeConsentKnewOfIt(t *testing.T) {
@@ -425,7 +463,7 @@ func TestRequestsThatAreWrongNameTheField(t *testing.T) {
 			t.Errorf("want %s named, got %q in %v", want, got, err)
 		}
 	}
-	if _, err := s.me.Pause(ctx, &consentv1.PauseRequest{SubscriberId: s.person.String(), AgreementId: id.Random().String(), IdempotencyKey: "4"}); reason(err) != "CONSENT_UNKNOWN" {
+	if _, err := s.me.Resume(ctx, &consentv1.ResumeRequest{SubscriberId: s.person.String(), AgreementId: id.Random().String(), IdempotencyKey: "4"}); reason(err) != "CONSENT_UNKNOWN" {
 		t.Errorf("a consent that is not there: %v", err)
 	}
 	if _, err := s.me.Withdraw(ctx, &consentv1.WithdrawRequest{SubscriberId: id.Random().String(), AgreementId: id.Random().String(), IdempotencyKey: "4"}); status.Code(err) != codes.PermissionDenied {

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/obole-market/obole/pkg/money"
 	"github.com/obole-market/obole/services/obole/internal/client"
@@ -18,7 +19,12 @@ func TestDemo(t *testing.T) {
 	sh := shell{t, []string{"--data", dir}}
 	tables := map[string][]map[string]any{}
 	var proof map[string]any
-	for _, line := range sh.lines("demo") {
+	began := time.Now()
+	lines := sh.lines("demo")
+	if took := time.Since(began); took > time.Minute {
+		t.Errorf("the story took %s, of at most a minute", took)
+	}
+	for _, line := range lines {
 		if name, is := line["table"].(string); is {
 			tables[name] = append(tables[name], line)
 		} else {

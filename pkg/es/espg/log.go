@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/obole-market/obole/pkg/es"
@@ -26,7 +27,7 @@ type Config struct {
 	// Tracer sees the readers' queries; may be nil. Appends are not traced one by one: a batch has many callers.
 	Tracer pgx.QueryTracer
 	// Dial replaces the network; may be nil.
-	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	Dial Dial
 	// Idle is how long a session may hold a partition's lock in silence (2 s), and Lock how long it waits for another
 	// that does (8 s).
 	Idle, Lock time.Duration
@@ -43,6 +44,20 @@ type Log struct {
 	wakes map[es.Partition][]chan struct{}
 }
 
+// Dial reaches an address in the network's place. It is given names as they stand in the database's url, and looks them up itself.
+type Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// over has connections made by d, where there is one.
+func (d Dial) over(c *pgconn.Config) {
+	if d != nil {
+		c.DialFunc = pgconn.DialFunc(d)
+		c.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
+	}
+}
+
+// errMalformed has no cause, which would quote a password.
+var errMalformed = errors.New("espg: the database url is malformed")
+
 // Open connects to a log that Migrate has made. It refuses a log that was born otherwise than this process expects.
 func Open(ctx context.Context, c Config) (*Log, error) {
 	if c.Readers == 0 {
@@ -56,13 +71,11 @@ func Open(ctx context.Context, c Config) (*Log, error) {
 	}
 	config, err := pgxpool.ParseConfig(c.URL)
 	if err != nil {
-		return nil, errors.New("espg: the database url is malformed") // the cause would quote a password
+		return nil, errMalformed
 	}
 	config.MaxConns = c.Readers
 	config.ConnConfig.Tracer = c.Tracer
-	if c.Dial != nil {
-		config.ConnConfig.DialFunc = c.Dial
-	}
+	c.Dial.over(&config.ConnConfig.Config)
 	config.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
 	config.ConnConfig.RuntimeParams["application_name"] = "obole es reader"
 	plans(config.ConnConfig.RuntimeParams)

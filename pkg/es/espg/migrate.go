@@ -28,6 +28,8 @@ type Birth struct {
 	Partitions int
 	// Role is the application's role, which must exist; empty leaves the grants alone.
 	Role string
+	// Dial replaces the network; may be nil.
+	Dial Dial
 }
 
 // Migrate brings the tables in the database at url up to date, gives birth to the log if there is none, and grants the
@@ -36,8 +38,9 @@ type Birth struct {
 func Migrate(ctx context.Context, url string, b Birth) error {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
-		return fmt.Errorf("espg: the database url is malformed: %w", unavailable(err))
+		return errMalformed
 	}
+	b.Dial.over(&config.Config)
 	db := stdlib.OpenDB(*config)
 	defer func() { _ = db.Close() }() // nothing is pending
 	conn, err := pgx.ConnectConfig(ctx, config)

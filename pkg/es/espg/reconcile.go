@@ -26,6 +26,8 @@ type Recovery struct {
 	UpTo es.Position
 	// Events visits the topic's events in its order, repeats and all. The record is only valid during the call.
 	Events func(ctx context.Context, visit func(es.Incarnation, *es.Record) error) error
+	// Dial replaces the network; may be nil.
+	Dial Dial
 }
 
 // Recovered says what a reconciliation did.
@@ -51,7 +53,12 @@ func (l *Log) Here(ctx context.Context, p es.Partition) (here bool, err error) {
 // by its chain, and a new life begins. It needs the rights of the database's owner. Readers of the topic notice nothing but
 // the new life.
 func Reconcile(ctx context.Context, url string, p es.Partition, r Recovery) (out Recovered, err error) {
-	conn, err := pgx.Connect(ctx, url)
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return out, errMalformed
+	}
+	r.Dial.over(&config.Config)
+	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return out, unavailable(err)
 	}

@@ -94,11 +94,9 @@ func (l *Log) Session(ctx context.Context, p es.Partition) (es.Session, error) {
 		config.RuntimeParams[name] = value
 	}
 	plans(config.RuntimeParams)
-	config.DialFunc = l.config.Dial
-	if config.DialFunc == nil {
-		dialer := &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: time.Second, Count: 5}}
-		config.DialFunc = dialer.DialContext
-	}
+	dialer := &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: time.Second, Count: 5}}
+	config.DialFunc = dialer.DialContext
+	l.config.Dial.over(config)
 	conn, err := pgconn.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, unavailable(err)

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -125,6 +128,58 @@ func TestALogBornOtherwiseIsRefused(t *testing.T) {
 	if err := espg.Migrate(t.Context(), url, espg.Birth{Partitions: 3}); err == nil {
 		t.Error("born again with another number of partitions")
 	}
+}
+
+// TestEveryWayInGoesThroughTheDialer: a server whose name nobody knows but the dialer that is given, for whoever gives birth to a log,
+// reads it, writes it or makes it whole.
+func TestEveryWayInGoesThroughTheDialer(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	u, err := url.Parse(empty(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	real := u.Host
+	u.Host = "postgres.invalid:5432" // a name that never is one (RFC 2606)
+	var calls atomic.Int32
+	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if addr != u.Host {
+			t.Errorf("asked for %s", addr)
+		}
+		calls.Add(1)
+		return new(net.Dialer).DialContext(ctx, network, real)
+	}
+	through := func(what string, do func() error) {
+		before := calls.Load()
+		if err := do(); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if calls.Load() == before {
+			t.Errorf("%s asked nobody", what)
+		}
+	}
+	through("birth", func() error { return espg.Migrate(ctx, u.String(), espg.Birth{Partitions: 1, Dial: dial}) })
+	var log *espg.Log
+	through("reading", func() (err error) {
+		log, err = espg.Open(ctx, espg.Config{URL: u.String(), Dial: dial})
+		return err
+	})
+	defer log.Close()
+	through("writing", func() error {
+		s, err := log.Session(ctx, 0)
+		if err != nil {
+			return err
+		}
+		return s.Close()
+	})
+	lives, err := log.Lives(ctx, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	through("making whole", func() error {
+		_, err := espg.Reconcile(ctx, u.String(), 0, espg.Recovery{Life: lives[0].Incarnation, Dial: dial})
+		return err
+	})
 }
 
 // TestAForeignTransactionDelaysNothing: a long transaction of somebody else's hides nothing, holds nothing up, and appends cost

@@ -150,6 +150,25 @@ func TestDayAfterDay(t *testing.T) {
 		t.Errorf("%d packages, and the withdrawal was after the fifth", len(list))
 	}
 	f.afterTheEnd(deal, last.GetDeliveryId())
+	f.Eventually("the buyer to be told to delete", func() bool { return f.of(bid, deal)[0].GetDeletion() != nil })
+	for _, d := range f.of(bid, deal) {
+		order, due := d.GetDeletion(), time.UnixMicro(d.GetDeletion().GetDue())
+		if _, released := left[d.GetDeliveryId()]; !released {
+			if order != nil {
+				t.Errorf("what never left is to be deleted: %v", d)
+			}
+		} else if order.GetReason() != deliveryv1.EndReason_END_REASON_WITHDRAWN || time.Until(due) < 29*24*time.Hour || time.Until(due) > 31*24*time.Hour {
+			t.Errorf("the buyer is told %v", order)
+		}
+		if d.GetExpectedSlots() < d.GetValidSlots() || d.GetValidSlots() < d.GetSlots() || d.GetSlots() == 0 {
+			t.Errorf("slots: %d expected, %d valid, %d delivered", d.GetExpectedSlots(), d.GetValidSlots(), d.GetSlots())
+		}
+	}
+	for _, d := range f.of(bid, deals[fence]) {
+		if d.GetDeletion() != nil {
+			t.Errorf("somebody else's is to be deleted: %v", d)
+		}
+	}
 	if earned := me.available(); earned != 24 {
 		t.Errorf("withdrawn with 24 cents earned, and %d are there", earned)
 	}

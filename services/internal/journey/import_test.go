@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/obole-market/obole/pkg/fault"
@@ -38,8 +40,17 @@ func TestNobodyIsImported(t *testing.T) {
 	joined := consentv1.NewConsentServiceClient(f.Dial(consent.Name, who.String(), eventv1.Role_ROLE_SUBSCRIBER))
 	_, err := joined.Enrol(t.Context(), &consentv1.EnrolRequest{SubscriberId: who.String(), Country: "BE", Language: "fr", IdempotencyKey: "e"})
 	f.must(err)
-	_, err = mine.ConnectSource(t.Context(), connect)
+	first, err := mine.ConnectSource(t.Context(), connect)
 	f.must(err)
+	f.stop[consent.Name]()
+	again, err := mine.ConnectSource(t.Context(), connect)
+	if err != nil || again.GetSourceId() != first.GetSourceId() {
+		t.Errorf("what was decided, asked again while consent is away: %v, %v", again, err)
+	}
+	connect.IdempotencyKey = "d"
+	if _, err := mine.ConnectSource(t.Context(), connect); status.Code(err) != codes.Unavailable {
+		t.Errorf("what was not decided, while consent is away: %v", err)
+	}
 }
 
 // TestWhatCannotBeImported: every refusal says which file, line and field, and of such a file nothing is kept.

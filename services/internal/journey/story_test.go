@@ -46,8 +46,14 @@ type full struct {
 // openFull runs the four services; change, if any, alters each one's configuration.
 func openFull(t testing.TB, change ...func(*boot.Config)) *full {
 	t.Helper()
+	return openOn(t, worldtest.New(t), change...)
+}
+
+// openOn is openFull in surroundings of the test's own.
+func openOn(t testing.TB, w *worldtest.World, change ...func(*boot.Config)) *full {
+	t.Helper()
 	ctx := t.Context()
-	f := &full{market: &market{World: worldtest.New(t), t: t, buyer: id.Random()}, stop: map[string]func(){}, databases: map[string]string{}}
+	f := &full{market: &market{World: w, t: t, buyer: id.Random()}, stop: map[string]func(){}, databases: map[string]string{}}
 	config := func(service string) boot.Config {
 		c := f.Config(service)
 		for _, do := range change {
@@ -347,6 +353,9 @@ func TestTheWholeStory(t *testing.T) {
 			t.Error("asked again, the gate was not asked again")
 		}
 		m, rows := f.open(d, sealed, key)
+		if m.Expected != int(d.GetExpectedSlots()) || m.Valid != int(d.GetValidSlots()) || m.Delivered != int(d.GetSlots()) || m.Delivered != 5 || m.Valid < 5 || m.Expected < m.Valid {
+			t.Errorf("slots: the manifest says %d expected, %d valid, %d delivered, and the list %v", m.Expected, m.Valid, m.Delivered, d)
+		}
 		if m.Rows != 5 || strings.Count(rows, "\n") != 5 || !strings.Contains(rows, `"steps":`) {
 			t.Errorf("a package holds %d rows:\n%s", m.Rows, rows)
 		}

@@ -27,7 +27,7 @@ func (w *World) Peer(service string) *Peer {
 	for part := range Partitions {
 		r := &bus.Relay{
 			Client: client, Log: p.log, Topic: node.Topic(w.Prefix, service), Partition: es.Partition(part), Source: "/obole/" + service,
-			Connect: func(ctx context.Context) (*pgx.Conn, error) { return pgx.Connect(ctx, Need(w.t, "DATABASE_URL")) },
+			Connect: func(ctx context.Context) (*pgx.Conn, error) { return pgx.Connect(ctx, w.server) },
 			Alarm:   func(_ es.Partition, err error) { w.t.Logf("peer %s: %v", service, err) },
 		}
 		w.Start(r.Run)

@@ -41,6 +41,7 @@ type World struct {
 	listeners map[string]net.Listener
 	peers     map[string]string
 	run       string
+	server    string // URL of PostgreSQL, as its superuser
 }
 
 // Need gives an environment variable that `make test` sets; without it the test fails.
@@ -62,8 +63,14 @@ func New(t testing.TB) *World {
 // NewOn is New on brokers of the test's own: they can be stopped.
 func NewOn(t testing.TB, brokers ...string) *World {
 	t.Helper()
+	return NewAt(t, Need(t, "DATABASE_URL"), brokers...)
+}
+
+// NewAt is New on a PostgreSQL and brokers of the test's own: what stands in their files is the test's.
+func NewAt(t testing.TB, server string, brokers ...string) *World {
+	t.Helper()
 	w := &World{
-		t: t, Brokers: brokers, folder: t.TempDir(),
+		t: t, server: server, Brokers: brokers, folder: t.TempDir(),
 		listeners: map[string]net.Listener{}, peers: map[string]string{}, run: strings.ReplaceAll(id.Random().String(), "-", "")[:12],
 	}
 	w.Prefix = "test-" + w.run + "."
@@ -102,9 +109,8 @@ const Partitions = 2
 // Config makes the service's database and gives its configuration.
 func (w *World) Config(service string) boot.Config {
 	w.t.Helper()
-	server := Need(w.t, "DATABASE_URL")
 	at := func(database string) string {
-		u, err := url.Parse(server)
+		u, err := url.Parse(w.server)
 		if err != nil {
 			w.t.Fatal("DATABASE_URL is malformed")
 		}

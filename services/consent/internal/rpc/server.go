@@ -272,7 +272,20 @@ func (s *Server) Pause(ctx context.Context, r *consentv1.PauseRequest) (*consent
 	if err != nil {
 		return nil, err
 	}
-	return &consentv1.PauseResponse{EffectiveAt: effective(result, s.Now), Cursor: cursor(result.Cursor)}, nil
+	out := &consentv1.PauseResponse{EffectiveAt: effective(result, s.Now), Cursor: cursor(result.Cursor)}
+	for _, e := range result.Events {
+		if p, ok := e.Event.(subscriber.Paused); ok {
+			out.Awaited = !p.Awaited.IsZero()
+		}
+	}
+	if len(result.Events) == 0 { // it was paused before, perhaps as held back
+		p, _, err := s.person(ctx, who)
+		if err != nil {
+			return nil, err
+		}
+		_, out.Awaited = p.HeldBack[agreement]
+	}
+	return out, nil
 }
 
 // Resume ends a pause.

@@ -86,16 +86,101 @@ func TestNoAnswerComesTooLate(t *testing.T) {
 	}
 }
 
+func pausing(n byte) subscriber.Pause {
+	return subscriber.Pause{Subscriber: anna, Agreement: agreement(n), Initiator: subscriber.InitiatorPerson}
+}
+
+// TestAPauseWaitsForItsAcceptance: who accepts and pauses that one agreement before consent has heard of it has given a consent that
+// nobody can use until it is resumed; others are not touched.
+func TestAPauseWaitsForItsAcceptance(t *testing.T) {
+	t.Parallel()
+	soon := noon.Add(time.Minute)
+	given := func(l *log) []subscriber.Event {
+		first := giving(1)
+		first.AcceptedAt = noon
+		return l.must(t, first, soon)
+	}
+	l := enrolled(t, adult)
+	if events := l.must(t, pausing(1), noon); len(events) != 1 || events[0].(subscriber.Paused).Awaited != agreement(1) || len(events[0].(subscriber.Paused).Scope) != 0 {
+		t.Fatalf("paused as %v", events)
+	}
+	if again := l.must(t, pausing(1), noon); len(again) != 0 {
+		t.Errorf("paused twice: %v", again)
+	}
+	events := given(l)
+	if len(events) != 2 {
+		t.Fatalf("answered with %v", events)
+	}
+	if _, ok := events[0].(subscriber.Given); !ok {
+		t.Errorf("first %v", events[0])
+	}
+	if p, ok := events[1].(subscriber.Paused); !ok || len(p.Scope) != 1 || p.Scope[0].Agreement != agreement(1) || p.Scope[0].Offer.IsZero() || !p.Awaited.IsZero() {
+		t.Errorf("then %v", events[1])
+	}
+	l.must(t, giving(2), soon)
+	if _, err := l.do(release(1), soon); !errors.Is(err, subscriber.ErrPaused) {
+		t.Errorf("held back, and the gate says %v", err)
+	}
+	if _, err := l.do(release(2), soon); err != nil {
+		t.Errorf("another one: %v", err)
+	}
+	l.must(t, subscriber.Resume{Subscriber: anna, Agreement: agreement(1)}, soon)
+	if _, err := l.do(release(1), soon); err != nil {
+		t.Errorf("resumed: %v", err)
+	}
+	if p := l.states[subscriber.On{Subscriber: anna}].(subscriber.Person); len(p.HeldBack) != 0 {
+		t.Errorf("still held back: %v", p.HeldBack)
+	}
+	for name, tc := range map[string]struct {
+		before []subscriber.Command
+		events int
+		gate   error
+	}{
+		"resumed before it came":     {[]subscriber.Command{pausing(1), subscriber.Resume{Subscriber: anna, Agreement: agreement(1)}}, 1, nil},
+		"all resumed before it came": {[]subscriber.Command{pausing(1), subscriber.Resume{Subscriber: anna}}, 1, nil},
+		"withdrawn after it":         {[]subscriber.Command{pausing(1), withdrawing(1)}, 1, subscriber.ErrConsentUnknown},
+		"another one paused":         {[]subscriber.Command{pausing(2)}, 1, nil},
+	} {
+		l := enrolled(t, adult)
+		for _, c := range tc.before {
+			if events := l.must(t, c, noon); len(events) != 1 {
+				t.Errorf("%s: %T comes to %v", name, c, events)
+			}
+		}
+		if events := given(l); len(events) != tc.events {
+			t.Errorf("%s: answered with %v", name, events)
+		}
+		if _, err := l.do(release(1), soon); !errors.Is(err, tc.gate) {
+			t.Errorf("%s: the gate says %v", name, err)
+		}
+	}
+	l = enrolled(t, adult)
+	l.must(t, withdrawing(1), noon)
+	if _, err := l.do(pausing(1), noon); !errors.Is(err, subscriber.ErrWithdrawn) {
+		t.Errorf("paused after it was withdrawn: %v", err)
+	}
+	l.must(t, pausing(2), noon)
+	if _, err := l.do(subscriber.Resume{Subscriber: anna, Agreement: agreement(2)}, noon.Add(time.Hour)); !errors.Is(err, subscriber.ErrConsentUnknown) {
+		t.Errorf("resumed when no acceptance can come any more: %v", err)
+	}
+}
+
 // TestInventedAgreementsAreBounded: so many a person may await, whatever ids are named; then single ones are refused until their time is
 // over, and everything can be withdrawn all the while. They make no streams.
 func TestInventedAgreementsAreBounded(t *testing.T) {
 	t.Parallel()
 	l := enrolled(t, adult)
 	for n := range byte(subscriber.MaxAwaited) {
-		l.must(t, withdrawing(n), noon)
+		if n%2 == 0 {
+			l.must(t, withdrawing(n), noon)
+		} else {
+			l.must(t, pausing(n), noon)
+		}
 	}
-	if _, err := l.do(withdrawing(200), noon.Add(15*time.Minute)); !errors.Is(err, subscriber.ErrAwaitedLimit) {
-		t.Errorf("one more: %v", err)
+	for _, more := range []subscriber.Command{withdrawing(200), pausing(200)} {
+		if _, err := l.do(more, noon.Add(15*time.Minute)); !errors.Is(err, subscriber.ErrAwaitedLimit) {
+			t.Errorf("one more, %T: %v", more, err)
+		}
 	}
 	l.must(t, withdrawing(0), noon) // known
 	l.must(t, subscriber.Withdraw{Subscriber: anna}, noon)
@@ -104,7 +189,8 @@ func TestInventedAgreementsAreBounded(t *testing.T) {
 	}
 	later := noon.Add(15*time.Minute + 4*time.Second)
 	l.must(t, withdrawing(200), later)
-	if p := l.states[subscriber.On{Subscriber: anna}].(subscriber.Person); len(p.Awaited) != 1 {
-		t.Errorf("%d are kept after their time", len(p.Awaited))
+	l.must(t, pausing(201), later)
+	if p := l.states[subscriber.On{Subscriber: anna}].(subscriber.Person); len(p.Awaited) != 1 || len(p.HeldBack) != 1 {
+		t.Errorf("%d and %d are kept after their time", len(p.Awaited), len(p.HeldBack))
 	}
 }

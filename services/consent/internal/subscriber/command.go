@@ -52,14 +52,15 @@ type Close struct {
 	Retention  []int32 // classes of obole.event.v1.Retention to forget
 }
 
-// Pause stops the use of one consent, or of all, those to come included, where Agreement is zero.
+// Pause stops the use of one consent, or of all, those to come included, where Agreement is zero. One agreement of which nothing is
+// known is held back: should its acceptance be on its way, its consent begins paused.
 type Pause struct {
 	Subscriber ID
 	Agreement  AgreementID
 	Initiator  Initiator
 }
 
-// Resume ends a pause of one consent, or of all where Agreement is zero.
+// Resume ends a pause of one consent, or of all where Agreement is zero; also that of one whose acceptance has not come yet.
 type Resume struct {
 	Subscriber ID
 	Agreement  AgreementID

@@ -29,9 +29,9 @@ func Decide(state func(On) State, c Command, at time.Time) ([]Entry, error) {
 	case Close:
 		return closing(person, c), nil
 	case Pause:
-		return pause(person, state(on), c)
+		return pause(person, state(on), c, at)
 	case Resume:
-		return resume(person, state(on), c)
+		return resume(person, state(on), c, at)
 	case Expire:
 		return expire(person, c, at), nil
 	case Release:
@@ -68,7 +68,14 @@ func give(p Person, enrolled bool, own State, c Give, at time.Time) []Entry {
 			Reason:     err.Reason,
 		})
 	}
-	return one(c.on(), Given{Licence: l, Record: c.Record, LineUser: p.Identity.LineUser})
+	given := one(c.on(), Given{Licence: l, Record: c.Record, LineUser: p.Identity.LineUser})
+	if p.holdsBack(l.Agreement, at) {
+		// Given, because the person accepted, and paused before anybody can use it.
+		given = append(given, Entry{On: c.on(), Event: Paused{
+			Subscriber: l.Subscriber, Scope: []Scope{{Agreement: l.Agreement, Offer: l.Offer, Bid: l.Bid}}, Initiator: InitiatorPerson,
+		}})
+	}
+	return given
 }
 
 func withdraw(p Person, own State, c Withdraw, at time.Time) ([]Entry, error) {
@@ -106,7 +113,7 @@ func closing(p Person, c Close) []Entry {
 	}
 }
 
-func pause(p Person, own State, c Pause) ([]Entry, error) {
+func pause(p Person, own State, c Pause, at time.Time) ([]Entry, error) {
 	e := Paused{Subscriber: c.Subscriber, Initiator: c.Initiator}
 	if c.Agreement.IsZero() {
 		if p.PausedAll {
@@ -117,16 +124,26 @@ func pause(p Person, own State, c Pause) ([]Entry, error) {
 	}
 	consent, lives := p.Living[c.Agreement]
 	switch {
-	case !lives:
-		return nil, gone(own)
-	case consent.Paused:
+	case lives && consent.Paused:
 		return nil, nil
+	case lives:
+		e.Scope = []Scope{p.scope(c.Agreement)}
+		return one(c.on(), e), nil
+	case own != nil:
+		return nil, gone(own)
+	case p.awaits(c.Agreement, at):
+		return nil, ErrWithdrawn
+	case p.holdsBack(c.Agreement, at):
+		return nil, nil
+	case p.awaiting(at) >= MaxAwaited:
+		return nil, ErrAwaitedLimit
 	}
-	e.Scope = []Scope{p.scope(c.Agreement)}
-	return one(c.on(), e), nil
+	// On the person's own stream: an id that somebody invents makes none.
+	e.Awaited = c.Agreement
+	return one(On{Subscriber: c.Subscriber}, e), nil
 }
 
-func resume(p Person, own State, c Resume) ([]Entry, error) {
+func resume(p Person, own State, c Resume, at time.Time) ([]Entry, error) {
 	e := Resumed{Subscriber: c.Subscriber}
 	if c.Agreement.IsZero() {
 		for _, s := range p.all() {
@@ -134,7 +151,7 @@ func resume(p Person, own State, c Resume) ([]Entry, error) {
 				e.Scope = append(e.Scope, s)
 			}
 		}
-		if !p.PausedAll && len(e.Scope) == 0 {
+		if !p.PausedAll && len(e.Scope) == 0 && len(waiting(p.HeldBack, at)) == 0 {
 			return nil, nil
 		}
 		e.All = true
@@ -142,6 +159,9 @@ func resume(p Person, own State, c Resume) ([]Entry, error) {
 	}
 	consent, lives := p.Living[c.Agreement]
 	switch {
+	case !lives && own == nil && p.holdsBack(c.Agreement, at):
+		e.Awaited = c.Agreement
+		return one(On{Subscriber: c.Subscriber}, e), nil
 	case !lives:
 		return nil, gone(own)
 	case p.PausedAll:

@@ -159,6 +159,7 @@ type Paused struct {
 	Scope      []Scope
 	All        bool
 	Initiator  Initiator
+	Awaited    AgreementID // zero, or what was paused before its acceptance had come; then the scope is empty
 }
 
 // Resumed: what was paused may be used again.
@@ -166,6 +167,7 @@ type Resumed struct {
 	Subscriber ID
 	Scope      []Scope
 	All        bool
+	Awaited    AgreementID // zero, or what was paused before its acceptance had come, and may come as any other now; then the scope is empty
 }
 
 // Expiry says why a consent ended by itself.

@@ -38,7 +38,7 @@ func person(p Person, e Entry) State {
 		p.Rules = ev.Rules
 	case Given:
 		l := ev.Licence
-		p = p.with(l.Agreement, Consent{Offer: l.Offer, Bid: l.Bid, Buyer: l.Buyer, ExpiresAt: l.ExpiresAt, Position: e.Position})
+		p = p.letGo(l.Agreement).with(l.Agreement, Consent{Offer: l.Offer, Bid: l.Bid, Buyer: l.Buyer, ExpiresAt: l.ExpiresAt, Position: e.Position})
 	case Withdrawn:
 		p = p.without(ev.Scope)
 		if ev.All {
@@ -52,14 +52,20 @@ func person(p Person, e Entry) State {
 	case Expired:
 		p = p.without([]Scope{ev.Scope})
 	case Paused:
-		if ev.All {
+		switch {
+		case ev.All:
 			p.PausedAll = true
-		} else {
+		case !ev.Awaited.IsZero():
+			p = p.holdBack(ev.Awaited, e.At)
+		default:
 			p = p.pause(ev.Scope, true)
 		}
 	case Resumed:
 		p.PausedAll = p.PausedAll && !ev.All
-		p = p.pause(ev.Scope, false)
+		p = p.pause(ev.Scope, false).letGo(ev.Awaited)
+		if ev.All {
+			p.HeldBack = nil
+		}
 	}
 	return p
 }

@@ -25,8 +25,8 @@ var (
 	ErrPaused              = fault.Refuse("PAUSED", "the consent, or everything of the person, is paused")
 	ErrExpired             = fault.Refuse("EXPIRED", "the consent has expired")
 	ErrBuyerSuspended      = fault.Refuse("BUYER_SUSPENDED", "the buyer is suspended")
-	ErrAwaitedLimit        = fault.Exhausted("AWAITED_LIMIT", "too many unknown agreements were withdrawn: withdraw everything, or wait").After(awaitFor)
 	ErrAccountClosed       = fault.Refuse("ACCOUNT_CLOSED", "the account is closed")
+	ErrAwaitedLimit        = fault.Exhausted("AWAITED_LIMIT", "too many unknown agreements were withdrawn or paused: withdraw or pause everything, or wait").After(awaitFor)
 )
 
 // mayGive says why the person's acceptance cannot become a consent, nil when it can. The law comes before the person's own
@@ -75,14 +75,4 @@ func mayGive(p Person, enrolled bool, c Give, at time.Time) *fault.Error {
 // late says that the market takes no yes any more. It has undone the acceptance by itself.
 func (c Give) late(at time.Time) bool {
 	return !c.AnswerDue.IsZero() && !at.Before(c.AnswerDue) || !c.AcceptedAt.IsZero() && !at.Before(c.AcceptedAt.Add(answerWithin+skew))
-}
-
-// Refusals lists all of them.
-func Refusals() []*fault.Error {
-	return []*fault.Error{
-		ErrSubscriberUnknown, ErrSubscriberExists, ErrAgeUnknown, ErrUnderAge, ErrCountryForbids,
-		ErrLimit, ErrPurposeNever, ErrBuyerNever, ErrProductNever, ErrBelowFloor,
-		ErrExplicitStepMissing, ErrConsentUnknown, ErrWithdrawn, ErrPaused, ErrExpired,
-		ErrBuyerSuspended, ErrAwaitedLimit, ErrAccountClosed,
-	}
 }

@@ -24,9 +24,11 @@ type Person struct {
 	WithdrawnAll time.Time
 	// Awaited are agreements that were withdrawn before their acceptances had come here, and when. Never changed in place.
 	Awaited map[AgreementID]time.Time
-	Living  map[AgreementID]Consent
 	// ClosedAt is when the account was closed; zero while it is open.
 	ClosedAt time.Time
+	// HeldBack are agreements that were paused before their acceptances had come here, and when. Never changed in place.
+	HeldBack map[AgreementID]time.Time
+	Living   map[AgreementID]Consent
 }
 
 // Closed says that the person has left.
@@ -115,36 +117,58 @@ const skew = 2 * time.Second
 const (
 	answerWithin = 15 * time.Minute
 	awaitFor     = answerWithin + 2*skew
-	// MaxAwaited bounds the withdrawals of one person that wait for their acceptances.
+	// MaxAwaited bounds the withdrawals and pauses of one person that wait for their acceptances.
 	MaxAwaited = 64
 )
 
 // awaits says whether this agreement was withdrawn before its acceptance came.
-func (p Person) awaits(a AgreementID, at time.Time) bool {
-	since, ok := p.Awaited[a]
+func (p Person) awaits(a AgreementID, at time.Time) bool { return waits(p.Awaited, a, at) }
+
+// holdsBack says whether this agreement was paused before its acceptance came.
+func (p Person) holdsBack(a AgreementID, at time.Time) bool { return waits(p.HeldBack, a, at) }
+
+func waits(list map[AgreementID]time.Time, a AgreementID, at time.Time) bool {
+	since, ok := list[a]
 	return ok && at.Before(since.Add(awaitFor))
 }
 
-// awaiting counts what is still awaited.
-func (p Person) awaiting(at time.Time) (n int) {
-	for a := range p.Awaited {
-		if p.awaits(a, at) {
-			n++
-		}
-	}
-	return n
+// awaiting counts what is still awaited, withdrawn or paused.
+func (p Person) awaiting(at time.Time) int {
+	return len(waiting(p.Awaited, at)) + len(waiting(p.HeldBack, at))
 }
 
-// await returns the person with one more agreement awaited, and without those whose time is over.
-func (p Person) await(a AgreementID, at time.Time) Person {
-	awaited := make(map[AgreementID]time.Time, len(p.Awaited)+1)
-	for other, since := range p.Awaited {
-		if p.awaits(other, at) {
-			awaited[other] = since
+// waiting copies what has not been awaited for too long.
+func waiting(list map[AgreementID]time.Time, at time.Time) map[AgreementID]time.Time {
+	out := make(map[AgreementID]time.Time, len(list)+1)
+	for a, since := range list {
+		if waits(list, a, at) {
+			out[a] = since
 		}
 	}
-	awaited[a] = at
-	p.Awaited = awaited
+	return out
+}
+
+// await returns the person with one more agreement awaited, and without those whose time is over. What was withdrawn is not held back
+// as well: it does not come.
+func (p Person) await(a AgreementID, at time.Time) Person {
+	p.Awaited = waiting(p.Awaited, at)
+	p.Awaited[a] = at
+	return p.letGo(a)
+}
+
+// holdBack returns the person with one more agreement held back, and without those whose time is over.
+func (p Person) holdBack(a AgreementID, at time.Time) Person {
+	p.HeldBack = waiting(p.HeldBack, at)
+	p.HeldBack[a] = at
+	return p
+}
+
+// letGo returns the person with one agreement less held back.
+func (p Person) letGo(a AgreementID) Person {
+	if _, ok := p.HeldBack[a]; ok {
+		p.HeldBack = maps.Clone(p.HeldBack)
+		delete(p.HeldBack, a)
+	}
 	return p
 }
 

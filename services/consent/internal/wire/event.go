@@ -54,18 +54,18 @@ func person(e subscriber.Event) *consentv1.Event {
 	case subscriber.Withdrawn:
 		m := &consentv1.ConsentWithdrawn{
 			SubscriberId: e.Subscriber.String(), Scope: scopeProto(e.Scope), All: e.All, Initiator: consentv1.Initiator(e.Initiator),
-		}
-		if !e.Awaited.IsZero() {
-			m.AwaitedAgreementId = e.Awaited.String()
+			AwaitedAgreementId: awaitedProto(e.Awaited),
 		}
 		return &consentv1.Event{Event: &consentv1.Event_ConsentWithdrawn{ConsentWithdrawn: m}}
 	case subscriber.Paused:
-		return &consentv1.Event{Event: &consentv1.Event_ConsentPaused{ConsentPaused: &consentv1.ConsentPaused{
+		m := &consentv1.ConsentPaused{
 			SubscriberId: e.Subscriber.String(), Scope: scopeProto(e.Scope), All: e.All, Initiator: consentv1.Initiator(e.Initiator),
-		}}}
+			AwaitedAgreementId: awaitedProto(e.Awaited),
+		}
+		return &consentv1.Event{Event: &consentv1.Event_ConsentPaused{ConsentPaused: m}}
 	case subscriber.Resumed:
 		return &consentv1.Event{Event: &consentv1.Event_ConsentResumed{ConsentResumed: &consentv1.ConsentResumed{
-			SubscriberId: e.Subscriber.String(), Scope: scopeProto(e.Scope), All: e.All,
+			SubscriberId: e.Subscriber.String(), Scope: scopeProto(e.Scope), All: e.All, AwaitedAgreementId: awaitedProto(e.Awaited),
 		}}}
 	case subscriber.Expired:
 		return &consentv1.Event{Event: &consentv1.Event_ConsentExpired{ConsentExpired: &consentv1.ConsentExpired{
@@ -114,6 +114,21 @@ func (r *ids) read(field, s string) id.ID {
 
 func (r *ids) subscriber(s string) subscriber.ID {
 	return subscriber.ID{ID: r.read("subscriber_id", s)}
+}
+
+// awaited reads an agreement whose acceptance had not come; empty in most events.
+func (r *ids) awaited(s string) (a subscriber.AgreementID) {
+	if s != "" {
+		a.ID = r.read("awaited_agreement_id", s)
+	}
+	return a
+}
+
+func awaitedProto(a subscriber.AgreementID) string {
+	if a.IsZero() {
+		return ""
+	}
+	return a.String()
 }
 
 func (r *ids) scope(m *consentv1.Ended) subscriber.Scope {
@@ -171,21 +186,21 @@ func (r *ids) personal(m *consentv1.Event) subscriber.Event {
 		}
 	case *consentv1.Event_ConsentWithdrawn:
 		e := arm.ConsentWithdrawn
-		out := subscriber.Withdrawn{
+		return subscriber.Withdrawn{
 			Subscriber: r.subscriber(e.GetSubscriberId()), Scope: r.scopes(e.GetScope()), All: e.GetAll(), Initiator: subscriber.Initiator(e.GetInitiator()),
+			Awaited: r.awaited(e.GetAwaitedAgreementId()),
 		}
-		if a := e.GetAwaitedAgreementId(); a != "" {
-			out.Awaited = subscriber.AgreementID{ID: r.read("awaited_agreement_id", a)}
-		}
-		return out
 	case *consentv1.Event_ConsentPaused:
 		e := arm.ConsentPaused
 		return subscriber.Paused{
 			Subscriber: r.subscriber(e.GetSubscriberId()), Scope: r.scopes(e.GetScope()), All: e.GetAll(), Initiator: subscriber.Initiator(e.GetInitiator()),
+			Awaited: r.awaited(e.GetAwaitedAgreementId()),
 		}
 	case *consentv1.Event_ConsentResumed:
 		e := arm.ConsentResumed
-		return subscriber.Resumed{Subscriber: r.subscriber(e.GetSubscriberId()), Scope: r.scopes(e.GetScope()), All: e.GetAll()}
+		return subscriber.Resumed{
+			Subscriber: r.subscriber(e.GetSubscriberId()), Scope: r.scopes(e.GetScope()), All: e.GetAll(), Awaited: r.awaited(e.GetAwaitedAgreementId()),
+		}
 	case *consentv1.Event_ConsentExpired:
 		e := arm.ConsentExpired
 		return subscriber.Expired{Subscriber: r.subscriber(e.GetSubscriberId()), Scope: r.scope(e.GetScope()), Reason: subscriber.Expiry(e.GetReason())}

@@ -81,7 +81,9 @@ func people(t *testing.T) []subscriber.Event {
 		subscriber.Withdrawn{Subscriber: who, Scope: []subscriber.Scope{scope}, All: true, Initiator: subscriber.InitiatorPerson},
 		subscriber.Withdrawn{Subscriber: who, Scope: []subscriber.Scope{}, Initiator: subscriber.InitiatorPerson, Awaited: scope.Agreement},
 		subscriber.Paused{Subscriber: who, Scope: []subscriber.Scope{scope}, Initiator: subscriber.InitiatorPerson},
+		subscriber.Paused{Subscriber: who, Scope: []subscriber.Scope{}, Initiator: subscriber.InitiatorPerson, Awaited: scope.Agreement},
 		subscriber.Resumed{Subscriber: who, Scope: []subscriber.Scope{scope}},
+		subscriber.Resumed{Subscriber: who, Scope: []subscriber.Scope{}, Awaited: scope.Agreement},
 		subscriber.Expired{Subscriber: who, Scope: scope, Reason: subscriber.ExpiryTime},
 		subscriber.Released{
 			Subscriber: who, Agreement: scope.Agreement, Delivery: subscriber.DeliveryID{ID: named("delivery")},
@@ -105,7 +107,7 @@ func later(m *consentv1.Event) string {
 		return "_version"
 	case m.GetBuyerBarred().GetAtGate(), m.GetBuyerUnbarred().GetAtGate():
 		return "_at_gate"
-	case m.GetConsentWithdrawn().GetAwaitedAgreementId() != "":
+	case m.GetConsentWithdrawn().GetAwaitedAgreementId() != "", m.GetConsentPaused().GetAwaitedAgreementId() != "", m.GetConsentResumed().GetAwaitedAgreementId() != "":
 		return "_awaited"
 	case m.GetConsentGiven().GetRecord().GetLineUser() != "", m.GetReleaseCommitted().GetConsentVersion() > 0,
 		m.GetMeta().GetPersonalPolicy() != nil:
@@ -295,23 +297,6 @@ func TestSealedFieldsComeBackUntilForgotten(t *testing.T) {
 		}
 		if enrolled, ok := e.(subscriber.Enrolled); ok && enrolled.Identity != (subscriber.Identity{}) {
 			t.Errorf("who the person was is still known: %+v", enrolled.Identity)
-		}
-	}
-}
-
-// TestReasons holds the refusals and the contract's Reason to the same names, both ways but for those that calls alone give.
-func TestReasons(t *testing.T) {
-	t.Parallel()
-	known := map[string]bool{"": true, "IDEMPOTENCY_CONFLICT": true, "ATTEMPT_REPEATED": true, "MATCHING_OFF": true}
-	for _, err := range subscriber.Refusals() {
-		known[err.Reason] = true
-		if ReasonName(ReasonProto(err.Reason)) != err.Reason {
-			t.Errorf("%s is no Reason of the contract", err.Reason)
-		}
-	}
-	for n := range consentv1.Reason_name {
-		if name := ReasonName(consentv1.Reason(n)); !known[name] {
-			t.Errorf("nothing refuses for %s", name)
 		}
 	}
 }

@@ -137,11 +137,10 @@ func (p *Packer) prepare(
 		return false, nil
 	}
 	delivery := shelf.DeliveryID{ID: p.NewID()}
-	contents, err := p.pack(ctx, ring, licence, person, agreement, delivery, due)
+	contents, err := p.pack(ctx, ring, licence, person, agreement, delivery, due, within(stock, agreement.Licence))
 	if err != nil {
 		return false, err
 	}
-	contents.Valid = within(stock, agreement.Licence)
 	command.Body = shelf.Prepare{Shelf: on.Shelf, Agreement: a.ID, Delivery: delivery, Contents: contents, Patience: p.Patience}
 	result, err := p.Shelves.Do(ctx, command)
 	if err != nil || result.Repeated {
@@ -192,9 +191,10 @@ func (p *Packer) allowed(ctx context.Context, a Agreement) (bool, shelf.EndReaso
 	return r.GetAllowed(), 0, nil
 }
 
-// pack makes and stores the package of some slots.
+// pack makes and stores the package of some slots, out of so many valid ones.
 func (p *Packer) pack(
 	ctx context.Context, ring *vault.Ring, licence *marketv1.Licence, person store.Person, agreement shelf.Agreement, delivery shelf.DeliveryID, due []shelf.Day,
+	valid int,
 ) (shelf.Contents, error) {
 	var c shelf.Contents
 	product, known := p.Catalog.Product(licence.GetProduct().GetId(), licence.GetProduct().GetVersion())
@@ -220,7 +220,7 @@ func (p *Packer) pack(
 	}
 	c = shelf.Contents{
 		Slots: due, Schema: product.ID + "/" + product.Version, BuyerKey: key, Epoch: epoch, Minimiser: minimise.Version,
-		Expected: len(person.Measured(schemas, agreement.Licence.First.String(), agreement.Licence.Last.String())),
+		Expected: len(person.Measured(schemas, agreement.Licence.First.String(), agreement.Licence.Last.String())), Valid: valid,
 	}
 	scope := sha256.Sum256([]byte(licence.GetBuyerId() + "\x00" + product.ID + "\x00" + licence.GetPurpose()))
 	c.Scope = hex.EncodeToString(scope[:])
@@ -237,7 +237,9 @@ func (p *Packer) pack(
 	if err != nil {
 		return c, err
 	}
-	file, err := manifest(licence, agreement, delivery, slots, n, schema).File(rows)
+	m := manifest(licence, agreement, delivery, slots, n, schema)
+	m.Expected, m.Valid, m.Delivered = c.Expected, c.Valid, len(slots)
+	file, err := m.File(rows)
 	if err != nil {
 		return c, err
 	}

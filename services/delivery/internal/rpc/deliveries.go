@@ -101,6 +101,10 @@ func (s *Server) delivery(ctx context.Context, row *view.Delivery) (*deliveryv1.
 		DeliveryId: row.ID.String(), AgreementId: row.Agreement.String(), BidId: row.Bid.String(), Sequence: uint32(row.Sequence),
 		Product: known.product, State: states[row.State], Blocked: wire.ReasonProto(row.Blocked), Slots: uint32(row.Slots),
 		Bytes: uint64(row.Bytes), Digest: row.Digest, PreparedAt: row.PreparedAt.UnixMicro(), LapsesAt: row.LapsesAt.UnixMicro(), BuyerKeyId: known.key,
+		ExpectedSlots: known.expected, ValidSlots: known.valid,
+	}
+	if row.DeleteDue != nil {
+		out.Deletion = &deliveryv1.Deletion{Reason: deliveryv1.EndReason(row.Ordered), Due: row.DeleteDue.UnixMicro()}
 	}
 	if row.ReleasedAt != nil {
 		out.ReleasedAt = row.ReleasedAt.UnixMicro()

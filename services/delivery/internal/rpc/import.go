@@ -41,12 +41,18 @@ func (s *Server) ConnectSource(ctx context.Context, r *deliveryv1.ConnectSourceR
 	if !mayBring(boot.CallerFrom(ctx).Role, holding.Route(r.GetRoute())) {
 		return nil, fault.Invalid("route", "only the operator and its sources connect what is trusted further than a person's own copy")
 	}
-	if err := s.enrolled(ctx, r.GetSubscriberId()); err != nil {
-		return nil, err
-	}
 	command, hash, err := boot.Command(ctx, "ConnectSource", r.GetIdempotencyKey(), r)
 	if err != nil {
 		return nil, err
+	}
+	if err := s.enrolled(ctx, r.GetSubscriberId()); err != nil {
+		// What was decided is answered again, whether consent is there or not.
+		if fault.KindOf(err) != fault.KindUnavailable {
+			return nil, err
+		}
+		if known, e := s.connected(ctx, who, sourceOf(who, command)); e != nil || !known {
+			return nil, errors.Join(e, err)
+		}
 	}
 	ring, err := s.Keys.Ring(ctx, who)
 	if err != nil {
@@ -81,6 +87,19 @@ func (s *Server) enrolled(ctx context.Context, who string) error {
 		return errPerson.And("subscriber_id", "was never enrolled")
 	}
 	return nil
+}
+
+// connected says whether a source is in the log. The tables answer, which need no keys of the person, once they have come to its end.
+func (s *Server) connected(ctx context.Context, who id.ID, from holding.SourceID) (bool, error) {
+	part := es.PartitionOf(es.StreamOf(who), s.Log.Partitions())
+	tail, err := s.Log.Tail(ctx, part)
+	if err != nil {
+		return false, err
+	}
+	if err := s.Seen.Wait(ctx, es.Cursor{Partition: part, Position: tail.Position}); err != nil {
+		return false, err
+	}
+	return s.View.Connected(ctx, who, from.ID)
 }
 
 // sourceOf names a source after its person and the command that connects it: the operator's idempotency key may be the same for many

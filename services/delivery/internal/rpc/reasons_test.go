@@ -1,36 +1,21 @@
 package rpc
 
 import (
-	"slices"
 	"testing"
 
-	"github.com/obole-market/obole/pkg/fault"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
-	"github.com/obole-market/obole/services/delivery/internal/holding"
-	"github.com/obole-market/obole/services/delivery/internal/shelf"
-	"github.com/obole-market/obole/services/delivery/internal/source"
 	"github.com/obole-market/obole/services/delivery/internal/wire"
+	"github.com/obole-market/obole/services/internal/worldtest"
 )
 
-// TestReasons holds the refusals and the contract's Reason to the same names, both ways.
+// TestReasons holds the refusals and the contract's Reason to the same names, both ways but for those that no call gives.
 func TestReasons(t *testing.T) {
 	t.Parallel()
-	known := map[string]bool{
-		"":                true,
-		"RECEIPT_MISSING": true, // the call that asks for a key brings the receipt: no rule can miss it yet
-	}
-	for _, err := range slices.Concat(Refusals(), shelf.Refusals(), source.Refusals(), []*fault.Error{holding.ErrSourceUnknown}) {
-		known[err.Reason] = true
-		if wire.ReasonName(wire.ReasonProto(err.Reason)) != err.Reason || err.Reason == "" {
-			t.Errorf("%q is no Reason of the contract", err.Reason)
-		}
-	}
-	for n := range deliveryv1.Reason_name {
-		if name := wire.ReasonName(deliveryv1.Reason(n)); !known[name] {
-			t.Errorf("nothing refuses for %s", name)
-		}
-	}
+	codec := func(reason string) string { return wire.ReasonName(wire.ReasonProto(reason)) }
+	worldtest.Reasons(t, "../..", deliveryv1.Reason(0).Descriptor(), codec, map[string]string{
+		"RECEIPT_MISSING": "the call that asks for a key brings the receipt: no rule can miss it yet",
+	})
 }
 
 // TestTheGatesReasonsAreOurs: what consent answers is told to the buyer in this contract's words; what these do not have is a

@@ -3,8 +3,6 @@ package rpc
 import (
 	"context"
 	"errors"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/obole-market/obole/pkg/boot"
@@ -75,11 +73,6 @@ func conflict(err error) error {
 		return errIdempotency
 	}
 	return err
-}
-
-// Refusals lists those of this package.
-func Refusals() []*fault.Error {
-	return slices.AppendSeq([]*fault.Error{errIdempotency, errProduct, errOffset, errSignature, errKey, errUnreachable, errCohort, errPerson}, maps.Values(gate))
 }
 
 // parse reads an id of a request.

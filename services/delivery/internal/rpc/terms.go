@@ -22,6 +22,8 @@ type term struct {
 	resealed int64 // version of the event that changed the buyer's key; 0 for none
 	product  *marketv1.ProductRef
 	key      string // the buyer's, to which the content key will be sealed
+	expected uint32 // slots
+	valid    uint32 // of these
 }
 
 // of gives what a delivery's events say; row reads them where they must be opened.
@@ -35,11 +37,14 @@ func (t *terms) of(delivery id.ID, ring *vault.Ring, resealed int64, row func() 
 	if err != nil {
 		return term{}, err
 	}
-	taken, _, key, err := opened(r, ring)
+	taken, prepared, key, err := opened(r, ring)
 	if err != nil {
 		return term{}, err
 	}
-	fresh := term{ring: ring, resealed: r.ResealedVersion(), product: taken.GetLicence().GetProduct(), key: key}
+	fresh := term{
+		ring: ring, resealed: r.ResealedVersion(), product: taken.GetLicence().GetProduct(), key: key,
+		expected: prepared.GetExpectedSlots(), valid: prepared.GetValidSlots(),
+	}
 	t.all.Put(delivery, fresh)
 	return fresh, nil
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // watch is one buyer's stream of deliveries. A delivery lives in one partition, and each of its changes has a position there, so one
-// position a partition says exactly what was told: what changed after it was not, and all else was.
+// mark a partition says exactly what was told: what changed behind it was not, and all else was.
 type watch struct {
 	server     *Server
 	stream     grpc.ServerStreamingServer[deliveryv1.WatchDeliveriesResponse]
@@ -30,7 +30,7 @@ type watch struct {
 
 // place is where a watch stands, and what its tokens carry.
 type place struct {
-	at []es.Position // by partition
+	at []view.Mark // by partition; only one has a Last
 	// opening: those that waited when at was taken are being told, by their ids, and last was the last of them.
 	opening bool
 	last    id.ID
@@ -81,7 +81,7 @@ func (w *watch) begin(ctx context.Context, token string) error {
 			return err
 		}
 		lives.Write(tail.Incarnation[:])
-		w.at = append(w.at, tail.Position)
+		w.at = append(w.at, view.Mark{At: tail.Position})
 	}
 	copy(w.lives[:], lives.Sum(nil))
 	if w.opening = true; token != "" {
@@ -91,7 +91,7 @@ func (w *watch) begin(ctx context.Context, token string) error {
 	}
 	// Another process may have told what these tables have not seen yet.
 	for p, at := range w.at {
-		if err := w.server.Seen.Wait(ctx, es.Cursor{Partition: es.Partition(p), Position: at}); err != nil {
+		if err := w.server.Seen.Wait(ctx, es.Cursor{Partition: es.Partition(p), Position: at.At}); err != nil {
 			return err
 		}
 	}
@@ -106,7 +106,7 @@ func (w *watch) open(ctx context.Context) error {
 			return err
 		}
 		for i := range rows {
-			if w.last = rows[i].ID; rows[i].Changed <= w.at[rows[i].Partition] {
+			if w.last = rows[i].ID; rows[i].Changed <= w.at[rows[i].Partition].At {
 				if err := w.tell(ctx, &rows[i]); err != nil {
 					return err
 				}
@@ -120,11 +120,12 @@ func (w *watch) open(ctx context.Context) error {
 
 // follow tells of what has changed since, as far as the tables have come.
 func (w *watch) follow(ctx context.Context) error {
-	upto := slices.Clone(w.at)
+	upto, ends := make([]es.Position, len(w.at)), make([]view.Mark, len(w.at))
 	for p := range upto {
-		upto[p] = max(upto[p], w.server.Seen.Seen(es.Partition(p)))
+		upto[p] = max(w.at[p].At, w.server.Seen.Seen(es.Partition(p)))
+		ends[p] = view.Mark{At: upto[p]}
 	}
-	if slices.Equal(upto, w.at) {
+	if slices.Equal(ends, w.at) {
 		return nil
 	}
 	for more := true; more; {
@@ -134,15 +135,15 @@ func (w *watch) follow(ctx context.Context) error {
 		}
 		for i := range rows {
 			// They come partition by partition.
-			copy(w.at[:rows[i].Partition], upto)
-			w.at[rows[i].Partition] = rows[i].Changed
+			copy(w.at[:rows[i].Partition], ends)
+			w.at[rows[i].Partition] = view.Mark{At: rows[i].Changed, Last: rows[i].ID}
 			if err := w.tell(ctx, &rows[i]); err != nil {
 				return err
 			}
 		}
 		more = len(rows) == batch
 	}
-	copy(w.at, upto)
+	copy(w.at, ends)
 	return nil
 }
 
@@ -159,14 +160,20 @@ func (w *watch) tell(ctx context.Context, row *view.Delivery) error {
 	return w.stream.Send(&deliveryv1.WatchDeliveriesResponse{Delivery: d, PageToken: token})
 }
 
-// carry is the place as a token holds it: the lives, the positions, and while opening the last delivery.
+// carry is the place as a token holds it: the lives, the positions, and the last delivery; while opening that alone, else behind the
+// number of its partition.
 func (w *watch) carry() []byte {
 	b := append(make([]byte, 0, len(w.lives)+4*len(w.at)+len(w.last)), w.lives[:]...)
 	for _, at := range w.at {
-		b = binary.AppendUvarint(b, uint64(at))
+		b = binary.AppendUvarint(b, uint64(at.At))
 	}
 	if w.opening {
-		b = append(b, w.last[:]...)
+		return append(b, w.last[:]...)
+	}
+	for p, at := range w.at {
+		if !at.Last.IsZero() {
+			b = append(binary.AppendUvarint(b, uint64(p)), at.Last[:]...)
+		}
 	}
 	return b
 }
@@ -179,12 +186,15 @@ func (w *watch) resume(b []byte) error {
 	b = b[len(w.lives):]
 	for p := range w.at {
 		at, n := binary.Uvarint(b)
-		if n <= 0 || es.Position(at) > w.at[p] {
+		if n <= 0 || es.Position(at) > w.at[p].At {
 			return projection.ErrIncarnation
 		}
-		w.at[p], b = es.Position(at), b[n:]
+		w.at[p], b = view.Mark{At: es.Position(at)}, b[n:]
 	}
-	w.opening = len(b) == len(w.last)
-	copy(w.last[:], b)
+	if w.opening = len(b) == len(w.last); w.opening {
+		w.last = id.ID(b)
+	} else if p, n := binary.Uvarint(b); n > 0 && p < uint64(len(w.at)) && len(b) == n+len(w.last) {
+		w.at[p].Last = id.ID(b[n:])
+	}
 	return nil
 }

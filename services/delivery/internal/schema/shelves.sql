@@ -42,10 +42,12 @@ create table delivery (
     digest      bytea       not null,
     partition   integer     not null, -- of all its events
     position    bigint      not null, -- of the event that prepared it
-    changed     bigint      not null, -- position of the event that changed it last; no two rows of a partition have the same
+    changed     bigint      not null, -- position of the event that changed it last; an order to delete changes several at once
     prepared_at timestamptz not null,
     lapses_at   timestamptz not null,
     released_at timestamptz,
+    ordered     smallint,             -- why the buyer must delete it (EndReason); null: it need not
+    delete_due  timestamptz,          -- until when
     stream      text        not null,
     version     bigint      not null,
     event       uuid        not null,
@@ -56,8 +58,8 @@ create table delivery (
 );
 create index delivery_subscriber on delivery (subscriber, position);
 create index delivery_bid on delivery (bid, prepared_at, delivery);
-create index delivery_changed on delivery (partition, changed);
-create index delivery_watched on delivery (bid, partition, changed);
+create index delivery_changed on delivery (partition, changed, delivery);
+create index delivery_watched on delivery (bid, partition, changed, delivery);
 create index delivery_unreleased on delivery (bid, delivery) where state in ('prepared', 'receipted');
 
 -- What falls due by itself.

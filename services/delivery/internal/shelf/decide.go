@@ -1,7 +1,6 @@
 package shelf
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -25,11 +24,6 @@ var blocked = map[string]*fault.Error{
 	"BUYER_SUSPENDED": fault.Refuse("BUYER_SUSPENDED", "the buyer is suspended"),
 	"COHORT_MISSED":   fault.Refuse("COHORT_MISSED", "too few people were left before the first key"),
 	"CONSENT_UNKNOWN": fault.Refuse("CONSENT_UNKNOWN", "consent knows no such agreement"),
-}
-
-// Refusals lists all of them.
-func Refusals() []*fault.Error {
-	return slices.AppendSeq([]*fault.Error{ErrAgreementEnded, ErrSlotTaken, ErrDeliveryUnknown, ErrDigestMismatch, ErrLapsed}, maps.Values(blocked))
 }
 
 // Decide answers a command with the events that it causes at this time. state gives what Reads named.

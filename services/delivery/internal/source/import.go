@@ -71,9 +71,6 @@ var (
 	errPerson = fault.New(fault.KindInvalid, "PERSON_MISSING", "the file does not say which person's rows to take")
 )
 
-// Refusals lists those of this package, each named by the contract's Reason.
-func Refusals() []*fault.Error { return []*fault.Error{errFormat, errRow, errZone, errPerson} }
-
 // headSize is how much of a file is looked at to tell its format; a CSV header must fit in.
 const headSize = 16 << 10
 

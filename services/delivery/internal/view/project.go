@@ -14,7 +14,7 @@ import (
 )
 
 // Fold is the version of Project: another one means rebuilding.
-const Fold = 3
+const Fold = 4
 
 // grace is how long a buyer may ask again for the key of the last delivery, whose answer was lost, before the agreement ends.
 const grace = time.Minute
@@ -111,6 +111,10 @@ func shelf(b *pgx.Batch, r *es.Record, m *deliveryv1.Event) {
 			with over as (delete from deadline where $4 and stream = $5)
 			update delivery set state = case when $4 then 'blocked' else state end, blocked = $2, changed = $3 where delivery = $1`,
 			e.GetDeliveryId(), wire.ReasonName(e.GetReason()), int64(r.Position), e.GetFinal(), string(r.Stream))
+	case *deliveryv1.Event_DeletionOrdered:
+		e := arm.DeletionOrdered
+		b.Queue(`update delivery set ordered = $2, delete_due = $3, changed = $4 where delivery = any($1::uuid[])`,
+			e.GetDeliveryIds(), int16(e.GetReason()), time.UnixMicro(e.GetDue()).UTC(), int64(r.Position))
 	case *deliveryv1.Event_DeliveryLapsed:
 		b.Queue(`
 			with over as (delete from deadline where stream = $3)

@@ -69,6 +69,8 @@ type Delivery struct {
 	PreparedAt time.Time
 	LapsesAt   time.Time
 	ReleasedAt *time.Time
+	Ordered    int16      // why the buyer must delete it, as the contract's EndReason; 0: it need not
+	DeleteDue  *time.Time // until when
 
 	Taken    Stored
 	Prepared Stored
@@ -85,7 +87,8 @@ func (d *Delivery) ResealedVersion() int64 {
 
 const deliveryColumns = `
 	d.delivery, d.shelf, d.subscriber, d.agreement, d.bid, d.sequence, d.state, d.blocked, d.slots, d.bytes, d.digest, d.partition, d.position,
-	d.changed, d.prepared_at, d.lapses_at, d.released_at, d.stream, d.version, d.event, d.data, d.resealed_version, d.resealed_event, d.resealed_data,
+	d.changed, d.prepared_at, d.lapses_at, d.released_at,
+	coalesce(d.ordered, 0), d.delete_due, d.stream, d.version, d.event, d.data, d.resealed_version, d.resealed_event, d.resealed_data,
 	a.stream, a.version, a.event, a.data`
 
 func delivery(row pgx.CollectableRow) (d Delivery, err error) {
@@ -94,13 +97,22 @@ func delivery(row pgx.CollectableRow) (d Delivery, err error) {
 	var data []byte
 	d.Prepared.Type, d.Taken.Type = "delivery_prepared", "agreement_taken"
 	err = row.Scan((*[16]byte)(&d.ID), (*[16]byte)(&d.Shelf), (*[16]byte)(&d.Subscriber), (*[16]byte)(&d.Agreement), (*[16]byte)(&d.Bid),
-		&d.Sequence, &d.State, &d.Blocked, &d.Slots, &d.Bytes, &d.Digest, &d.Partition, &d.Position, &d.Changed, &d.PreparedAt, &d.LapsesAt, &d.ReleasedAt,
+		&d.Sequence, &d.State, &d.Blocked, &d.Slots, &d.Bytes, &d.Digest, &d.Partition, &d.Position, &d.Changed, &d.PreparedAt, &d.LapsesAt, &d.ReleasedAt, &d.Ordered, &d.DeleteDue,
 		&d.Prepared.Stream, &d.Prepared.Version, (*[16]byte)(&d.Prepared.ID), &d.Prepared.Data, &version, &event, &data,
 		&d.Taken.Stream, &d.Taken.Version, (*[16]byte)(&d.Taken.ID), &d.Taken.Data)
 	if version != nil && event != nil {
 		d.Resealed = &Stored{es.Record{ID: *event, Stream: d.Prepared.Stream, Version: es.Version(*version), Type: "package_resealed", Data: data}}
 	}
 	return d, err
+}
+
+// Connected says whether a source is a person's.
+func (v View) Connected(ctx context.Context, who, source id.ID) (is bool, err error) {
+	err = v.Pool.QueryRow(ctx, `select exists (select from shelves.source where source = $1 and subscriber = $2)`, [16]byte(source), [16]byte(who)).Scan(&is)
+	if err != nil {
+		return false, fmt.Errorf("view: source: %w", err)
+	}
+	return is, nil
 }
 
 // Delivery finds a delivery.

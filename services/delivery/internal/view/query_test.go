@@ -1,7 +1,7 @@
 package view_test
 
 import (
-	"slices"
+	"bytes"
 	"testing"
 	"time"
 
@@ -39,12 +39,12 @@ func TestPagesOfAWatch(t *testing.T) {
 		`insert into store.bid (bid, buyer) values ($1, $2), ($3, $4), ($5, $2)`: {
 			[16]byte(bid), [16]byte(buyer), [16]byte(alien), [16]byte(other), [16]byte(second),
 		},
-		// In each of two partitions one delivery a position: of every five one of another buyer and one of the second bid, every other one released.
+		// In each of two partitions one delivery a position, and ten at that of 1991: of every five one of another buyer and one of the second bid, every other one released.
 		`insert into shelves.delivery (delivery, shelf, subscriber, agreement, bid, sequence, state, blocked, slots, bytes, digest, partition, position,
 				changed, prepared_at, lapses_at, stream, version, event, data)
 			select gen_random_uuid(), $1, $1, $1, case n % 5 when 0 then $3::uuid when 1 then $4::uuid else $1 end, 1,
-				case when n % 2 = 0 then 'prepared' else 'released' end, '', 1, 1, '', p, n, n, $2::timestamptz, $2, '', 1, $1, ''
-			from generate_series(0, 1) p, generate_series(1, 2000) n`: {[16]byte(bid), at, [16]byte(alien), [16]byte(second)},
+				case when n % 2 = 0 then 'prepared' else 'released' end, '', 1, 1, '', p, at, at, $2::timestamptz, $2, '', 1, $1, ''
+			from generate_series(0, 1) p, (select n, case when n > 1990 then 1991 else n end at from generate_series(1, 2000) n) n`: {[16]byte(bid), at, [16]byte(alien), [16]byte(second)},
 	} {
 		if _, err := v.Pool.Exec(ctx, sql, args...); err != nil {
 			t.Fatal(err)
@@ -64,7 +64,14 @@ func TestPagesOfAWatch(t *testing.T) {
 		"at the very edge": {id.ID{}, []es.Position{1000, 2000}, []es.Position{2000, 2000}, 800},
 	} {
 		for _, page := range []int{7, 1000} {
-			place, n := slices.Clone(tc.after), 0
+			place, n := make([]view.Mark, len(tc.after)), 0
+			for p, at := range tc.after {
+				place[p].At = at
+			}
+			ends := make([]view.Mark, len(tc.upto))
+			for p, at := range tc.upto {
+				ends[p].At = at
+			}
 			for more := true; more; {
 				rows, err := v.Changed(ctx, buyer, tc.of, place, tc.upto, page)
 				if err != nil {
@@ -72,11 +79,11 @@ func TestPagesOfAWatch(t *testing.T) {
 				}
 				for i := range rows {
 					p := rows[i].Partition
-					if rows[i].Changed <= place[p] || rows[i].Changed > tc.upto[p] || rows[i].Bid == alien || !tc.of.IsZero() && rows[i].Bid != tc.of {
+					if rows[i].Changed < place[p].At || rows[i].Changed == place[p].At && (place[p].Last.IsZero() || bytes.Compare(rows[i].ID[:], place[p].Last[:]) <= 0) || rows[i].Changed > tc.upto[p] || rows[i].Bid == alien || !tc.of.IsZero() && rows[i].Bid != tc.of {
 						t.Fatalf("%s: a delivery of bid %s that changed at %d is listed behind %v", name, rows[i].Bid, rows[i].Changed, place)
 					}
-					copy(place[:p], tc.upto)
-					place[p] = rows[i].Changed
+					copy(place[:p], ends)
+					place[p] = view.Mark{At: rows[i].Changed, Last: rows[i].ID}
 					n++
 				}
 				more = len(rows) == page

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"bytes"
 	"context"
 
 	"github.com/obole-market/obole/pkg/es"
@@ -11,27 +12,39 @@ import (
 // the buyer is looked up by itself: what lies between is mostly others'.
 const near = 1000
 
-// Changed lists a buyer's deliveries that an event after some positions changed last, and none after others, by partition and then by
-// that event; both are given for every partition.
-func (v View) Changed(ctx context.Context, buyer, bid id.ID, after, upto []es.Position, limit int) ([]Delivery, error) {
+// Mark is a place among a partition's changes: behind what changed at a position or before; with Last, of what the event there changed
+// only behind those whose ids are not greater.
+type Mark struct {
+	At   es.Position
+	Last id.ID // zero: all of them
+}
+
+// Changed lists a buyer's deliveries that were changed last behind some marks, and by no event after some positions, by partition, then by
+// that event, then by id; both are given for every partition.
+func (v View) Changed(ctx context.Context, buyer, bid id.ID, after []Mark, upto []es.Position, limit int) ([]Delivery, error) {
 	partitions, from, to, far := make([]int32, len(after)), make([]int64, len(after)), make([]int64, len(after)), false
-	for p := range after {
-		partitions[p], from[p], to[p] = int32(p), int64(after[p]), int64(upto[p])
-		far = far || upto[p]-after[p] > near
+	last := make([][16]byte, len(after))
+	for p, m := range after {
+		partitions[p], from[p], to[p], last[p] = int32(p), int64(m.At), int64(upto[p]), m.Last
+		if m.Last.IsZero() {
+			last[p] = [16]byte(bytes.Repeat([]byte{0xff}, 16))
+		}
+		far = far || upto[p]-m.At > near
 	}
-	// The limits within make the planner go through the index in its order. That of the near ones is never met: no two deliveries of
-	// a partition have changed last by the same event.
+	// The limits within make the planner go through the index in its order. That of the near ones is never met: an event changes no more
+	// than the deliveries of one agreement.
 	moved := `
-		from unnest($3::integer[], $4::bigint[], $5::bigint[]) w (partition, after, upto)
+		from unnest($3::integer[], $4::bigint[], $5::bigint[], $7::uuid[]) w (partition, after, upto, last)
 		cross join lateral (
-			select delivery from shelves.delivery where partition = w.partition and changed > w.after and changed <= w.upto order by changed limit 1001
+			select delivery from shelves.delivery
+			where partition = w.partition and (changed, delivery) > (w.after, w.last) and changed <= w.upto order by changed, delivery limit 10000000
 		) m`
 	if far {
 		moved = `
-		from store.bid o cross join unnest($3::integer[], $4::bigint[], $5::bigint[]) w (partition, after, upto)
+		from store.bid o cross join unnest($3::integer[], $4::bigint[], $5::bigint[], $7::uuid[]) w (partition, after, upto, last)
 		cross join lateral (
 			select delivery from shelves.delivery
-			where bid = o.bid and partition = w.partition and changed > w.after and changed <= w.upto order by changed limit $6
+			where bid = o.bid and partition = w.partition and (changed, delivery) > (w.after, w.last) and changed <= w.upto order by changed, delivery limit $6
 		) m`
 	}
 	sql := `select ` + deliveryColumns + moved + `
@@ -40,6 +53,6 @@ func (v View) Changed(ctx context.Context, buyer, bid id.ID, after, upto []es.Po
 	if far {
 		sql += ` and o.buyer = $1`
 	}
-	rows, err := v.Pool.Query(ctx, sql+` order by d.partition, d.changed limit $6`, [16]byte(buyer), set(bid), partitions, from, to, limit)
+	rows, err := v.Pool.Query(ctx, sql+` order by d.partition, d.changed, d.delivery limit $6`, [16]byte(buyer), set(bid), partitions, from, to, limit, last)
 	return collect(rows, err, "deliveries", delivery)
 }

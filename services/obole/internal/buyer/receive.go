@@ -24,7 +24,8 @@ type Receive struct {
 func (*Receive) Help() string {
 	return `A package is fetched as ciphertext, going on where a broken fetch stopped. Its digest is signed with the receipt key; that asks
 for the content key, which leaves only if the person's consent still stands, and the delivery is charged. The rows end up in
-DELIVERY.ndjson, one JSON object a line, and what they are and may be used for in DELIVERY.manifest.json.
+DELIVERY.ndjson, one JSON object a line, and what they are and may be used for in DELIVERY.manifest.json. When the person withdraws, list
+and watch show until when what was received must be deleted.
 
 Examples:
   obole receive --buyer study.key --out packages
@@ -155,7 +156,8 @@ func (c *fetch) take(ctx context.Context, s *client.Session, r *Receiver, d *del
 		return s.Object(map[string]any{"delivery_id": d.GetDeliveryId(), "file": got.File, "manifest": got.Manifest})
 	}
 	m := got.Manifest
-	_, err = fmt.Fprintf(s.Out, "%s  %s, %d rows of %d slots: %s\n", d.GetDeliveryId(), m.Product, m.Rows, len(m.Slots), got.File)
+	_, err = fmt.Fprintf(s.Out, "%s  %s, %d rows; slots %d expected, %d valid, %d delivered: %s\n",
+		d.GetDeliveryId(), m.Product, m.Rows, m.Expected, m.Valid, m.Delivered, got.File)
 	return err
 }
 
@@ -178,11 +180,12 @@ func (c *waiting) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
-	heads := []string{"delivery", "state", "product", "slots", "bytes", "prepared", "lapses", "digest", "why"}
+	heads := []string{"delivery", "state", "product", "expected", "valid", "slots", "bytes", "prepared", "lapses", "digest", "why", "delete by", "because"}
 	return client.List(s, all, heads, func(d *deliveryv1.Delivery) []any {
 		return []any{
-			d.GetDeliveryId(), client.Word(d.GetState()), d.GetProduct().GetId(), d.GetSlots(), d.GetBytes(), client.Time(d.GetPreparedAt()),
+			d.GetDeliveryId(), client.Word(d.GetState()), d.GetProduct().GetId(), d.GetExpectedSlots(), d.GetValidSlots(), d.GetSlots(), d.GetBytes(), client.Time(d.GetPreparedAt()),
 			client.Time(d.GetLapsesAt()), hex.EncodeToString(d.GetDigest()[:min(4, len(d.GetDigest()))]), client.Word(d.GetBlocked()),
+			client.Time(d.GetDeletion().GetDue()), client.Word(d.GetDeletion().GetReason()),
 		}
 	})
 }
@@ -210,6 +213,11 @@ func (c *coming) Run(ctx context.Context, s *client.Session) error {
 		return err
 	}
 	return changes(ctx, from, who, c.Bid, func(d *deliveryv1.Delivery) error {
-		return s.One(d, "%s %s, %s, %d slots, %d bytes", d.GetDeliveryId(), client.Word(d.GetState()), d.GetProduct().GetId(), d.GetSlots(), d.GetBytes())
+		if order := d.GetDeletion(); order != nil {
+			return s.One(d, "%s %s, %s: delete what was received by %s, because of %s", d.GetDeliveryId(), client.Word(d.GetState()),
+				d.GetProduct().GetId(), client.Time(order.GetDue()), client.Word(order.GetReason()))
+		}
+		return s.One(d, "%s %s, %s, slots: %d expected, %d valid, %d delivered; %d bytes", d.GetDeliveryId(), client.Word(d.GetState()),
+			d.GetProduct().GetId(), d.GetExpectedSlots(), d.GetValidSlots(), d.GetSlots(), d.GetBytes())
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/obole-market/obole/pkg/boot"
 	"github.com/obole-market/obole/services/obole/internal/client"
 	"github.com/obole-market/obole/services/obole/internal/house"
 	"github.com/obole-market/obole/services/obole/internal/roster"
@@ -19,8 +20,18 @@ func (a *alone) do(ctx context.Context, verb string) error {
 	if err != nil {
 		return client.Usage("%w", err)
 	}
-	return run(ctx)
+	if err := run(ctx); err != nil {
+		return ended{err}
+	}
+	return nil
 }
+
+// ended is an error that a service ended with, as its log would tell it: texts of others may quote what they choked on.
+type ended struct{ error }
+
+func (e ended) Error() string { return boot.Told(e.error) }
+
+func (e ended) Unwrap() error { return e.error }
 
 type serve struct{ alone }
 
@@ -78,7 +89,7 @@ func (f *fsck) Run(ctx context.Context, s *client.Session) error {
 		text := "sound"
 		if found != nil {
 			wrong++
-			text = found.Error()
+			text = boot.Told(found)
 		}
 		if s.JSON {
 			return s.Object(map[string]any{"service": service, "sound": found == nil, "found": text})

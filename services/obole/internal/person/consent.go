@@ -126,6 +126,9 @@ func (c *pause) Run(ctx context.Context, s *client.Session) error {
 		return err
 	}
 	c.seen(ctx, gate, r.GetCursor())
+	if r.GetAwaited() {
+		return s.One(r, "no consent %s is known: if it was accepted a moment ago, it will begin paused", c.Agreement)
+	}
 	return s.One(r, "paused %s: no key leaves after %s", c.what(), client.Time(r.GetEffectiveAt()))
 }
 

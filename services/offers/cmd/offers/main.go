@@ -24,17 +24,18 @@ func main() {
 	var c cli
 	parsed, err := boot.Parse(&c, offers.Name, "The service offers of Obole.", os.Args[1:])
 	if err != nil {
-		exit(err)
+		exit(err.Error()) // whoever typed it may read it
 	}
 	do := map[string]func(context.Context, offers.Config) error{
 		"serve": offers.Run, "migrate": offers.Migrate, "rebuild": offers.Rebuild, "fsck": offers.Fsck,
 	}[parsed.Command()]
-	exit(boot.Signals(func(ctx context.Context) error { return do(ctx, c.Config) }))
+	exit(boot.Told(boot.Signals(func(ctx context.Context) error { return do(ctx, c.Config) })))
 }
 
-func exit(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "offers:", err)
+// exit ends the process, with status 1 where something went wrong.
+func exit(wrong string) {
+	if wrong != "" {
+		fmt.Fprintln(os.Stderr, "offers:", wrong)
 		os.Exit(1)
 	}
 	os.Exit(0)

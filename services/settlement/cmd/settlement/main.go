@@ -24,17 +24,18 @@ func main() {
 	var c cli
 	parsed, err := boot.Parse(&c, settlement.Name, "The service settlement of Obole.", os.Args[1:])
 	if err != nil {
-		exit(err)
+		exit(err.Error()) // whoever typed it may read it
 	}
 	do := map[string]func(context.Context, settlement.Config) error{
 		"serve": settlement.Run, "migrate": settlement.Migrate, "rebuild": settlement.Rebuild, "fsck": settlement.Fsck,
 	}[parsed.Command()]
-	exit(boot.Signals(func(ctx context.Context) error { return do(ctx, c.Config) }))
+	exit(boot.Told(boot.Signals(func(ctx context.Context) error { return do(ctx, c.Config) })))
 }
 
-func exit(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "settlement:", err)
+// exit ends the process, with status 1 where something went wrong.
+func exit(wrong string) {
+	if wrong != "" {
+		fmt.Fprintln(os.Stderr, "settlement:", wrong)
 		os.Exit(1)
 	}
 	os.Exit(0)

@@ -246,7 +246,8 @@ const (
 	Reason_REASON_ATTEMPT_REPEATED Reason = 18
 	// Matching needs the person's yes, or the explicit step for health.
 	Reason_REASON_MATCHING_OFF Reason = 19
-	// Too many withdrawals wait for acceptances of which nothing is known here: withdraw everything, which always works, or wait.
+	// Too many withdrawals and pauses wait for acceptances of which nothing is known here: withdraw or pause everything, which always
+	// works, or wait.
 	Reason_REASON_AWAITED_LIMIT Reason = 20
 	// The account is closed.
 	Reason_REASON_ACCOUNT_CLOSED Reason = 21
@@ -1527,9 +1528,12 @@ type ConsentPaused struct {
 	// Whether it paused all, those to come included.
 	All bool `protobuf:"varint,3,opt,name=all,proto3" json:"all,omitempty"`
 	// Who did it.
-	Initiator     Initiator `protobuf:"varint,4,opt,name=initiator,proto3,enum=obole.consent.v1.Initiator" json:"initiator,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Initiator Initiator `protobuf:"varint,4,opt,name=initiator,proto3,enum=obole.consent.v1.Initiator" json:"initiator,omitempty"`
+	// Agreement that was paused before its acceptance had come here; empty in most. Nothing pauses yet, so the scope is empty: should the
+	// acceptance become a consent, another ConsentPaused with its scope follows ConsentGiven at once.
+	AwaitedAgreementId string `protobuf:"bytes,5,opt,name=awaited_agreement_id,json=awaitedAgreementId,proto3" json:"awaited_agreement_id,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *ConsentPaused) Reset() {
@@ -1590,6 +1594,13 @@ func (x *ConsentPaused) GetInitiator() Initiator {
 	return Initiator_INITIATOR_UNSPECIFIED
 }
 
+func (x *ConsentPaused) GetAwaitedAgreementId() string {
+	if x != nil {
+		return x.AwaitedAgreementId
+	}
+	return ""
+}
+
 // ConsentResumed: what was paused may be used again.
 type ConsentResumed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1598,9 +1609,11 @@ type ConsentResumed struct {
 	// Every consent that this resumes.
 	Scope []*Ended `protobuf:"bytes,2,rep,name=scope,proto3" json:"scope,omitempty"`
 	// Whether it resumed all.
-	All           bool `protobuf:"varint,3,opt,name=all,proto3" json:"all,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	All bool `protobuf:"varint,3,opt,name=all,proto3" json:"all,omitempty"`
+	// Agreement that was paused before its acceptance had come, and is not held back any more; empty in most, and then the scope is not.
+	AwaitedAgreementId string `protobuf:"bytes,4,opt,name=awaited_agreement_id,json=awaitedAgreementId,proto3" json:"awaited_agreement_id,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *ConsentResumed) Reset() {
@@ -1652,6 +1665,13 @@ func (x *ConsentResumed) GetAll() bool {
 		return x.All
 	}
 	return false
+}
+
+func (x *ConsentResumed) GetAwaitedAgreementId() string {
+	if x != nil {
+		return x.AwaitedAgreementId
+	}
+	return ""
 }
 
 // ConsentExpired: the consent ended by itself; it is never renewed by itself.
@@ -2100,16 +2120,18 @@ const file_obole_consent_v1_events_proto_rawDesc = "" +
 	"\x05scope\x18\x02 \x03(\v2\x17.obole.consent.v1.EndedR\x05scope\x12\x10\n" +
 	"\x03all\x18\x03 \x01(\bR\x03all\x129\n" +
 	"\tinitiator\x18\x04 \x01(\x0e2\x1b.obole.consent.v1.InitiatorR\tinitiator\x120\n" +
-	"\x14awaited_agreement_id\x18\x05 \x01(\tR\x12awaitedAgreementId\"\xb0\x01\n" +
+	"\x14awaited_agreement_id\x18\x05 \x01(\tR\x12awaitedAgreementId\"\xe2\x01\n" +
 	"\rConsentPaused\x12#\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tR\fsubscriberId\x12-\n" +
 	"\x05scope\x18\x02 \x03(\v2\x17.obole.consent.v1.EndedR\x05scope\x12\x10\n" +
 	"\x03all\x18\x03 \x01(\bR\x03all\x129\n" +
-	"\tinitiator\x18\x04 \x01(\x0e2\x1b.obole.consent.v1.InitiatorR\tinitiator\"v\n" +
+	"\tinitiator\x18\x04 \x01(\x0e2\x1b.obole.consent.v1.InitiatorR\tinitiator\x120\n" +
+	"\x14awaited_agreement_id\x18\x05 \x01(\tR\x12awaitedAgreementId\"\xa8\x01\n" +
 	"\x0eConsentResumed\x12#\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tR\fsubscriberId\x12-\n" +
 	"\x05scope\x18\x02 \x03(\v2\x17.obole.consent.v1.EndedR\x05scope\x12\x10\n" +
-	"\x03all\x18\x03 \x01(\bR\x03all\"\x9c\x01\n" +
+	"\x03all\x18\x03 \x01(\bR\x03all\x120\n" +
+	"\x14awaited_agreement_id\x18\x04 \x01(\tR\x12awaitedAgreementId\"\x9c\x01\n" +
 	"\x0eConsentExpired\x12#\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tR\fsubscriberId\x12-\n" +
 	"\x05scope\x18\x02 \x01(\v2\x17.obole.consent.v1.EndedR\x05scope\x126\n" +

@@ -1057,7 +1057,9 @@ type PauseResponse struct {
 	// Moment from which no key can leave, microseconds since 1970-01-01T00:00Z.
 	EffectiveAt int64 `protobuf:"varint,1,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
 	// How far this answer reaches.
-	Cursor        *v1.Cursor `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	Cursor *v1.Cursor `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// Nothing is known here of the agreement yet, and nothing was paused: should its acceptance be on its way, its consent begins paused.
+	Awaited       bool `protobuf:"varint,3,opt,name=awaited,proto3" json:"awaited,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1104,6 +1106,13 @@ func (x *PauseResponse) GetCursor() *v1.Cursor {
 		return x.Cursor
 	}
 	return nil
+}
+
+func (x *PauseResponse) GetAwaited() bool {
+	if x != nil {
+		return x.Awaited
+	}
+	return false
 }
 
 // ResumeRequest resumes one consent or all.
@@ -3135,10 +3144,11 @@ const file_obole_consent_v1_service_proto_rawDesc = "" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12.\n" +
 	"\fagreement_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\vagreementId\x12\x10\n" +
 	"\x03all\x18\x03 \x01(\bR\x03all\x122\n" +
-	"\x0fidempotency_key\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"b\n" +
+	"\x0fidempotency_key\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"|\n" +
 	"\rPauseResponse\x12!\n" +
 	"\feffective_at\x18\x01 \x01(\x03R\veffectiveAt\x12.\n" +
-	"\x06cursor\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\xb4\x01\n" +
+	"\x06cursor\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\x12\x18\n" +
+	"\aawaited\x18\x03 \x01(\bR\aawaited\"\xb4\x01\n" +
 	"\rResumeRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12.\n" +
 	"\fagreement_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\vagreementId\x12\x10\n" +

@@ -70,7 +70,8 @@ type ConsentServiceClient interface {
 	// acceptance will be refused. At most 64 may be awaited so, for as long as an acceptance may take to be answered; then
 	// AWAITED_LIMIT, while withdrawing everything goes on working.
 	Withdraw(ctx context.Context, in *WithdrawRequest, opts ...grpc.CallOption) (*WithdrawResponse, error)
-	// Pause stops the use of one consent or of all until resumed.
+	// Pause stops the use of one consent or of all until resumed. An agreement of which nothing is known here may be on its way: its
+	// consent will begin paused. It counts among those that Withdraw may await.
 	Pause(ctx context.Context, in *PauseRequest, opts ...grpc.CallOption) (*PauseResponse, error)
 	// Resume ends a pause.
 	Resume(ctx context.Context, in *ResumeRequest, opts ...grpc.CallOption) (*ResumeResponse, error)
@@ -362,7 +363,8 @@ type ConsentServiceServer interface {
 	// acceptance will be refused. At most 64 may be awaited so, for as long as an acceptance may take to be answered; then
 	// AWAITED_LIMIT, while withdrawing everything goes on working.
 	Withdraw(context.Context, *WithdrawRequest) (*WithdrawResponse, error)
-	// Pause stops the use of one consent or of all until resumed.
+	// Pause stops the use of one consent or of all until resumed. An agreement of which nothing is known here may be on its way: its
+	// consent will begin paused. It counts among those that Withdraw may await.
 	Pause(context.Context, *PauseRequest) (*PauseResponse, error)
 	// Resume ends a pause.
 	Resume(context.Context, *ResumeRequest) (*ResumeResponse, error)

@@ -2743,7 +2743,7 @@ type Delivery struct {
 	State DeliveryState `protobuf:"varint,6,opt,name=state,proto3,enum=obole.delivery.v1.DeliveryState" json:"state,omitempty"`
 	// Why it was blocked, last.
 	Blocked Reason `protobuf:"varint,7,opt,name=blocked,proto3,enum=obole.delivery.v1.Reason" json:"blocked,omitempty"`
-	// Slots in it.
+	// Slots delivered in it, which are those charged once its key has left.
 	Slots uint32 `protobuf:"varint,8,opt,name=slots,proto3" json:"slots,omitempty"`
 	// Bytes of the ciphertext.
 	Bytes uint64 `protobuf:"varint,9,opt,name=bytes,proto3" json:"bytes,omitempty"`
@@ -2756,7 +2756,13 @@ type Delivery struct {
 	// When the key left; 0 before.
 	ReleasedAt int64 `protobuf:"varint,13,opt,name=released_at,json=releasedAt,proto3" json:"released_at,omitempty"`
 	// Buyer's key to which the content key will be sealed.
-	BuyerKeyId    string `protobuf:"bytes,14,opt,name=buyer_key_id,json=buyerKeyId,proto3" json:"buyer_key_id,omitempty"`
+	BuyerKeyId string `protobuf:"bytes,14,opt,name=buyer_key_id,json=buyerKeyId,proto3" json:"buyer_key_id,omitempty"`
+	// Slots that the days at hand could have held, delivered or not; the product's catalogue says what makes one valid.
+	ExpectedSlots uint32 `protobuf:"varint,15,opt,name=expected_slots,json=expectedSlots,proto3" json:"expected_slots,omitempty"`
+	// Of these, valid ones; slots says how many of them are delivered here.
+	ValidSlots uint32 `protobuf:"varint,16,opt,name=valid_slots,json=validSlots,proto3" json:"valid_slots,omitempty"`
+	// The order to delete what was received; unset while there is none.
+	Deletion      *Deletion `protobuf:"bytes,17,opt,name=deletion,proto3" json:"deletion,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2889,6 +2895,82 @@ func (x *Delivery) GetBuyerKeyId() string {
 	return ""
 }
 
+func (x *Delivery) GetExpectedSlots() uint32 {
+	if x != nil {
+		return x.ExpectedSlots
+	}
+	return 0
+}
+
+func (x *Delivery) GetValidSlots() uint32 {
+	if x != nil {
+		return x.ValidSlots
+	}
+	return 0
+}
+
+func (x *Delivery) GetDeletion() *Deletion {
+	if x != nil {
+		return x.Deletion
+	}
+	return nil
+}
+
+// Deletion is the order to delete a delivery's data and whatever holds them (GDPR 7(3), 17(1)(b), 19).
+type Deletion struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Why: how the agreement ended.
+	Reason EndReason `protobuf:"varint,1,opt,name=reason,proto3,enum=obole.delivery.v1.EndReason" json:"reason,omitempty"`
+	// Until when it must be done, microseconds since 1970-01-01T00:00Z: 30 days from the order, a bound of the house.
+	Due           int64 `protobuf:"varint,2,opt,name=due,proto3" json:"due,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Deletion) Reset() {
+	*x = Deletion{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Deletion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Deletion) ProtoMessage() {}
+
+func (x *Deletion) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Deletion.ProtoReflect.Descriptor instead.
+func (*Deletion) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *Deletion) GetReason() EndReason {
+	if x != nil {
+		return x.Reason
+	}
+	return EndReason_END_REASON_UNSPECIFIED
+}
+
+func (x *Deletion) GetDue() int64 {
+	if x != nil {
+		return x.Due
+	}
+	return 0
+}
+
 // ListDeliveriesRequest asks for a page.
 type ListDeliveriesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2910,7 +2992,7 @@ type ListDeliveriesRequest struct {
 
 func (x *ListDeliveriesRequest) Reset() {
 	*x = ListDeliveriesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[37]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2922,7 +3004,7 @@ func (x *ListDeliveriesRequest) String() string {
 func (*ListDeliveriesRequest) ProtoMessage() {}
 
 func (x *ListDeliveriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[37]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2935,7 +3017,7 @@ func (x *ListDeliveriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeliveriesRequest.ProtoReflect.Descriptor instead.
 func (*ListDeliveriesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{37}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ListDeliveriesRequest) GetBuyerId() string {
@@ -2993,7 +3075,7 @@ type ListDeliveriesResponse struct {
 
 func (x *ListDeliveriesResponse) Reset() {
 	*x = ListDeliveriesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[38]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3005,7 +3087,7 @@ func (x *ListDeliveriesResponse) String() string {
 func (*ListDeliveriesResponse) ProtoMessage() {}
 
 func (x *ListDeliveriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[38]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3018,7 +3100,7 @@ func (x *ListDeliveriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeliveriesResponse.ProtoReflect.Descriptor instead.
 func (*ListDeliveriesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{38}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ListDeliveriesResponse) GetDeliveries() []*Delivery {
@@ -3051,7 +3133,7 @@ type WatchDeliveriesRequest struct {
 
 func (x *WatchDeliveriesRequest) Reset() {
 	*x = WatchDeliveriesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[39]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3063,7 +3145,7 @@ func (x *WatchDeliveriesRequest) String() string {
 func (*WatchDeliveriesRequest) ProtoMessage() {}
 
 func (x *WatchDeliveriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[39]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3076,7 +3158,7 @@ func (x *WatchDeliveriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDeliveriesRequest.ProtoReflect.Descriptor instead.
 func (*WatchDeliveriesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{39}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *WatchDeliveriesRequest) GetBuyerId() string {
@@ -3113,7 +3195,7 @@ type WatchDeliveriesResponse struct {
 
 func (x *WatchDeliveriesResponse) Reset() {
 	*x = WatchDeliveriesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[40]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3125,7 +3207,7 @@ func (x *WatchDeliveriesResponse) String() string {
 func (*WatchDeliveriesResponse) ProtoMessage() {}
 
 func (x *WatchDeliveriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[40]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3138,7 +3220,7 @@ func (x *WatchDeliveriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDeliveriesResponse.ProtoReflect.Descriptor instead.
 func (*WatchDeliveriesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{40}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *WatchDeliveriesResponse) GetDelivery() *Delivery {
@@ -3170,7 +3252,7 @@ type FetchPackageRequest struct {
 
 func (x *FetchPackageRequest) Reset() {
 	*x = FetchPackageRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[41]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3182,7 +3264,7 @@ func (x *FetchPackageRequest) String() string {
 func (*FetchPackageRequest) ProtoMessage() {}
 
 func (x *FetchPackageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[41]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3195,7 +3277,7 @@ func (x *FetchPackageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchPackageRequest.ProtoReflect.Descriptor instead.
 func (*FetchPackageRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{41}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *FetchPackageRequest) GetBuyerId() string {
@@ -3232,7 +3314,7 @@ type FetchPackageResponse struct {
 
 func (x *FetchPackageResponse) Reset() {
 	*x = FetchPackageResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[42]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3244,7 +3326,7 @@ func (x *FetchPackageResponse) String() string {
 func (*FetchPackageResponse) ProtoMessage() {}
 
 func (x *FetchPackageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[42]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3257,7 +3339,7 @@ func (x *FetchPackageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchPackageResponse.ProtoReflect.Descriptor instead.
 func (*FetchPackageResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{42}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *FetchPackageResponse) GetOffset() uint64 {
@@ -3293,7 +3375,7 @@ type SignReceiptRequest struct {
 
 func (x *SignReceiptRequest) Reset() {
 	*x = SignReceiptRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[43]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3305,7 +3387,7 @@ func (x *SignReceiptRequest) String() string {
 func (*SignReceiptRequest) ProtoMessage() {}
 
 func (x *SignReceiptRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[43]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3318,7 +3400,7 @@ func (x *SignReceiptRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptRequest.ProtoReflect.Descriptor instead.
 func (*SignReceiptRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{43}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *SignReceiptRequest) GetBuyerId() string {
@@ -3373,7 +3455,7 @@ type SignReceiptResponse struct {
 
 func (x *SignReceiptResponse) Reset() {
 	*x = SignReceiptResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[44]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3385,7 +3467,7 @@ func (x *SignReceiptResponse) String() string {
 func (*SignReceiptResponse) ProtoMessage() {}
 
 func (x *SignReceiptResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[44]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3398,7 +3480,7 @@ func (x *SignReceiptResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptResponse.ProtoReflect.Descriptor instead.
 func (*SignReceiptResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{44}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *SignReceiptResponse) GetSealedKey() []byte {
@@ -3442,7 +3524,7 @@ type SignReceiptsRequest struct {
 
 func (x *SignReceiptsRequest) Reset() {
 	*x = SignReceiptsRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[45]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3454,7 +3536,7 @@ func (x *SignReceiptsRequest) String() string {
 func (*SignReceiptsRequest) ProtoMessage() {}
 
 func (x *SignReceiptsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[45]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3467,7 +3549,7 @@ func (x *SignReceiptsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptsRequest.ProtoReflect.Descriptor instead.
 func (*SignReceiptsRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{45}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *SignReceiptsRequest) GetBuyerId() string {
@@ -3499,7 +3581,7 @@ type SignedReceipt struct {
 
 func (x *SignedReceipt) Reset() {
 	*x = SignedReceipt{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[46]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3511,7 +3593,7 @@ func (x *SignedReceipt) String() string {
 func (*SignedReceipt) ProtoMessage() {}
 
 func (x *SignedReceipt) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[46]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3524,7 +3606,7 @@ func (x *SignedReceipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedReceipt.ProtoReflect.Descriptor instead.
 func (*SignedReceipt) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{46}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *SignedReceipt) GetDeliveryId() string {
@@ -3559,7 +3641,7 @@ type SignReceiptsResponse struct {
 
 func (x *SignReceiptsResponse) Reset() {
 	*x = SignReceiptsResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[47]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3571,7 +3653,7 @@ func (x *SignReceiptsResponse) String() string {
 func (*SignReceiptsResponse) ProtoMessage() {}
 
 func (x *SignReceiptsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[47]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3584,7 +3666,7 @@ func (x *SignReceiptsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptsResponse.ProtoReflect.Descriptor instead.
 func (*SignReceiptsResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{47}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *SignReceiptsResponse) GetReceipts() []*SignedReceipt {
@@ -3615,7 +3697,7 @@ type ListUsesRequest struct {
 
 func (x *ListUsesRequest) Reset() {
 	*x = ListUsesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[48]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3627,7 +3709,7 @@ func (x *ListUsesRequest) String() string {
 func (*ListUsesRequest) ProtoMessage() {}
 
 func (x *ListUsesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[48]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3640,7 +3722,7 @@ func (x *ListUsesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsesRequest.ProtoReflect.Descriptor instead.
 func (*ListUsesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{48}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ListUsesRequest) GetSubscriberId() string {
@@ -3726,7 +3808,7 @@ type Use struct {
 
 func (x *Use) Reset() {
 	*x = Use{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[49]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3738,7 +3820,7 @@ func (x *Use) String() string {
 func (*Use) ProtoMessage() {}
 
 func (x *Use) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[49]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3751,7 +3833,7 @@ func (x *Use) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Use.ProtoReflect.Descriptor instead.
 func (*Use) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{49}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Use) GetDeliveryId() string {
@@ -3879,7 +3961,7 @@ type ListUsesResponse struct {
 
 func (x *ListUsesResponse) Reset() {
 	*x = ListUsesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[50]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3891,7 +3973,7 @@ func (x *ListUsesResponse) String() string {
 func (*ListUsesResponse) ProtoMessage() {}
 
 func (x *ListUsesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[50]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3904,7 +3986,7 @@ func (x *ListUsesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsesResponse.ProtoReflect.Descriptor instead.
 func (*ListUsesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{50}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ListUsesResponse) GetUses() []*Use {
@@ -3932,7 +4014,7 @@ type CountDeliveriesRequest struct {
 
 func (x *CountDeliveriesRequest) Reset() {
 	*x = CountDeliveriesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[51]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3944,7 +4026,7 @@ func (x *CountDeliveriesRequest) String() string {
 func (*CountDeliveriesRequest) ProtoMessage() {}
 
 func (x *CountDeliveriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[51]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3957,7 +4039,7 @@ func (x *CountDeliveriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountDeliveriesRequest.ProtoReflect.Descriptor instead.
 func (*CountDeliveriesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{51}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *CountDeliveriesRequest) GetAfter() *v1.Cursor {
@@ -3984,7 +4066,7 @@ type DeliveryCount struct {
 
 func (x *DeliveryCount) Reset() {
 	*x = DeliveryCount{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[52]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3996,7 +4078,7 @@ func (x *DeliveryCount) String() string {
 func (*DeliveryCount) ProtoMessage() {}
 
 func (x *DeliveryCount) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[52]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4009,7 +4091,7 @@ func (x *DeliveryCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryCount.ProtoReflect.Descriptor instead.
 func (*DeliveryCount) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{52}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *DeliveryCount) GetState() DeliveryState {
@@ -4051,7 +4133,7 @@ type CountDeliveriesResponse struct {
 
 func (x *CountDeliveriesResponse) Reset() {
 	*x = CountDeliveriesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[53]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4063,7 +4145,7 @@ func (x *CountDeliveriesResponse) String() string {
 func (*CountDeliveriesResponse) ProtoMessage() {}
 
 func (x *CountDeliveriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[53]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4076,7 +4158,7 @@ func (x *CountDeliveriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountDeliveriesResponse.ProtoReflect.Descriptor instead.
 func (*CountDeliveriesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{53}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *CountDeliveriesResponse) GetCounts() []*DeliveryCount {
@@ -4105,7 +4187,7 @@ type ListRecordRequest struct {
 
 func (x *ListRecordRequest) Reset() {
 	*x = ListRecordRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[54]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4117,7 +4199,7 @@ func (x *ListRecordRequest) String() string {
 func (*ListRecordRequest) ProtoMessage() {}
 
 func (x *ListRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[54]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4130,7 +4212,7 @@ func (x *ListRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecordRequest.ProtoReflect.Descriptor instead.
 func (*ListRecordRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{54}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ListRecordRequest) GetSubscriberId() string {
@@ -4183,7 +4265,7 @@ type ListRecordResponse struct {
 
 func (x *ListRecordResponse) Reset() {
 	*x = ListRecordResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[55]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4195,7 +4277,7 @@ func (x *ListRecordResponse) String() string {
 func (*ListRecordResponse) ProtoMessage() {}
 
 func (x *ListRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[55]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4208,7 +4290,7 @@ func (x *ListRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecordResponse.ProtoReflect.Descriptor instead.
 func (*ListRecordResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{55}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ListRecordResponse) GetEntries() []*v13.Entry {
@@ -4246,7 +4328,7 @@ type WatchRecordRequest struct {
 
 func (x *WatchRecordRequest) Reset() {
 	*x = WatchRecordRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[56]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4258,7 +4340,7 @@ func (x *WatchRecordRequest) String() string {
 func (*WatchRecordRequest) ProtoMessage() {}
 
 func (x *WatchRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[56]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4271,7 +4353,7 @@ func (x *WatchRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRecordRequest.ProtoReflect.Descriptor instead.
 func (*WatchRecordRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{56}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *WatchRecordRequest) GetSubscriberId() string {
@@ -4301,7 +4383,7 @@ type WatchRecordResponse struct {
 
 func (x *WatchRecordResponse) Reset() {
 	*x = WatchRecordResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[57]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4313,7 +4395,7 @@ func (x *WatchRecordResponse) String() string {
 func (*WatchRecordResponse) ProtoMessage() {}
 
 func (x *WatchRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[57]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4326,7 +4408,7 @@ func (x *WatchRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRecordResponse.ProtoReflect.Descriptor instead.
 func (*WatchRecordResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{57}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *WatchRecordResponse) GetEntry() *v13.Entry {
@@ -4547,7 +4629,7 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"v\n" +
 	"\x14ListProductsResponse\x126\n" +
 	"\bproducts\x18\x01 \x03(\v2\x1a.obole.delivery.v1.ProductR\bproducts\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xea\x03\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xeb\x04\n" +
 	"\bDelivery\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12!\n" +
@@ -4567,7 +4649,14 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\vreleased_at\x18\r \x01(\x03R\n" +
 	"releasedAt\x12 \n" +
 	"\fbuyer_key_id\x18\x0e \x01(\tR\n" +
-	"buyerKeyId\"\xa0\x02\n" +
+	"buyerKeyId\x12%\n" +
+	"\x0eexpected_slots\x18\x0f \x01(\rR\rexpectedSlots\x12\x1f\n" +
+	"\vvalid_slots\x18\x10 \x01(\rR\n" +
+	"validSlots\x127\n" +
+	"\bdeletion\x18\x11 \x01(\v2\x1b.obole.delivery.v1.DeletionR\bdeletion\"R\n" +
+	"\bDeletion\x124\n" +
+	"\x06reason\x18\x01 \x01(\x0e2\x1c.obole.delivery.v1.EndReasonR\x06reason\x12\x10\n" +
+	"\x03due\x18\x02 \x01(\x03R\x03due\"\xa0\x02\n" +
 	"\x15ListDeliveriesRequest\x12#\n" +
 	"\bbuyer_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\abuyerId\x12\"\n" +
 	"\x06bid_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x05bidId\x12@\n" +
@@ -4758,7 +4847,7 @@ func file_obole_delivery_v1_service_proto_rawDescGZIP() []byte {
 }
 
 var file_obole_delivery_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_obole_delivery_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 58)
+var file_obole_delivery_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
 var file_obole_delivery_v1_service_proto_goTypes = []any{
 	(DeliveryState)(0),               // 0: obole.delivery.v1.DeliveryState
 	(*ConnectSourceRequest)(nil),     // 1: obole.delivery.v1.ConnectSourceRequest
@@ -4798,161 +4887,165 @@ var file_obole_delivery_v1_service_proto_goTypes = []any{
 	(*ListProductsRequest)(nil),      // 35: obole.delivery.v1.ListProductsRequest
 	(*ListProductsResponse)(nil),     // 36: obole.delivery.v1.ListProductsResponse
 	(*Delivery)(nil),                 // 37: obole.delivery.v1.Delivery
-	(*ListDeliveriesRequest)(nil),    // 38: obole.delivery.v1.ListDeliveriesRequest
-	(*ListDeliveriesResponse)(nil),   // 39: obole.delivery.v1.ListDeliveriesResponse
-	(*WatchDeliveriesRequest)(nil),   // 40: obole.delivery.v1.WatchDeliveriesRequest
-	(*WatchDeliveriesResponse)(nil),  // 41: obole.delivery.v1.WatchDeliveriesResponse
-	(*FetchPackageRequest)(nil),      // 42: obole.delivery.v1.FetchPackageRequest
-	(*FetchPackageResponse)(nil),     // 43: obole.delivery.v1.FetchPackageResponse
-	(*SignReceiptRequest)(nil),       // 44: obole.delivery.v1.SignReceiptRequest
-	(*SignReceiptResponse)(nil),      // 45: obole.delivery.v1.SignReceiptResponse
-	(*SignReceiptsRequest)(nil),      // 46: obole.delivery.v1.SignReceiptsRequest
-	(*SignedReceipt)(nil),            // 47: obole.delivery.v1.SignedReceipt
-	(*SignReceiptsResponse)(nil),     // 48: obole.delivery.v1.SignReceiptsResponse
-	(*ListUsesRequest)(nil),          // 49: obole.delivery.v1.ListUsesRequest
-	(*Use)(nil),                      // 50: obole.delivery.v1.Use
-	(*ListUsesResponse)(nil),         // 51: obole.delivery.v1.ListUsesResponse
-	(*CountDeliveriesRequest)(nil),   // 52: obole.delivery.v1.CountDeliveriesRequest
-	(*DeliveryCount)(nil),            // 53: obole.delivery.v1.DeliveryCount
-	(*CountDeliveriesResponse)(nil),  // 54: obole.delivery.v1.CountDeliveriesResponse
-	(*ListRecordRequest)(nil),        // 55: obole.delivery.v1.ListRecordRequest
-	(*ListRecordResponse)(nil),       // 56: obole.delivery.v1.ListRecordResponse
-	(*WatchRecordRequest)(nil),       // 57: obole.delivery.v1.WatchRecordRequest
-	(*WatchRecordResponse)(nil),      // 58: obole.delivery.v1.WatchRecordResponse
-	(Route)(0),                       // 59: obole.delivery.v1.Route
-	(*v1.Cursor)(nil),                // 60: obole.event.v1.Cursor
-	(*Arrival)(nil),                  // 61: obole.delivery.v1.Arrival
-	(*v11.Days)(nil),                 // 62: obole.market.v1.Days
-	(Reason)(0),                      // 63: obole.delivery.v1.Reason
-	(*v11.ProductRef)(nil),           // 64: obole.market.v1.ProductRef
-	(*v11.GrantedField)(nil),         // 65: obole.market.v1.GrantedField
-	(v11.Assurance)(0),               // 66: obole.market.v1.Assurance
-	(*Fact)(nil),                     // 67: obole.delivery.v1.Fact
-	(*v11.Terms)(nil),                // 68: obole.market.v1.Terms
-	(*v12.UnitPrice)(nil),            // 69: obole.money.v1.UnitPrice
-	(*v11.Recipient)(nil),            // 70: obole.market.v1.Recipient
-	(*v13.Entry)(nil),                // 71: obole.record.v1.Entry
+	(*Deletion)(nil),                 // 38: obole.delivery.v1.Deletion
+	(*ListDeliveriesRequest)(nil),    // 39: obole.delivery.v1.ListDeliveriesRequest
+	(*ListDeliveriesResponse)(nil),   // 40: obole.delivery.v1.ListDeliveriesResponse
+	(*WatchDeliveriesRequest)(nil),   // 41: obole.delivery.v1.WatchDeliveriesRequest
+	(*WatchDeliveriesResponse)(nil),  // 42: obole.delivery.v1.WatchDeliveriesResponse
+	(*FetchPackageRequest)(nil),      // 43: obole.delivery.v1.FetchPackageRequest
+	(*FetchPackageResponse)(nil),     // 44: obole.delivery.v1.FetchPackageResponse
+	(*SignReceiptRequest)(nil),       // 45: obole.delivery.v1.SignReceiptRequest
+	(*SignReceiptResponse)(nil),      // 46: obole.delivery.v1.SignReceiptResponse
+	(*SignReceiptsRequest)(nil),      // 47: obole.delivery.v1.SignReceiptsRequest
+	(*SignedReceipt)(nil),            // 48: obole.delivery.v1.SignedReceipt
+	(*SignReceiptsResponse)(nil),     // 49: obole.delivery.v1.SignReceiptsResponse
+	(*ListUsesRequest)(nil),          // 50: obole.delivery.v1.ListUsesRequest
+	(*Use)(nil),                      // 51: obole.delivery.v1.Use
+	(*ListUsesResponse)(nil),         // 52: obole.delivery.v1.ListUsesResponse
+	(*CountDeliveriesRequest)(nil),   // 53: obole.delivery.v1.CountDeliveriesRequest
+	(*DeliveryCount)(nil),            // 54: obole.delivery.v1.DeliveryCount
+	(*CountDeliveriesResponse)(nil),  // 55: obole.delivery.v1.CountDeliveriesResponse
+	(*ListRecordRequest)(nil),        // 56: obole.delivery.v1.ListRecordRequest
+	(*ListRecordResponse)(nil),       // 57: obole.delivery.v1.ListRecordResponse
+	(*WatchRecordRequest)(nil),       // 58: obole.delivery.v1.WatchRecordRequest
+	(*WatchRecordResponse)(nil),      // 59: obole.delivery.v1.WatchRecordResponse
+	(Route)(0),                       // 60: obole.delivery.v1.Route
+	(*v1.Cursor)(nil),                // 61: obole.event.v1.Cursor
+	(*Arrival)(nil),                  // 62: obole.delivery.v1.Arrival
+	(*v11.Days)(nil),                 // 63: obole.market.v1.Days
+	(Reason)(0),                      // 64: obole.delivery.v1.Reason
+	(*v11.ProductRef)(nil),           // 65: obole.market.v1.ProductRef
+	(*v11.GrantedField)(nil),         // 66: obole.market.v1.GrantedField
+	(v11.Assurance)(0),               // 67: obole.market.v1.Assurance
+	(*Fact)(nil),                     // 68: obole.delivery.v1.Fact
+	(*v11.Terms)(nil),                // 69: obole.market.v1.Terms
+	(EndReason)(0),                   // 70: obole.delivery.v1.EndReason
+	(*v12.UnitPrice)(nil),            // 71: obole.money.v1.UnitPrice
+	(*v11.Recipient)(nil),            // 72: obole.market.v1.Recipient
+	(*v13.Entry)(nil),                // 73: obole.record.v1.Entry
 }
 var file_obole_delivery_v1_service_proto_depIdxs = []int32{
-	59, // 0: obole.delivery.v1.ConnectSourceRequest.route:type_name -> obole.delivery.v1.Route
-	60, // 1: obole.delivery.v1.ConnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
-	60, // 2: obole.delivery.v1.ListSourcesRequest.after:type_name -> obole.event.v1.Cursor
-	59, // 3: obole.delivery.v1.Source.route:type_name -> obole.delivery.v1.Route
-	61, // 4: obole.delivery.v1.Source.arrivals:type_name -> obole.delivery.v1.Arrival
+	60, // 0: obole.delivery.v1.ConnectSourceRequest.route:type_name -> obole.delivery.v1.Route
+	61, // 1: obole.delivery.v1.ConnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
+	61, // 2: obole.delivery.v1.ListSourcesRequest.after:type_name -> obole.event.v1.Cursor
+	60, // 3: obole.delivery.v1.Source.route:type_name -> obole.delivery.v1.Route
+	62, // 4: obole.delivery.v1.Source.arrivals:type_name -> obole.delivery.v1.Arrival
 	4,  // 5: obole.delivery.v1.ListSourcesResponse.sources:type_name -> obole.delivery.v1.Source
-	62, // 6: obole.delivery.v1.ImportHeader.days:type_name -> obole.market.v1.Days
+	63, // 6: obole.delivery.v1.ImportHeader.days:type_name -> obole.market.v1.Days
 	6,  // 7: obole.delivery.v1.ImportRequest.header:type_name -> obole.delivery.v1.ImportHeader
-	61, // 8: obole.delivery.v1.ImportResponse.arrivals:type_name -> obole.delivery.v1.Arrival
-	60, // 9: obole.delivery.v1.ImportResponse.cursor:type_name -> obole.event.v1.Cursor
-	63, // 10: obole.delivery.v1.PutPointsResponse.refused:type_name -> obole.delivery.v1.Reason
-	60, // 11: obole.delivery.v1.PutPointsResponse.cursor:type_name -> obole.event.v1.Cursor
-	62, // 12: obole.delivery.v1.ListPointsRequest.days:type_name -> obole.market.v1.Days
-	60, // 13: obole.delivery.v1.ListPointsRequest.after:type_name -> obole.event.v1.Cursor
-	60, // 14: obole.delivery.v1.GetSeriesRequest.after:type_name -> obole.event.v1.Cursor
+	62, // 8: obole.delivery.v1.ImportResponse.arrivals:type_name -> obole.delivery.v1.Arrival
+	61, // 9: obole.delivery.v1.ImportResponse.cursor:type_name -> obole.event.v1.Cursor
+	64, // 10: obole.delivery.v1.PutPointsResponse.refused:type_name -> obole.delivery.v1.Reason
+	61, // 11: obole.delivery.v1.PutPointsResponse.cursor:type_name -> obole.event.v1.Cursor
+	63, // 12: obole.delivery.v1.ListPointsRequest.days:type_name -> obole.market.v1.Days
+	61, // 13: obole.delivery.v1.ListPointsRequest.after:type_name -> obole.event.v1.Cursor
+	61, // 14: obole.delivery.v1.GetSeriesRequest.after:type_name -> obole.event.v1.Cursor
 	14, // 15: obole.delivery.v1.GetSeriesResponse.buckets:type_name -> obole.delivery.v1.Bucket
-	62, // 16: obole.delivery.v1.GetSeriesResponse.gaps:type_name -> obole.market.v1.Days
-	60, // 17: obole.delivery.v1.GetSummaryRequest.after:type_name -> obole.event.v1.Cursor
-	62, // 18: obole.delivery.v1.Share.days:type_name -> obole.market.v1.Days
+	63, // 16: obole.delivery.v1.GetSeriesResponse.gaps:type_name -> obole.market.v1.Days
+	61, // 17: obole.delivery.v1.GetSummaryRequest.after:type_name -> obole.event.v1.Cursor
+	63, // 18: obole.delivery.v1.Share.days:type_name -> obole.market.v1.Days
 	17, // 19: obole.delivery.v1.Category.quantities:type_name -> obole.delivery.v1.Quantity
-	62, // 20: obole.delivery.v1.Category.days:type_name -> obole.market.v1.Days
+	63, // 20: obole.delivery.v1.Category.days:type_name -> obole.market.v1.Days
 	18, // 21: obole.delivery.v1.Category.shares:type_name -> obole.delivery.v1.Share
 	19, // 22: obole.delivery.v1.GetSummaryResponse.categories:type_name -> obole.delivery.v1.Category
 	26, // 23: obole.delivery.v1.GetSummaryResponse.stock:type_name -> obole.delivery.v1.Stock
-	60, // 24: obole.delivery.v1.ExportPointsRequest.after:type_name -> obole.event.v1.Cursor
-	64, // 25: obole.delivery.v1.PreviewPackageRequest.product:type_name -> obole.market.v1.ProductRef
-	65, // 26: obole.delivery.v1.PreviewPackageRequest.fields:type_name -> obole.market.v1.GrantedField
-	62, // 27: obole.delivery.v1.PreviewPackageRequest.slots:type_name -> obole.market.v1.Days
-	66, // 28: obole.delivery.v1.PreviewPackageRequest.min_assurance:type_name -> obole.market.v1.Assurance
-	60, // 29: obole.delivery.v1.PreviewPackageRequest.after:type_name -> obole.event.v1.Cursor
-	62, // 30: obole.delivery.v1.Stock.days:type_name -> obole.market.v1.Days
-	66, // 31: obole.delivery.v1.Stock.assurance:type_name -> obole.market.v1.Assurance
-	67, // 32: obole.delivery.v1.GetFactsResponse.facts:type_name -> obole.delivery.v1.Fact
+	61, // 24: obole.delivery.v1.ExportPointsRequest.after:type_name -> obole.event.v1.Cursor
+	65, // 25: obole.delivery.v1.PreviewPackageRequest.product:type_name -> obole.market.v1.ProductRef
+	66, // 26: obole.delivery.v1.PreviewPackageRequest.fields:type_name -> obole.market.v1.GrantedField
+	63, // 27: obole.delivery.v1.PreviewPackageRequest.slots:type_name -> obole.market.v1.Days
+	67, // 28: obole.delivery.v1.PreviewPackageRequest.min_assurance:type_name -> obole.market.v1.Assurance
+	61, // 29: obole.delivery.v1.PreviewPackageRequest.after:type_name -> obole.event.v1.Cursor
+	63, // 30: obole.delivery.v1.Stock.days:type_name -> obole.market.v1.Days
+	67, // 31: obole.delivery.v1.Stock.assurance:type_name -> obole.market.v1.Assurance
+	68, // 32: obole.delivery.v1.GetFactsResponse.facts:type_name -> obole.delivery.v1.Fact
 	26, // 33: obole.delivery.v1.GetFactsResponse.stock:type_name -> obole.delivery.v1.Stock
-	68, // 34: obole.delivery.v1.EstimateAudienceRequest.terms:type_name -> obole.market.v1.Terms
-	64, // 35: obole.delivery.v1.DescribeProductRequest.product:type_name -> obole.market.v1.ProductRef
+	69, // 34: obole.delivery.v1.EstimateAudienceRequest.terms:type_name -> obole.market.v1.Terms
+	65, // 35: obole.delivery.v1.DescribeProductRequest.product:type_name -> obole.market.v1.ProductRef
 	31, // 36: obole.delivery.v1.ProductField.rungs:type_name -> obole.delivery.v1.Rung
-	64, // 37: obole.delivery.v1.Product.ref:type_name -> obole.market.v1.ProductRef
+	65, // 37: obole.delivery.v1.Product.ref:type_name -> obole.market.v1.ProductRef
 	32, // 38: obole.delivery.v1.Product.fields:type_name -> obole.delivery.v1.ProductField
 	33, // 39: obole.delivery.v1.DescribeProductResponse.product:type_name -> obole.delivery.v1.Product
 	33, // 40: obole.delivery.v1.ListProductsResponse.products:type_name -> obole.delivery.v1.Product
-	64, // 41: obole.delivery.v1.Delivery.product:type_name -> obole.market.v1.ProductRef
+	65, // 41: obole.delivery.v1.Delivery.product:type_name -> obole.market.v1.ProductRef
 	0,  // 42: obole.delivery.v1.Delivery.state:type_name -> obole.delivery.v1.DeliveryState
-	63, // 43: obole.delivery.v1.Delivery.blocked:type_name -> obole.delivery.v1.Reason
-	0,  // 44: obole.delivery.v1.ListDeliveriesRequest.state:type_name -> obole.delivery.v1.DeliveryState
-	60, // 45: obole.delivery.v1.ListDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
-	37, // 46: obole.delivery.v1.ListDeliveriesResponse.deliveries:type_name -> obole.delivery.v1.Delivery
-	37, // 47: obole.delivery.v1.WatchDeliveriesResponse.delivery:type_name -> obole.delivery.v1.Delivery
-	60, // 48: obole.delivery.v1.SignReceiptResponse.cursor:type_name -> obole.event.v1.Cursor
-	44, // 49: obole.delivery.v1.SignReceiptsRequest.receipts:type_name -> obole.delivery.v1.SignReceiptRequest
-	45, // 50: obole.delivery.v1.SignedReceipt.key:type_name -> obole.delivery.v1.SignReceiptResponse
-	63, // 51: obole.delivery.v1.SignedReceipt.refused:type_name -> obole.delivery.v1.Reason
-	47, // 52: obole.delivery.v1.SignReceiptsResponse.receipts:type_name -> obole.delivery.v1.SignedReceipt
-	60, // 53: obole.delivery.v1.ListUsesRequest.after:type_name -> obole.event.v1.Cursor
-	64, // 54: obole.delivery.v1.Use.product:type_name -> obole.market.v1.ProductRef
-	65, // 55: obole.delivery.v1.Use.fields:type_name -> obole.market.v1.GrantedField
-	0,  // 56: obole.delivery.v1.Use.state:type_name -> obole.delivery.v1.DeliveryState
-	63, // 57: obole.delivery.v1.Use.blocked:type_name -> obole.delivery.v1.Reason
-	69, // 58: obole.delivery.v1.Use.unit_price:type_name -> obole.money.v1.UnitPrice
-	70, // 59: obole.delivery.v1.Use.recipients:type_name -> obole.market.v1.Recipient
-	60, // 60: obole.delivery.v1.Use.event:type_name -> obole.event.v1.Cursor
-	50, // 61: obole.delivery.v1.ListUsesResponse.uses:type_name -> obole.delivery.v1.Use
-	60, // 62: obole.delivery.v1.CountDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
-	0,  // 63: obole.delivery.v1.DeliveryCount.state:type_name -> obole.delivery.v1.DeliveryState
-	63, // 64: obole.delivery.v1.DeliveryCount.blocked:type_name -> obole.delivery.v1.Reason
-	53, // 65: obole.delivery.v1.CountDeliveriesResponse.counts:type_name -> obole.delivery.v1.DeliveryCount
-	60, // 66: obole.delivery.v1.ListRecordRequest.after:type_name -> obole.event.v1.Cursor
-	60, // 67: obole.delivery.v1.ListRecordRequest.only:type_name -> obole.event.v1.Cursor
-	71, // 68: obole.delivery.v1.ListRecordResponse.entries:type_name -> obole.record.v1.Entry
-	71, // 69: obole.delivery.v1.WatchRecordResponse.entry:type_name -> obole.record.v1.Entry
-	1,  // 70: obole.delivery.v1.DeliveryService.ConnectSource:input_type -> obole.delivery.v1.ConnectSourceRequest
-	3,  // 71: obole.delivery.v1.DeliveryService.ListSources:input_type -> obole.delivery.v1.ListSourcesRequest
-	7,  // 72: obole.delivery.v1.DeliveryService.Import:input_type -> obole.delivery.v1.ImportRequest
-	9,  // 73: obole.delivery.v1.DeliveryService.PutPoints:input_type -> obole.delivery.v1.PutPointsRequest
-	11, // 74: obole.delivery.v1.DeliveryService.ListPoints:input_type -> obole.delivery.v1.ListPointsRequest
-	13, // 75: obole.delivery.v1.DeliveryService.GetSeries:input_type -> obole.delivery.v1.GetSeriesRequest
-	16, // 76: obole.delivery.v1.DeliveryService.GetSummary:input_type -> obole.delivery.v1.GetSummaryRequest
-	21, // 77: obole.delivery.v1.DeliveryService.ExportPoints:input_type -> obole.delivery.v1.ExportPointsRequest
-	23, // 78: obole.delivery.v1.DeliveryService.PreviewPackage:input_type -> obole.delivery.v1.PreviewPackageRequest
-	25, // 79: obole.delivery.v1.DeliveryService.GetFacts:input_type -> obole.delivery.v1.GetFactsRequest
-	28, // 80: obole.delivery.v1.DeliveryService.EstimateAudience:input_type -> obole.delivery.v1.EstimateAudienceRequest
-	30, // 81: obole.delivery.v1.DeliveryService.DescribeProduct:input_type -> obole.delivery.v1.DescribeProductRequest
-	35, // 82: obole.delivery.v1.DeliveryService.ListProducts:input_type -> obole.delivery.v1.ListProductsRequest
-	38, // 83: obole.delivery.v1.DeliveryService.ListDeliveries:input_type -> obole.delivery.v1.ListDeliveriesRequest
-	40, // 84: obole.delivery.v1.DeliveryService.WatchDeliveries:input_type -> obole.delivery.v1.WatchDeliveriesRequest
-	42, // 85: obole.delivery.v1.DeliveryService.FetchPackage:input_type -> obole.delivery.v1.FetchPackageRequest
-	44, // 86: obole.delivery.v1.DeliveryService.SignReceipt:input_type -> obole.delivery.v1.SignReceiptRequest
-	46, // 87: obole.delivery.v1.DeliveryService.SignReceipts:input_type -> obole.delivery.v1.SignReceiptsRequest
-	49, // 88: obole.delivery.v1.DeliveryService.ListUses:input_type -> obole.delivery.v1.ListUsesRequest
-	55, // 89: obole.delivery.v1.DeliveryService.ListRecord:input_type -> obole.delivery.v1.ListRecordRequest
-	57, // 90: obole.delivery.v1.DeliveryService.WatchRecord:input_type -> obole.delivery.v1.WatchRecordRequest
-	52, // 91: obole.delivery.v1.DeliveryService.CountDeliveries:input_type -> obole.delivery.v1.CountDeliveriesRequest
-	2,  // 92: obole.delivery.v1.DeliveryService.ConnectSource:output_type -> obole.delivery.v1.ConnectSourceResponse
-	5,  // 93: obole.delivery.v1.DeliveryService.ListSources:output_type -> obole.delivery.v1.ListSourcesResponse
-	8,  // 94: obole.delivery.v1.DeliveryService.Import:output_type -> obole.delivery.v1.ImportResponse
-	10, // 95: obole.delivery.v1.DeliveryService.PutPoints:output_type -> obole.delivery.v1.PutPointsResponse
-	12, // 96: obole.delivery.v1.DeliveryService.ListPoints:output_type -> obole.delivery.v1.ListPointsResponse
-	15, // 97: obole.delivery.v1.DeliveryService.GetSeries:output_type -> obole.delivery.v1.GetSeriesResponse
-	20, // 98: obole.delivery.v1.DeliveryService.GetSummary:output_type -> obole.delivery.v1.GetSummaryResponse
-	22, // 99: obole.delivery.v1.DeliveryService.ExportPoints:output_type -> obole.delivery.v1.ExportPointsResponse
-	24, // 100: obole.delivery.v1.DeliveryService.PreviewPackage:output_type -> obole.delivery.v1.PreviewPackageResponse
-	27, // 101: obole.delivery.v1.DeliveryService.GetFacts:output_type -> obole.delivery.v1.GetFactsResponse
-	29, // 102: obole.delivery.v1.DeliveryService.EstimateAudience:output_type -> obole.delivery.v1.EstimateAudienceResponse
-	34, // 103: obole.delivery.v1.DeliveryService.DescribeProduct:output_type -> obole.delivery.v1.DescribeProductResponse
-	36, // 104: obole.delivery.v1.DeliveryService.ListProducts:output_type -> obole.delivery.v1.ListProductsResponse
-	39, // 105: obole.delivery.v1.DeliveryService.ListDeliveries:output_type -> obole.delivery.v1.ListDeliveriesResponse
-	41, // 106: obole.delivery.v1.DeliveryService.WatchDeliveries:output_type -> obole.delivery.v1.WatchDeliveriesResponse
-	43, // 107: obole.delivery.v1.DeliveryService.FetchPackage:output_type -> obole.delivery.v1.FetchPackageResponse
-	45, // 108: obole.delivery.v1.DeliveryService.SignReceipt:output_type -> obole.delivery.v1.SignReceiptResponse
-	48, // 109: obole.delivery.v1.DeliveryService.SignReceipts:output_type -> obole.delivery.v1.SignReceiptsResponse
-	51, // 110: obole.delivery.v1.DeliveryService.ListUses:output_type -> obole.delivery.v1.ListUsesResponse
-	56, // 111: obole.delivery.v1.DeliveryService.ListRecord:output_type -> obole.delivery.v1.ListRecordResponse
-	58, // 112: obole.delivery.v1.DeliveryService.WatchRecord:output_type -> obole.delivery.v1.WatchRecordResponse
-	54, // 113: obole.delivery.v1.DeliveryService.CountDeliveries:output_type -> obole.delivery.v1.CountDeliveriesResponse
-	92, // [92:114] is the sub-list for method output_type
-	70, // [70:92] is the sub-list for method input_type
-	70, // [70:70] is the sub-list for extension type_name
-	70, // [70:70] is the sub-list for extension extendee
-	0,  // [0:70] is the sub-list for field type_name
+	64, // 43: obole.delivery.v1.Delivery.blocked:type_name -> obole.delivery.v1.Reason
+	38, // 44: obole.delivery.v1.Delivery.deletion:type_name -> obole.delivery.v1.Deletion
+	70, // 45: obole.delivery.v1.Deletion.reason:type_name -> obole.delivery.v1.EndReason
+	0,  // 46: obole.delivery.v1.ListDeliveriesRequest.state:type_name -> obole.delivery.v1.DeliveryState
+	61, // 47: obole.delivery.v1.ListDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
+	37, // 48: obole.delivery.v1.ListDeliveriesResponse.deliveries:type_name -> obole.delivery.v1.Delivery
+	37, // 49: obole.delivery.v1.WatchDeliveriesResponse.delivery:type_name -> obole.delivery.v1.Delivery
+	61, // 50: obole.delivery.v1.SignReceiptResponse.cursor:type_name -> obole.event.v1.Cursor
+	45, // 51: obole.delivery.v1.SignReceiptsRequest.receipts:type_name -> obole.delivery.v1.SignReceiptRequest
+	46, // 52: obole.delivery.v1.SignedReceipt.key:type_name -> obole.delivery.v1.SignReceiptResponse
+	64, // 53: obole.delivery.v1.SignedReceipt.refused:type_name -> obole.delivery.v1.Reason
+	48, // 54: obole.delivery.v1.SignReceiptsResponse.receipts:type_name -> obole.delivery.v1.SignedReceipt
+	61, // 55: obole.delivery.v1.ListUsesRequest.after:type_name -> obole.event.v1.Cursor
+	65, // 56: obole.delivery.v1.Use.product:type_name -> obole.market.v1.ProductRef
+	66, // 57: obole.delivery.v1.Use.fields:type_name -> obole.market.v1.GrantedField
+	0,  // 58: obole.delivery.v1.Use.state:type_name -> obole.delivery.v1.DeliveryState
+	64, // 59: obole.delivery.v1.Use.blocked:type_name -> obole.delivery.v1.Reason
+	71, // 60: obole.delivery.v1.Use.unit_price:type_name -> obole.money.v1.UnitPrice
+	72, // 61: obole.delivery.v1.Use.recipients:type_name -> obole.market.v1.Recipient
+	61, // 62: obole.delivery.v1.Use.event:type_name -> obole.event.v1.Cursor
+	51, // 63: obole.delivery.v1.ListUsesResponse.uses:type_name -> obole.delivery.v1.Use
+	61, // 64: obole.delivery.v1.CountDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
+	0,  // 65: obole.delivery.v1.DeliveryCount.state:type_name -> obole.delivery.v1.DeliveryState
+	64, // 66: obole.delivery.v1.DeliveryCount.blocked:type_name -> obole.delivery.v1.Reason
+	54, // 67: obole.delivery.v1.CountDeliveriesResponse.counts:type_name -> obole.delivery.v1.DeliveryCount
+	61, // 68: obole.delivery.v1.ListRecordRequest.after:type_name -> obole.event.v1.Cursor
+	61, // 69: obole.delivery.v1.ListRecordRequest.only:type_name -> obole.event.v1.Cursor
+	73, // 70: obole.delivery.v1.ListRecordResponse.entries:type_name -> obole.record.v1.Entry
+	73, // 71: obole.delivery.v1.WatchRecordResponse.entry:type_name -> obole.record.v1.Entry
+	1,  // 72: obole.delivery.v1.DeliveryService.ConnectSource:input_type -> obole.delivery.v1.ConnectSourceRequest
+	3,  // 73: obole.delivery.v1.DeliveryService.ListSources:input_type -> obole.delivery.v1.ListSourcesRequest
+	7,  // 74: obole.delivery.v1.DeliveryService.Import:input_type -> obole.delivery.v1.ImportRequest
+	9,  // 75: obole.delivery.v1.DeliveryService.PutPoints:input_type -> obole.delivery.v1.PutPointsRequest
+	11, // 76: obole.delivery.v1.DeliveryService.ListPoints:input_type -> obole.delivery.v1.ListPointsRequest
+	13, // 77: obole.delivery.v1.DeliveryService.GetSeries:input_type -> obole.delivery.v1.GetSeriesRequest
+	16, // 78: obole.delivery.v1.DeliveryService.GetSummary:input_type -> obole.delivery.v1.GetSummaryRequest
+	21, // 79: obole.delivery.v1.DeliveryService.ExportPoints:input_type -> obole.delivery.v1.ExportPointsRequest
+	23, // 80: obole.delivery.v1.DeliveryService.PreviewPackage:input_type -> obole.delivery.v1.PreviewPackageRequest
+	25, // 81: obole.delivery.v1.DeliveryService.GetFacts:input_type -> obole.delivery.v1.GetFactsRequest
+	28, // 82: obole.delivery.v1.DeliveryService.EstimateAudience:input_type -> obole.delivery.v1.EstimateAudienceRequest
+	30, // 83: obole.delivery.v1.DeliveryService.DescribeProduct:input_type -> obole.delivery.v1.DescribeProductRequest
+	35, // 84: obole.delivery.v1.DeliveryService.ListProducts:input_type -> obole.delivery.v1.ListProductsRequest
+	39, // 85: obole.delivery.v1.DeliveryService.ListDeliveries:input_type -> obole.delivery.v1.ListDeliveriesRequest
+	41, // 86: obole.delivery.v1.DeliveryService.WatchDeliveries:input_type -> obole.delivery.v1.WatchDeliveriesRequest
+	43, // 87: obole.delivery.v1.DeliveryService.FetchPackage:input_type -> obole.delivery.v1.FetchPackageRequest
+	45, // 88: obole.delivery.v1.DeliveryService.SignReceipt:input_type -> obole.delivery.v1.SignReceiptRequest
+	47, // 89: obole.delivery.v1.DeliveryService.SignReceipts:input_type -> obole.delivery.v1.SignReceiptsRequest
+	50, // 90: obole.delivery.v1.DeliveryService.ListUses:input_type -> obole.delivery.v1.ListUsesRequest
+	56, // 91: obole.delivery.v1.DeliveryService.ListRecord:input_type -> obole.delivery.v1.ListRecordRequest
+	58, // 92: obole.delivery.v1.DeliveryService.WatchRecord:input_type -> obole.delivery.v1.WatchRecordRequest
+	53, // 93: obole.delivery.v1.DeliveryService.CountDeliveries:input_type -> obole.delivery.v1.CountDeliveriesRequest
+	2,  // 94: obole.delivery.v1.DeliveryService.ConnectSource:output_type -> obole.delivery.v1.ConnectSourceResponse
+	5,  // 95: obole.delivery.v1.DeliveryService.ListSources:output_type -> obole.delivery.v1.ListSourcesResponse
+	8,  // 96: obole.delivery.v1.DeliveryService.Import:output_type -> obole.delivery.v1.ImportResponse
+	10, // 97: obole.delivery.v1.DeliveryService.PutPoints:output_type -> obole.delivery.v1.PutPointsResponse
+	12, // 98: obole.delivery.v1.DeliveryService.ListPoints:output_type -> obole.delivery.v1.ListPointsResponse
+	15, // 99: obole.delivery.v1.DeliveryService.GetSeries:output_type -> obole.delivery.v1.GetSeriesResponse
+	20, // 100: obole.delivery.v1.DeliveryService.GetSummary:output_type -> obole.delivery.v1.GetSummaryResponse
+	22, // 101: obole.delivery.v1.DeliveryService.ExportPoints:output_type -> obole.delivery.v1.ExportPointsResponse
+	24, // 102: obole.delivery.v1.DeliveryService.PreviewPackage:output_type -> obole.delivery.v1.PreviewPackageResponse
+	27, // 103: obole.delivery.v1.DeliveryService.GetFacts:output_type -> obole.delivery.v1.GetFactsResponse
+	29, // 104: obole.delivery.v1.DeliveryService.EstimateAudience:output_type -> obole.delivery.v1.EstimateAudienceResponse
+	34, // 105: obole.delivery.v1.DeliveryService.DescribeProduct:output_type -> obole.delivery.v1.DescribeProductResponse
+	36, // 106: obole.delivery.v1.DeliveryService.ListProducts:output_type -> obole.delivery.v1.ListProductsResponse
+	40, // 107: obole.delivery.v1.DeliveryService.ListDeliveries:output_type -> obole.delivery.v1.ListDeliveriesResponse
+	42, // 108: obole.delivery.v1.DeliveryService.WatchDeliveries:output_type -> obole.delivery.v1.WatchDeliveriesResponse
+	44, // 109: obole.delivery.v1.DeliveryService.FetchPackage:output_type -> obole.delivery.v1.FetchPackageResponse
+	46, // 110: obole.delivery.v1.DeliveryService.SignReceipt:output_type -> obole.delivery.v1.SignReceiptResponse
+	49, // 111: obole.delivery.v1.DeliveryService.SignReceipts:output_type -> obole.delivery.v1.SignReceiptsResponse
+	52, // 112: obole.delivery.v1.DeliveryService.ListUses:output_type -> obole.delivery.v1.ListUsesResponse
+	57, // 113: obole.delivery.v1.DeliveryService.ListRecord:output_type -> obole.delivery.v1.ListRecordResponse
+	59, // 114: obole.delivery.v1.DeliveryService.WatchRecord:output_type -> obole.delivery.v1.WatchRecordResponse
+	55, // 115: obole.delivery.v1.DeliveryService.CountDeliveries:output_type -> obole.delivery.v1.CountDeliveriesResponse
+	94, // [94:116] is the sub-list for method output_type
+	72, // [72:94] is the sub-list for method input_type
+	72, // [72:72] is the sub-list for extension type_name
+	72, // [72:72] is the sub-list for extension extendee
+	0,  // [0:72] is the sub-list for field type_name
 }
 
 func init() { file_obole_delivery_v1_service_proto_init() }
@@ -4971,7 +5064,7 @@ func file_obole_delivery_v1_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_obole_delivery_v1_service_proto_rawDesc), len(file_obole_delivery_v1_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   58,
+			NumMessages:   59,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
