@@ -91,6 +91,7 @@ func (r *refolds) setAside(calls []*call) {
 		c.postponed = true
 		c.looked = false // others may store its command meanwhile
 		f.calls = append(f.calls, c)
+		f.alone.Store(false)
 		r.aside++
 	}
 }
@@ -196,10 +197,7 @@ func (r *refolds) next() *refolding {
 func (r *refolds) fold(f *refolding, session *Session, drop func()) error {
 	var pause backoff
 	for {
-		err := r.w.ctx.Err()
-		if err != nil {
-			return ErrClosed
-		}
+		var err error
 		if *session == nil {
 			var s Session
 			if s, err = r.w.engine.log.Session(r.w.ctx, r.w.p); err == nil {
@@ -214,6 +212,8 @@ func (r *refolds) fold(f *refolding, session *Session, drop func()) error {
 		}
 		drop() // whatever it holds
 		switch {
+		case r.w.ctx.Err() != nil:
+			return ErrClosed
 		case errors.Is(err, ErrOutcome): // of rows: they are stored again
 			err = ErrUnavailable.Because(err)
 		case !errors.Is(err, ErrUnavailable):
