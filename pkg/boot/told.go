@@ -32,7 +32,7 @@ var ours = regexp.MustCompile(`^(projection \w+|` + strings.Join(speakers, "|") 
 
 // speakers are the packages that name themselves in their errors, and whose errors a service may log.
 var speakers = []string{
-	"boot", "bus", "catalog", "delivery", "es", "esmem", "espg", "id", "ledger", "mill", "money", "node", "parcel", "policy", "projection", "react", "rpc",
+	"boot", "bus", "catalog", "delivery", "es", "espg", "id", "ledger", "mill", "money", "node", "parcel", "policy", "projection", "react", "rpc",
 	"settlement", "source", "store", "token", "view", "wire",
 }
 
