@@ -65,7 +65,7 @@ func Run(ctx context.Context, c Config) error {
 	n.Deadlines("people", reactor.Expire)
 
 	consentv1.RegisterConsentServiceServer(n.Server, &rpc.Server{
-		People: persons, Parties: parties, Keys: keys, Policy: rules, View: view.View{Pool: n.Pool}, Seen: rows, Log: n.Log, Now: c.Now,
+		People: persons, Parties: parties, Keys: keys, Policy: rules, View: view.View{Pool: n.Pool}, Seen: rows, Now: c.Now,
 	})
 	return n.Run(ctx)
 }

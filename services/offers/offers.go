@@ -97,7 +97,7 @@ func Run(ctx context.Context, c Config) error {
 	n.Deadlines("market", reactor.Due)
 
 	offersv1.RegisterOffersServiceServer(n.Server, &rpc.Server{
-		Buyers: buyers, Bids: bids, View: tables, Seen: rows, Log: n.Log, Catalog: products, Policy: rules, Consent: consentv1.NewConsentServiceClient(consent),
+		Buyers: buyers, Bids: bids, View: tables, Seen: rows, Catalog: products, Policy: rules, Consent: consentv1.NewConsentServiceClient(consent),
 		Delivery: deliveryv1.NewDeliveryServiceClient(delivery), Now: c.Now, Currency: c.currency(), Commission: c.commission(),
 	})
 	return n.Run(ctx)

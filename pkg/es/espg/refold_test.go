@@ -44,16 +44,15 @@ func TestALargeRootIsFoldedAnewInFlatMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	rack, stop := engine(estest.Rack())
+	old, end := engine(estest.Rack())
 	amounts := make([]int64, each)
 	for i := range amounts {
 		amounts[i] = int64(i)
 	}
 	for i := range commands {
-		put(rack, children[i%streams], amounts...)
+		put(old, children[i%streams], amounts...)
 	}
-	stop()
-	rack = nil
+	end()
 
 	heap := func() uint64 {
 		runtime.GC()
@@ -82,7 +81,7 @@ func TestALargeRootIsFoldedAnewInFlatMemory(t *testing.T) {
 		}
 		return evolve(s, on, e)
 	}
-	rack, stop = engine(newer)
+	rack, stop := engine(newer)
 	answer := make(chan es.Result[estest.Event], 1)
 	go func() {
 		r, err := rack.Do(ctx, es.Command[estest.Command]{ID: id.Random(), Body: estest.Command{Put: &estest.Put{On: children[0], Amounts: []int64{1}}}})

@@ -33,7 +33,6 @@ type Server struct {
 	Policy  *policy.Set
 	View    view.View
 	Seen    *projection.Projection
-	Log     es.Reader
 	Now     func() time.Time
 }
 

@@ -32,7 +32,6 @@ type Server struct {
 	Bids     *es.Root[bid.State, bid.Command, bid.Event]
 	View     view.View
 	Seen     *projection.Projection
-	Log      es.Reader
 	Catalog  *catalog.Catalog
 	Policy   *policy.Set
 	Consent  consentv1.ConsentServiceClient
