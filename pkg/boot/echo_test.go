@@ -56,6 +56,7 @@ var contract = []struct {
 	{name: "Rare", in: "Actor", access: &eventv1.Access{Roles: []eventv1.Role{operator, service}, Rate: 1}},
 	{name: "Chat", in: "Actor", streams: true, both: true, access: &eventv1.Access{Roles: []eventv1.Role{subscriber, operator}, Owner: "id", DeadlineMs: 60_000, MaxBytes: 128}},
 	{name: "Quiet", in: "Actor", streams: true, both: true, access: &eventv1.Access{Roles: []eventv1.Role{subscriber}, DeadlineMs: 50}},
+	{name: "Bulk", in: "Access", streams: true, both: true, access: &eventv1.Access{Roles: []eventv1.Role{operator, service}, DeadlineMs: 60_000, Rate: 10}},
 	{name: "Watch", in: "Actor", streams: true, access: &eventv1.Access{Roles: []eventv1.Role{subscriber}, Owner: "id", DeadlineMs: 60_000}},
 }
 

@@ -199,17 +199,39 @@ func (g *guard) admit(m *guarded, subject string, role eventv1.Role, now time.Ti
 	if g.limits.Rate < 0 {
 		return nil
 	}
-	bucket := g.callers.GetOr(bucket{m, subject}, func() *rate.Limiter {
+	if bucket := g.bucket(m, subject, role); !bucket.AllowN(now, 1) {
+		return tooOften(float64(bucket.Limit()))
+	}
+	return nil
+}
+
+// reserve counts as many calls and says how long it is until their turn; it counts none if that is longer than most.
+func (g *guard) reserve(m *guarded, subject string, role eventv1.Role, calls int, most time.Duration, now time.Time) (time.Duration, error) {
+	if g.limits.Rate < 0 {
+		return 0, nil
+	}
+	bucket := g.bucket(m, subject, role)
+	perSecond := float64(bucket.Limit())
+	delay := time.Duration((float64(calls) - bucket.TokensAt(now)) / perSecond * float64(time.Second))
+	if delay > most {
+		return 0, tooSoon(perSecond, delay)
+	}
+	for calls > 0 { // a limiter reserves no more than a burst at a time
+		n := min(calls, bucket.Burst())
+		delay, calls = bucket.ReserveN(now, n).DelayFrom(now), calls-n
+	}
+	return delay, nil
+}
+
+// bucket is what a caller may make of calls.
+func (g *guard) bucket(m *guarded, subject string, role eventv1.Role) *rate.Limiter {
+	return g.callers.GetOr(bucket{m, subject}, func() *rate.Limiter {
 		n := or(int(m.Access.GetRate()), or(g.limits.Rate, 200))
 		if role == eventv1.Role_ROLE_SERVICE {
 			n = or(g.limits.ServiceRate, 50_000)
 		}
 		return rate.NewLimiter(rate.Limit(n), 2*n)
 	})
-	if !bucket.AllowN(now, 1) {
-		return tooOften(float64(bucket.Limit()))
-	}
-	return nil
 }
 
 // failed turns what a handler returned into what the caller gets. What nobody has classified is logged, here and only

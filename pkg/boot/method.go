@@ -39,6 +39,8 @@ type Method struct {
 
 	roles token.Roles
 	owner []protoreflect.FieldDescriptor
+	// lists are the fields of a stream's messages that hold what could have been asked for one by one.
+	lists []protoreflect.FieldDescriptor
 }
 
 // Access reads an RPC's option, nil where it has none.
@@ -95,6 +97,11 @@ func MethodOf(desc protoreflect.MethodDescriptor) (*Method, error) {
 	}
 	if n := m.Access.GetMaxBytes(); n > 0 {
 		m.Bytes = int(n)
+	}
+	for i := range desc.Input().Fields().Len() {
+		if f := desc.Input().Fields().Get(i); f.IsList() && desc.IsStreamingClient() {
+			m.lists = append(m.lists, f)
+		}
 	}
 	var err error
 	m.owner, err = path(desc.Input(), m.Access.GetOwner())
@@ -170,6 +177,15 @@ func (m *Method) names(req proto.Message, subject string) bool {
 // part of it that is not there.
 func (m *Method) continues(msg proto.Message) bool {
 	return len(m.owner) > 1 && !msg.ProtoReflect().Has(m.owner[0])
+}
+
+// weight is how many calls a message of a stream stands for: as many as its longest list has elements, and one at least.
+func (m *Method) weight(msg proto.Message) int {
+	n := 1
+	for _, f := range m.lists {
+		n = max(n, msg.ProtoReflect().Get(f).List().Len())
+	}
+	return n
 }
 
 // first is the lowest role of a set; a set of one is the usual case.

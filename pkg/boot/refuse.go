@@ -46,6 +46,11 @@ func tooOften(perSecond float64) error {
 	return fault.Exhausted(ReasonRate, "too many calls").And("per_second", perSecond).After(time.Duration(float64(time.Second) / perSecond))
 }
 
+// tooSoon tells a caller its rate, and when a message's turn will come.
+func tooSoon(perSecond float64, turn time.Duration) error {
+	return fault.Exhausted(ReasonRate, "too much at once").And("per_second", perSecond).After(turn)
+}
+
 func idle(m *Method) error {
 	return fault.Deadline("nothing has moved on the stream for too long").Named(ReasonIdle).And("limit", m.Deadline)
 }

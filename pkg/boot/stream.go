@@ -10,11 +10,12 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/obole-market/obole/pkg/fault/grpcfault"
 	"github.com/obole-market/obole/pkg/token"
 )
 
-// stream is the interceptor of streams: it authenticates and admits once, checks every message, and ends a stream on
-// which nothing moves or whose token runs out.
+// stream is the interceptor of streams: it authenticates once, admits the stream and each message, checks every message, and
+// ends a stream on which nothing moves or whose token runs out.
 func (g *guard) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
 	m := g.methods[info.FullMethod]
 	began := g.now()
@@ -49,9 +50,9 @@ func (g *guard) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 	}
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
-	checked := &checked{
-		ServerStream: ss, ctx: caller(ctx, claims, role).in(inner), guard: g, method: m, claims: claims, start: time.Now(),
-	}
+	checked := &checked{ServerStream: ss, guard: g, method: m, claims: claims, start: time.Now()}
+	checked.caller.Store(caller(ctx, claims, role))
+	checked.ctx = calling{inner, &checked.caller, func(err error) error { return g.failed(ctx, m, err) }}
 	return checked.watch(g.run(func() error { return checked.handle(srv, handler) }))
 }
 
@@ -77,6 +78,8 @@ type checked struct {
 	start  time.Time
 	moved  atomic.Int64 // nanoseconds from start to the newest message, either way
 	named  bool         // the first message named the owner; RecvMsg is one goroutine's
+	// caller acts in the role in which the newest message may be sent.
+	caller atomic.Pointer[Caller]
 	// refused is what was wrong with a message: it stays so, also when the handler swallows it.
 	refused atomic.Pointer[error]
 }
@@ -126,7 +129,36 @@ func (c *checked) watch(ended <-chan error) error {
 	}
 }
 
-// RecvMsg receives a message and holds it against the contract.
+// calling is a stream's context: who calls acts in the role that each message gives.
+type calling struct {
+	context.Context
+	caller *atomic.Pointer[Caller]
+	failed func(error) error
+}
+
+func (c calling) Value(key any) any {
+	switch key {
+	case callerKey{}:
+		return c.caller.Load()
+	case failedKey{}:
+		return c.failed
+	}
+	return c.Context.Value(key)
+}
+
+type failedKey struct{}
+
+// Failed is the google.rpc.Code of what failed one element of a stream's message while the stream goes on. As with a call that
+// fails, what nobody has classified is logged and is INTERNAL.
+func Failed(ctx context.Context, err error) uint32 {
+	if told, ok := ctx.Value(failedKey{}).(func(error) error); ok {
+		return uint32(status.Code(told(err)))
+	}
+	return uint32(grpcfault.Status(grpcfault.Classify(err)).Code())
+}
+
+// RecvMsg receives a message and holds it against the contract. One that comes before its turn is held back, and the caller
+// with it, who is soon not allowed to send more.
 func (c *checked) RecvMsg(m any) error {
 	if refused := c.refused.Load(); refused != nil {
 		return *refused
@@ -152,13 +184,43 @@ func (c *checked) check(msg proto.Message) error {
 		return err
 	}
 	if !c.named || !c.method.continues(msg) {
-		if _, err := c.method.Authorise(c.claims, msg); err != nil {
+		role, err := c.method.Authorise(c.claims, msg)
+		if err != nil {
 			return err
+		}
+		if was := c.caller.Load(); was.Role != role {
+			c.caller.Store(caller(c.ServerStream.Context(), c.claims, role))
 		}
 		c.named = true
 	}
-	return c.guard.validator.Validate(msg)
+	if err := c.guard.validator.Validate(msg); err != nil {
+		return err
+	}
+	return c.hold(msg)
 }
+
+// hold waits for a message's turn, as if each of its elements had been a call. A caller whose turn is too far off, because it
+// sends on many streams at once, is told when to come again.
+func (c *checked) hold(msg proto.Message) error {
+	delay, err := c.guard.reserve(
+		c.method, c.claims.Subject, c.caller.Load().Role, c.method.weight(msg), min(patience, c.method.Deadline/2), c.guard.now(),
+	)
+	if err != nil || delay <= 0 {
+		return err
+	}
+	turn := time.NewTimer(delay)
+	defer turn.Stop()
+	select {
+	case <-turn.C:
+		c.moved.Store(int64(time.Since(c.start)))
+		return nil
+	case <-c.ctx.Done():
+		return c.ctx.Err()
+	}
+}
+
+// patience bounds how long a message is held back.
+const patience = 5 * time.Second
 
 // SendMsg sends a message.
 func (c *checked) SendMsg(m any) error {

@@ -1,6 +1,7 @@
 package es
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -26,8 +27,10 @@ type desk interface {
 	fold(r *Record)
 	// learn takes in what was loaded.
 	learn(f *Found)
-	// stale returns roots whose state rows are of another fold or lacking, to be folded anew.
-	stale() []Stream
+	// stale hands over the roots whose state rows were found to be of another fold or lacking, and the keys that open them.
+	stale(begin func(root Stream, keys any))
+	// refold brings all rows of a root up to this process's rules. It alone runs beside the writer.
+	refold(ctx context.Context, s Session, root Stream, keys any) error
 	// recall answers a repeat from memory.
 	recall(c *call) bool
 	// repeat answers a repeat with its events from the log.
@@ -45,8 +48,6 @@ type desk interface {
 	trim()
 	// forget everything.
 	forget()
-	// refold folds a root anew from its events and returns the rows of all its states.
-	refold(root Stream, at Position, scan func(visit func(*Record) error) error) ([]StateRow, error)
 }
 
 // cell is one stream's state: as stored, and as the batch at hand would leave it.
@@ -95,8 +96,7 @@ type desktop[S, C, E any] struct {
 	// assumed were taken for empty since the last batch: each is created by this one, or loaded, or forgotten at its end.
 	assumed []*cell[S]
 	broken  []*cell[S]
-	old     map[Stream]any   // roots to fold anew, and the keys for it
-	failed  map[string]error // roots of which that failed in this batch
+	old     map[Stream]any // roots to fold anew, and the keys for it
 	dirty   []*cell[S]
 	undo    []undo[S]
 	// before and after are what Conserve is handed.
@@ -122,7 +122,6 @@ func (d *desktop[S, C, E]) forget() {
 	d.known.init()
 	d.held = make(map[string]int)
 	d.old = make(map[Stream]any)
-	d.failed = make(map[string]error)
 	d.wanted, d.assumed, d.broken, d.dirty, d.undo = nil, nil, nil, nil, nil
 }
 
@@ -177,7 +176,9 @@ func (d *desktop[S, C, E]) load(c *cell[S]) {
 
 func (d *desktop[S, C, E]) gather(w *Want) {
 	for _, c := range d.wanted {
-		w.Streams = append(w.Streams, WantStream{Stream: c.stream, Rows: d.rules.EncodeState != nil, Fold: d.rules.Fold})
+		w.Streams = append(w.Streams, WantStream{
+			Stream: c.stream, Rows: d.rules.EncodeState != nil, Fold: d.rules.Fold, Anew: d.rules.Touch != nil,
+		})
 		if d.rules.Touch != nil && d.isRoot(c) {
 			w.Roots = append(w.Roots, c.stream)
 		}
@@ -352,12 +353,6 @@ var errMore = errors.New("es: further streams are needed")
 func (d *desktop[S, C, E]) decide(c *call) bool {
 	j := c.job.(*job[S, C, E])
 	j.result, j.cells = Result[E]{}, j.few[:0]
-	if len(d.failed) > 0 {
-		if err, ok := d.failed[c.streams[0].Root()]; ok {
-			c.refusal = err
-			return true
-		}
-	}
 	for _, s := range c.streams {
 		cell, ok := d.cells.peek(s)
 		switch {
@@ -557,7 +552,6 @@ func (d *desktop[S, C, E]) trim() {
 		}
 	}
 	d.broken = d.broken[:0]
-	clear(d.failed)
 	d.cells.trim(d.w.engine.opts.States, d.gone)
 	d.known.trim(d.w.engine.opts.Commands, nil)
 }

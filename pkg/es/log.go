@@ -27,13 +27,16 @@ type Session interface {
 	// Lock takes the partition's lock, waiting for whoever has it, and then reads as Load does. Until Append or Unlock
 	// nobody else appends. A holder that falls silent loses the lock within seconds, and with it its session.
 	Lock(ctx context.Context, want *Want) (*Found, error)
-	// Root calls visit for every event of a root's streams, in order of position, as of the cut of the last Lock. The
-	// record is only valid during the call.
+	// Root calls visit for every event of a root's streams, in order of position, as of one moment after the call. It holds
+	// neither all of them at a time nor the lock. The record is only valid during the call.
 	Root(ctx context.Context, root Stream, visit func(*Record) error) error
 	// Append stores a batch if the log ends at the batch's Tail, all of it or nothing, and returns the log's clock. It
-	// takes the lock if the session does not hold it, and gives it back in any case. Without records it stores states
-	// only, which needs the lock taken before. Errors: ErrMoved, ErrKnownCommand, ErrVersion, ErrData (nothing
-	// stored), ErrUnavailable (nothing stored), ErrOutcome (unknown).
+	// takes the lock if the session does not hold it, and gives it back in any case. Errors: ErrMoved, ErrKnownCommand,
+	// ErrVersion, ErrData (nothing stored), ErrUnavailable (nothing stored), ErrOutcome (unknown).
+	//
+	// Without records it stores states only, wherever the log ends by now, as long as the partition lives the life of the
+	// Tail; else it stores none. That may be done any number of times, so it has no outcome: where the answer is lost, it is
+	// ErrUnavailable.
 	Append(ctx context.Context, b *Batch) (time.Time, error)
 	// Unlock gives back the lock without an append.
 	Unlock(ctx context.Context) error
@@ -60,6 +63,8 @@ type WantStream struct {
 	Stream Stream
 	Rows   bool
 	Fold   uint32
+	// Anew says that a row of another fold is all there is to know: the root is folded anew, and no event is loaded.
+	Anew bool
 }
 
 // Found is what was loaded, as of one moment at which nothing after Tail existed. Its slices are the receiver's.
@@ -87,7 +92,7 @@ type Batch struct {
 	Tail Tail
 	// Records continue the tail without a hole; all carry the same time.
 	Records []Record
-	// States are rows to write in the same transaction.
+	// States are rows to write in the same transaction. One gives way to a stored row of a later position.
 	States []StateRow
 }
 

@@ -74,6 +74,7 @@ type queue struct {
 	count  int
 	closed bool
 	wake   chan struct{} // room for one
+	nudged atomic.Bool   // the writer has something else to see to
 
 	waking atomic.Int32  // callers that were answered and do not run yet
 	awake  chan struct{} // room for one: the last of them runs
@@ -190,10 +191,14 @@ func (q *queue) take(into []*call, size int) []*call {
 }
 
 // next waits for calls and takes them as soon as their number has stopped growing: whoever was just answered, or is about to
-// queue a call, gets the processor first, and no timer holds up a lonely one. It returns false when ctx is done.
+// queue a call, gets the processor first, and no timer holds up a lonely one. It returns false when ctx is done, whatever still
+// waits, and comes without calls when it is nudged.
 func (q *queue) next(ctx context.Context, into []*call, size int) ([]*call, bool) {
 	q.settle()
 	for {
+		if ctx.Err() != nil {
+			return into, false
+		}
 		if n := q.len(); n > 0 {
 			for last := 0; n > last && n < size; n = q.len() {
 				last = n
@@ -201,7 +206,7 @@ func (q *queue) next(ctx context.Context, into []*call, size int) ([]*call, bool
 			}
 			return q.take(into, size), true
 		}
-		if len(into) > 0 {
+		if q.nudged.Swap(false) || len(into) > 0 {
 			return into, true
 		}
 		select {
@@ -210,6 +215,12 @@ func (q *queue) next(ctx context.Context, into []*call, size int) ([]*call, bool
 			return into, false
 		}
 	}
+}
+
+// nudge the writer, also if no calls wait.
+func (q *queue) nudge() {
+	q.nudged.Store(true)
+	q.rouse()
 }
 
 func (q *queue) len() int {

@@ -1,13 +1,6 @@
 package es
 
-import (
-	"errors"
-	"fmt"
-	"maps"
-	"slices"
-)
-
-// This file answers repeated commands and folds roots anew: what a desk does with events that are stored already.
+// This file answers repeated commands.
 
 func (d *desktop[S, C, E]) recall(c *call) bool {
 	m, ok := d.known.get(c.id)
@@ -75,63 +68,4 @@ func (d *desktop[S, C, E]) done(c *call) {
 		d.known.put(c.id, memory[E]{c.hash, j.result.Events})
 	}
 	c.answer(nil)
-}
-
-func (d *desktop[S, C, E]) stale() []Stream { return slices.Collect(maps.Keys(d.old)) }
-
-// refold reads all events of a root under the partition's lock. Its states are then rows of this fold, and the desk loads them
-// like any others.
-func (d *desktop[S, C, E]) refold(root Stream, at Position, scan func(visit func(*Record) error) error) ([]StateRow, error) {
-	keys := d.old[root]
-	delete(d.old, root)
-	states := map[Stream]*cell[S]{root: {stream: root}}
-	state := func(s Stream) *cell[S] {
-		c, ok := states[s]
-		if !ok {
-			c = &cell[S]{stream: s}
-			states[s] = c
-		}
-		return c
-	}
-	err := d.guard(func() error {
-		return scan(func(r *Record) error {
-			c := state(r.Stream)
-			if r.Version != c.version+1 {
-				return fmt.Errorf("%w: version %d of a stream of root %s follows %d", ErrGap, r.Version, d.rules.Name, c.version)
-			}
-			e, err := d.rules.Decode(r, keys)
-			if err != nil {
-				return err
-			}
-			entry := entryOf(r, e)
-			c.state = d.rules.Evolve(c.state, r.Stream, entry)
-			c.version++
-			for _, s := range d.rules.Touch(entry) {
-				if s != r.Stream {
-					t := state(s)
-					t.state = d.rules.Evolve(t.state, s, entry)
-				}
-			}
-			return nil
-		})
-	})
-	var rows []StateRow
-	for _, s := range slices.Sorted(maps.Keys(states)) {
-		if err != nil {
-			break
-		}
-		c := states[s]
-		err = d.guard(func() error {
-			data, err := d.rules.EncodeState(c.state, c.stream, c.keys)
-			rows = append(rows, StateRow{Stream: s, Version: c.version, Position: at, Fold: d.rules.Fold, Data: data})
-			return err
-		})
-	}
-	if err != nil {
-		if !errors.Is(err, ErrUnavailable) {
-			d.failed[string(root)] = err
-		}
-		return nil, err
-	}
-	return rows, nil
 }

@@ -84,6 +84,9 @@ func (w *writer) resolve(calls []*call) {
 
 // settle says whether the batch at hand is stored. After false it is certain that it never will be.
 func (w *writer) settle() (bool, error) {
+	if len(w.records) == 0 {
+		return false, nil // there is nothing whose outcome could be asked for
+	}
 	if err := w.open(); err != nil {
 		return false, err
 	}

@@ -45,6 +45,8 @@ type writer struct {
 	lookup  bool // look up command ids although no stream must be loaded
 	// trusting: a stream that a command says it creates is taken for empty.
 	trusting bool
+
+	refolds refolds
 }
 
 // refusal to write to one life of a partition.
@@ -71,21 +73,25 @@ const (
 )
 
 func newWriter(e *Engine, p Partition) *writer {
-	return &writer{
+	w := &writer{
 		engine: e, p: p, queue: newQueue(e.opts.Queue, e.opts.Share, e.opts.Spared), seen: make(map[id.ID]struct{}),
 	}
+	w.refolds.w = w
+	return w
 }
 
 func (w *writer) run(ctx context.Context) {
 	w.ctx = ctx
 	defer func() {
 		w.queue.close()
+		w.refolds.close()
 		for _, c := range w.later {
 			c.answer(ErrClosed)
 		}
 		w.drop()
 	}()
 	for {
+		w.later = w.refolds.resume(w.engine.opts.Clock(), w.later)
 		calls, ok := w.queue.next(ctx, append(w.calls[:0], w.later...), w.engine.opts.Batch)
 		w.later = w.later[:0]
 		w.calls = calls
@@ -205,13 +211,12 @@ func (w *writer) round(calls []*call) error {
 		if turn > 8 && !w.locked {
 			return ErrMoved // others write faster than we read: stop them for a moment
 		}
+		w.refolds.setAside(calls)
 		if w.gather(calls, lookup) {
 			if _, err := w.load(calls); err != nil {
 				return err
 			}
-			if err := w.refold(calls); err != nil {
-				return err
-			}
+			w.refolds.setAside(calls)
 		}
 		lookup = false
 		if !w.decide(calls) {
@@ -370,8 +375,9 @@ func (w *writer) load(calls []*call) (changed bool, err error) {
 	if w.locked {
 		w.contended = missed > 0
 	}
-	for _, d := range w.desks {
+	for i, d := range w.desks {
 		d.learn(found)
+		d.stale(func(root Stream, keys any) { w.refolds.begin(i, root, keys) })
 	}
 	known := w.repeats(calls, found.Commands)
 	return missed != 0 || known || len(w.wanted.Streams) > 0, nil
@@ -449,41 +455,6 @@ func (w *writer) repeats(calls []*call, events []Record) (any bool) {
 		}
 	}
 	return any
-}
-
-// refold brings the state rows of roots up to this process's rules.
-func (w *writer) refold(calls []*call) error {
-	for _, d := range w.desks {
-		for _, root := range d.stale() {
-			if !w.locked {
-				w.contended = true // so that the load locks
-				w.want()
-				if _, err := w.load(calls); err != nil {
-					return err
-				}
-			}
-			ctx, cancel := context.WithTimeout(context.Background(), opTimeout)
-			rows, err := d.refold(root, w.tail.Position, func(visit func(*Record) error) error {
-				return w.session.Root(ctx, root, visit)
-			})
-			if err != nil {
-				cancel()
-				if errors.Is(err, ErrUnavailable) {
-					return err
-				}
-				w.alarm(err)
-				continue
-			}
-			now, err := w.session.Append(ctx, &Batch{Tail: w.tail, States: rows})
-			cancel()
-			w.locked = false
-			if err != nil {
-				return err
-			}
-			w.hear(now)
-		}
-	}
-	return nil
 }
 
 // append stores the batch.

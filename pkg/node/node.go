@@ -74,7 +74,6 @@ func Open(ctx context.Context, c *boot.Config) (n *Node, err error) {
 	if n.router, err = mill.NewRouter(n.traced); err != nil {
 		return nil, err
 	}
-	n.Group.Add("router", n.router.Run) // the first to begin is the last to end
 	n.router.Panicked = func(reaction string, p fault.Panic) { n.alarm("panic", "reaction", reaction, "panic", p) }
 	n.router.Retried = func(reaction string, _ error) { n.metrics.retried.WithLabelValues(reaction).Inc() }
 	if n.Pool, err = boot.OpenPool(ctx, c, n.Telemetry); err != nil {
@@ -94,6 +93,9 @@ func Open(ctx context.Context, c *boot.Config) (n *Node, err error) {
 		Panicked: func(root string, p fault.Panic) { n.alarm("panic", "root", root, "panic", p) },
 		Trace:    boot.TraceParent,
 	}})
+	// The first to begin are the last to end: whatever decides through the engine ends before it does.
+	n.Group.Add("engine", n.Engine.Run)
+	n.Group.Add("router", n.router.Run)
 	if n.Server, err = boot.NewServer(c, n.Telemetry, n.Health); err != nil {
 		return nil, err
 	}
@@ -253,7 +255,6 @@ func (n *Node) Run(ctx context.Context) error {
 		return errors.Join(err, n.Server.Close())
 	}
 	n.know(ctx)
-	n.Group.Add("engine", n.Engine.Run)
 	n.Group.Add("ready", n.ready)
 	n.Group.Add("watch", n.watch)
 	for p := range n.Log.Partitions() {

@@ -25,6 +25,20 @@ func (d Deadline) CommandID() id.ID {
 	return id.Derive([]byte("deadline"), []byte(d.Stream), []byte(d.Kind), due)
 }
 
+// Child splits the name of a child's stream; false where it is none.
+func (d Deadline) Child() (root, child id.ID, ok bool) {
+	const text = 36
+	if len(d.Stream) != 2*text+1 {
+		return root, child, false
+	}
+	root, err := id.Parse(d.Stream[:text])
+	if err != nil {
+		return root, child, false
+	}
+	child, err = id.Parse(d.Stream[text+1:])
+	return root, child, err == nil
+}
+
 // Deadlines polls a projection's deadlines and fires those that are due.
 type Deadlines struct {
 	Pool *pgxpool.Pool

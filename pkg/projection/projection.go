@@ -343,6 +343,20 @@ func (p *Projection) tell(ctx context.Context, part es.Partition, at es.Position
 	p.o.Moved(part, at, int64(tail.Position-at))
 }
 
+// CaughtUp returns when the tables have seen all that is in the log when it is called.
+func (p *Projection) CaughtUp(ctx context.Context) error {
+	for part := range p.seen {
+		tail, err := p.o.Log.Tail(ctx, es.Partition(part))
+		if err != nil {
+			return err
+		}
+		if err := p.Wait(ctx, es.Cursor{Partition: es.Partition(part), Position: tail.Position}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Wait returns when the tables have seen a cursor. The zero cursor is always seen.
 func (p *Projection) Wait(ctx context.Context, c es.Cursor) error {
 	switch {

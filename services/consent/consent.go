@@ -83,7 +83,7 @@ func Run(ctx context.Context, c Config) error {
 	n.Deadlines("people", reactor.Expire)
 
 	server := &rpc.Server{
-		People: persons, Parties: parties, Keys: keys, Policy: rules, View: view.View{Pool: n.Pool}, Seen: rows, Log: n.Log, Now: c.Now,
+		People: persons, Parties: parties, Keys: keys, Policy: rules, View: view.View{Pool: n.Pool}, Seen: rows, Now: c.Now,
 	}
 	server.Record = &record.Book{Service: Name, Pool: n.Pool, Log: n.Log, Seen: seen, Tell: server.Tell}
 	consentv1.RegisterConsentServiceServer(n.Server, server)

@@ -105,7 +105,7 @@ func Run(ctx context.Context, c Config) error {
 		Patience: c.patience(),
 	}
 	reactor := &react.Reactor{
-		Shelves: roots, Keys: keys, Store: kept, Packer: packer, Buyers: buyers, Market: offers, Cause: cause, Caught: caught(n.Log, rows),
+		Shelves: roots, Keys: keys, Store: kept, Packer: packer, Buyers: buyers, Market: offers, Cause: cause, Caught: rows.CaughtUp,
 		OfBid: agreements(answers.OfBid), Unreleased: unreleased(answers),
 	}
 	n.React(&bus.Reaction{Name: react.Name, Types: react.Types, Handle: reactor.Handle}, react.Sources...)
@@ -120,7 +120,7 @@ func Run(ctx context.Context, c Config) error {
 	server.Record = &record.Book{Service: Name, Pool: n.Pool, Log: n.Log, Seen: seen, Tell: server.Tell}
 	deliveryv1.RegisterDeliveryServiceServer(n.Server, server)
 	n.Group.Add("sweep", (&sweep{
-		now: c.Now, caught: caught(n.Log, rows), old: kept.Old, destroy: kept.Destroy, unrecorded: kept.Unrecorded,
+		now: c.Now, caught: rows.CaughtUp, old: kept.Old, destroy: kept.Destroy, unrecorded: kept.Unrecorded,
 		tell: func(ctx context.Context, open []store.Import) error {
 			return server.Catch(ctx, open, cause(id.ID{}, nil))
 		},
@@ -130,22 +130,6 @@ func Run(ctx context.Context, c Config) error {
 }
 
 func cause(event id.ID, m *eventv1.Meta) *eventv1.Meta { return node.Cause(Name, event, m) }
-
-// caught waits until the tables have seen all that is in the log now.
-func caught(log es.Reader, rows *projection.Projection) func(context.Context) error {
-	return func(ctx context.Context) error {
-		for p := range log.Partitions() {
-			tail, err := log.Tail(ctx, es.Partition(p))
-			if err != nil {
-				return err
-			}
-			if err := rows.Wait(ctx, es.Cursor{Partition: es.Partition(p), Position: tail.Position}); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-}
 
 func agreements(list func(context.Context, id.ID) ([]view.Agreement, error)) func(context.Context, id.ID) ([]packing.Agreement, error) {
 	return func(ctx context.Context, of id.ID) (out []packing.Agreement, err error) {

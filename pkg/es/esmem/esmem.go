@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -175,8 +174,6 @@ func (p *partition) link(after es.Position) es.Chain {
 	return p.records[after-1].Chain
 }
 
-var errNoLock = errors.New("esmem: the session does not hold the lock")
-
 // session implements es.Session.
 type session struct {
 	log  *Log
@@ -196,8 +193,11 @@ func (s *session) Load(_ context.Context, w *es.Want) (*es.Found, error) {
 		from := es.Version(0)
 		if row, ok := p.states[ws.Stream]; ok && ws.Rows {
 			f.Rows = append(f.Rows, row)
-			if row.Fold == ws.Fold {
+			switch {
+			case row.Fold == ws.Fold:
 				from = row.Version
+			case ws.Anew:
+				continue
 			}
 		}
 		for _, at := range p.streams[ws.Stream] {
@@ -247,9 +247,6 @@ func (s *session) Root(_ context.Context, root es.Stream, visit func(*es.Record)
 
 func (s *session) Append(ctx context.Context, b *es.Batch) (time.Time, error) {
 	if !s.held {
-		if len(b.Records) == 0 {
-			return time.Time{}, errNoLock
-		}
 		select {
 		case s.part.lock <- struct{}{}:
 			s.held = true
@@ -261,8 +258,12 @@ func (s *session) Append(ctx context.Context, b *es.Batch) (time.Time, error) {
 	p := s.part
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.refuse(b); err != nil {
-		return time.Time{}, err
+	if len(b.Records) > 0 {
+		if err := p.refuse(b); err != nil {
+			return time.Time{}, err
+		}
+	} else if b.Tail.Incarnation != p.tail().Incarnation {
+		return s.log.clock(), nil
 	}
 	for i := range b.Records {
 		r := clone(b.Records[i])
@@ -274,6 +275,9 @@ func (s *session) Append(ctx context.Context, b *es.Batch) (time.Time, error) {
 		}
 	}
 	for _, row := range b.States {
+		if stored, ok := p.states[row.Stream]; ok && stored.Position > row.Position {
+			continue
+		}
 		row.Data = append([]byte(nil), row.Data...)
 		p.states[row.Stream] = row
 	}

@@ -17,9 +17,6 @@ import (
 
 // Append implements es.Session.
 func (s *session) Append(ctx context.Context, b *es.Batch) (time.Time, error) {
-	if len(b.Records) == 0 && !s.locked {
-		return time.Time{}, errors.New("espg: state rows alone are written under the lock")
-	}
 	locked := s.locked
 	s.locked = false
 	a, err := s.store(ctx, b, locked)
@@ -28,6 +25,9 @@ func (s *session) Append(ctx context.Context, b *es.Batch) (time.Time, error) {
 		if locked && !errors.Is(err, es.ErrOutcome) {
 			s.locked = true
 			_ = s.Unlock(ctx) // nothing was stored, whatever becomes of the session
+		}
+		if len(b.Records) == 0 && errors.Is(err, es.ErrOutcome) {
+			err = unavailable(err) // rows are stored again
 		}
 		return a.now, err
 	}
@@ -74,8 +74,12 @@ func (s *session) store(ctx context.Context, b *es.Batch, locked bool) (a stored
 	if len(b.Records) > 0 {
 		bind(answerRecords, stmtAppend, s.recordParams(b)...)
 	}
-	if len(b.States) > 0 {
-		bind(answerStates, stmtUpsert, s.stateParams(b)...)
+	switch {
+	case len(b.States) == 0:
+	case len(b.Records) == 0:
+		bind(answerStates, stmtRefold, s.stateParams(b, b.Tail.Incarnation[:])...)
+	default:
+		bind(answerStates, stmtUpsert, s.stateParams(b, b.Records[len(b.Records)-1].Chain[:])...)
 	}
 	if locked {
 		bind(answerCommit, stmtCommit)
@@ -165,8 +169,9 @@ func (s *session) recordParams(b *es.Batch) [][]byte {
 	return p
 }
 
-// stateParams are the parameters of sqlUpsert. They are valid until the next call.
-func (s *session) stateParams(b *es.Batch) [][]byte {
+// stateParams are the parameters of sqlUpsert and sqlRefold: the rows, and that on which they are written. They are valid until
+// the next call.
+func (s *session) stateParams(b *es.Batch, provided []byte) [][]byte {
 	a := &s.arrays
 	for i, oid := range [...]uint32{oidText, oidInt8, oidInt8, oidInt8, oidBytea} {
 		a[i].begin(oid)
@@ -179,13 +184,7 @@ func (s *session) stateParams(b *es.Batch) [][]byte {
 		a[3].int8(int64(row.Fold))
 		a[4].raw(row.Data)
 	}
-	newest := b.Tail.Chain
-	if n := len(b.Records); n > 0 {
-		newest = b.Records[n-1].Chain
-	} else if b.Tail.Position == s.life.After {
-		newest = s.life.Before
-	}
-	p := append(s.params[:0], s.part, newest[:])
+	p := append(s.params[:0], s.part, provided)
 	for i := range 5 {
 		p = append(p, a[i].bytes())
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"strconv"
 	"time"
@@ -48,6 +49,7 @@ const (
 	stmtClock
 	stmtAppend
 	stmtUpsert
+	stmtRefold
 	statements
 )
 
@@ -67,6 +69,7 @@ var texts = [statements]string{
 	stmtClock:     sqlClock,
 	stmtAppend:    sqlAppend,
 	stmtUpsert:    sqlUpsert,
+	stmtRefold:    sqlRefold,
 }
 
 var binaryFormat = []int16{1}
@@ -250,7 +253,7 @@ func (s *session) load(ctx context.Context, want *es.Want, prologue ...int) (*es
 }
 
 func (s *session) sendStreams(pipe *pgconn.Pipeline, streams []es.WantStream) {
-	names, folds := &s.arrays[0], &s.arrays[1]
+	names, folds, other := &s.arrays[0], &s.arrays[1], &s.arrays[2]
 	names.begin(oidText)
 	rows := false
 	for i := range streams {
@@ -261,14 +264,19 @@ func (s *session) sendStreams(pipe *pgconn.Pipeline, streams []es.WantStream) {
 		s.send(pipe, stmtRows, s.part, names.bytes())
 	}
 	folds.begin(oidInt8)
+	other.begin(oidInt8)
 	for i := range streams {
+		fold, has := int64(-1), int64(0)
 		if streams[i].Rows {
-			folds.int8(int64(streams[i].Fold))
-		} else {
-			folds.int8(-1)
+			fold = int64(streams[i].Fold)
+			if streams[i].Anew {
+				has = math.MaxInt64
+			}
 		}
+		folds.int8(fold)
+		other.int8(has)
 	}
-	s.send(pipe, stmtStreams, s.part, names.bytes(), folds.bytes())
+	s.send(pipe, stmtStreams, s.part, names.bytes(), folds.bytes(), other.bytes())
 }
 
 func (s *session) receiveFound(pipe *pgconn.Pipeline, want *es.Want, prologue int, reading bool, f *es.Found) error {

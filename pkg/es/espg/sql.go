@@ -46,13 +46,14 @@ const (
 
 	sqlStates = `select stream, version, position, fold, data from state where partition = $1`
 
-	// What is not in a stream's row of the wanted fold ($3, -1 for no row).
+	// What is not in a stream's row of the wanted fold ($3, -1 for no row). $4 is the version that a row of another fold is taken to
+	// have.
 	sqlStreams = `select ` + eventColumns + `
-		from unnest($2::text[], $3::bigint[]) w (stream, fold)
+		from unnest($2::text[], $3::bigint[], $4::bigint[]) w (stream, fold, other)
 		cross join lateral (
-			select * from event e
+			select ` + eventColumns + ` from event e
 			where e.stream = w.stream and e.version > coalesce(
-				(select version from state s where s.partition = $1 and s.stream = w.stream and s.fold = w.fold), 0)
+				(select case s.fold when w.fold then s.version else w.other end from state s where s.partition = $1 and s.stream = w.stream), 0)
 			order by e.version
 		) e`
 
@@ -60,7 +61,7 @@ const (
 	sqlCommands = `select ` + eventColumns + `
 		from unnest($2::uuid[]) w (command)
 		cross join lateral (
-			select * from event e where e.partition = $1 and e.command = w.command order by e.ordinal
+			select ` + eventColumns + ` from event e where e.partition = $1 and e.command = w.command order by e.ordinal
 		) e`
 
 	// '0' is the character after '/'. The order keeps the planner from scanning the table for a row that is not there.
@@ -86,10 +87,16 @@ const (
 			and coalesce(` + sqlNewestChain + `, '') = $4::bytea`
 
 	// $2 is the chain of the batch's last event: rows are written only if that was stored.
-	sqlUpsert = `insert into state (partition, stream, version, position, fold, data)
+	sqlUpsert = sqlRowsIf + sqlNewestChain + ` = $2::bytea` + sqlUnlessLater
+
+	// $2 is the incarnation in which the rows were folded.
+	sqlRefold = sqlRowsIf + `(select incarnation from partition where partition = $1::integer order by life desc limit 1) = $2::uuid` + sqlUnlessLater
+
+	sqlRowsIf = `insert into state (partition, stream, version, position, fold, data)
 		select $1::integer, stream, version, position, fold, data
 		from unnest($3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bytea[]) as b (stream, version, position, fold, data)
-		where ` + sqlNewestChain + ` = $2::bytea
+		where `
+	sqlUnlessLater = `
 		on conflict (partition, stream) do update
 		set version = excluded.version, position = excluded.position, fold = excluded.fold, data = excluded.data
 		where state.position <= excluded.position`

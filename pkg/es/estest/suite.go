@@ -28,6 +28,8 @@ func Run(t *testing.T, open Open) {
 		"held states": held, "many at once": many, "rows of a root": rows, "held at once": heldAtOnce,
 		"new streams": created, "created at once": createdAtOnce, "said to be new": saidToBeNew, "a repeated creation": recreated,
 		"a clock that steps back": stepsBack, "whose turn it is": turns, "picked": picked,
+		"rows whose answer is lost": lostRows, "a large root": largeRoot, "a root folded twice": foldedTwice,
+		"who waits for a root": waiting, "sealed rows": sealedRows, "an engine's end": ended,
 	} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, open) })
 	}

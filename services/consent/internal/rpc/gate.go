@@ -100,7 +100,8 @@ func (s *Server) ReleaseMany(stream grpc.BidiStreamingServer[consentv1.ReleaseMa
 			out.Releases[i] = &consentv1.Released{AttemptId: r.GetAttemptId()}
 			c, err := s.attempt(ctx, r)
 			if err != nil {
-				return err
+				unreleased(ctx, out.Releases[i], err)
+				continue
 			}
 			commands = append(commands, c)
 			places = append(places, i)
@@ -108,18 +109,20 @@ func (s *Server) ReleaseMany(stream grpc.BidiStreamingServer[consentv1.ReleaseMa
 		for i, outcome := range s.People.DoMany(ctx, commands) {
 			answer := out.Releases[places[i]]
 			answer.Permit, err = permit(outcome.Result, outcome.Err)
-			if err == nil {
-				continue
+			if err != nil {
+				unreleased(ctx, answer, err)
 			}
-			reason := fault.ReasonOf(err)
-			if reason == "" {
-				return err // no rule said no: the caller must not take it for one
-			}
-			answer.Refused = wire.ReasonProto(reason)
 		}
 		if err := stream.Send(out); err != nil {
 			return err
 		}
+	}
+}
+
+// unreleased writes a rule's no into an answer, or what has failed, which must not be taken for one.
+func unreleased(ctx context.Context, answer *consentv1.Released, err error) {
+	if answer.Refused = wire.ReasonProto(fault.ReasonOf(err)); answer.GetRefused() == 0 {
+		answer.Code = boot.Failed(ctx, err)
 	}
 }
 

@@ -106,14 +106,8 @@ func (s *Server) CountLive(ctx context.Context, r *consentv1.CountLiveRequest) (
 	if err != nil {
 		return nil, fault.Invalid("bid_id", "must be a UUID")
 	}
-	for part := range s.Log.Partitions() {
-		tail, err := s.Log.Tail(ctx, es.Partition(part))
-		if err != nil {
-			return nil, err
-		}
-		if err := s.Seen.Wait(ctx, es.Cursor{Partition: es.Partition(part), Position: tail.Position}); err != nil {
-			return nil, err
-		}
+	if err := s.Seen.CaughtUp(ctx); err != nil {
+		return nil, err
 	}
 	n, err := s.View.Live(ctx, bid)
 	if err != nil {

@@ -34,7 +34,6 @@ type Server struct {
 	Policy  *policy.Set
 	View    view.View
 	Seen    *projection.Projection
-	Log     es.Reader
 	Record  *record.Book
 	Now     func() time.Time
 }

@@ -23,7 +23,7 @@ type Clock struct {
 
 // Due decides what a deadline was for.
 func (c *Clock) Due(ctx context.Context, d projection.Deadline) error {
-	root, child, ok := cut(d.Stream)
+	root, child, ok := d.Child()
 	if !ok {
 		return errDeadline
 	}
@@ -54,18 +54,4 @@ func (c *Clock) Due(ctx context.Context, d projection.Deadline) error {
 	}
 	_, err = c.Shelves.Do(ctx, command)
 	return err
-}
-
-// cut splits a child's stream.
-func cut(stream string) (root, child id.ID, ok bool) {
-	const text = 36
-	if len(stream) != 2*text+1 {
-		return root, child, false
-	}
-	root, err := id.Parse(stream[:text])
-	if err != nil {
-		return root, child, false
-	}
-	child, err = id.Parse(stream[text+1:])
-	return root, child, err == nil
 }

@@ -296,29 +296,32 @@ func (s *Server) SignReceipts(stream grpc.BidiStreamingServer[deliveryv1.SignRec
 			return err
 		}
 		out := &deliveryv1.SignReceiptsResponse{Receipts: make([]*deliveryv1.SignedReceipt, len(r.GetReceipts()))}
-		work, ctx := errgroup.WithContext(stream.Context())
+		var work errgroup.Group
 		work.SetLimit(atOnce)
 		for i, receipt := range r.GetReceipts() {
 			work.Go(func() error {
-				answer := &deliveryv1.SignedReceipt{DeliveryId: receipt.GetDeliveryId()}
-				out.Receipts[i] = answer
-				if receipt.GetBuyerId() != r.GetBuyerId() {
-					return fault.Invalid("receipts.buyer_id", "must be the message's buyer")
-				}
-				var err error
-				answer.Key, err = s.SignReceipt(ctx, receipt)
-				if reason := wire.ReasonProto(fault.ReasonOf(err)); err != nil && reason != 0 {
-					answer.Refused = reason
-					return nil
-				}
-				return err
+				out.Receipts[i] = s.signed(stream.Context(), r.GetBuyerId(), receipt)
+				return nil
 			})
 		}
-		if err := work.Wait(); err != nil {
-			return err
-		}
+		_ = work.Wait() // each answer says what has failed
 		if err := stream.Send(out); err != nil {
 			return err
 		}
 	}
+}
+
+// signed answers one receipt of a message.
+func (s *Server) signed(ctx context.Context, buyer string, r *deliveryv1.SignReceiptRequest) *deliveryv1.SignedReceipt {
+	answer := &deliveryv1.SignedReceipt{DeliveryId: r.GetDeliveryId()}
+	var err error = fault.Invalid("receipts.buyer_id", "must be the message's buyer")
+	if r.GetBuyerId() == buyer {
+		if answer.Key, err = s.SignReceipt(ctx, r); err == nil {
+			return answer
+		}
+	}
+	if answer.Refused = wire.ReasonProto(fault.ReasonOf(err)); answer.GetRefused() == 0 {
+		answer.Code = boot.Failed(ctx, err)
+	}
+	return answer
 }

@@ -3,10 +3,18 @@ package rpc_test
 import (
 	"bytes"
 	"context"
+	"io"
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
 	"github.com/obole-market/obole/pkg/fault"
+	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/parcel"
+	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	"github.com/obole-market/obole/services/delivery/internal/shelf"
 )
@@ -96,6 +104,62 @@ func TestALostAnswer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAReceiptOfManyFailsAlone: those beside it, and those after it on the stream, are answered.
+func TestAReceiptOfManyFailsAlone(t *testing.T) {
+	t.Parallel()
+	d := begin(t, 1)
+	who, deal := d.takes()
+	var signed []*deliveryv1.SignReceiptRequest
+	for day := range 2 {
+		p := d.prepares(who, deal, day+1)
+		signed = append(signed, &deliveryv1.SignReceiptRequest{
+			BuyerId: d.buyer.String(), DeliveryId: p.delivery.String(), Digest: p.digest[:], KeyId: "k1",
+			Signature: parcel.SignReceipt(d.keys["k1"].Signer, p.delivery.ID, p.digest),
+		})
+	}
+	foreign := proto.CloneOf(signed[0])
+	foreign.BuyerId = id.Random().String()
+	unknown := proto.CloneOf(signed[0])
+	unknown.DeliveryId = id.Random().String()
+	in := &deliveryv1.SignReceiptsRequest{BuyerId: d.buyer.String(), Receipts: []*deliveryv1.SignReceiptRequest{signed[0], foreign, unknown, signed[1]}}
+	s := &receipts{ctx: t.Context(), in: []*deliveryv1.SignReceiptsRequest{in, in}}
+	d.must(d.SignReceipts(s))
+	if len(s.out) != 2 {
+		t.Fatalf("%d messages are answered", len(s.out))
+	}
+	for _, out := range s.out {
+		a := out.GetReceipts()
+		if a[0].GetKey() == nil || a[3].GetKey() == nil || a[1].GetKey() != nil || a[1].GetCode() != uint32(codes.InvalidArgument) ||
+			a[2].GetRefused() != deliveryv1.Reason_REASON_DELIVERY_UNKNOWN {
+			t.Errorf("%v", a)
+		}
+	}
+}
+
+// receipts is a buyer's stream of them.
+type receipts struct {
+	grpc.ServerStream
+	ctx context.Context
+	in  []*deliveryv1.SignReceiptsRequest
+	out []*deliveryv1.SignReceiptsResponse
+}
+
+func (s *receipts) Context() context.Context { return s.ctx }
+
+func (s *receipts) Recv() (*deliveryv1.SignReceiptsRequest, error) {
+	if len(s.in) == 0 {
+		return nil, io.EOF
+	}
+	in := s.in[0]
+	s.in = s.in[1:]
+	return in, nil
+}
+
+func (s *receipts) Send(out *deliveryv1.SignReceiptsResponse) error {
+	s.out = append(s.out, out)
+	return nil
 }
 
 // TestTheSecondIsOverAfterTheRecord: the release was recorded, and the second passed before the answer was on its way. It is withheld; and

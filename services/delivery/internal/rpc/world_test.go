@@ -145,11 +145,7 @@ func (d *desk) run(actor func(context.Context) error) {
 // caught waits until the tables have seen all that is in the log.
 func (d *desk) caught() {
 	d.t.Helper()
-	for p := range d.log.Partitions() {
-		tail, err := d.log.Tail(d.t.Context(), es.Partition(p))
-		d.must(err)
-		d.must(d.rows.Wait(d.t.Context(), es.Cursor{Partition: es.Partition(p), Position: tail.Position}))
-	}
+	d.must(d.rows.CaughtUp(d.t.Context()))
 }
 
 // newKey gives the buyer a key, which is its newest.

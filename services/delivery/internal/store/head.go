@@ -43,35 +43,20 @@ func (l Lot) Strongest() (a point.Assurance) {
 
 // Stock sums up a person's slots, by product; a product without slots is not in it.
 func (s Store) Stock(ctx context.Context, ring *vault.Ring) (map[string]Lot, error) {
-	for {
-		h, _, err := headOf(ctx, s.Pool, ring)
-		if err == nil {
-			return h.Stock, nil
-		}
-		if errors.Is(err, vault.ErrErased) {
-			return nil, nil
-		}
-		if !errors.Is(err, errOld) {
-			return nil, err
-		}
-		if _, err := s.adopt(ctx, ring); err != nil {
-			return nil, err
-		}
+	h, _, err := headOf(ctx, s.Pool, ring)
+	if errors.Is(err, vault.ErrErased) {
+		return nil, nil
 	}
+	return h.Stock, err
 }
 
-// headForm is the first byte of a head, before its box is sealed.
-const headForm = 2
-
-// headOf reads a person's head and whether there is one; errOld where it is of the form before.
+// headOf reads a person's head and whether there is one.
 func headOf(ctx context.Context, q querier, ring *vault.Ring) (h head, known bool, err error) {
 	plain, err := row(ctx, q, ring, "person", `select box from store.person where subscriber = $1`, [16]byte(ring.Subject()))
 	switch {
 	case err != nil || plain == nil:
 		return h, false, err
-	case len(plain) == 0 || plain[0] != headForm:
-		return h, false, errOld
-	case json.Unmarshal(plain[1:], &h) != nil:
+	case json.Unmarshal(plain, &h) != nil:
 		return h, false, errPage // the cause may quote it
 	}
 	return h, true, nil
@@ -82,7 +67,7 @@ func keepHead(ctx context.Context, tx pgx.Tx, ring *vault.Ring, h head) error {
 	if err != nil {
 		return err
 	}
-	box, err := ring.SealBytes(content, aad("person", ring), append([]byte{headForm}, plain...))
+	box, err := ring.SealBytes(content, aad("person", ring), plain)
 	if err != nil {
 		return err
 	}

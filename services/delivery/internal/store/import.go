@@ -287,11 +287,6 @@ func (w *writer) arrive(page Page, n int) {
 // slots, the facts, the reach, and what came from the source. It reads a day at a time.
 func (w *writer) derive(products []catalog.Product) (map[string]string, error) {
 	h, known, err := headOf(w.ctx, w.tx, w.ring)
-	if errors.Is(err, errOld) {
-		if err = adopt(w.ctx, w.tx, w.ring); err == nil {
-			h, known, err = headOf(w.ctx, w.tx, w.ring)
-		}
-	}
 	if err != nil {
 		return nil, err
 	}

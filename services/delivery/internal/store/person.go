@@ -74,17 +74,6 @@ func (p Person) Measured(schemas []point.Schema, first, last string) (out []stri
 
 // Person reads what there is of the ring's person from one day to another, in whole months; an empty day sets no bound.
 func (s Store) Person(ctx context.Context, ring *vault.Ring, first, last string) (Person, error) {
-	p, err := s.person(ctx, ring, first, last)
-	if err != nil || len(p.months) > 0 {
-		return p, err
-	}
-	if moved, err := s.adopt(ctx, ring); err != nil || !moved {
-		return p, err
-	}
-	return s.person(ctx, ring, first, last)
-}
-
-func (s Store) person(ctx context.Context, ring *vault.Ring, first, last string) (Person, error) {
 	list, err := months(ctx, s.Pool, ring, between(first, last))
 	if errors.Is(err, vault.ErrErased) {
 		return Person{}, nil

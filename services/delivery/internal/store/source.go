@@ -15,21 +15,14 @@ import (
 
 // Arrived gives what came from a person's sources in all, by schema; of a source from which nothing came, nothing.
 func (s Store) Arrived(ctx context.Context, ring *vault.Ring, sources []id.ID) (map[id.ID][]Arrival, error) {
-	for {
-		_, _, err := headOf(ctx, s.Pool, ring)
-		switch {
-		case errors.Is(err, vault.ErrErased):
-			return nil, nil
-		case errors.Is(err, errOld):
-			if _, err := s.adopt(ctx, ring); err != nil {
-				return nil, err
-			}
-		case err != nil:
-			return nil, err
-		default:
-			return arrived(ctx, s.Pool, ring, sources)
-		}
+	_, _, err := headOf(ctx, s.Pool, ring)
+	switch {
+	case errors.Is(err, vault.ErrErased):
+		return nil, nil
+	case err != nil:
+		return nil, err
 	}
+	return arrived(ctx, s.Pool, ring, sources)
 }
 
 func arrived(ctx context.Context, q querier, ring *vault.Ring, sources []id.ID) (map[id.ID][]Arrival, error) {

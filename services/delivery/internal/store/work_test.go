@@ -2,9 +2,7 @@ package store_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,7 +12,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/obole-market/obole/pkg/id"
-	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	"github.com/obole-market/obole/services/delivery/internal/point"
 	"github.com/obole-market/obole/services/delivery/internal/store"
 )
@@ -131,99 +128,6 @@ func TestStockIsWhatThePersonHas(t *testing.T) {
 	check("a day after none was left")
 	r.bring(ring, scales, "w", weight(day(3), 480, 70_000), weight(day(500), 480, 70_000))
 	check("another product")
-}
-
-// TestARowOfTheFormBeforeIsAdopted: what stood in one row comes apart into months at the first look, whoever looks first, and is what it
-// was.
-func TestARowOfTheFormBeforeIsAdopted(t *testing.T) {
-	t.Parallel()
-	looks := map[string]func(r *room, who id.ID){
-		"an import":     func(r *room, who id.ID) { r.bring(r.ring(who), watch, "new", steps(day(80), 9000)) },
-		"the person":    func(r *room, who id.ID) { r.person(r.ring(who)) },
-		"the stock":     func(r *room, who id.ID) { _, err := r.Stock(r.t.Context(), r.ring(who)); r.must(err) },
-		"what has come": func(r *room, who id.ID) { _, err := r.Arrived(r.t.Context(), r.ring(who), []id.ID{watch}); r.must(err) },
-	}
-	for name, look := range looks {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			r := begin(t)
-			who := id.Random()
-			ring := r.ring(who)
-			for n := range 70 {
-				r.bring(ring, watch, day(n), batch(n)...)
-			}
-			want := r.person(ring)
-			stock, err := r.Stock(t.Context(), ring)
-			r.must(err)
-			came, err := r.Arrived(t.Context(), ring, []id.ID{watch})
-			r.must(err)
-
-			before := struct {
-				Pages []store.Page                          `json:"pages"`
-				Slots map[string]map[string]point.Assurance `json:"slots"`
-			}{want.Pages(), map[string]map[string]point.Assurance{}}
-			for product := range stock {
-				before.Slots[product] = map[string]point.Assurance{}
-				for _, day := range want.Days(product, point.OwnFile) {
-					before.Slots[product][day] = point.OwnFile
-				}
-			}
-			plain, err := json.Marshal(before)
-			r.must(err)
-			box, err := ring.SealBytes(eventv1.Retention_RETENTION_CONTENT, []byte("store person "+who.String()), plain)
-			r.must(err)
-			for _, sql := range []string{`delete from store.month`, `delete from store.source`} {
-				_, err := r.Pool.Exec(t.Context(), sql)
-				r.must(err)
-			}
-			_, err = r.Pool.Exec(t.Context(), `update store.person set box = $1`, box)
-			r.must(err)
-
-			look(r, who)
-			if n := r.count(`select count(*) from store.month`); n < 3 {
-				t.Fatalf("there are %d months", n)
-			}
-			if name == "an import" {
-				want, stock, came = r.person(ring), r.adds(stock, day(80)), r.arrives(came, day(80))
-				if days := want.Days("daily-steps", point.OwnFile); !slices.Equal(days[69:], []string{day(69), day(80)}) {
-					t.Errorf("the last days are %v", days[69:])
-				}
-			}
-			if diff := cmp.Diff(want.Pages(), r.person(ring).Pages()); diff != "" {
-				t.Errorf("other pages:\n%s", diff)
-			}
-			now, err := r.Stock(t.Context(), ring)
-			r.must(err)
-			if diff := cmp.Diff(stock, now); diff != "" {
-				t.Errorf("another stock:\n%s", diff)
-			}
-			all, err := r.Arrived(t.Context(), ring, []id.ID{watch})
-			r.must(err)
-			if diff := cmp.Diff(came, all); diff != "" {
-				t.Errorf("other arrivals:\n%s", diff)
-			}
-			if facts := r.bring(ring, watch, "last", steps(day(81), 9000)).Facts; facts["steps_per_day"] != "5000_9999" {
-				t.Errorf("the facts are %v", facts)
-			}
-		})
-	}
-}
-
-// adds and arrives are what one more day of steps makes of a stock and of arrivals.
-func (*room) adds(stock map[string]store.Lot, day string) map[string]store.Lot {
-	l := stock["daily-steps"]
-	l.Last, l.Count[0] = day, l.Count[0]+1
-	stock["daily-steps"] = l
-	return stock
-}
-
-func (*room) arrives(came map[id.ID][]store.Arrival, day string) map[id.ID][]store.Arrival {
-	for i, a := range came[watch] {
-		if a.Schema == point.StepCount.String() {
-			came[watch][i].Points, came[watch][i].Last = a.Points+1, day
-		}
-	}
-	return came
 }
 
 // BenchmarkBatch is one batch of a person who has brought so many before.

@@ -145,9 +145,7 @@ func (s *Server) PlaceBids(stream grpc.BidiStreamingServer[offersv1.PlaceBidsReq
 			return err
 		}
 		who, _, no := s.bidder(ctx, in.GetBuyerId())
-		if no != nil && fault.ReasonOf(no) == "" {
-			return no
-		}
+		failed := no != nil && fault.ReasonOf(no) == ""
 		out := &offersv1.PlaceBidsResponse{Bids: make([]*offersv1.PlacedBid, len(in.GetBids()))}
 		commands, places := make([]es.Command[bid.Command], 0, len(in.GetBids())), make([]int, 0, len(in.GetBids()))
 		drafts := make([]*offersv1.BidPlaced, 0, len(in.GetBids()))
@@ -158,9 +156,14 @@ func (s *Server) PlaceBids(stream grpc.BidiStreamingServer[offersv1.PlaceBidsReq
 				answer.Refused, answer.Problem = offersv1.Reason_REASON_TERMS_INVALID, "bid.buyer_id: must be the message's"
 				continue
 			}
+			if failed {
+				refused(ctx, answer, no)
+				continue
+			}
 			c, placed, err := s.place(ctx, r, who, no)
 			if err != nil {
-				return err
+				refused(ctx, answer, err)
+				continue
 			}
 			commands, places, drafts = append(commands, c), append(places, i), append(drafts, placed)
 		}
@@ -168,9 +171,7 @@ func (s *Server) PlaceBids(stream grpc.BidiStreamingServer[offersv1.PlaceBidsReq
 		for i, outcome := range s.Bids.DoMany(ctx, commands) {
 			answer := out.Bids[places[i]]
 			if err := conflict(outcome.Err); err != nil {
-				if err := refused(answer, err); err != nil {
-					return err
-				}
+				refused(ctx, answer, err)
 				continue
 			}
 			placed := recorded(outcome.Result, drafts[i])
@@ -188,14 +189,17 @@ func (s *Server) PlaceBids(stream grpc.BidiStreamingServer[offersv1.PlaceBidsReq
 	}
 }
 
-// refused writes a rule's no into an answer; what is none is returned, and ends the stream.
-func refused(answer *offersv1.PlacedBid, err error) error {
+// refused writes a rule's no into an answer, or what has failed.
+func refused(ctx context.Context, answer *offersv1.PlacedBid, err error) {
 	f, ok := errors.AsType[*fault.Error](err)
-	if !ok || f.Reason == "" {
-		return err
+	if ok {
+		answer.Refused = wire.ReasonProto(f.Reason)
 	}
-	answer.Refused, answer.Problem = wire.ReasonProto(f.Reason), f.Error()
-	return nil
+	if answer.GetRefused() == 0 {
+		answer.Code = boot.Failed(ctx, err)
+		return
+	}
+	answer.Problem = f.Error()
 }
 
 // TryBid says what a bid would hold, whom it might reach and what is wrong with it.

@@ -164,14 +164,8 @@ func (s *Server) single(ctx context.Context, state buyer.State, number id.ID, en
 	if !state.Registered || state.Vetted {
 		return nil
 	}
-	for part := range s.Log.Partitions() {
-		tail, err := s.Log.Tail(ctx, es.Partition(part))
-		if err != nil {
-			return err
-		}
-		if err := s.Seen.Wait(ctx, es.Cursor{Partition: es.Partition(part), Position: tail.Position}); err != nil {
-			return err
-		}
+	if err := s.Seen.CaughtUp(ctx); err != nil {
+		return err
 	}
 	switch _, vetted, err := s.View.EntityTaken(ctx, entity, number); {
 	case err != nil:

@@ -34,7 +34,6 @@ type Server struct {
 	Bids     *es.Root[bid.State, bid.Command, bid.Event]
 	View     view.View
 	Seen     *projection.Projection
-	Log      es.Reader
 	Record   *record.Book
 	Catalog  *catalog.Catalog
 	Policy   *policy.Set

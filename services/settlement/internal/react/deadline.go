@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"github.com/obole-market/obole/pkg/es"
-	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/projection"
 	"github.com/obole-market/obole/services/settlement/internal/book"
 )
@@ -14,7 +13,7 @@ var errDeadline = errors.New("react: malformed deadline")
 
 // Mature makes earnings payable whose time has come.
 func (r *Reactor) Mature(ctx context.Context, d projection.Deadline) error {
-	_, child, ok := cut(d.Stream)
+	_, child, ok := d.Child()
 	if !ok {
 		return errDeadline
 	}
@@ -23,18 +22,4 @@ func (r *Reactor) Mature(ctx context.Context, d projection.Deadline) error {
 		Body: book.Mature{Book: r.Book, Subscriber: book.SubscriberID{ID: child}, UpTo: d.Due},
 	})
 	return err
-}
-
-// cut splits a child's stream.
-func cut(stream string) (root, child id.ID, ok bool) {
-	const text = 36
-	if len(stream) != 2*text+1 {
-		return root, child, false
-	}
-	root, err := id.Parse(stream[:text])
-	if err != nil {
-		return root, child, false
-	}
-	child, err = id.Parse(stream[text+1:])
-	return root, child, err == nil
 }

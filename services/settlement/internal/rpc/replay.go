@@ -92,7 +92,7 @@ func (s *Server) replay(
 		}
 		after = r.Position
 		if pick.takes(r) {
-			message.Events = append(message.Events, stored(r))
+			message.Events = append(message.Events, node.Stored(r))
 			size += len(r.Data)
 		}
 		if size >= replayBytes {
@@ -109,19 +109,6 @@ func (s *Server) replay(
 }
 
 const service = "settlement"
-
-// stored copies a record, which is only lent, into the contract's form.
-func stored(r *es.Record) *eventv1.StoredEvent {
-	own := make([]byte, 0, len(r.ID)+len(r.Command)+len(r.Chain)+len(r.Data)+len(r.Meta))
-	part := func(b []byte) []byte {
-		own = append(own, b...)
-		return own[len(own)-len(b):]
-	}
-	return &eventv1.StoredEvent{
-		Position: int64(r.Position), Id: part(r.ID[:]), Stream: string(r.Stream), Version: int64(r.Version), Command: part(r.Command[:]),
-		Ordinal: r.Ordinal, Type: r.Type, Data: part(r.Data), At: r.At.UnixMicro(), Chain: part(r.Chain[:]), Meta: part(r.Meta),
-	}
-}
 
 // filter picks events by what the contract's bytes say, without decoding the rest of them.
 type filter struct {

@@ -2650,7 +2650,9 @@ type Released struct {
 	// The permit; absent when refused.
 	Permit *ReleaseResponse `protobuf:"bytes,2,opt,name=permit,proto3" json:"permit,omitempty"`
 	// Why it was refused.
-	Refused       Reason `protobuf:"varint,3,opt,name=refused,proto3,enum=obole.consent.v1.Reason" json:"refused,omitempty"`
+	Refused Reason `protobuf:"varint,3,opt,name=refused,proto3,enum=obole.consent.v1.Reason" json:"refused,omitempty"`
+	// google.rpc.Code of what failed without a reason, as 14 for UNAVAILABLE; 0 otherwise. No rule said no: ask with a new attempt.
+	Code          uint32 `protobuf:"varint,4,opt,name=code,proto3" json:"code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2704,6 +2706,13 @@ func (x *Released) GetRefused() Reason {
 		return x.Refused
 	}
 	return Reason_REASON_UNSPECIFIED
+}
+
+func (x *Released) GetCode() uint32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
 }
 
 // ReleaseManyResponse answers in order.
@@ -3260,12 +3269,13 @@ const file_obole_consent_v1_service_proto_rawDesc = "" +
 	"\fcommitted_at\x18\x02 \x01(\x03R\vcommittedAt\x12.\n" +
 	"\x06cursor\x18\x03 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"_\n" +
 	"\x12ReleaseManyRequest\x12I\n" +
-	"\breleases\x18\x01 \x03(\v2 .obole.consent.v1.ReleaseRequestB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\breleases\"\x98\x01\n" +
+	"\breleases\x18\x01 \x03(\v2 .obole.consent.v1.ReleaseRequestB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\breleases\"\xac\x01\n" +
 	"\bReleased\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x01 \x01(\tR\tattemptId\x129\n" +
 	"\x06permit\x18\x02 \x01(\v2!.obole.consent.v1.ReleaseResponseR\x06permit\x122\n" +
-	"\arefused\x18\x03 \x01(\x0e2\x18.obole.consent.v1.ReasonR\arefused\"M\n" +
+	"\arefused\x18\x03 \x01(\x0e2\x18.obole.consent.v1.ReasonR\arefused\x12\x12\n" +
+	"\x04code\x18\x04 \x01(\rR\x04code\"M\n" +
 	"\x13ReleaseManyResponse\x126\n" +
 	"\breleases\x18\x01 \x03(\v2\x1a.obole.consent.v1.ReleasedR\breleases\"3\n" +
 	"\x10CountLiveRequest\x12\x1f\n" +

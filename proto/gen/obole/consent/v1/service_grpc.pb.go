@@ -97,7 +97,8 @@ type ConsentServiceClient interface {
 	// Release is the gate: it records that this key may leave now, decided on the state of this moment. The permit holds
 	// for one second from before the call was sent; each attempt is a new one.
 	Release(ctx context.Context, in *ReleaseRequest, opts ...grpc.CallOption) (*ReleaseResponse, error)
-	// ReleaseMany is Release on a stream. Answers come in the order of the requests.
+	// ReleaseMany is Release on a stream. Answers come in the order of the requests; an attempt that is refused or fails does not end
+	// the stream. Each attempt counts to the rate.
 	ReleaseMany(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ReleaseManyRequest, ReleaseManyResponse], error)
 	// CountLive counts distinct people with a living consent under a bid, as of the log's end when it is called.
 	CountLive(ctx context.Context, in *CountLiveRequest, opts ...grpc.CallOption) (*CountLiveResponse, error)
@@ -390,7 +391,8 @@ type ConsentServiceServer interface {
 	// Release is the gate: it records that this key may leave now, decided on the state of this moment. The permit holds
 	// for one second from before the call was sent; each attempt is a new one.
 	Release(context.Context, *ReleaseRequest) (*ReleaseResponse, error)
-	// ReleaseMany is Release on a stream. Answers come in the order of the requests.
+	// ReleaseMany is Release on a stream. Answers come in the order of the requests; an attempt that is refused or fails does not end
+	// the stream. Each attempt counts to the rate.
 	ReleaseMany(grpc.BidiStreamingServer[ReleaseManyRequest, ReleaseManyResponse]) error
 	// CountLive counts distinct people with a living consent under a bid, as of the log's end when it is called.
 	CountLive(context.Context, *CountLiveRequest) (*CountLiveResponse, error)

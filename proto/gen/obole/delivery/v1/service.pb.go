@@ -3574,7 +3574,10 @@ type SignedReceipt struct {
 	// The key; absent when refused.
 	Key *SignReceiptResponse `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
 	// Why it was refused.
-	Refused       Reason `protobuf:"varint,3,opt,name=refused,proto3,enum=obole.delivery.v1.Reason" json:"refused,omitempty"`
+	Refused Reason `protobuf:"varint,3,opt,name=refused,proto3,enum=obole.delivery.v1.Reason" json:"refused,omitempty"`
+	// google.rpc.Code of what failed without a reason, as 14 for UNAVAILABLE; 0 otherwise. Sign again: the key that may have been
+	// released comes again.
+	Code          uint32 `protobuf:"varint,4,opt,name=code,proto3" json:"code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3628,6 +3631,13 @@ func (x *SignedReceipt) GetRefused() Reason {
 		return x.Refused
 	}
 	return Reason_REASON_UNSPECIFIED
+}
+
+func (x *SignedReceipt) GetCode() uint32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
 }
 
 // SignReceiptsResponse answers in order.
@@ -4702,12 +4712,13 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\x06cursor\x18\x04 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\x8a\x01\n" +
 	"\x13SignReceiptsRequest\x12#\n" +
 	"\bbuyer_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\abuyerId\x12N\n" +
-	"\breceipts\x18\x02 \x03(\v2%.obole.delivery.v1.SignReceiptRequestB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\breceipts\"\x9f\x01\n" +
+	"\breceipts\x18\x02 \x03(\v2%.obole.delivery.v1.SignReceiptRequestB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\breceipts\"\xb3\x01\n" +
 	"\rSignedReceipt\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x128\n" +
 	"\x03key\x18\x02 \x01(\v2&.obole.delivery.v1.SignReceiptResponseR\x03key\x123\n" +
-	"\arefused\x18\x03 \x01(\x0e2\x19.obole.delivery.v1.ReasonR\arefused\"T\n" +
+	"\arefused\x18\x03 \x01(\x0e2\x19.obole.delivery.v1.ReasonR\arefused\x12\x12\n" +
+	"\x04code\x18\x04 \x01(\rR\x04code\"T\n" +
 	"\x14SignReceiptsResponse\x12<\n" +
 	"\breceipts\x18\x01 \x03(\v2 .obole.delivery.v1.SignedReceiptR\breceipts\"\x9c\x02\n" +
 	"\x0fListUsesRequest\x12-\n" +
@@ -4783,16 +4794,16 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\x18DELIVERY_STATE_RECEIPTED\x10\x02\x12\x1b\n" +
 	"\x17DELIVERY_STATE_RELEASED\x10\x03\x12\x1a\n" +
 	"\x16DELIVERY_STATE_BLOCKED\x10\x04\x12\x19\n" +
-	"\x15DELIVERY_STATE_LAPSED\x10\x052\xa0\x14\n" +
+	"\x15DELIVERY_STATE_LAPSED\x10\x052\xa7\x14\n" +
 	"\x0fDeliveryService\x12|\n" +
 	"\rConnectSource\x12'.obole.delivery.v1.ConnectSourceRequest\x1a(.obole.delivery.v1.ConnectSourceResponse\"\x18\x92\xb5\x18\x14\n" +
 	"\x03\x01\x03\x05\x12\rsubscriber_id\x12t\n" +
 	"\vListSources\x12%.obole.delivery.v1.ListSourcesRequest\x1a&.obole.delivery.v1.ListSourcesResponse\"\x16\x92\xb5\x18\x12\n" +
 	"\x01\x01\x12\rsubscriber_id\x12t\n" +
 	"\x06Import\x12 .obole.delivery.v1.ImportRequest\x1a!.obole.delivery.v1.ImportResponse\"#\x92\xb5\x18\x1f\n" +
-	"\x03\x01\x03\x05\x12\x14header.subscriber_id\x18\xc0\xcf$(\x01\x12c\n" +
-	"\tPutPoints\x12#.obole.delivery.v1.PutPointsRequest\x1a$.obole.delivery.v1.PutPointsResponse\"\a\x92\xb5\x18\x03\n" +
-	"\x01\x03(\x010\x01\x12q\n" +
+	"\x03\x01\x03\x05\x12\x14header.subscriber_id\x18\xc0\xcf$(\x01\x12g\n" +
+	"\tPutPoints\x12#.obole.delivery.v1.PutPointsRequest\x1a$.obole.delivery.v1.PutPointsResponse\"\v\x92\xb5\x18\a\n" +
+	"\x01\x03(\xa0\x9c\x01(\x010\x01\x12q\n" +
 	"\n" +
 	"ListPoints\x12$.obole.delivery.v1.ListPointsRequest\x1a%.obole.delivery.v1.ListPointsResponse\"\x16\x92\xb5\x18\x12\n" +
 	"\x01\x01\x12\rsubscriber_id\x12n\n" +
@@ -4820,9 +4831,9 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\fFetchPackage\x12&.obole.delivery.v1.FetchPackageRequest\x1a'.obole.delivery.v1.FetchPackageResponse\"\x15\x92\xb5\x18\x11\n" +
 	"\x01\x02\x12\bbuyer_id\x18\xe0\xd4\x030\x01\x12o\n" +
 	"\vSignReceipt\x12%.obole.delivery.v1.SignReceiptRequest\x1a&.obole.delivery.v1.SignReceiptResponse\"\x11\x92\xb5\x18\r\n" +
-	"\x01\x02\x12\bbuyer_id\x12v\n" +
-	"\fSignReceipts\x12&.obole.delivery.v1.SignReceiptsRequest\x1a'.obole.delivery.v1.SignReceiptsResponse\"\x11\x92\xb5\x18\r\n" +
-	"\x01\x02\x12\bbuyer_id(\x010\x01\x12k\n" +
+	"\x01\x02\x12\bbuyer_id\x12y\n" +
+	"\fSignReceipts\x12&.obole.delivery.v1.SignReceiptsRequest\x1a'.obole.delivery.v1.SignReceiptsResponse\"\x14\x92\xb5\x18\x10\n" +
+	"\x01\x02\x12\bbuyer_id(\xd0\x0f(\x010\x01\x12k\n" +
 	"\bListUses\x12\".obole.delivery.v1.ListUsesRequest\x1a#.obole.delivery.v1.ListUsesResponse\"\x16\x92\xb5\x18\x12\n" +
 	"\x01\x01\x12\rsubscriber_id\x12q\n" +
 	"\n" +

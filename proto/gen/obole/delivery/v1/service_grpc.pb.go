@@ -60,7 +60,8 @@ type DeliveryServiceClient interface {
 	// Import reads one file of any size as a stream: first its header, then its bytes. It is kept as a whole or not at all.
 	Import(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportRequest, ImportResponse], error)
 	// PutPoints takes finished data points on a stream, a batch a message; each batch is kept as a whole or refused. The same
-	// idempotency key with other points of the person, or another source, is refused with IDEMPOTENCY_CONFLICT.
+	// idempotency key with other points of the person, or another source, is refused with IDEMPOTENCY_CONFLICT. Each point counts to
+	// the rate.
 	PutPoints(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[PutPointsRequest, PutPointsResponse], error)
 	// ListPoints reads a person's own measurements, oldest first.
 	ListPoints(ctx context.Context, in *ListPointsRequest, opts ...grpc.CallOption) (*ListPointsResponse, error)
@@ -95,7 +96,8 @@ type DeliveryServiceClient interface {
 	// ended since it was released, the answer of then comes again as it was recorded, byte for byte, for as long after the release as
 	// a package waits for its receipt (7 days): a buyer who lost the answer has paid for it.
 	SignReceipt(ctx context.Context, in *SignReceiptRequest, opts ...grpc.CallOption) (*SignReceiptResponse, error)
-	// SignReceipts is SignReceipt on a stream. Answers come in the order of the requests.
+	// SignReceipts is SignReceipt on a stream. Answers come in the order of the requests; a receipt that is refused or fails does not
+	// end the stream. Each receipt counts to the rate.
 	SignReceipts(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SignReceiptsRequest, SignReceiptsResponse], error)
 	// ListUses lists for a person every delivery about them.
 	ListUses(ctx context.Context, in *ListUsesRequest, opts ...grpc.CallOption) (*ListUsesResponse, error)
@@ -396,7 +398,8 @@ type DeliveryServiceServer interface {
 	// Import reads one file of any size as a stream: first its header, then its bytes. It is kept as a whole or not at all.
 	Import(grpc.ClientStreamingServer[ImportRequest, ImportResponse]) error
 	// PutPoints takes finished data points on a stream, a batch a message; each batch is kept as a whole or refused. The same
-	// idempotency key with other points of the person, or another source, is refused with IDEMPOTENCY_CONFLICT.
+	// idempotency key with other points of the person, or another source, is refused with IDEMPOTENCY_CONFLICT. Each point counts to
+	// the rate.
 	PutPoints(grpc.BidiStreamingServer[PutPointsRequest, PutPointsResponse]) error
 	// ListPoints reads a person's own measurements, oldest first.
 	ListPoints(context.Context, *ListPointsRequest) (*ListPointsResponse, error)
@@ -431,7 +434,8 @@ type DeliveryServiceServer interface {
 	// ended since it was released, the answer of then comes again as it was recorded, byte for byte, for as long after the release as
 	// a package waits for its receipt (7 days): a buyer who lost the answer has paid for it.
 	SignReceipt(context.Context, *SignReceiptRequest) (*SignReceiptResponse, error)
-	// SignReceipts is SignReceipt on a stream. Answers come in the order of the requests.
+	// SignReceipts is SignReceipt on a stream. Answers come in the order of the requests; a receipt that is refused or fails does not
+	// end the stream. Each receipt counts to the rate.
 	SignReceipts(grpc.BidiStreamingServer[SignReceiptsRequest, SignReceiptsResponse]) error
 	// ListUses lists for a person every delivery about them.
 	ListUses(context.Context, *ListUsesRequest) (*ListUsesResponse, error)

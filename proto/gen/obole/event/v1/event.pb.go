@@ -266,7 +266,9 @@ type Access struct {
 	DeadlineMs uint32 `protobuf:"varint,3,opt,name=deadline_ms,json=deadlineMs,proto3" json:"deadline_ms,omitempty"`
 	// Largest request message in bytes; 0 means 1 MiB.
 	MaxBytes uint32 `protobuf:"varint,4,opt,name=max_bytes,json=maxBytes,proto3" json:"max_bytes,omitempty"`
-	// Calls a second that one caller may make, with bursts of twice as many; 0 means the server's default.
+	// Calls a second that one caller may make, with bursts of twice as many; 0 means the server's default. On a stream each message
+	// is as many calls as its longest list has elements, one at least: what comes early is read when its turn has come, and what
+	// is more than 5 s early, or half the idle time, ends the stream with RESOURCE_EXHAUSTED and the time of its turn (RetryInfo).
 	Rate          uint32 `protobuf:"varint,5,opt,name=rate,proto3" json:"rate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

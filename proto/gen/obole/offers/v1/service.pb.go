@@ -1710,7 +1710,10 @@ type PlacedBid struct {
 	// Why it was refused.
 	Refused Reason `protobuf:"varint,4,opt,name=refused,proto3,enum=obole.offers.v1.Reason" json:"refused,omitempty"`
 	// Field or rule, and what was wrong with it.
-	Problem       string `protobuf:"bytes,5,opt,name=problem,proto3" json:"problem,omitempty"`
+	Problem string `protobuf:"bytes,5,opt,name=problem,proto3" json:"problem,omitempty"`
+	// google.rpc.Code of what failed without a reason, as 14 for UNAVAILABLE; 0 otherwise. Whether the bid was placed is unknown:
+	// send it again with the same key.
+	Code          uint32 `protobuf:"varint,6,opt,name=code,proto3" json:"code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1778,6 +1781,13 @@ func (x *PlacedBid) GetProblem() string {
 		return x.Problem
 	}
 	return ""
+}
+
+func (x *PlacedBid) GetCode() uint32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
 }
 
 // PlaceBidsResponse answers the bids of one message, in their order.
@@ -4428,13 +4438,14 @@ const file_obole_offers_v1_service_proto_rawDesc = "" +
 	"\x06cursor\x18\x03 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"z\n" +
 	"\x10PlaceBidsRequest\x12#\n" +
 	"\bbuyer_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\abuyerId\x12A\n" +
-	"\x04bids\x18\x02 \x03(\v2 .obole.offers.v1.PlaceBidRequestB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\x04bids\"\xc3\x01\n" +
+	"\x04bids\x18\x02 \x03(\v2 .obole.offers.v1.PlaceBidRequestB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\x02R\x04bids\"\xd7\x01\n" +
 	"\tPlacedBid\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x15\n" +
 	"\x06bid_id\x18\x02 \x01(\tR\x05bidId\x12)\n" +
 	"\x04hold\x18\x03 \x01(\v2\x15.obole.money.v1.MoneyR\x04hold\x121\n" +
 	"\arefused\x18\x04 \x01(\x0e2\x17.obole.offers.v1.ReasonR\arefused\x12\x18\n" +
-	"\aproblem\x18\x05 \x01(\tR\aproblem\"u\n" +
+	"\aproblem\x18\x05 \x01(\tR\aproblem\x12\x12\n" +
+	"\x04code\x18\x06 \x01(\rR\x04code\"u\n" +
 	"\x11PlaceBidsResponse\x12.\n" +
 	"\x04bids\x18\x01 \x03(\v2\x1a.obole.offers.v1.PlacedBidR\x04bids\x120\n" +
 	"\acursors\x18\x02 \x03(\v2\x16.obole.event.v1.CursorR\acursors\"B\n" +
@@ -4666,7 +4677,7 @@ const file_obole_offers_v1_service_proto_rawDesc = "" +
 	"\x11RULE_KIND_PURPOSE\x10\x03\x12\x13\n" +
 	"\x0fRULE_KIND_BUYER\x10\x04\x12\x15\n" +
 	"\x11RULE_KIND_PRODUCT\x10\x05\x12\x13\n" +
-	"\x0fRULE_KIND_LIMIT\x10\x062\xa3\x13\n" +
+	"\x0fRULE_KIND_LIMIT\x10\x062\xa6\x13\n" +
 	"\rOffersService\x12r\n" +
 	"\rRegisterBuyer\x12%.obole.offers.v1.RegisterBuyerRequest\x1a&.obole.offers.v1.RegisterBuyerResponse\"\x12\x92\xb5\x18\x0e\n" +
 	"\x02\x02\x05\x12\bbuyer_id\x12X\n" +
@@ -4687,9 +4698,9 @@ const file_obole_offers_v1_service_proto_rawDesc = "" +
 	"\x92\xb5\x18\x06\n" +
 	"\x04\x01\x05\x04\x06\x12f\n" +
 	"\bPlaceBid\x12 .obole.offers.v1.PlaceBidRequest\x1a!.obole.offers.v1.PlaceBidResponse\"\x15\x92\xb5\x18\x11\n" +
-	"\x01\x02\x12\fbid.buyer_id\x12i\n" +
-	"\tPlaceBids\x12!.obole.offers.v1.PlaceBidsRequest\x1a\".obole.offers.v1.PlaceBidsResponse\"\x11\x92\xb5\x18\r\n" +
-	"\x01\x02\x12\bbuyer_id(\x010\x01\x12`\n" +
+	"\x01\x02\x12\fbid.buyer_id\x12l\n" +
+	"\tPlaceBids\x12!.obole.offers.v1.PlaceBidsRequest\x1a\".obole.offers.v1.PlaceBidsResponse\"\x14\x92\xb5\x18\x10\n" +
+	"\x01\x02\x12\bbuyer_id(\xd0\x0f(\x010\x01\x12`\n" +
 	"\x06TryBid\x12\x1e.obole.offers.v1.TryBidRequest\x1a\x1f.obole.offers.v1.TryBidResponse\"\x15\x92\xb5\x18\x11\n" +
 	"\x01\x02\x12\fbid.buyer_id\x12_\n" +
 	"\x06GetBid\x12\x1e.obole.offers.v1.GetBidRequest\x1a\x1f.obole.offers.v1.GetBidResponse\"\x14\x92\xb5\x18\x10\n" +

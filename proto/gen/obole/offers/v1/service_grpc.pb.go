@@ -76,7 +76,8 @@ type OffersServiceClient interface {
 	DescribeBuyers(ctx context.Context, in *DescribeBuyersRequest, opts ...grpc.CallOption) (*DescribeBuyersResponse, error)
 	// PlaceBid records a bid. It opens when settlement has held its money.
 	PlaceBid(ctx context.Context, in *PlaceBidRequest, opts ...grpc.CallOption) (*PlaceBidResponse, error)
-	// PlaceBids records many bids on one stream. Answers come in the order of the requests; a refused bid does not end the stream.
+	// PlaceBids records many bids on one stream. Answers come in the order of the requests; a bid that is refused or fails does not end
+	// the stream. Each bid counts to the rate.
 	PlaceBids(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[PlaceBidsRequest, PlaceBidsResponse], error)
 	// TryBid says what a bid would hold, whom it might reach (in bands) and what is wrong with it. It changes nothing.
 	TryBid(ctx context.Context, in *TryBidRequest, opts ...grpc.CallOption) (*TryBidResponse, error)
@@ -397,7 +398,8 @@ type OffersServiceServer interface {
 	DescribeBuyers(context.Context, *DescribeBuyersRequest) (*DescribeBuyersResponse, error)
 	// PlaceBid records a bid. It opens when settlement has held its money.
 	PlaceBid(context.Context, *PlaceBidRequest) (*PlaceBidResponse, error)
-	// PlaceBids records many bids on one stream. Answers come in the order of the requests; a refused bid does not end the stream.
+	// PlaceBids records many bids on one stream. Answers come in the order of the requests; a bid that is refused or fails does not end
+	// the stream. Each bid counts to the rate.
 	PlaceBids(grpc.BidiStreamingServer[PlaceBidsRequest, PlaceBidsResponse]) error
 	// TryBid says what a bid would hold, whom it might reach (in bands) and what is wrong with it. It changes nothing.
 	TryBid(context.Context, *TryBidRequest) (*TryBidResponse, error)
