@@ -26,6 +26,7 @@ var (
 	ErrExpired             = fault.Refuse("EXPIRED", "the consent has expired")
 	ErrBuyerSuspended      = fault.Refuse("BUYER_SUSPENDED", "the buyer is suspended")
 	ErrAwaitedLimit        = fault.Exhausted("AWAITED_LIMIT", "too many unknown agreements were withdrawn: withdraw everything, or wait").After(awaitFor)
+	ErrAccountClosed       = fault.Refuse("ACCOUNT_CLOSED", "the account is closed")
 )
 
 // mayGive says why the person's acceptance cannot become a consent, nil when it can. The law comes before the person's own
@@ -82,6 +83,6 @@ func Refusals() []*fault.Error {
 		ErrSubscriberUnknown, ErrSubscriberExists, ErrAgeUnknown, ErrUnderAge, ErrCountryForbids,
 		ErrLimit, ErrPurposeNever, ErrBuyerNever, ErrProductNever, ErrBelowFloor,
 		ErrExplicitStepMissing, ErrConsentUnknown, ErrWithdrawn, ErrPaused, ErrExpired,
-		ErrBuyerSuspended, ErrAwaitedLimit,
+		ErrBuyerSuspended, ErrAwaitedLimit, ErrAccountClosed,
 	}
 }

@@ -248,6 +248,8 @@ const (
 	Reason_REASON_MATCHING_OFF Reason = 19
 	// Too many withdrawals wait for acceptances of which nothing is known here: withdraw everything, which always works, or wait.
 	Reason_REASON_AWAITED_LIMIT Reason = 20
+	// The account is closed.
+	Reason_REASON_ACCOUNT_CLOSED Reason = 21
 )
 
 // Enum value maps for Reason.
@@ -274,6 +276,7 @@ var (
 		18: "REASON_ATTEMPT_REPEATED",
 		19: "REASON_MATCHING_OFF",
 		20: "REASON_AWAITED_LIMIT",
+		21: "REASON_ACCOUNT_CLOSED",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":           0,
@@ -297,6 +300,7 @@ var (
 		"REASON_ATTEMPT_REPEATED":      18,
 		"REASON_MATCHING_OFF":          19,
 		"REASON_AWAITED_LIMIT":         20,
+		"REASON_ACCOUNT_CLOSED":        21,
 	}
 )
 
@@ -1796,7 +1800,7 @@ func (x *ReleaseCommitted) GetAttemptId() string {
 	return ""
 }
 
-// ErasureRequested: the person asked to be forgotten. No rule emits it yet.
+// ErasureRequested: the person closed the account and asked to be forgotten. From here on nothing paid is consented to.
 type ErasureRequested struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Who asked.
@@ -2136,7 +2140,7 @@ const file_obole_consent_v1_events_proto_rawDesc = "" +
 	"\x19EXPIRY_REASON_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12EXPIRY_REASON_TIME\x10\x01\x12\x18\n" +
 	"\x14EXPIRY_REASON_VOIDED\x10\x02\x12\x1b\n" +
-	"\x17EXPIRY_REASON_FULFILLED\x10\x03*\xa5\x04\n" +
+	"\x17EXPIRY_REASON_FULFILLED\x10\x03*\xc0\x04\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19REASON_SUBSCRIBER_UNKNOWN\x10\x01\x12\x1c\n" +
@@ -2159,7 +2163,8 @@ const file_obole_consent_v1_events_proto_rawDesc = "" +
 	"\x1bREASON_IDEMPOTENCY_CONFLICT\x10\x11\x12\x1b\n" +
 	"\x17REASON_ATTEMPT_REPEATED\x10\x12\x12\x17\n" +
 	"\x13REASON_MATCHING_OFF\x10\x13\x12\x18\n" +
-	"\x14REASON_AWAITED_LIMIT\x10\x14B\xc9\x01\n" +
+	"\x14REASON_AWAITED_LIMIT\x10\x14\x12\x19\n" +
+	"\x15REASON_ACCOUNT_CLOSED\x10\x15B\xc9\x01\n" +
 	"\x14com.obole.consent.v1B\vEventsProtoP\x01ZBgithub.com/obole-market/obole/proto/gen/obole/consent/v1;consentv1\xa2\x02\x03OCX\xaa\x02\x10Obole.Consent.V1\xca\x02\x10Obole\\Consent\\V1\xe2\x02\x1cObole\\Consent\\V1\\GPBMetadata\xea\x02\x12Obole::Consent::V1b\x06proto3"
 
 var (

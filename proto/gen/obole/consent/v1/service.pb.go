@@ -11,6 +11,7 @@ package consentv1
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
+	v11 "github.com/obole-market/obole/proto/gen/obole/record/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -1240,7 +1241,12 @@ type Consent struct {
 	// Why it was refused.
 	Refused Reason `protobuf:"varint,6,opt,name=refused,proto3,enum=obole.consent.v1.Reason" json:"refused,omitempty"`
 	// Keys that left under it.
-	Releases      uint32 `protobuf:"varint,7,opt,name=releases,proto3" json:"releases,omitempty"`
+	Releases uint32 `protobuf:"varint,7,opt,name=releases,proto3" json:"releases,omitempty"`
+	// When it was paused by itself, microseconds since 1970-01-01T00:00Z; 0 while it is not.
+	PausedAt int64 `protobuf:"varint,8,opt,name=paused_at,json=pausedAt,proto3" json:"paused_at,omitempty"`
+	// Event that ended it: its service, incarnation, partition and position; unset while it lives. ListRecord of only this place tells what
+	// was stopped.
+	Ended         *v1.Cursor `protobuf:"bytes,9,opt,name=ended,proto3" json:"ended,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1324,6 +1330,20 @@ func (x *Consent) GetReleases() uint32 {
 	return 0
 }
 
+func (x *Consent) GetPausedAt() int64 {
+	if x != nil {
+		return x.PausedAt
+	}
+	return 0
+}
+
+func (x *Consent) GetEnded() *v1.Cursor {
+	if x != nil {
+		return x.Ended
+	}
+	return nil
+}
+
 // ListConsentsRequest asks for a page.
 type ListConsentsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1336,7 +1356,11 @@ type ListConsentsRequest struct {
 	// Answer only when this position is seen.
 	After *v1.Cursor `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"`
 	// Only those that live.
-	Live          bool `protobuf:"varint,5,opt,name=live,proto3" json:"live,omitempty"`
+	Live bool `protobuf:"varint,5,opt,name=live,proto3" json:"live,omitempty"`
+	// Only those that live and end by themselves before this moment, microseconds since 1970-01-01T00:00Z; 0 means all.
+	EndsBefore int64 `protobuf:"varint,6,opt,name=ends_before,json=endsBefore,proto3" json:"ends_before,omitempty"`
+	// Only this one; empty means all.
+	AgreementId   string `protobuf:"bytes,7,opt,name=agreement_id,json=agreementId,proto3" json:"agreement_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1406,6 +1430,20 @@ func (x *ListConsentsRequest) GetLive() bool {
 	return false
 }
 
+func (x *ListConsentsRequest) GetEndsBefore() int64 {
+	if x != nil {
+		return x.EndsBefore
+	}
+	return 0
+}
+
+func (x *ListConsentsRequest) GetAgreementId() string {
+	if x != nil {
+		return x.AgreementId
+	}
+	return ""
+}
+
 // ListConsentsResponse is a page of consents.
 type ListConsentsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1470,6 +1508,719 @@ func (x *ListConsentsResponse) GetPaused() bool {
 	return false
 }
 
+// GetAccountRequest names the person.
+type GetAccountRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose.
+	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	// Answer only when this position is seen.
+	After         *v1.Cursor `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetAccountRequest) Reset() {
+	*x = GetAccountRequest{}
+	mi := &file_obole_consent_v1_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetAccountRequest) ProtoMessage() {}
+
+func (x *GetAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_consent_v1_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetAccountRequest.ProtoReflect.Descriptor instead.
+func (*GetAccountRequest) Descriptor() ([]byte, []int) {
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *GetAccountRequest) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+func (x *GetAccountRequest) GetAfter() *v1.Cursor {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+// Kept is what stays after an account is closed, why and until when.
+type Kept struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Retention class.
+	Retention v1.Retention `protobuf:"varint,1,opt,name=retention,proto3,enum=obole.event.v1.Retention" json:"retention,omitempty"`
+	// Last day on which it is kept, YYYY-MM-DD, counted from the closing, or while the account lives from today.
+	Until string `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
+	// Article of law that says so, or "house", as the policy pack names it.
+	Source        string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Kept) Reset() {
+	*x = Kept{}
+	mi := &file_obole_consent_v1_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Kept) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Kept) ProtoMessage() {}
+
+func (x *Kept) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_consent_v1_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Kept.ProtoReflect.Descriptor instead.
+func (*Kept) Descriptor() ([]byte, []int) {
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Kept) GetRetention() v1.Retention {
+	if x != nil {
+		return x.Retention
+	}
+	return v1.Retention(0)
+}
+
+func (x *Kept) GetUntil() string {
+	if x != nil {
+		return x.Until
+	}
+	return ""
+}
+
+func (x *Kept) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+// Account is a person's account as it stands.
+type Account struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose.
+	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	// Country whose law protects the person, ISO 3166-1 alpha-2.
+	Country string `protobuf:"bytes,2,opt,name=country,proto3" json:"country,omitempty"`
+	// Preferred language, BCP 47.
+	Language string `protobuf:"bytes,3,opt,name=language,proto3" json:"language,omitempty"`
+	// How sure the operator is of the person's age.
+	Level AssuranceLevel `protobuf:"varint,4,opt,name=level,proto3,enum=obole.consent.v1.AssuranceLevel" json:"level,omitempty"`
+	// Why no paid offer may be made; unset when some may be.
+	NotEligible Reason `protobuf:"varint,5,opt,name=not_eligible,json=notEligible,proto3,enum=obole.consent.v1.Reason" json:"not_eligible,omitempty"`
+	// Everything is paused.
+	Paused bool `protobuf:"varint,6,opt,name=paused,proto3" json:"paused,omitempty"`
+	// Agreements that live now.
+	Agreements uint32 `protobuf:"varint,7,opt,name=agreements,proto3" json:"agreements,omitempty"`
+	// When the account was closed, microseconds since 1970-01-01T00:00Z; 0 while it is open.
+	ClosedAt int64 `protobuf:"varint,8,opt,name=closed_at,json=closedAt,proto3" json:"closed_at,omitempty"`
+	// What stays by law once it is closed.
+	Kept []*Kept `protobuf:"bytes,9,rep,name=kept,proto3" json:"kept,omitempty"`
+	// Policy pack that says so.
+	Policy *v1.PolicyRef `protobuf:"bytes,10,opt,name=policy,proto3" json:"policy,omitempty"`
+	// Age from which paid offers may be made in the country, in years; 0 where no pack says.
+	AdultAge uint32 `protobuf:"varint,11,opt,name=adult_age,json=adultAge,proto3" json:"adult_age,omitempty"`
+	// Days for which a question that was declined is not asked again; 0 where no pack says.
+	RepromptDays  uint32 `protobuf:"varint,12,opt,name=reprompt_days,json=repromptDays,proto3" json:"reprompt_days,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Account) Reset() {
+	*x = Account{}
+	mi := &file_obole_consent_v1_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Account) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Account) ProtoMessage() {}
+
+func (x *Account) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_consent_v1_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Account.ProtoReflect.Descriptor instead.
+func (*Account) Descriptor() ([]byte, []int) {
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *Account) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+func (x *Account) GetCountry() string {
+	if x != nil {
+		return x.Country
+	}
+	return ""
+}
+
+func (x *Account) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
+func (x *Account) GetLevel() AssuranceLevel {
+	if x != nil {
+		return x.Level
+	}
+	return AssuranceLevel_ASSURANCE_LEVEL_UNSPECIFIED
+}
+
+func (x *Account) GetNotEligible() Reason {
+	if x != nil {
+		return x.NotEligible
+	}
+	return Reason_REASON_UNSPECIFIED
+}
+
+func (x *Account) GetPaused() bool {
+	if x != nil {
+		return x.Paused
+	}
+	return false
+}
+
+func (x *Account) GetAgreements() uint32 {
+	if x != nil {
+		return x.Agreements
+	}
+	return 0
+}
+
+func (x *Account) GetClosedAt() int64 {
+	if x != nil {
+		return x.ClosedAt
+	}
+	return 0
+}
+
+func (x *Account) GetKept() []*Kept {
+	if x != nil {
+		return x.Kept
+	}
+	return nil
+}
+
+func (x *Account) GetPolicy() *v1.PolicyRef {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+func (x *Account) GetAdultAge() uint32 {
+	if x != nil {
+		return x.AdultAge
+	}
+	return 0
+}
+
+func (x *Account) GetRepromptDays() uint32 {
+	if x != nil {
+		return x.RepromptDays
+	}
+	return 0
+}
+
+// GetAccountResponse answers GetAccount.
+type GetAccountResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account.
+	Account       *Account `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetAccountResponse) Reset() {
+	*x = GetAccountResponse{}
+	mi := &file_obole_consent_v1_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetAccountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetAccountResponse) ProtoMessage() {}
+
+func (x *GetAccountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_consent_v1_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetAccountResponse.ProtoReflect.Descriptor instead.
+func (*GetAccountResponse) Descriptor() ([]byte, []int) {
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *GetAccountResponse) GetAccount() *Account {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+// CloseAccountRequest closes a person's account.
+type CloseAccountRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose.
+	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	// Must be true: nobody leaves by a slip.
+	Confirmed bool `protobuf:"varint,2,opt,name=confirmed,proto3" json:"confirmed,omitempty"`
+	// Chosen by the caller, 1 to 64 bytes.
+	IdempotencyKey string `protobuf:"bytes,3,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *CloseAccountRequest) Reset() {
+	*x = CloseAccountRequest{}
+	mi := &file_obole_consent_v1_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CloseAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CloseAccountRequest) ProtoMessage() {}
+
+func (x *CloseAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_consent_v1_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CloseAccountRequest.ProtoReflect.Descriptor instead.
+func (*CloseAccountRequest) Descriptor() ([]byte, []int) {
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *CloseAccountRequest) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+func (x *CloseAccountRequest) GetConfirmed() bool {
+	if x != nil {
+		return x.Confirmed
+	}
+	return false
+}
+
+func (x *CloseAccountRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+// CloseAccountResponse answers CloseAccount.
+type CloseAccountResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Moment from which no key can leave, microseconds since 1970-01-01T00:00Z.
+	EffectiveAt int64 `protobuf:"varint,1,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
+	// Consents that this ended.
+	Ended uint32 `protobuf:"varint,2,opt,name=ended,proto3" json:"ended,omitempty"`
+	// What stays by law, and until when.
+	Kept []*Kept `protobuf:"bytes,3,rep,name=kept,proto3" json:"kept,omitempty"`
+	// Policy pack that says so.
+	Policy *v1.PolicyRef `protobuf:"bytes,4,opt,name=policy,proto3" json:"policy,omitempty"`
+	// How far this answer reaches.
+	Cursor        *v1.Cursor `protobuf:"bytes,5,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CloseAccountResponse) Reset() {
+	*x = CloseAccountResponse{}
+	mi := &file_obole_consent_v1_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CloseAccountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CloseAccountResponse) ProtoMessage() {}
+
+func (x *CloseAccountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_consent_v1_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CloseAccountResponse.ProtoReflect.Descriptor instead.
+func (*CloseAccountResponse) Descriptor() ([]byte, []int) {
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *CloseAccountResponse) GetEffectiveAt() int64 {
+	if x != nil {
+		return x.EffectiveAt
+	}
+	return 0
+}
+
+func (x *CloseAccountResponse) GetEnded() uint32 {
+	if x != nil {
+		return x.Ended
+	}
+	return 0
+}
+
+func (x *CloseAccountResponse) GetKept() []*Kept {
+	if x != nil {
+		return x.Kept
+	}
+	return nil
+}
+
+func (x *CloseAccountResponse) GetPolicy() *v1.PolicyRef {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+func (x *CloseAccountResponse) GetCursor() *v1.Cursor {
+	if x != nil {
+		return x.Cursor
+	}
+	return nil
+}
+
+// ListRecordRequest asks for a page of a person's history.
+type ListRecordRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose.
+	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	// At most so many; 0 means 100.
+	PageSize uint32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Answer only when this position is seen.
+	After *v1.Cursor `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"`
+	// Only the entry at this place, if it is about the person: its partition and position are looked at. Without page_token.
+	Only          *v1.Cursor `protobuf:"bytes,5,opt,name=only,proto3" json:"only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRecordRequest) Reset() {
+	*x = ListRecordRequest{}
+	mi := &file_obole_consent_v1_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRecordRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRecordRequest) ProtoMessage() {}
+
+func (x *ListRecordRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_consent_v1_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRecordRequest.ProtoReflect.Descriptor instead.
+func (*ListRecordRequest) Descriptor() ([]byte, []int) {
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ListRecordRequest) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+func (x *ListRecordRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListRecordRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListRecordRequest) GetAfter() *v1.Cursor {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+func (x *ListRecordRequest) GetOnly() *v1.Cursor {
+	if x != nil {
+		return x.Only
+	}
+	return nil
+}
+
+// ListRecordResponse is a page of a person's history.
+type ListRecordResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Entries, newest first.
+	Entries []*v11.Entry `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// Where WatchRecord goes on: behind everything that this list has seen, at most 2 KiB. On the first page only.
+	WatchToken    string `protobuf:"bytes,3,opt,name=watch_token,json=watchToken,proto3" json:"watch_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRecordResponse) Reset() {
+	*x = ListRecordResponse{}
+	mi := &file_obole_consent_v1_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRecordResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRecordResponse) ProtoMessage() {}
+
+func (x *ListRecordResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_consent_v1_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRecordResponse.ProtoReflect.Descriptor instead.
+func (*ListRecordResponse) Descriptor() ([]byte, []int) {
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ListRecordResponse) GetEntries() []*v11.Entry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *ListRecordResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListRecordResponse) GetWatchToken() string {
+	if x != nil {
+		return x.WatchToken
+	}
+	return ""
+}
+
+// WatchRecordRequest asks to be told.
+type WatchRecordRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose.
+	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	// watch_token of the last message that was taken in, or of a list, to go on behind it; empty begins at the log's end. It is of one
+	// person, and of the log as it is: after a restore that began a new incarnation it is refused.
+	WatchToken    string `protobuf:"bytes,2,opt,name=watch_token,json=watchToken,proto3" json:"watch_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRecordRequest) Reset() {
+	*x = WatchRecordRequest{}
+	mi := &file_obole_consent_v1_service_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRecordRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRecordRequest) ProtoMessage() {}
+
+func (x *WatchRecordRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_consent_v1_service_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRecordRequest.ProtoReflect.Descriptor instead.
+func (*WatchRecordRequest) Descriptor() ([]byte, []int) {
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *WatchRecordRequest) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+func (x *WatchRecordRequest) GetWatchToken() string {
+	if x != nil {
+		return x.WatchToken
+	}
+	return ""
+}
+
+// WatchRecordResponse is something that happened, or a sign that the stream lives.
+type WatchRecordResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What happened; unset in a sign of life, the first of which comes at once.
+	Entry *v11.Entry `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
+	// Where the stream goes on behind this message; at most 2 KiB.
+	WatchToken    string `protobuf:"bytes,2,opt,name=watch_token,json=watchToken,proto3" json:"watch_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRecordResponse) Reset() {
+	*x = WatchRecordResponse{}
+	mi := &file_obole_consent_v1_service_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRecordResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRecordResponse) ProtoMessage() {}
+
+func (x *WatchRecordResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_consent_v1_service_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRecordResponse.ProtoReflect.Descriptor instead.
+func (*WatchRecordResponse) Descriptor() ([]byte, []int) {
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *WatchRecordResponse) GetEntry() *v11.Entry {
+	if x != nil {
+		return x.Entry
+	}
+	return nil
+}
+
+func (x *WatchRecordResponse) GetWatchToken() string {
+	if x != nil {
+		return x.WatchToken
+	}
+	return ""
+}
+
 // CheckRequest names a consent.
 type CheckRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1483,7 +2234,7 @@ type CheckRequest struct {
 
 func (x *CheckRequest) Reset() {
 	*x = CheckRequest{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[21]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1495,7 +2246,7 @@ func (x *CheckRequest) String() string {
 func (*CheckRequest) ProtoMessage() {}
 
 func (x *CheckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[21]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1508,7 +2259,7 @@ func (x *CheckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRequest.ProtoReflect.Descriptor instead.
 func (*CheckRequest) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{21}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CheckRequest) GetSubscriberId() string {
@@ -1538,7 +2289,7 @@ type CheckResponse struct {
 
 func (x *CheckResponse) Reset() {
 	*x = CheckResponse{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[22]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1550,7 +2301,7 @@ func (x *CheckResponse) String() string {
 func (*CheckResponse) ProtoMessage() {}
 
 func (x *CheckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[22]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1563,7 +2314,7 @@ func (x *CheckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResponse.ProtoReflect.Descriptor instead.
 func (*CheckResponse) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{22}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *CheckResponse) GetAllowed() bool {
@@ -1591,7 +2342,7 @@ type CheckManyRequest struct {
 
 func (x *CheckManyRequest) Reset() {
 	*x = CheckManyRequest{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[23]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1603,7 +2354,7 @@ func (x *CheckManyRequest) String() string {
 func (*CheckManyRequest) ProtoMessage() {}
 
 func (x *CheckManyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[23]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1616,7 +2367,7 @@ func (x *CheckManyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckManyRequest.ProtoReflect.Descriptor instead.
 func (*CheckManyRequest) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{23}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *CheckManyRequest) GetChecks() []*CheckRequest {
@@ -1637,7 +2388,7 @@ type CheckManyResponse struct {
 
 func (x *CheckManyResponse) Reset() {
 	*x = CheckManyResponse{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[24]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1649,7 +2400,7 @@ func (x *CheckManyResponse) String() string {
 func (*CheckManyResponse) ProtoMessage() {}
 
 func (x *CheckManyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[24]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1662,7 +2413,7 @@ func (x *CheckManyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckManyResponse.ProtoReflect.Descriptor instead.
 func (*CheckManyResponse) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{24}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *CheckManyResponse) GetChecks() []*CheckResponse {
@@ -1691,7 +2442,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[25]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1703,7 +2454,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[25]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1716,7 +2467,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{25}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ReleaseRequest) GetSubscriberId() string {
@@ -1769,7 +2520,7 @@ type ReleaseResponse struct {
 
 func (x *ReleaseResponse) Reset() {
 	*x = ReleaseResponse{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[26]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1781,7 +2532,7 @@ func (x *ReleaseResponse) String() string {
 func (*ReleaseResponse) ProtoMessage() {}
 
 func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[26]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1794,7 +2545,7 @@ func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{26}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ReleaseResponse) GetReleaseEventId() []byte {
@@ -1829,7 +2580,7 @@ type ReleaseManyRequest struct {
 
 func (x *ReleaseManyRequest) Reset() {
 	*x = ReleaseManyRequest{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[27]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1841,7 +2592,7 @@ func (x *ReleaseManyRequest) String() string {
 func (*ReleaseManyRequest) ProtoMessage() {}
 
 func (x *ReleaseManyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[27]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1854,7 +2605,7 @@ func (x *ReleaseManyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseManyRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseManyRequest) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{27}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ReleaseManyRequest) GetReleases() []*ReleaseRequest {
@@ -1879,7 +2630,7 @@ type Released struct {
 
 func (x *Released) Reset() {
 	*x = Released{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[28]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1891,7 +2642,7 @@ func (x *Released) String() string {
 func (*Released) ProtoMessage() {}
 
 func (x *Released) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[28]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1904,7 +2655,7 @@ func (x *Released) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Released.ProtoReflect.Descriptor instead.
 func (*Released) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{28}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Released) GetAttemptId() string {
@@ -1939,7 +2690,7 @@ type ReleaseManyResponse struct {
 
 func (x *ReleaseManyResponse) Reset() {
 	*x = ReleaseManyResponse{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[29]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1951,7 +2702,7 @@ func (x *ReleaseManyResponse) String() string {
 func (*ReleaseManyResponse) ProtoMessage() {}
 
 func (x *ReleaseManyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[29]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1964,7 +2715,7 @@ func (x *ReleaseManyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseManyResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseManyResponse) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{29}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ReleaseManyResponse) GetReleases() []*Released {
@@ -1985,7 +2736,7 @@ type CountLiveRequest struct {
 
 func (x *CountLiveRequest) Reset() {
 	*x = CountLiveRequest{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[30]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1997,7 +2748,7 @@ func (x *CountLiveRequest) String() string {
 func (*CountLiveRequest) ProtoMessage() {}
 
 func (x *CountLiveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[30]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2010,7 +2761,7 @@ func (x *CountLiveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountLiveRequest.ProtoReflect.Descriptor instead.
 func (*CountLiveRequest) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{30}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *CountLiveRequest) GetBidId() string {
@@ -2031,7 +2782,7 @@ type CountLiveResponse struct {
 
 func (x *CountLiveResponse) Reset() {
 	*x = CountLiveResponse{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[31]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2043,7 +2794,7 @@ func (x *CountLiveResponse) String() string {
 func (*CountLiveResponse) ProtoMessage() {}
 
 func (x *CountLiveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[31]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2056,7 +2807,7 @@ func (x *CountLiveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountLiveResponse.ProtoReflect.Descriptor instead.
 func (*CountLiveResponse) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{31}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *CountLiveResponse) GetLive() uint32 {
@@ -2084,7 +2835,7 @@ type BarBuyerRequest struct {
 
 func (x *BarBuyerRequest) Reset() {
 	*x = BarBuyerRequest{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[32]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2096,7 +2847,7 @@ func (x *BarBuyerRequest) String() string {
 func (*BarBuyerRequest) ProtoMessage() {}
 
 func (x *BarBuyerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[32]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2109,7 +2860,7 @@ func (x *BarBuyerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BarBuyerRequest.ProtoReflect.Descriptor instead.
 func (*BarBuyerRequest) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{32}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *BarBuyerRequest) GetBuyerId() string {
@@ -2151,7 +2902,7 @@ type BarBuyerResponse struct {
 
 func (x *BarBuyerResponse) Reset() {
 	*x = BarBuyerResponse{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[33]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2163,7 +2914,7 @@ func (x *BarBuyerResponse) String() string {
 func (*BarBuyerResponse) ProtoMessage() {}
 
 func (x *BarBuyerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[33]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2176,7 +2927,7 @@ func (x *BarBuyerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BarBuyerResponse.ProtoReflect.Descriptor instead.
 func (*BarBuyerResponse) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{33}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *BarBuyerResponse) GetCursor() *v1.Cursor {
@@ -2201,7 +2952,7 @@ type UnbarBuyerRequest struct {
 
 func (x *UnbarBuyerRequest) Reset() {
 	*x = UnbarBuyerRequest{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[34]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2213,7 +2964,7 @@ func (x *UnbarBuyerRequest) String() string {
 func (*UnbarBuyerRequest) ProtoMessage() {}
 
 func (x *UnbarBuyerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[34]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2226,7 +2977,7 @@ func (x *UnbarBuyerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnbarBuyerRequest.ProtoReflect.Descriptor instead.
 func (*UnbarBuyerRequest) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{34}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *UnbarBuyerRequest) GetBuyerId() string {
@@ -2261,7 +3012,7 @@ type UnbarBuyerResponse struct {
 
 func (x *UnbarBuyerResponse) Reset() {
 	*x = UnbarBuyerResponse{}
-	mi := &file_obole_consent_v1_service_proto_msgTypes[35]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2273,7 +3024,7 @@ func (x *UnbarBuyerResponse) String() string {
 func (*UnbarBuyerResponse) ProtoMessage() {}
 
 func (x *UnbarBuyerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_consent_v1_service_proto_msgTypes[35]
+	mi := &file_obole_consent_v1_service_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2286,7 +3037,7 @@ func (x *UnbarBuyerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnbarBuyerResponse.ProtoReflect.Descriptor instead.
 func (*UnbarBuyerResponse) Descriptor() ([]byte, []int) {
-	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{35}
+	return file_obole_consent_v1_service_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *UnbarBuyerResponse) GetCursor() *v1.Cursor {
@@ -2300,7 +3051,7 @@ var File_obole_consent_v1_service_proto protoreflect.FileDescriptor
 
 const file_obole_consent_v1_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1eobole/consent/v1/service.proto\x12\x10obole.consent.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1dobole/consent/v1/events.proto\x1a\x1aobole/event/v1/event.proto\"\xa3\x03\n" +
+	"\x1eobole/consent/v1/service.proto\x12\x10obole.consent.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1dobole/consent/v1/events.proto\x1a\x1aobole/event/v1/event.proto\x1a\x1cobole/record/v1/record.proto\"\xa3\x03\n" +
 	"\fEnrolRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12+\n" +
 	"\acountry\x18\x02 \x01(\tB\x11\xbaH\x0er\f2\n" +
@@ -2376,7 +3127,7 @@ const file_obole_consent_v1_service_proto_rawDesc = "" +
 	"\x03all\x18\x03 \x01(\bR\x03all\x122\n" +
 	"\x0fidempotency_key\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"@\n" +
 	"\x0eResumeResponse\x12.\n" +
-	"\x06cursor\x18\x01 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\x9a\x02\n" +
+	"\x06cursor\x18\x01 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\xe5\x02\n" +
 	"\aConsent\x12!\n" +
 	"\fagreement_id\x18\x01 \x01(\tR\vagreementId\x124\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1e.obole.consent.v1.ConsentStateR\x05state\x120\n" +
@@ -2384,18 +3135,78 @@ const file_obole_consent_v1_service_proto_rawDesc = "" +
 	"\bgiven_at\x18\x04 \x01(\x03R\agivenAt\x12\x19\n" +
 	"\bended_at\x18\x05 \x01(\x03R\aendedAt\x122\n" +
 	"\arefused\x18\x06 \x01(\x0e2\x18.obole.consent.v1.ReasonR\arefused\x12\x1a\n" +
-	"\breleases\x18\a \x01(\rR\breleases\"\xd6\x01\n" +
+	"\breleases\x18\a \x01(\rR\breleases\x12\x1b\n" +
+	"\tpaused_at\x18\b \x01(\x03R\bpausedAt\x12,\n" +
+	"\x05ended\x18\t \x01(\v2\x16.obole.event.v1.CursorR\x05ended\"\xb0\x02\n" +
 	"\x13ListConsentsRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12%\n" +
 	"\tpage_size\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12,\n" +
 	"\x05after\x18\x04 \x01(\v2\x16.obole.event.v1.CursorR\x05after\x12\x12\n" +
-	"\x04live\x18\x05 \x01(\bR\x04live\"\x8d\x01\n" +
+	"\x04live\x18\x05 \x01(\bR\x04live\x12(\n" +
+	"\vends_before\x18\x06 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\n" +
+	"endsBefore\x12.\n" +
+	"\fagreement_id\x18\a \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\vagreementId\"\x8d\x01\n" +
 	"\x14ListConsentsResponse\x125\n" +
 	"\bconsents\x18\x01 \x03(\v2\x19.obole.consent.v1.ConsentR\bconsents\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x16\n" +
-	"\x06paused\x18\x03 \x01(\bR\x06paused\"j\n" +
+	"\x06paused\x18\x03 \x01(\bR\x06paused\"p\n" +
+	"\x11GetAccountRequest\x12-\n" +
+	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12,\n" +
+	"\x05after\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"m\n" +
+	"\x04Kept\x127\n" +
+	"\tretention\x18\x01 \x01(\x0e2\x19.obole.event.v1.RetentionR\tretention\x12\x14\n" +
+	"\x05until\x18\x02 \x01(\tR\x05until\x12\x16\n" +
+	"\x06source\x18\x03 \x01(\tR\x06source\"\xcf\x03\n" +
+	"\aAccount\x12#\n" +
+	"\rsubscriber_id\x18\x01 \x01(\tR\fsubscriberId\x12\x18\n" +
+	"\acountry\x18\x02 \x01(\tR\acountry\x12\x1a\n" +
+	"\blanguage\x18\x03 \x01(\tR\blanguage\x126\n" +
+	"\x05level\x18\x04 \x01(\x0e2 .obole.consent.v1.AssuranceLevelR\x05level\x12;\n" +
+	"\fnot_eligible\x18\x05 \x01(\x0e2\x18.obole.consent.v1.ReasonR\vnotEligible\x12\x16\n" +
+	"\x06paused\x18\x06 \x01(\bR\x06paused\x12\x1e\n" +
+	"\n" +
+	"agreements\x18\a \x01(\rR\n" +
+	"agreements\x12\x1b\n" +
+	"\tclosed_at\x18\b \x01(\x03R\bclosedAt\x12*\n" +
+	"\x04kept\x18\t \x03(\v2\x16.obole.consent.v1.KeptR\x04kept\x121\n" +
+	"\x06policy\x18\n" +
+	" \x01(\v2\x19.obole.event.v1.PolicyRefR\x06policy\x12\x1b\n" +
+	"\tadult_age\x18\v \x01(\rR\badultAge\x12#\n" +
+	"\rreprompt_days\x18\f \x01(\rR\frepromptDays\"I\n" +
+	"\x12GetAccountResponse\x123\n" +
+	"\aaccount\x18\x01 \x01(\v2\x19.obole.consent.v1.AccountR\aaccount\"\x9f\x01\n" +
+	"\x13CloseAccountRequest\x12-\n" +
+	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12%\n" +
+	"\tconfirmed\x18\x02 \x01(\bB\a\xbaH\x04j\x02\b\x01R\tconfirmed\x122\n" +
+	"\x0fidempotency_key\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"\xde\x01\n" +
+	"\x14CloseAccountResponse\x12!\n" +
+	"\feffective_at\x18\x01 \x01(\x03R\veffectiveAt\x12\x14\n" +
+	"\x05ended\x18\x02 \x01(\rR\x05ended\x12*\n" +
+	"\x04kept\x18\x03 \x03(\v2\x16.obole.consent.v1.KeptR\x04kept\x121\n" +
+	"\x06policy\x18\x04 \x01(\v2\x19.obole.event.v1.PolicyRefR\x06policy\x12.\n" +
+	"\x06cursor\x18\x05 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\xec\x01\n" +
+	"\x11ListRecordRequest\x12-\n" +
+	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12%\n" +
+	"\tpage_size\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12,\n" +
+	"\x05after\x18\x04 \x01(\v2\x16.obole.event.v1.CursorR\x05after\x12*\n" +
+	"\x04only\x18\x05 \x01(\v2\x16.obole.event.v1.CursorR\x04only\"\x8f\x01\n" +
+	"\x12ListRecordResponse\x120\n" +
+	"\aentries\x18\x01 \x03(\v2\x16.obole.record.v1.EntryR\aentries\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1f\n" +
+	"\vwatch_token\x18\x03 \x01(\tR\n" +
+	"watchToken\"n\n" +
+	"\x12WatchRecordRequest\x12-\n" +
+	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12)\n" +
+	"\vwatch_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x10R\n" +
+	"watchToken\"d\n" +
+	"\x13WatchRecordResponse\x12,\n" +
+	"\x05entry\x18\x01 \x01(\v2\x16.obole.record.v1.EntryR\x05entry\x12\x1f\n" +
+	"\vwatch_token\x18\x02 \x01(\tR\n" +
+	"watchToken\"j\n" +
 	"\fCheckRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12+\n" +
 	"\fagreement_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\vagreementId\"[\n" +
@@ -2450,7 +3261,7 @@ const file_obole_consent_v1_service_proto_rawDesc = "" +
 	"\x14CONSENT_STATE_PAUSED\x10\x02\x12\x1b\n" +
 	"\x17CONSENT_STATE_WITHDRAWN\x10\x03\x12\x19\n" +
 	"\x15CONSENT_STATE_EXPIRED\x10\x04\x12\x19\n" +
-	"\x15CONSENT_STATE_REFUSED\x10\x052\xba\r\n" +
+	"\x15CONSENT_STATE_REFUSED\x10\x052\x91\x11\n" +
 	"\x0eConsentService\x12a\n" +
 	"\x05Enrol\x12\x1e.obole.consent.v1.EnrolRequest\x1a\x1f.obole.consent.v1.EnrolResponse\"\x17\x92\xb5\x18\x13\n" +
 	"\x02\x01\x05\x12\rsubscriber_id\x12]\n" +
@@ -2474,7 +3285,17 @@ const file_obole_consent_v1_service_proto_rawDesc = "" +
 	"\x06Resume\x12\x1f.obole.consent.v1.ResumeRequest\x1a .obole.consent.v1.ResumeResponse\"\x16\x92\xb5\x18\x12\n" +
 	"\x01\x01\x12\rsubscriber_id\x12u\n" +
 	"\fListConsents\x12%.obole.consent.v1.ListConsentsRequest\x1a&.obole.consent.v1.ListConsentsResponse\"\x16\x92\xb5\x18\x12\n" +
-	"\x01\x01\x12\rsubscriber_id\x12T\n" +
+	"\x01\x01\x12\rsubscriber_id\x12o\n" +
+	"\n" +
+	"GetAccount\x12#.obole.consent.v1.GetAccountRequest\x1a$.obole.consent.v1.GetAccountResponse\"\x16\x92\xb5\x18\x12\n" +
+	"\x01\x01\x12\rsubscriber_id\x12x\n" +
+	"\fCloseAccount\x12%.obole.consent.v1.CloseAccountRequest\x1a&.obole.consent.v1.CloseAccountResponse\"\x19\x92\xb5\x18\x15\n" +
+	"\x01\x01\x12\rsubscriber_id(\xe8\a\x12o\n" +
+	"\n" +
+	"ListRecord\x12#.obole.consent.v1.ListRecordRequest\x1a$.obole.consent.v1.ListRecordResponse\"\x16\x92\xb5\x18\x12\n" +
+	"\x01\x01\x12\rsubscriber_id\x12y\n" +
+	"\vWatchRecord\x12$.obole.consent.v1.WatchRecordRequest\x1a%.obole.consent.v1.WatchRecordResponse\"\x1b\x92\xb5\x18\x17\n" +
+	"\x01\x01\x12\rsubscriber_id\x18\x80\xdd\xdb\x010\x01\x12T\n" +
 	"\x05Check\x12\x1e.obole.consent.v1.CheckRequest\x1a\x1f.obole.consent.v1.CheckResponse\"\n" +
 	"\x92\xb5\x18\x06\n" +
 	"\x01\a\x18\xd0\x0f\x12`\n" +
@@ -2508,7 +3329,7 @@ func file_obole_consent_v1_service_proto_rawDescGZIP() []byte {
 }
 
 var file_obole_consent_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_obole_consent_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_obole_consent_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_obole_consent_v1_service_proto_goTypes = []any{
 	(ConsentState)(0),            // 0: obole.consent.v1.ConsentState
 	(*EnrolRequest)(nil),         // 1: obole.consent.v1.EnrolRequest
@@ -2532,98 +3353,133 @@ var file_obole_consent_v1_service_proto_goTypes = []any{
 	(*Consent)(nil),              // 19: obole.consent.v1.Consent
 	(*ListConsentsRequest)(nil),  // 20: obole.consent.v1.ListConsentsRequest
 	(*ListConsentsResponse)(nil), // 21: obole.consent.v1.ListConsentsResponse
-	(*CheckRequest)(nil),         // 22: obole.consent.v1.CheckRequest
-	(*CheckResponse)(nil),        // 23: obole.consent.v1.CheckResponse
-	(*CheckManyRequest)(nil),     // 24: obole.consent.v1.CheckManyRequest
-	(*CheckManyResponse)(nil),    // 25: obole.consent.v1.CheckManyResponse
-	(*ReleaseRequest)(nil),       // 26: obole.consent.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),      // 27: obole.consent.v1.ReleaseResponse
-	(*ReleaseManyRequest)(nil),   // 28: obole.consent.v1.ReleaseManyRequest
-	(*Released)(nil),             // 29: obole.consent.v1.Released
-	(*ReleaseManyResponse)(nil),  // 30: obole.consent.v1.ReleaseManyResponse
-	(*CountLiveRequest)(nil),     // 31: obole.consent.v1.CountLiveRequest
-	(*CountLiveResponse)(nil),    // 32: obole.consent.v1.CountLiveResponse
-	(*BarBuyerRequest)(nil),      // 33: obole.consent.v1.BarBuyerRequest
-	(*BarBuyerResponse)(nil),     // 34: obole.consent.v1.BarBuyerResponse
-	(*UnbarBuyerRequest)(nil),    // 35: obole.consent.v1.UnbarBuyerRequest
-	(*UnbarBuyerResponse)(nil),   // 36: obole.consent.v1.UnbarBuyerResponse
-	(AssuranceLevel)(0),          // 37: obole.consent.v1.AssuranceLevel
-	(*v1.Cursor)(nil),            // 38: obole.event.v1.Cursor
-	(*Rules)(nil),                // 39: obole.consent.v1.Rules
-	(Reason)(0),                  // 40: obole.consent.v1.Reason
-	(*v1.PolicyRef)(nil),         // 41: obole.event.v1.PolicyRef
-	(*Record)(nil),               // 42: obole.consent.v1.Record
+	(*GetAccountRequest)(nil),    // 22: obole.consent.v1.GetAccountRequest
+	(*Kept)(nil),                 // 23: obole.consent.v1.Kept
+	(*Account)(nil),              // 24: obole.consent.v1.Account
+	(*GetAccountResponse)(nil),   // 25: obole.consent.v1.GetAccountResponse
+	(*CloseAccountRequest)(nil),  // 26: obole.consent.v1.CloseAccountRequest
+	(*CloseAccountResponse)(nil), // 27: obole.consent.v1.CloseAccountResponse
+	(*ListRecordRequest)(nil),    // 28: obole.consent.v1.ListRecordRequest
+	(*ListRecordResponse)(nil),   // 29: obole.consent.v1.ListRecordResponse
+	(*WatchRecordRequest)(nil),   // 30: obole.consent.v1.WatchRecordRequest
+	(*WatchRecordResponse)(nil),  // 31: obole.consent.v1.WatchRecordResponse
+	(*CheckRequest)(nil),         // 32: obole.consent.v1.CheckRequest
+	(*CheckResponse)(nil),        // 33: obole.consent.v1.CheckResponse
+	(*CheckManyRequest)(nil),     // 34: obole.consent.v1.CheckManyRequest
+	(*CheckManyResponse)(nil),    // 35: obole.consent.v1.CheckManyResponse
+	(*ReleaseRequest)(nil),       // 36: obole.consent.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),      // 37: obole.consent.v1.ReleaseResponse
+	(*ReleaseManyRequest)(nil),   // 38: obole.consent.v1.ReleaseManyRequest
+	(*Released)(nil),             // 39: obole.consent.v1.Released
+	(*ReleaseManyResponse)(nil),  // 40: obole.consent.v1.ReleaseManyResponse
+	(*CountLiveRequest)(nil),     // 41: obole.consent.v1.CountLiveRequest
+	(*CountLiveResponse)(nil),    // 42: obole.consent.v1.CountLiveResponse
+	(*BarBuyerRequest)(nil),      // 43: obole.consent.v1.BarBuyerRequest
+	(*BarBuyerResponse)(nil),     // 44: obole.consent.v1.BarBuyerResponse
+	(*UnbarBuyerRequest)(nil),    // 45: obole.consent.v1.UnbarBuyerRequest
+	(*UnbarBuyerResponse)(nil),   // 46: obole.consent.v1.UnbarBuyerResponse
+	(AssuranceLevel)(0),          // 47: obole.consent.v1.AssuranceLevel
+	(*v1.Cursor)(nil),            // 48: obole.event.v1.Cursor
+	(*Rules)(nil),                // 49: obole.consent.v1.Rules
+	(Reason)(0),                  // 50: obole.consent.v1.Reason
+	(*v1.PolicyRef)(nil),         // 51: obole.event.v1.PolicyRef
+	(*Record)(nil),               // 52: obole.consent.v1.Record
+	(v1.Retention)(0),            // 53: obole.event.v1.Retention
+	(*v11.Entry)(nil),            // 54: obole.record.v1.Entry
 }
 var file_obole_consent_v1_service_proto_depIdxs = []int32{
-	37, // 0: obole.consent.v1.EnrolRequest.level:type_name -> obole.consent.v1.AssuranceLevel
-	38, // 1: obole.consent.v1.EnrolResponse.cursor:type_name -> obole.event.v1.Cursor
-	37, // 2: obole.consent.v1.AssureAgeRequest.level:type_name -> obole.consent.v1.AssuranceLevel
-	38, // 3: obole.consent.v1.AssureAgeResponse.cursor:type_name -> obole.event.v1.Cursor
-	39, // 4: obole.consent.v1.SetRulesRequest.rules:type_name -> obole.consent.v1.Rules
-	38, // 5: obole.consent.v1.SetRulesResponse.cursor:type_name -> obole.event.v1.Cursor
-	38, // 6: obole.consent.v1.GetRulesRequest.after:type_name -> obole.event.v1.Cursor
-	39, // 7: obole.consent.v1.GetRulesResponse.rules:type_name -> obole.consent.v1.Rules
-	38, // 8: obole.consent.v1.GetProfileRequest.after:type_name -> obole.event.v1.Cursor
-	40, // 9: obole.consent.v1.GetProfileResponse.not_eligible:type_name -> obole.consent.v1.Reason
-	39, // 10: obole.consent.v1.GetProfileResponse.rules:type_name -> obole.consent.v1.Rules
-	41, // 11: obole.consent.v1.GetProfileResponse.policy:type_name -> obole.event.v1.PolicyRef
-	38, // 12: obole.consent.v1.WithdrawResponse.cursor:type_name -> obole.event.v1.Cursor
-	38, // 13: obole.consent.v1.PauseResponse.cursor:type_name -> obole.event.v1.Cursor
-	38, // 14: obole.consent.v1.ResumeResponse.cursor:type_name -> obole.event.v1.Cursor
+	47, // 0: obole.consent.v1.EnrolRequest.level:type_name -> obole.consent.v1.AssuranceLevel
+	48, // 1: obole.consent.v1.EnrolResponse.cursor:type_name -> obole.event.v1.Cursor
+	47, // 2: obole.consent.v1.AssureAgeRequest.level:type_name -> obole.consent.v1.AssuranceLevel
+	48, // 3: obole.consent.v1.AssureAgeResponse.cursor:type_name -> obole.event.v1.Cursor
+	49, // 4: obole.consent.v1.SetRulesRequest.rules:type_name -> obole.consent.v1.Rules
+	48, // 5: obole.consent.v1.SetRulesResponse.cursor:type_name -> obole.event.v1.Cursor
+	48, // 6: obole.consent.v1.GetRulesRequest.after:type_name -> obole.event.v1.Cursor
+	49, // 7: obole.consent.v1.GetRulesResponse.rules:type_name -> obole.consent.v1.Rules
+	48, // 8: obole.consent.v1.GetProfileRequest.after:type_name -> obole.event.v1.Cursor
+	50, // 9: obole.consent.v1.GetProfileResponse.not_eligible:type_name -> obole.consent.v1.Reason
+	49, // 10: obole.consent.v1.GetProfileResponse.rules:type_name -> obole.consent.v1.Rules
+	51, // 11: obole.consent.v1.GetProfileResponse.policy:type_name -> obole.event.v1.PolicyRef
+	48, // 12: obole.consent.v1.WithdrawResponse.cursor:type_name -> obole.event.v1.Cursor
+	48, // 13: obole.consent.v1.PauseResponse.cursor:type_name -> obole.event.v1.Cursor
+	48, // 14: obole.consent.v1.ResumeResponse.cursor:type_name -> obole.event.v1.Cursor
 	0,  // 15: obole.consent.v1.Consent.state:type_name -> obole.consent.v1.ConsentState
-	42, // 16: obole.consent.v1.Consent.record:type_name -> obole.consent.v1.Record
-	40, // 17: obole.consent.v1.Consent.refused:type_name -> obole.consent.v1.Reason
-	38, // 18: obole.consent.v1.ListConsentsRequest.after:type_name -> obole.event.v1.Cursor
-	19, // 19: obole.consent.v1.ListConsentsResponse.consents:type_name -> obole.consent.v1.Consent
-	40, // 20: obole.consent.v1.CheckResponse.reason:type_name -> obole.consent.v1.Reason
-	22, // 21: obole.consent.v1.CheckManyRequest.checks:type_name -> obole.consent.v1.CheckRequest
-	23, // 22: obole.consent.v1.CheckManyResponse.checks:type_name -> obole.consent.v1.CheckResponse
-	38, // 23: obole.consent.v1.ReleaseResponse.cursor:type_name -> obole.event.v1.Cursor
-	26, // 24: obole.consent.v1.ReleaseManyRequest.releases:type_name -> obole.consent.v1.ReleaseRequest
-	27, // 25: obole.consent.v1.Released.permit:type_name -> obole.consent.v1.ReleaseResponse
-	40, // 26: obole.consent.v1.Released.refused:type_name -> obole.consent.v1.Reason
-	29, // 27: obole.consent.v1.ReleaseManyResponse.releases:type_name -> obole.consent.v1.Released
-	38, // 28: obole.consent.v1.BarBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
-	38, // 29: obole.consent.v1.UnbarBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
-	1,  // 30: obole.consent.v1.ConsentService.Enrol:input_type -> obole.consent.v1.EnrolRequest
-	3,  // 31: obole.consent.v1.ConsentService.AssureAge:input_type -> obole.consent.v1.AssureAgeRequest
-	5,  // 32: obole.consent.v1.ConsentService.SetRules:input_type -> obole.consent.v1.SetRulesRequest
-	7,  // 33: obole.consent.v1.ConsentService.GetRules:input_type -> obole.consent.v1.GetRulesRequest
-	9,  // 34: obole.consent.v1.ConsentService.GetProfile:input_type -> obole.consent.v1.GetProfileRequest
-	11, // 35: obole.consent.v1.ConsentService.IsEnrolled:input_type -> obole.consent.v1.IsEnrolledRequest
-	13, // 36: obole.consent.v1.ConsentService.Withdraw:input_type -> obole.consent.v1.WithdrawRequest
-	15, // 37: obole.consent.v1.ConsentService.Pause:input_type -> obole.consent.v1.PauseRequest
-	17, // 38: obole.consent.v1.ConsentService.Resume:input_type -> obole.consent.v1.ResumeRequest
-	20, // 39: obole.consent.v1.ConsentService.ListConsents:input_type -> obole.consent.v1.ListConsentsRequest
-	22, // 40: obole.consent.v1.ConsentService.Check:input_type -> obole.consent.v1.CheckRequest
-	24, // 41: obole.consent.v1.ConsentService.CheckMany:input_type -> obole.consent.v1.CheckManyRequest
-	26, // 42: obole.consent.v1.ConsentService.Release:input_type -> obole.consent.v1.ReleaseRequest
-	28, // 43: obole.consent.v1.ConsentService.ReleaseMany:input_type -> obole.consent.v1.ReleaseManyRequest
-	31, // 44: obole.consent.v1.ConsentService.CountLive:input_type -> obole.consent.v1.CountLiveRequest
-	33, // 45: obole.consent.v1.ConsentService.BarBuyer:input_type -> obole.consent.v1.BarBuyerRequest
-	35, // 46: obole.consent.v1.ConsentService.UnbarBuyer:input_type -> obole.consent.v1.UnbarBuyerRequest
-	2,  // 47: obole.consent.v1.ConsentService.Enrol:output_type -> obole.consent.v1.EnrolResponse
-	4,  // 48: obole.consent.v1.ConsentService.AssureAge:output_type -> obole.consent.v1.AssureAgeResponse
-	6,  // 49: obole.consent.v1.ConsentService.SetRules:output_type -> obole.consent.v1.SetRulesResponse
-	8,  // 50: obole.consent.v1.ConsentService.GetRules:output_type -> obole.consent.v1.GetRulesResponse
-	10, // 51: obole.consent.v1.ConsentService.GetProfile:output_type -> obole.consent.v1.GetProfileResponse
-	12, // 52: obole.consent.v1.ConsentService.IsEnrolled:output_type -> obole.consent.v1.IsEnrolledResponse
-	14, // 53: obole.consent.v1.ConsentService.Withdraw:output_type -> obole.consent.v1.WithdrawResponse
-	16, // 54: obole.consent.v1.ConsentService.Pause:output_type -> obole.consent.v1.PauseResponse
-	18, // 55: obole.consent.v1.ConsentService.Resume:output_type -> obole.consent.v1.ResumeResponse
-	21, // 56: obole.consent.v1.ConsentService.ListConsents:output_type -> obole.consent.v1.ListConsentsResponse
-	23, // 57: obole.consent.v1.ConsentService.Check:output_type -> obole.consent.v1.CheckResponse
-	25, // 58: obole.consent.v1.ConsentService.CheckMany:output_type -> obole.consent.v1.CheckManyResponse
-	27, // 59: obole.consent.v1.ConsentService.Release:output_type -> obole.consent.v1.ReleaseResponse
-	30, // 60: obole.consent.v1.ConsentService.ReleaseMany:output_type -> obole.consent.v1.ReleaseManyResponse
-	32, // 61: obole.consent.v1.ConsentService.CountLive:output_type -> obole.consent.v1.CountLiveResponse
-	34, // 62: obole.consent.v1.ConsentService.BarBuyer:output_type -> obole.consent.v1.BarBuyerResponse
-	36, // 63: obole.consent.v1.ConsentService.UnbarBuyer:output_type -> obole.consent.v1.UnbarBuyerResponse
-	47, // [47:64] is the sub-list for method output_type
-	30, // [30:47] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	52, // 16: obole.consent.v1.Consent.record:type_name -> obole.consent.v1.Record
+	50, // 17: obole.consent.v1.Consent.refused:type_name -> obole.consent.v1.Reason
+	48, // 18: obole.consent.v1.Consent.ended:type_name -> obole.event.v1.Cursor
+	48, // 19: obole.consent.v1.ListConsentsRequest.after:type_name -> obole.event.v1.Cursor
+	19, // 20: obole.consent.v1.ListConsentsResponse.consents:type_name -> obole.consent.v1.Consent
+	48, // 21: obole.consent.v1.GetAccountRequest.after:type_name -> obole.event.v1.Cursor
+	53, // 22: obole.consent.v1.Kept.retention:type_name -> obole.event.v1.Retention
+	47, // 23: obole.consent.v1.Account.level:type_name -> obole.consent.v1.AssuranceLevel
+	50, // 24: obole.consent.v1.Account.not_eligible:type_name -> obole.consent.v1.Reason
+	23, // 25: obole.consent.v1.Account.kept:type_name -> obole.consent.v1.Kept
+	51, // 26: obole.consent.v1.Account.policy:type_name -> obole.event.v1.PolicyRef
+	24, // 27: obole.consent.v1.GetAccountResponse.account:type_name -> obole.consent.v1.Account
+	23, // 28: obole.consent.v1.CloseAccountResponse.kept:type_name -> obole.consent.v1.Kept
+	51, // 29: obole.consent.v1.CloseAccountResponse.policy:type_name -> obole.event.v1.PolicyRef
+	48, // 30: obole.consent.v1.CloseAccountResponse.cursor:type_name -> obole.event.v1.Cursor
+	48, // 31: obole.consent.v1.ListRecordRequest.after:type_name -> obole.event.v1.Cursor
+	48, // 32: obole.consent.v1.ListRecordRequest.only:type_name -> obole.event.v1.Cursor
+	54, // 33: obole.consent.v1.ListRecordResponse.entries:type_name -> obole.record.v1.Entry
+	54, // 34: obole.consent.v1.WatchRecordResponse.entry:type_name -> obole.record.v1.Entry
+	50, // 35: obole.consent.v1.CheckResponse.reason:type_name -> obole.consent.v1.Reason
+	32, // 36: obole.consent.v1.CheckManyRequest.checks:type_name -> obole.consent.v1.CheckRequest
+	33, // 37: obole.consent.v1.CheckManyResponse.checks:type_name -> obole.consent.v1.CheckResponse
+	48, // 38: obole.consent.v1.ReleaseResponse.cursor:type_name -> obole.event.v1.Cursor
+	36, // 39: obole.consent.v1.ReleaseManyRequest.releases:type_name -> obole.consent.v1.ReleaseRequest
+	37, // 40: obole.consent.v1.Released.permit:type_name -> obole.consent.v1.ReleaseResponse
+	50, // 41: obole.consent.v1.Released.refused:type_name -> obole.consent.v1.Reason
+	39, // 42: obole.consent.v1.ReleaseManyResponse.releases:type_name -> obole.consent.v1.Released
+	48, // 43: obole.consent.v1.BarBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
+	48, // 44: obole.consent.v1.UnbarBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
+	1,  // 45: obole.consent.v1.ConsentService.Enrol:input_type -> obole.consent.v1.EnrolRequest
+	3,  // 46: obole.consent.v1.ConsentService.AssureAge:input_type -> obole.consent.v1.AssureAgeRequest
+	5,  // 47: obole.consent.v1.ConsentService.SetRules:input_type -> obole.consent.v1.SetRulesRequest
+	7,  // 48: obole.consent.v1.ConsentService.GetRules:input_type -> obole.consent.v1.GetRulesRequest
+	9,  // 49: obole.consent.v1.ConsentService.GetProfile:input_type -> obole.consent.v1.GetProfileRequest
+	11, // 50: obole.consent.v1.ConsentService.IsEnrolled:input_type -> obole.consent.v1.IsEnrolledRequest
+	13, // 51: obole.consent.v1.ConsentService.Withdraw:input_type -> obole.consent.v1.WithdrawRequest
+	15, // 52: obole.consent.v1.ConsentService.Pause:input_type -> obole.consent.v1.PauseRequest
+	17, // 53: obole.consent.v1.ConsentService.Resume:input_type -> obole.consent.v1.ResumeRequest
+	20, // 54: obole.consent.v1.ConsentService.ListConsents:input_type -> obole.consent.v1.ListConsentsRequest
+	22, // 55: obole.consent.v1.ConsentService.GetAccount:input_type -> obole.consent.v1.GetAccountRequest
+	26, // 56: obole.consent.v1.ConsentService.CloseAccount:input_type -> obole.consent.v1.CloseAccountRequest
+	28, // 57: obole.consent.v1.ConsentService.ListRecord:input_type -> obole.consent.v1.ListRecordRequest
+	30, // 58: obole.consent.v1.ConsentService.WatchRecord:input_type -> obole.consent.v1.WatchRecordRequest
+	32, // 59: obole.consent.v1.ConsentService.Check:input_type -> obole.consent.v1.CheckRequest
+	34, // 60: obole.consent.v1.ConsentService.CheckMany:input_type -> obole.consent.v1.CheckManyRequest
+	36, // 61: obole.consent.v1.ConsentService.Release:input_type -> obole.consent.v1.ReleaseRequest
+	38, // 62: obole.consent.v1.ConsentService.ReleaseMany:input_type -> obole.consent.v1.ReleaseManyRequest
+	41, // 63: obole.consent.v1.ConsentService.CountLive:input_type -> obole.consent.v1.CountLiveRequest
+	43, // 64: obole.consent.v1.ConsentService.BarBuyer:input_type -> obole.consent.v1.BarBuyerRequest
+	45, // 65: obole.consent.v1.ConsentService.UnbarBuyer:input_type -> obole.consent.v1.UnbarBuyerRequest
+	2,  // 66: obole.consent.v1.ConsentService.Enrol:output_type -> obole.consent.v1.EnrolResponse
+	4,  // 67: obole.consent.v1.ConsentService.AssureAge:output_type -> obole.consent.v1.AssureAgeResponse
+	6,  // 68: obole.consent.v1.ConsentService.SetRules:output_type -> obole.consent.v1.SetRulesResponse
+	8,  // 69: obole.consent.v1.ConsentService.GetRules:output_type -> obole.consent.v1.GetRulesResponse
+	10, // 70: obole.consent.v1.ConsentService.GetProfile:output_type -> obole.consent.v1.GetProfileResponse
+	12, // 71: obole.consent.v1.ConsentService.IsEnrolled:output_type -> obole.consent.v1.IsEnrolledResponse
+	14, // 72: obole.consent.v1.ConsentService.Withdraw:output_type -> obole.consent.v1.WithdrawResponse
+	16, // 73: obole.consent.v1.ConsentService.Pause:output_type -> obole.consent.v1.PauseResponse
+	18, // 74: obole.consent.v1.ConsentService.Resume:output_type -> obole.consent.v1.ResumeResponse
+	21, // 75: obole.consent.v1.ConsentService.ListConsents:output_type -> obole.consent.v1.ListConsentsResponse
+	25, // 76: obole.consent.v1.ConsentService.GetAccount:output_type -> obole.consent.v1.GetAccountResponse
+	27, // 77: obole.consent.v1.ConsentService.CloseAccount:output_type -> obole.consent.v1.CloseAccountResponse
+	29, // 78: obole.consent.v1.ConsentService.ListRecord:output_type -> obole.consent.v1.ListRecordResponse
+	31, // 79: obole.consent.v1.ConsentService.WatchRecord:output_type -> obole.consent.v1.WatchRecordResponse
+	33, // 80: obole.consent.v1.ConsentService.Check:output_type -> obole.consent.v1.CheckResponse
+	35, // 81: obole.consent.v1.ConsentService.CheckMany:output_type -> obole.consent.v1.CheckManyResponse
+	37, // 82: obole.consent.v1.ConsentService.Release:output_type -> obole.consent.v1.ReleaseResponse
+	40, // 83: obole.consent.v1.ConsentService.ReleaseMany:output_type -> obole.consent.v1.ReleaseManyResponse
+	42, // 84: obole.consent.v1.ConsentService.CountLive:output_type -> obole.consent.v1.CountLiveResponse
+	44, // 85: obole.consent.v1.ConsentService.BarBuyer:output_type -> obole.consent.v1.BarBuyerResponse
+	46, // 86: obole.consent.v1.ConsentService.UnbarBuyer:output_type -> obole.consent.v1.UnbarBuyerResponse
+	66, // [66:87] is the sub-list for method output_type
+	45, // [45:66] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_obole_consent_v1_service_proto_init() }
@@ -2638,7 +3494,7 @@ func file_obole_consent_v1_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_obole_consent_v1_service_proto_rawDesc), len(file_obole_consent_v1_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   36,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

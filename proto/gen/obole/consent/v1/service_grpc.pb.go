@@ -31,6 +31,10 @@ const (
 	ConsentService_Pause_FullMethodName        = "/obole.consent.v1.ConsentService/Pause"
 	ConsentService_Resume_FullMethodName       = "/obole.consent.v1.ConsentService/Resume"
 	ConsentService_ListConsents_FullMethodName = "/obole.consent.v1.ConsentService/ListConsents"
+	ConsentService_GetAccount_FullMethodName   = "/obole.consent.v1.ConsentService/GetAccount"
+	ConsentService_CloseAccount_FullMethodName = "/obole.consent.v1.ConsentService/CloseAccount"
+	ConsentService_ListRecord_FullMethodName   = "/obole.consent.v1.ConsentService/ListRecord"
+	ConsentService_WatchRecord_FullMethodName  = "/obole.consent.v1.ConsentService/WatchRecord"
 	ConsentService_Check_FullMethodName        = "/obole.consent.v1.ConsentService/Check"
 	ConsentService_CheckMany_FullMethodName    = "/obole.consent.v1.ConsentService/CheckMany"
 	ConsentService_Release_FullMethodName      = "/obole.consent.v1.ConsentService/Release"
@@ -72,6 +76,16 @@ type ConsentServiceClient interface {
 	Resume(ctx context.Context, in *ResumeRequest, opts ...grpc.CallOption) (*ResumeResponse, error)
 	// ListConsents lists a person's consents, newest first.
 	ListConsents(ctx context.Context, in *ListConsentsRequest, opts ...grpc.CallOption) (*ListConsentsResponse, error)
+	// GetAccount reads how a person's account stands: who they are here, whether paid offers may be made, and what is kept after they leave.
+	GetAccount(ctx context.Context, in *GetAccountRequest, opts ...grpc.CallOption) (*GetAccountResponse, error)
+	// CloseAccount ends everything at once: it withdraws every consent, records that the person asks to be forgotten, and says what the
+	// law keeps and until when. Nothing paid is offered or consented to any more. Closing what is closed changes nothing.
+	CloseAccount(ctx context.Context, in *CloseAccountRequest, opts ...grpc.CallOption) (*CloseAccountResponse, error)
+	// ListRecord lists what this service's log holds about a person, newest first, each with its id and place.
+	ListRecord(ctx context.Context, in *ListRecordRequest, opts ...grpc.CallOption) (*ListRecordResponse, error)
+	// WatchRecord streams what happens to a person from now on, or behind a token. While nothing happens a message without an entry comes
+	// every 15 seconds, so that a stream that has broken is noticed.
+	WatchRecord(ctx context.Context, in *WatchRecordRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchRecordResponse], error)
 	// Check says whether a consent allows use. It commits nothing: a key leaves by Release only, which decides on the state of its
 	// moment. Check answers from what the process that is asked knows: withdrawals, pauses and suspensions that this process has
 	// recorded count at once, those that another process of the service has recorded after at most 250 ms. While the log has been out
@@ -200,6 +214,55 @@ func (c *consentServiceClient) ListConsents(ctx context.Context, in *ListConsent
 	return out, nil
 }
 
+func (c *consentServiceClient) GetAccount(ctx context.Context, in *GetAccountRequest, opts ...grpc.CallOption) (*GetAccountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetAccountResponse)
+	err := c.cc.Invoke(ctx, ConsentService_GetAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *consentServiceClient) CloseAccount(ctx context.Context, in *CloseAccountRequest, opts ...grpc.CallOption) (*CloseAccountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CloseAccountResponse)
+	err := c.cc.Invoke(ctx, ConsentService_CloseAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *consentServiceClient) ListRecord(ctx context.Context, in *ListRecordRequest, opts ...grpc.CallOption) (*ListRecordResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRecordResponse)
+	err := c.cc.Invoke(ctx, ConsentService_ListRecord_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *consentServiceClient) WatchRecord(ctx context.Context, in *WatchRecordRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchRecordResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ConsentService_ServiceDesc.Streams[0], ConsentService_WatchRecord_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchRecordRequest, WatchRecordResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ConsentService_WatchRecordClient = grpc.ServerStreamingClient[WatchRecordResponse]
+
 func (c *consentServiceClient) Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CheckResponse)
@@ -232,7 +295,7 @@ func (c *consentServiceClient) Release(ctx context.Context, in *ReleaseRequest, 
 
 func (c *consentServiceClient) ReleaseMany(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ReleaseManyRequest, ReleaseManyResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &ConsentService_ServiceDesc.Streams[0], ConsentService_ReleaseMany_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &ConsentService_ServiceDesc.Streams[1], ConsentService_ReleaseMany_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -305,6 +368,16 @@ type ConsentServiceServer interface {
 	Resume(context.Context, *ResumeRequest) (*ResumeResponse, error)
 	// ListConsents lists a person's consents, newest first.
 	ListConsents(context.Context, *ListConsentsRequest) (*ListConsentsResponse, error)
+	// GetAccount reads how a person's account stands: who they are here, whether paid offers may be made, and what is kept after they leave.
+	GetAccount(context.Context, *GetAccountRequest) (*GetAccountResponse, error)
+	// CloseAccount ends everything at once: it withdraws every consent, records that the person asks to be forgotten, and says what the
+	// law keeps and until when. Nothing paid is offered or consented to any more. Closing what is closed changes nothing.
+	CloseAccount(context.Context, *CloseAccountRequest) (*CloseAccountResponse, error)
+	// ListRecord lists what this service's log holds about a person, newest first, each with its id and place.
+	ListRecord(context.Context, *ListRecordRequest) (*ListRecordResponse, error)
+	// WatchRecord streams what happens to a person from now on, or behind a token. While nothing happens a message without an entry comes
+	// every 15 seconds, so that a stream that has broken is noticed.
+	WatchRecord(*WatchRecordRequest, grpc.ServerStreamingServer[WatchRecordResponse]) error
 	// Check says whether a consent allows use. It commits nothing: a key leaves by Release only, which decides on the state of its
 	// moment. Check answers from what the process that is asked knows: withdrawals, pauses and suspensions that this process has
 	// recorded count at once, those that another process of the service has recorded after at most 250 ms. While the log has been out
@@ -362,6 +435,18 @@ func (UnimplementedConsentServiceServer) Resume(context.Context, *ResumeRequest)
 }
 func (UnimplementedConsentServiceServer) ListConsents(context.Context, *ListConsentsRequest) (*ListConsentsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListConsents not implemented")
+}
+func (UnimplementedConsentServiceServer) GetAccount(context.Context, *GetAccountRequest) (*GetAccountResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetAccount not implemented")
+}
+func (UnimplementedConsentServiceServer) CloseAccount(context.Context, *CloseAccountRequest) (*CloseAccountResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CloseAccount not implemented")
+}
+func (UnimplementedConsentServiceServer) ListRecord(context.Context, *ListRecordRequest) (*ListRecordResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRecord not implemented")
+}
+func (UnimplementedConsentServiceServer) WatchRecord(*WatchRecordRequest, grpc.ServerStreamingServer[WatchRecordResponse]) error {
+	return status.Error(codes.Unimplemented, "method WatchRecord not implemented")
 }
 func (UnimplementedConsentServiceServer) Check(context.Context, *CheckRequest) (*CheckResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Check not implemented")
@@ -585,6 +670,71 @@ func _ConsentService_ListConsents_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ConsentService_GetAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ConsentServiceServer).GetAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ConsentService_GetAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ConsentServiceServer).GetAccount(ctx, req.(*GetAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ConsentService_CloseAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CloseAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ConsentServiceServer).CloseAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ConsentService_CloseAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ConsentServiceServer).CloseAccount(ctx, req.(*CloseAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ConsentService_ListRecord_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRecordRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ConsentServiceServer).ListRecord(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ConsentService_ListRecord_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ConsentServiceServer).ListRecord(ctx, req.(*ListRecordRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ConsentService_WatchRecord_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchRecordRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ConsentServiceServer).WatchRecord(m, &grpc.GenericServerStream[WatchRecordRequest, WatchRecordResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ConsentService_WatchRecordServer = grpc.ServerStreamingServer[WatchRecordResponse]
+
 func _ConsentService_Check_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CheckRequest)
 	if err := dec(in); err != nil {
@@ -748,6 +898,18 @@ var ConsentService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _ConsentService_ListConsents_Handler,
 		},
 		{
+			MethodName: "GetAccount",
+			Handler:    _ConsentService_GetAccount_Handler,
+		},
+		{
+			MethodName: "CloseAccount",
+			Handler:    _ConsentService_CloseAccount_Handler,
+		},
+		{
+			MethodName: "ListRecord",
+			Handler:    _ConsentService_ListRecord_Handler,
+		},
+		{
 			MethodName: "Check",
 			Handler:    _ConsentService_Check_Handler,
 		},
@@ -773,6 +935,11 @@ var ConsentService_ServiceDesc = grpc.ServiceDesc{
 		},
 	},
 	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "WatchRecord",
+			Handler:       _ConsentService_WatchRecord_Handler,
+			ServerStreams: true,
+		},
 		{
 			StreamName:    "ReleaseMany",
 			Handler:       _ConsentService_ReleaseMany_Handler,

@@ -12,6 +12,8 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	v11 "github.com/obole-market/obole/proto/gen/obole/market/v1"
+	v12 "github.com/obole-market/obole/proto/gen/obole/money/v1"
+	v13 "github.com/obole-market/obole/proto/gen/obole/record/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -1008,6 +1010,990 @@ func (x *ListPointsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// GetSeriesRequest says what to gather.
+type GetSeriesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose.
+	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	// Schema, as in "omh:step-count:3.0".
+	Schema string `protobuf:"bytes,2,opt,name=schema,proto3" json:"schema,omitempty"`
+	// Which quantity of it, as its body names it ("step_count"); empty means the schema's first. GetSummary lists them.
+	Measure string `protobuf:"bytes,3,opt,name=measure,proto3" json:"measure,omitempty"`
+	// Days, both included, by the clock that the measurements carry; at most 3660.
+	First string `protobuf:"bytes,4,opt,name=first,proto3" json:"first,omitempty"`
+	// Last day.
+	Last string `protobuf:"bytes,5,opt,name=last,proto3" json:"last,omitempty"`
+	// At most so many buckets; 0 means 500.
+	Buckets uint32 `protobuf:"varint,6,opt,name=buckets,proto3" json:"buckets,omitempty"`
+	// Only from this source; empty means all.
+	SourceId string `protobuf:"bytes,7,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
+	// Answer only when this position is seen.
+	After         *v1.Cursor `protobuf:"bytes,8,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSeriesRequest) Reset() {
+	*x = GetSeriesRequest{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSeriesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSeriesRequest) ProtoMessage() {}
+
+func (x *GetSeriesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSeriesRequest.ProtoReflect.Descriptor instead.
+func (*GetSeriesRequest) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *GetSeriesRequest) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+func (x *GetSeriesRequest) GetSchema() string {
+	if x != nil {
+		return x.Schema
+	}
+	return ""
+}
+
+func (x *GetSeriesRequest) GetMeasure() string {
+	if x != nil {
+		return x.Measure
+	}
+	return ""
+}
+
+func (x *GetSeriesRequest) GetFirst() string {
+	if x != nil {
+		return x.First
+	}
+	return ""
+}
+
+func (x *GetSeriesRequest) GetLast() string {
+	if x != nil {
+		return x.Last
+	}
+	return ""
+}
+
+func (x *GetSeriesRequest) GetBuckets() uint32 {
+	if x != nil {
+		return x.Buckets
+	}
+	return 0
+}
+
+func (x *GetSeriesRequest) GetSourceId() string {
+	if x != nil {
+		return x.SourceId
+	}
+	return ""
+}
+
+func (x *GetSeriesRequest) GetAfter() *v1.Cursor {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+// Bucket gathers the points that begin in one stretch of time. Quantities are in thousandths of the unit.
+type Bucket struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// First moment, microseconds since 1970-01-01T00:00 by the clock that the measurements carry (no zone).
+	From int64 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
+	// Points in it, at least 1.
+	Points uint32 `protobuf:"varint,2,opt,name=points,proto3" json:"points,omitempty"`
+	// Least quantity of a point.
+	Least int64 `protobuf:"varint,3,opt,name=least,proto3" json:"least,omitempty"`
+	// Greatest quantity of a point.
+	Most int64 `protobuf:"varint,4,opt,name=most,proto3" json:"most,omitempty"`
+	// Sum of all.
+	Sum int64 `protobuf:"varint,5,opt,name=sum,proto3" json:"sum,omitempty"`
+	// Mean of all, rounded to the nearest.
+	Mean          int64 `protobuf:"varint,6,opt,name=mean,proto3" json:"mean,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Bucket) Reset() {
+	*x = Bucket{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Bucket) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Bucket) ProtoMessage() {}
+
+func (x *Bucket) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Bucket.ProtoReflect.Descriptor instead.
+func (*Bucket) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Bucket) GetFrom() int64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *Bucket) GetPoints() uint32 {
+	if x != nil {
+		return x.Points
+	}
+	return 0
+}
+
+func (x *Bucket) GetLeast() int64 {
+	if x != nil {
+		return x.Least
+	}
+	return 0
+}
+
+func (x *Bucket) GetMost() int64 {
+	if x != nil {
+		return x.Most
+	}
+	return 0
+}
+
+func (x *Bucket) GetSum() int64 {
+	if x != nil {
+		return x.Sum
+	}
+	return 0
+}
+
+func (x *Bucket) GetMean() int64 {
+	if x != nil {
+		return x.Mean
+	}
+	return 0
+}
+
+// GetSeriesResponse is a series, gathered.
+type GetSeriesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Quantity that was gathered, as the schema's body names it.
+	Measure string `protobuf:"bytes,1,opt,name=measure,proto3" json:"measure,omitempty"`
+	// Unit, as the schema spells it; empty where it is a bare number.
+	Unit string `protobuf:"bytes,2,opt,name=unit,proto3" json:"unit,omitempty"`
+	// Whether quantities add up over time (steps, energy, seconds of sleep), so that sums mean something; else means do (weight, pulse).
+	AddsUp bool `protobuf:"varint,3,opt,name=adds_up,json=addsUp,proto3" json:"adds_up,omitempty"`
+	// Length of a bucket in microseconds: a whole number of days, or a part of a day that divides it.
+	Width int64 `protobuf:"varint,4,opt,name=width,proto3" json:"width,omitempty"`
+	// Buckets that hold something, oldest first.
+	Buckets []*Bucket `protobuf:"bytes,5,rep,name=buckets,proto3" json:"buckets,omitempty"`
+	// Days without any measurement between the first and the last that have one, in runs, oldest first.
+	Gaps []*v11.Days `protobuf:"bytes,6,rep,name=gaps,proto3" json:"gaps,omitempty"`
+	// Points that were gathered.
+	Points uint32 `protobuf:"varint,7,opt,name=points,proto3" json:"points,omitempty"`
+	// Points that were left out, as others say the same of the same time.
+	Overlapped    uint32 `protobuf:"varint,8,opt,name=overlapped,proto3" json:"overlapped,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSeriesResponse) Reset() {
+	*x = GetSeriesResponse{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSeriesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSeriesResponse) ProtoMessage() {}
+
+func (x *GetSeriesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSeriesResponse.ProtoReflect.Descriptor instead.
+func (*GetSeriesResponse) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *GetSeriesResponse) GetMeasure() string {
+	if x != nil {
+		return x.Measure
+	}
+	return ""
+}
+
+func (x *GetSeriesResponse) GetUnit() string {
+	if x != nil {
+		return x.Unit
+	}
+	return ""
+}
+
+func (x *GetSeriesResponse) GetAddsUp() bool {
+	if x != nil {
+		return x.AddsUp
+	}
+	return false
+}
+
+func (x *GetSeriesResponse) GetWidth() int64 {
+	if x != nil {
+		return x.Width
+	}
+	return 0
+}
+
+func (x *GetSeriesResponse) GetBuckets() []*Bucket {
+	if x != nil {
+		return x.Buckets
+	}
+	return nil
+}
+
+func (x *GetSeriesResponse) GetGaps() []*v11.Days {
+	if x != nil {
+		return x.Gaps
+	}
+	return nil
+}
+
+func (x *GetSeriesResponse) GetPoints() uint32 {
+	if x != nil {
+		return x.Points
+	}
+	return 0
+}
+
+func (x *GetSeriesResponse) GetOverlapped() uint32 {
+	if x != nil {
+		return x.Overlapped
+	}
+	return 0
+}
+
+// GetSummaryRequest names the person.
+type GetSummaryRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose.
+	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	// Answer only when this position is seen.
+	After         *v1.Cursor `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSummaryRequest) Reset() {
+	*x = GetSummaryRequest{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSummaryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSummaryRequest) ProtoMessage() {}
+
+func (x *GetSummaryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSummaryRequest.ProtoReflect.Descriptor instead.
+func (*GetSummaryRequest) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *GetSummaryRequest) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+func (x *GetSummaryRequest) GetAfter() *v1.Cursor {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+// Quantity is one thing that a schema's body may hold.
+type Quantity struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name in the body, as in "step_count".
+	Measure string `protobuf:"bytes,1,opt,name=measure,proto3" json:"measure,omitempty"`
+	// Unit, empty where there is none.
+	Unit          string `protobuf:"bytes,2,opt,name=unit,proto3" json:"unit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Quantity) Reset() {
+	*x = Quantity{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Quantity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Quantity) ProtoMessage() {}
+
+func (x *Quantity) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Quantity.ProtoReflect.Descriptor instead.
+func (*Quantity) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Quantity) GetMeasure() string {
+	if x != nil {
+		return x.Measure
+	}
+	return ""
+}
+
+func (x *Quantity) GetUnit() string {
+	if x != nil {
+		return x.Unit
+	}
+	return ""
+}
+
+// Share is what one source gave of a schema.
+type Share struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Source.
+	SourceId string `protobuf:"bytes,1,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
+	// Points that came from it.
+	Points uint64 `protobuf:"varint,2,opt,name=points,proto3" json:"points,omitempty"`
+	// First and last day they touch.
+	Days          *v11.Days `protobuf:"bytes,3,opt,name=days,proto3" json:"days,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Share) Reset() {
+	*x = Share{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Share) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Share) ProtoMessage() {}
+
+func (x *Share) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Share.ProtoReflect.Descriptor instead.
+func (*Share) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Share) GetSourceId() string {
+	if x != nil {
+		return x.SourceId
+	}
+	return ""
+}
+
+func (x *Share) GetPoints() uint64 {
+	if x != nil {
+		return x.Points
+	}
+	return 0
+}
+
+func (x *Share) GetDays() *v11.Days {
+	if x != nil {
+		return x.Days
+	}
+	return nil
+}
+
+// Category is what is held of one schema.
+type Category struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Schema, as in "omh:step-count:3.0".
+	Schema string `protobuf:"bytes,1,opt,name=schema,proto3" json:"schema,omitempty"`
+	// What its bodies may hold.
+	Quantities []*Quantity `protobuf:"bytes,2,rep,name=quantities,proto3" json:"quantities,omitempty"`
+	// Points in all.
+	Points uint64 `protobuf:"varint,3,opt,name=points,proto3" json:"points,omitempty"`
+	// First and last day that has some.
+	Days *v11.Days `protobuf:"bytes,4,opt,name=days,proto3" json:"days,omitempty"`
+	// Days that have some.
+	MeasuredDays uint32 `protobuf:"varint,5,opt,name=measured_days,json=measuredDays,proto3" json:"measured_days,omitempty"`
+	// By source, in the order in which they were connected.
+	Shares []*Share `protobuf:"bytes,6,rep,name=shares,proto3" json:"shares,omitempty"`
+	// Products that are made of it, by id.
+	Products      []string `protobuf:"bytes,7,rep,name=products,proto3" json:"products,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Category) Reset() {
+	*x = Category{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Category) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Category) ProtoMessage() {}
+
+func (x *Category) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Category.ProtoReflect.Descriptor instead.
+func (*Category) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Category) GetSchema() string {
+	if x != nil {
+		return x.Schema
+	}
+	return ""
+}
+
+func (x *Category) GetQuantities() []*Quantity {
+	if x != nil {
+		return x.Quantities
+	}
+	return nil
+}
+
+func (x *Category) GetPoints() uint64 {
+	if x != nil {
+		return x.Points
+	}
+	return 0
+}
+
+func (x *Category) GetDays() *v11.Days {
+	if x != nil {
+		return x.Days
+	}
+	return nil
+}
+
+func (x *Category) GetMeasuredDays() uint32 {
+	if x != nil {
+		return x.MeasuredDays
+	}
+	return 0
+}
+
+func (x *Category) GetShares() []*Share {
+	if x != nil {
+		return x.Shares
+	}
+	return nil
+}
+
+func (x *Category) GetProducts() []string {
+	if x != nil {
+		return x.Products
+	}
+	return nil
+}
+
+// GetSummaryResponse answers GetSummary.
+type GetSummaryResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Categories that hold something, by schema.
+	Categories []*Category `protobuf:"bytes,1,rep,name=categories,proto3" json:"categories,omitempty"`
+	// Slots that count, by product.
+	Stock         []*Stock `protobuf:"bytes,2,rep,name=stock,proto3" json:"stock,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSummaryResponse) Reset() {
+	*x = GetSummaryResponse{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSummaryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSummaryResponse) ProtoMessage() {}
+
+func (x *GetSummaryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSummaryResponse.ProtoReflect.Descriptor instead.
+func (*GetSummaryResponse) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *GetSummaryResponse) GetCategories() []*Category {
+	if x != nil {
+		return x.Categories
+	}
+	return nil
+}
+
+func (x *GetSummaryResponse) GetStock() []*Stock {
+	if x != nil {
+		return x.Stock
+	}
+	return nil
+}
+
+// ExportPointsRequest names the person.
+type ExportPointsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose.
+	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	// Answer only when this position is seen.
+	After         *v1.Cursor `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportPointsRequest) Reset() {
+	*x = ExportPointsRequest{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportPointsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportPointsRequest) ProtoMessage() {}
+
+func (x *ExportPointsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportPointsRequest.ProtoReflect.Descriptor instead.
+func (*ExportPointsRequest) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ExportPointsRequest) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+func (x *ExportPointsRequest) GetAfter() *v1.Cursor {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+// ExportPointsResponse is some measurements of one schema.
+type ExportPointsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Schema of all of them, as in "omh:step-count:3.0".
+	Schema string `protobuf:"bytes,1,opt,name=schema,proto3" json:"schema,omitempty"`
+	// Data points in the JSON of their schema, at most 500; none in the last message.
+	Points [][]byte `protobuf:"bytes,2,rep,name=points,proto3" json:"points,omitempty"`
+	// Points sent so far, these included.
+	Sent uint64 `protobuf:"varint,3,opt,name=sent,proto3" json:"sent,omitempty"`
+	// Nothing follows: the export is whole.
+	Last          bool `protobuf:"varint,4,opt,name=last,proto3" json:"last,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportPointsResponse) Reset() {
+	*x = ExportPointsResponse{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportPointsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportPointsResponse) ProtoMessage() {}
+
+func (x *ExportPointsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportPointsResponse.ProtoReflect.Descriptor instead.
+func (*ExportPointsResponse) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ExportPointsResponse) GetSchema() string {
+	if x != nil {
+		return x.Schema
+	}
+	return ""
+}
+
+func (x *ExportPointsResponse) GetPoints() [][]byte {
+	if x != nil {
+		return x.Points
+	}
+	return nil
+}
+
+func (x *ExportPointsResponse) GetSent() uint64 {
+	if x != nil {
+		return x.Sent
+	}
+	return 0
+}
+
+func (x *ExportPointsResponse) GetLast() bool {
+	if x != nil {
+		return x.Last
+	}
+	return false
+}
+
+// PreviewPackageRequest says what would leave.
+type PreviewPackageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose.
+	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	// To whom: slots that its group has already are left out, as they would be.
+	BuyerId string `protobuf:"bytes,2,opt,name=buyer_id,json=buyerId,proto3" json:"buyer_id,omitempty"`
+	// Product and version.
+	Product *v11.ProductRef `protobuf:"bytes,3,opt,name=product,proto3" json:"product,omitempty"`
+	// Fields at their rungs, each once.
+	Fields []*v11.GrantedField `protobuf:"bytes,4,rep,name=fields,proto3" json:"fields,omitempty"`
+	// Days whose slots would be licensed.
+	Slots *v11.Days `protobuf:"bytes,5,opt,name=slots,proto3" json:"slots,omitempty"`
+	// Slots at most, as on the card.
+	MaxSlots uint32 `protobuf:"varint,6,opt,name=max_slots,json=maxSlots,proto3" json:"max_slots,omitempty"`
+	// Weakest route that counts; unset means any.
+	MinAssurance v11.Assurance `protobuf:"varint,7,opt,name=min_assurance,json=minAssurance,proto3,enum=obole.market.v1.Assurance" json:"min_assurance,omitempty"`
+	// Answer only when this position is seen.
+	After         *v1.Cursor `protobuf:"bytes,8,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewPackageRequest) Reset() {
+	*x = PreviewPackageRequest{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewPackageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewPackageRequest) ProtoMessage() {}
+
+func (x *PreviewPackageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewPackageRequest.ProtoReflect.Descriptor instead.
+func (*PreviewPackageRequest) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *PreviewPackageRequest) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+func (x *PreviewPackageRequest) GetBuyerId() string {
+	if x != nil {
+		return x.BuyerId
+	}
+	return ""
+}
+
+func (x *PreviewPackageRequest) GetProduct() *v11.ProductRef {
+	if x != nil {
+		return x.Product
+	}
+	return nil
+}
+
+func (x *PreviewPackageRequest) GetFields() []*v11.GrantedField {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+func (x *PreviewPackageRequest) GetSlots() *v11.Days {
+	if x != nil {
+		return x.Slots
+	}
+	return nil
+}
+
+func (x *PreviewPackageRequest) GetMaxSlots() uint32 {
+	if x != nil {
+		return x.MaxSlots
+	}
+	return 0
+}
+
+func (x *PreviewPackageRequest) GetMinAssurance() v11.Assurance {
+	if x != nil {
+		return x.MinAssurance
+	}
+	return v11.Assurance(0)
+}
+
+func (x *PreviewPackageRequest) GetAfter() *v1.Cursor {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+// PreviewPackageResponse is what would leave of what is there now.
+type PreviewPackageResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The rows, one JSON object a line, in the order in which they would leave. Only "person" is another than it would be.
+	Rows []byte `protobuf:"bytes,1,opt,name=rows,proto3" json:"rows,omitempty"`
+	// How many.
+	RowCount uint32 `protobuf:"varint,2,opt,name=row_count,json=rowCount,proto3" json:"row_count,omitempty"`
+	// What stands as "person" in these rows: of the form of the pseudonym that the buyer would see, and the same in every preview.
+	Person string `protobuf:"bytes,3,opt,name=person,proto3" json:"person,omitempty"`
+	// Slots in it, as local days; they leave only where the date does, exactly.
+	Slots []string `protobuf:"bytes,4,rep,name=slots,proto3" json:"slots,omitempty"`
+	// Days in the range that have any measurement of the product.
+	ExpectedSlots uint32 `protobuf:"varint,5,opt,name=expected_slots,json=expectedSlots,proto3" json:"expected_slots,omitempty"`
+	// Of these, those that count.
+	ValidSlots uint32 `protobuf:"varint,6,opt,name=valid_slots,json=validSlots,proto3" json:"valid_slots,omitempty"`
+	// Of these, those that the buyer's group has already.
+	TakenSlots uint32 `protobuf:"varint,7,opt,name=taken_slots,json=takenSlots,proto3" json:"taken_slots,omitempty"`
+	// JSON Schema of a row.
+	JsonSchema    []byte `protobuf:"bytes,8,opt,name=json_schema,json=jsonSchema,proto3" json:"json_schema,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewPackageResponse) Reset() {
+	*x = PreviewPackageResponse{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewPackageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewPackageResponse) ProtoMessage() {}
+
+func (x *PreviewPackageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewPackageResponse.ProtoReflect.Descriptor instead.
+func (*PreviewPackageResponse) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *PreviewPackageResponse) GetRows() []byte {
+	if x != nil {
+		return x.Rows
+	}
+	return nil
+}
+
+func (x *PreviewPackageResponse) GetRowCount() uint32 {
+	if x != nil {
+		return x.RowCount
+	}
+	return 0
+}
+
+func (x *PreviewPackageResponse) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *PreviewPackageResponse) GetSlots() []string {
+	if x != nil {
+		return x.Slots
+	}
+	return nil
+}
+
+func (x *PreviewPackageResponse) GetExpectedSlots() uint32 {
+	if x != nil {
+		return x.ExpectedSlots
+	}
+	return 0
+}
+
+func (x *PreviewPackageResponse) GetValidSlots() uint32 {
+	if x != nil {
+		return x.ValidSlots
+	}
+	return 0
+}
+
+func (x *PreviewPackageResponse) GetTakenSlots() uint32 {
+	if x != nil {
+		return x.TakenSlots
+	}
+	return 0
+}
+
+func (x *PreviewPackageResponse) GetJsonSchema() []byte {
+	if x != nil {
+		return x.JsonSchema
+	}
+	return nil
+}
+
 // GetFactsRequest names the person who asks for offers.
 type GetFactsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1019,7 +2005,7 @@ type GetFactsRequest struct {
 
 func (x *GetFactsRequest) Reset() {
 	*x = GetFactsRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[12]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1031,7 +2017,7 @@ func (x *GetFactsRequest) String() string {
 func (*GetFactsRequest) ProtoMessage() {}
 
 func (x *GetFactsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[12]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1044,7 +2030,7 @@ func (x *GetFactsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFactsRequest.ProtoReflect.Descriptor instead.
 func (*GetFactsRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{12}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GetFactsRequest) GetSubscriberId() string {
@@ -1071,7 +2057,7 @@ type Stock struct {
 
 func (x *Stock) Reset() {
 	*x = Stock{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[13]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1083,7 +2069,7 @@ func (x *Stock) String() string {
 func (*Stock) ProtoMessage() {}
 
 func (x *Stock) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[13]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1096,7 +2082,7 @@ func (x *Stock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stock.ProtoReflect.Descriptor instead.
 func (*Stock) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{13}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Stock) GetProduct() string {
@@ -1140,7 +2126,7 @@ type GetFactsResponse struct {
 
 func (x *GetFactsResponse) Reset() {
 	*x = GetFactsResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[14]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1152,7 +2138,7 @@ func (x *GetFactsResponse) String() string {
 func (*GetFactsResponse) ProtoMessage() {}
 
 func (x *GetFactsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[14]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1165,7 +2151,7 @@ func (x *GetFactsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFactsResponse.ProtoReflect.Descriptor instead.
 func (*GetFactsResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{14}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetFactsResponse) GetFacts() []*Fact {
@@ -1193,7 +2179,7 @@ type EstimateAudienceRequest struct {
 
 func (x *EstimateAudienceRequest) Reset() {
 	*x = EstimateAudienceRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[15]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1205,7 +2191,7 @@ func (x *EstimateAudienceRequest) String() string {
 func (*EstimateAudienceRequest) ProtoMessage() {}
 
 func (x *EstimateAudienceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[15]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1218,7 +2204,7 @@ func (x *EstimateAudienceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EstimateAudienceRequest.ProtoReflect.Descriptor instead.
 func (*EstimateAudienceRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{15}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *EstimateAudienceRequest) GetTerms() *v11.Terms {
@@ -1239,7 +2225,7 @@ type EstimateAudienceResponse struct {
 
 func (x *EstimateAudienceResponse) Reset() {
 	*x = EstimateAudienceResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[16]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1251,7 +2237,7 @@ func (x *EstimateAudienceResponse) String() string {
 func (*EstimateAudienceResponse) ProtoMessage() {}
 
 func (x *EstimateAudienceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[16]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1264,7 +2250,7 @@ func (x *EstimateAudienceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EstimateAudienceResponse.ProtoReflect.Descriptor instead.
 func (*EstimateAudienceResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{16}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *EstimateAudienceResponse) GetPeople() uint32 {
@@ -1285,7 +2271,7 @@ type DescribeProductRequest struct {
 
 func (x *DescribeProductRequest) Reset() {
 	*x = DescribeProductRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[17]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1297,7 +2283,7 @@ func (x *DescribeProductRequest) String() string {
 func (*DescribeProductRequest) ProtoMessage() {}
 
 func (x *DescribeProductRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[17]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1310,7 +2296,7 @@ func (x *DescribeProductRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeProductRequest.ProtoReflect.Descriptor instead.
 func (*DescribeProductRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{17}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *DescribeProductRequest) GetProduct() *v11.ProductRef {
@@ -1333,7 +2319,7 @@ type Rung struct {
 
 func (x *Rung) Reset() {
 	*x = Rung{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[18]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1345,7 +2331,7 @@ func (x *Rung) String() string {
 func (*Rung) ProtoMessage() {}
 
 func (x *Rung) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[18]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1358,7 +2344,7 @@ func (x *Rung) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rung.ProtoReflect.Descriptor instead.
 func (*Rung) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{18}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Rung) GetId() string {
@@ -1394,7 +2380,7 @@ type ProductField struct {
 
 func (x *ProductField) Reset() {
 	*x = ProductField{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[19]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1406,7 +2392,7 @@ func (x *ProductField) String() string {
 func (*ProductField) ProtoMessage() {}
 
 func (x *ProductField) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[19]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1419,7 +2405,7 @@ func (x *ProductField) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProductField.ProtoReflect.Descriptor instead.
 func (*ProductField) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{19}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ProductField) GetId() string {
@@ -1482,7 +2468,7 @@ type Product struct {
 
 func (x *Product) Reset() {
 	*x = Product{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[20]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1494,7 +2480,7 @@ func (x *Product) String() string {
 func (*Product) ProtoMessage() {}
 
 func (x *Product) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[20]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1507,7 +2493,7 @@ func (x *Product) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Product.ProtoReflect.Descriptor instead.
 func (*Product) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{20}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Product) GetRef() *v11.ProductRef {
@@ -1581,7 +2567,7 @@ type DescribeProductResponse struct {
 
 func (x *DescribeProductResponse) Reset() {
 	*x = DescribeProductResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[21]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1593,7 +2579,7 @@ func (x *DescribeProductResponse) String() string {
 func (*DescribeProductResponse) ProtoMessage() {}
 
 func (x *DescribeProductResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[21]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1606,7 +2592,7 @@ func (x *DescribeProductResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeProductResponse.ProtoReflect.Descriptor instead.
 func (*DescribeProductResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{21}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *DescribeProductResponse) GetProduct() *Product {
@@ -1643,7 +2629,7 @@ type ListProductsRequest struct {
 
 func (x *ListProductsRequest) Reset() {
 	*x = ListProductsRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[22]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1655,7 +2641,7 @@ func (x *ListProductsRequest) String() string {
 func (*ListProductsRequest) ProtoMessage() {}
 
 func (x *ListProductsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[22]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1668,7 +2654,7 @@ func (x *ListProductsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProductsRequest.ProtoReflect.Descriptor instead.
 func (*ListProductsRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{22}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ListProductsRequest) GetPageSize() uint32 {
@@ -1698,7 +2684,7 @@ type ListProductsResponse struct {
 
 func (x *ListProductsResponse) Reset() {
 	*x = ListProductsResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[23]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1710,7 +2696,7 @@ func (x *ListProductsResponse) String() string {
 func (*ListProductsResponse) ProtoMessage() {}
 
 func (x *ListProductsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[23]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1723,7 +2709,7 @@ func (x *ListProductsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProductsResponse.ProtoReflect.Descriptor instead.
 func (*ListProductsResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{23}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ListProductsResponse) GetProducts() []*Product {
@@ -1777,7 +2763,7 @@ type Delivery struct {
 
 func (x *Delivery) Reset() {
 	*x = Delivery{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[24]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1789,7 +2775,7 @@ func (x *Delivery) String() string {
 func (*Delivery) ProtoMessage() {}
 
 func (x *Delivery) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[24]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1802,7 +2788,7 @@ func (x *Delivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
 func (*Delivery) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{24}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Delivery) GetDeliveryId() string {
@@ -1924,7 +2910,7 @@ type ListDeliveriesRequest struct {
 
 func (x *ListDeliveriesRequest) Reset() {
 	*x = ListDeliveriesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[25]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1936,7 +2922,7 @@ func (x *ListDeliveriesRequest) String() string {
 func (*ListDeliveriesRequest) ProtoMessage() {}
 
 func (x *ListDeliveriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[25]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1949,7 +2935,7 @@ func (x *ListDeliveriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeliveriesRequest.ProtoReflect.Descriptor instead.
 func (*ListDeliveriesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{25}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListDeliveriesRequest) GetBuyerId() string {
@@ -2007,7 +2993,7 @@ type ListDeliveriesResponse struct {
 
 func (x *ListDeliveriesResponse) Reset() {
 	*x = ListDeliveriesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[26]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2019,7 +3005,7 @@ func (x *ListDeliveriesResponse) String() string {
 func (*ListDeliveriesResponse) ProtoMessage() {}
 
 func (x *ListDeliveriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[26]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2032,7 +3018,7 @@ func (x *ListDeliveriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeliveriesResponse.ProtoReflect.Descriptor instead.
 func (*ListDeliveriesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{26}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ListDeliveriesResponse) GetDeliveries() []*Delivery {
@@ -2065,7 +3051,7 @@ type WatchDeliveriesRequest struct {
 
 func (x *WatchDeliveriesRequest) Reset() {
 	*x = WatchDeliveriesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[27]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2077,7 +3063,7 @@ func (x *WatchDeliveriesRequest) String() string {
 func (*WatchDeliveriesRequest) ProtoMessage() {}
 
 func (x *WatchDeliveriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[27]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2090,7 +3076,7 @@ func (x *WatchDeliveriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDeliveriesRequest.ProtoReflect.Descriptor instead.
 func (*WatchDeliveriesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{27}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *WatchDeliveriesRequest) GetBuyerId() string {
@@ -2127,7 +3113,7 @@ type WatchDeliveriesResponse struct {
 
 func (x *WatchDeliveriesResponse) Reset() {
 	*x = WatchDeliveriesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[28]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2139,7 +3125,7 @@ func (x *WatchDeliveriesResponse) String() string {
 func (*WatchDeliveriesResponse) ProtoMessage() {}
 
 func (x *WatchDeliveriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[28]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2152,7 +3138,7 @@ func (x *WatchDeliveriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDeliveriesResponse.ProtoReflect.Descriptor instead.
 func (*WatchDeliveriesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{28}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *WatchDeliveriesResponse) GetDelivery() *Delivery {
@@ -2184,7 +3170,7 @@ type FetchPackageRequest struct {
 
 func (x *FetchPackageRequest) Reset() {
 	*x = FetchPackageRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[29]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2196,7 +3182,7 @@ func (x *FetchPackageRequest) String() string {
 func (*FetchPackageRequest) ProtoMessage() {}
 
 func (x *FetchPackageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[29]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2209,7 +3195,7 @@ func (x *FetchPackageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchPackageRequest.ProtoReflect.Descriptor instead.
 func (*FetchPackageRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{29}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *FetchPackageRequest) GetBuyerId() string {
@@ -2246,7 +3232,7 @@ type FetchPackageResponse struct {
 
 func (x *FetchPackageResponse) Reset() {
 	*x = FetchPackageResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[30]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2258,7 +3244,7 @@ func (x *FetchPackageResponse) String() string {
 func (*FetchPackageResponse) ProtoMessage() {}
 
 func (x *FetchPackageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[30]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2271,7 +3257,7 @@ func (x *FetchPackageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchPackageResponse.ProtoReflect.Descriptor instead.
 func (*FetchPackageResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{30}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *FetchPackageResponse) GetOffset() uint64 {
@@ -2307,7 +3293,7 @@ type SignReceiptRequest struct {
 
 func (x *SignReceiptRequest) Reset() {
 	*x = SignReceiptRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[31]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2319,7 +3305,7 @@ func (x *SignReceiptRequest) String() string {
 func (*SignReceiptRequest) ProtoMessage() {}
 
 func (x *SignReceiptRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[31]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2332,7 +3318,7 @@ func (x *SignReceiptRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptRequest.ProtoReflect.Descriptor instead.
 func (*SignReceiptRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{31}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *SignReceiptRequest) GetBuyerId() string {
@@ -2387,7 +3373,7 @@ type SignReceiptResponse struct {
 
 func (x *SignReceiptResponse) Reset() {
 	*x = SignReceiptResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[32]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2399,7 +3385,7 @@ func (x *SignReceiptResponse) String() string {
 func (*SignReceiptResponse) ProtoMessage() {}
 
 func (x *SignReceiptResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[32]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2412,7 +3398,7 @@ func (x *SignReceiptResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptResponse.ProtoReflect.Descriptor instead.
 func (*SignReceiptResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{32}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *SignReceiptResponse) GetSealedKey() []byte {
@@ -2456,7 +3442,7 @@ type SignReceiptsRequest struct {
 
 func (x *SignReceiptsRequest) Reset() {
 	*x = SignReceiptsRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[33]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2468,7 +3454,7 @@ func (x *SignReceiptsRequest) String() string {
 func (*SignReceiptsRequest) ProtoMessage() {}
 
 func (x *SignReceiptsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[33]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2481,7 +3467,7 @@ func (x *SignReceiptsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptsRequest.ProtoReflect.Descriptor instead.
 func (*SignReceiptsRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{33}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *SignReceiptsRequest) GetBuyerId() string {
@@ -2513,7 +3499,7 @@ type SignedReceipt struct {
 
 func (x *SignedReceipt) Reset() {
 	*x = SignedReceipt{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[34]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2525,7 +3511,7 @@ func (x *SignedReceipt) String() string {
 func (*SignedReceipt) ProtoMessage() {}
 
 func (x *SignedReceipt) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[34]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2538,7 +3524,7 @@ func (x *SignedReceipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedReceipt.ProtoReflect.Descriptor instead.
 func (*SignedReceipt) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{34}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *SignedReceipt) GetDeliveryId() string {
@@ -2573,7 +3559,7 @@ type SignReceiptsResponse struct {
 
 func (x *SignReceiptsResponse) Reset() {
 	*x = SignReceiptsResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[35]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2585,7 +3571,7 @@ func (x *SignReceiptsResponse) String() string {
 func (*SignReceiptsResponse) ProtoMessage() {}
 
 func (x *SignReceiptsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[35]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2598,7 +3584,7 @@ func (x *SignReceiptsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptsResponse.ProtoReflect.Descriptor instead.
 func (*SignReceiptsResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{35}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *SignReceiptsResponse) GetReceipts() []*SignedReceipt {
@@ -2618,14 +3604,18 @@ type ListUsesRequest struct {
 	// next_page_token of the page before.
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Answer only when this position is seen.
-	After         *v1.Cursor `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"`
+	After *v1.Cursor `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"`
+	// Only under this agreement; empty means all.
+	AgreementId string `protobuf:"bytes,5,opt,name=agreement_id,json=agreementId,proto3" json:"agreement_id,omitempty"`
+	// Only this delivery; empty means all.
+	DeliveryId    string `protobuf:"bytes,6,opt,name=delivery_id,json=deliveryId,proto3" json:"delivery_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListUsesRequest) Reset() {
 	*x = ListUsesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[36]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2637,7 +3627,7 @@ func (x *ListUsesRequest) String() string {
 func (*ListUsesRequest) ProtoMessage() {}
 
 func (x *ListUsesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[36]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2650,7 +3640,7 @@ func (x *ListUsesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsesRequest.ProtoReflect.Descriptor instead.
 func (*ListUsesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{36}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ListUsesRequest) GetSubscriberId() string {
@@ -2681,6 +3671,20 @@ func (x *ListUsesRequest) GetAfter() *v1.Cursor {
 	return nil
 }
 
+func (x *ListUsesRequest) GetAgreementId() string {
+	if x != nil {
+		return x.AgreementId
+	}
+	return ""
+}
+
+func (x *ListUsesRequest) GetDeliveryId() string {
+	if x != nil {
+		return x.DeliveryId
+	}
+	return ""
+}
+
 // Use is one delivery about a person.
 type Use struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2705,14 +3709,24 @@ type Use struct {
 	// When it was prepared, microseconds since 1970-01-01T00:00Z.
 	PreparedAt int64 `protobuf:"varint,10,opt,name=prepared_at,json=preparedAt,proto3" json:"prepared_at,omitempty"`
 	// When the key left; 0 before.
-	ReleasedAt    int64 `protobuf:"varint,11,opt,name=released_at,json=releasedAt,proto3" json:"released_at,omitempty"`
+	ReleasedAt int64 `protobuf:"varint,11,opt,name=released_at,json=releasedAt,proto3" json:"released_at,omitempty"`
+	// Bid.
+	BidId string `protobuf:"bytes,12,opt,name=bid_id,json=bidId,proto3" json:"bid_id,omitempty"`
+	// Price of a slot that was agreed, before VAT, commission included. What was posted is settlement's to say.
+	UnitPrice *v12.UnitPrice `protobuf:"bytes,13,opt,name=unit_price,json=unitPrice,proto3" json:"unit_price,omitempty"`
+	// Days after the delivery until the buyer must have deleted it.
+	RetentionDays uint32 `protobuf:"varint,14,opt,name=retention_days,json=retentionDays,proto3" json:"retention_days,omitempty"`
+	// To whom the buyer passes it on.
+	Recipients []*v11.Recipient `protobuf:"bytes,15,rep,name=recipients,proto3" json:"recipients,omitempty"`
+	// Event that prepared it.
+	Event         *v1.Cursor `protobuf:"bytes,16,opt,name=event,proto3" json:"event,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Use) Reset() {
 	*x = Use{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[37]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2724,7 +3738,7 @@ func (x *Use) String() string {
 func (*Use) ProtoMessage() {}
 
 func (x *Use) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[37]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2737,7 +3751,7 @@ func (x *Use) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Use.ProtoReflect.Descriptor instead.
 func (*Use) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{37}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Use) GetDeliveryId() string {
@@ -2817,6 +3831,41 @@ func (x *Use) GetReleasedAt() int64 {
 	return 0
 }
 
+func (x *Use) GetBidId() string {
+	if x != nil {
+		return x.BidId
+	}
+	return ""
+}
+
+func (x *Use) GetUnitPrice() *v12.UnitPrice {
+	if x != nil {
+		return x.UnitPrice
+	}
+	return nil
+}
+
+func (x *Use) GetRetentionDays() uint32 {
+	if x != nil {
+		return x.RetentionDays
+	}
+	return 0
+}
+
+func (x *Use) GetRecipients() []*v11.Recipient {
+	if x != nil {
+		return x.Recipients
+	}
+	return nil
+}
+
+func (x *Use) GetEvent() *v1.Cursor {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
 // ListUsesResponse is a page of uses.
 type ListUsesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2830,7 +3879,7 @@ type ListUsesResponse struct {
 
 func (x *ListUsesResponse) Reset() {
 	*x = ListUsesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[38]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2842,7 +3891,7 @@ func (x *ListUsesResponse) String() string {
 func (*ListUsesResponse) ProtoMessage() {}
 
 func (x *ListUsesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[38]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2855,7 +3904,7 @@ func (x *ListUsesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsesResponse.ProtoReflect.Descriptor instead.
 func (*ListUsesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{38}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ListUsesResponse) GetUses() []*Use {
@@ -2872,11 +3921,433 @@ func (x *ListUsesResponse) GetNextPageToken() string {
 	return ""
 }
 
+// CountDeliveriesRequest asks for counts.
+type CountDeliveriesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Answer only when this position is seen.
+	After         *v1.Cursor `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountDeliveriesRequest) Reset() {
+	*x = CountDeliveriesRequest{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountDeliveriesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountDeliveriesRequest) ProtoMessage() {}
+
+func (x *CountDeliveriesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountDeliveriesRequest.ProtoReflect.Descriptor instead.
+func (*CountDeliveriesRequest) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *CountDeliveriesRequest) GetAfter() *v1.Cursor {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+// DeliveryCount counts deliveries that stand alike.
+type DeliveryCount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where they stand.
+	State DeliveryState `protobuf:"varint,1,opt,name=state,proto3,enum=obole.delivery.v1.DeliveryState" json:"state,omitempty"`
+	// What blocked them last; unset where nothing did.
+	Blocked Reason `protobuf:"varint,2,opt,name=blocked,proto3,enum=obole.delivery.v1.Reason" json:"blocked,omitempty"`
+	// How many.
+	Deliveries uint64 `protobuf:"varint,3,opt,name=deliveries,proto3" json:"deliveries,omitempty"`
+	// When the newest of them was prepared, microseconds since 1970-01-01T00:00Z.
+	NewestAt      int64 `protobuf:"varint,4,opt,name=newest_at,json=newestAt,proto3" json:"newest_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeliveryCount) Reset() {
+	*x = DeliveryCount{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeliveryCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeliveryCount) ProtoMessage() {}
+
+func (x *DeliveryCount) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeliveryCount.ProtoReflect.Descriptor instead.
+func (*DeliveryCount) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *DeliveryCount) GetState() DeliveryState {
+	if x != nil {
+		return x.State
+	}
+	return DeliveryState_DELIVERY_STATE_UNSPECIFIED
+}
+
+func (x *DeliveryCount) GetBlocked() Reason {
+	if x != nil {
+		return x.Blocked
+	}
+	return Reason_REASON_UNSPECIFIED
+}
+
+func (x *DeliveryCount) GetDeliveries() uint64 {
+	if x != nil {
+		return x.Deliveries
+	}
+	return 0
+}
+
+func (x *DeliveryCount) GetNewestAt() int64 {
+	if x != nil {
+		return x.NewestAt
+	}
+	return 0
+}
+
+// CountDeliveriesResponse answers CountDeliveries.
+type CountDeliveriesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Counts, by state and reason; those that are zero are left out.
+	Counts        []*DeliveryCount `protobuf:"bytes,1,rep,name=counts,proto3" json:"counts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountDeliveriesResponse) Reset() {
+	*x = CountDeliveriesResponse{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountDeliveriesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountDeliveriesResponse) ProtoMessage() {}
+
+func (x *CountDeliveriesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountDeliveriesResponse.ProtoReflect.Descriptor instead.
+func (*CountDeliveriesResponse) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *CountDeliveriesResponse) GetCounts() []*DeliveryCount {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
+// ListRecordRequest asks for a page of a person's history.
+type ListRecordRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose.
+	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	// At most so many; 0 means 100.
+	PageSize uint32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Answer only when this position is seen.
+	After *v1.Cursor `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"`
+	// Only the entry at this place, if it is about the person: its partition and position are looked at. Without page_token.
+	Only          *v1.Cursor `protobuf:"bytes,5,opt,name=only,proto3" json:"only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRecordRequest) Reset() {
+	*x = ListRecordRequest{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRecordRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRecordRequest) ProtoMessage() {}
+
+func (x *ListRecordRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRecordRequest.ProtoReflect.Descriptor instead.
+func (*ListRecordRequest) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *ListRecordRequest) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+func (x *ListRecordRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListRecordRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListRecordRequest) GetAfter() *v1.Cursor {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+func (x *ListRecordRequest) GetOnly() *v1.Cursor {
+	if x != nil {
+		return x.Only
+	}
+	return nil
+}
+
+// ListRecordResponse is a page of a person's history.
+type ListRecordResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Entries, newest first.
+	Entries []*v13.Entry `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// Where WatchRecord goes on: behind everything that this list has seen, at most 2 KiB. On the first page only.
+	WatchToken    string `protobuf:"bytes,3,opt,name=watch_token,json=watchToken,proto3" json:"watch_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRecordResponse) Reset() {
+	*x = ListRecordResponse{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRecordResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRecordResponse) ProtoMessage() {}
+
+func (x *ListRecordResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRecordResponse.ProtoReflect.Descriptor instead.
+func (*ListRecordResponse) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *ListRecordResponse) GetEntries() []*v13.Entry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *ListRecordResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListRecordResponse) GetWatchToken() string {
+	if x != nil {
+		return x.WatchToken
+	}
+	return ""
+}
+
+// WatchRecordRequest asks to be told.
+type WatchRecordRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose.
+	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	// watch_token of the last message that was taken in, or of a list, to go on behind it; empty begins at the log's end. It is of one
+	// person, and of the log as it is: after a restore that began a new incarnation it is refused.
+	WatchToken    string `protobuf:"bytes,2,opt,name=watch_token,json=watchToken,proto3" json:"watch_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRecordRequest) Reset() {
+	*x = WatchRecordRequest{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRecordRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRecordRequest) ProtoMessage() {}
+
+func (x *WatchRecordRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRecordRequest.ProtoReflect.Descriptor instead.
+func (*WatchRecordRequest) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *WatchRecordRequest) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+func (x *WatchRecordRequest) GetWatchToken() string {
+	if x != nil {
+		return x.WatchToken
+	}
+	return ""
+}
+
+// WatchRecordResponse is something that happened, or a sign that the stream lives.
+type WatchRecordResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What happened; unset in a sign of life, the first of which comes at once.
+	Entry *v13.Entry `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
+	// Where the stream goes on behind this message; at most 2 KiB.
+	WatchToken    string `protobuf:"bytes,2,opt,name=watch_token,json=watchToken,proto3" json:"watch_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRecordResponse) Reset() {
+	*x = WatchRecordResponse{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRecordResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRecordResponse) ProtoMessage() {}
+
+func (x *WatchRecordResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRecordResponse.ProtoReflect.Descriptor instead.
+func (*WatchRecordResponse) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *WatchRecordResponse) GetEntry() *v13.Entry {
+	if x != nil {
+		return x.Entry
+	}
+	return nil
+}
+
+func (x *WatchRecordResponse) GetWatchToken() string {
+	if x != nil {
+		return x.WatchToken
+	}
+	return ""
+}
+
 var File_obole_delivery_v1_service_proto protoreflect.FileDescriptor
 
 const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1fobole/delivery/v1/service.proto\x12\x11obole.delivery.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1eobole/delivery/v1/events.proto\x1a\x1aobole/event/v1/event.proto\x1a\x1cobole/market/v1/market.proto\"\xdc\x01\n" +
+	"\x1fobole/delivery/v1/service.proto\x12\x11obole.delivery.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1eobole/delivery/v1/events.proto\x1a\x1aobole/event/v1/event.proto\x1a\x1cobole/market/v1/market.proto\x1a\x1aobole/money/v1/money.proto\x1a\x1cobole/record/v1/record.proto\"\xdc\x01\n" +
 	"\x14ConnectSourceRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12%\n" +
 	"\bimporter\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18(R\bimporter\x12:\n" +
@@ -2943,7 +4414,90 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\x05after\x18\x06 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"T\n" +
 	"\x12ListPointsResponse\x12\x16\n" +
 	"\x06points\x18\x01 \x03(\fR\x06points\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"@\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xf7\x02\n" +
+	"\x10GetSeriesRequest\x12-\n" +
+	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12!\n" +
+	"\x06schema\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18PR\x06schema\x12!\n" +
+	"\ameasure\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18PR\ameasure\x129\n" +
+	"\x05first\x18\x04 \x01(\tB#\xbaH r\x1e2\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$R\x05first\x127\n" +
+	"\x04last\x18\x05 \x01(\tB#\xbaH r\x1e2\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$R\x04last\x12\"\n" +
+	"\abuckets\x18\x06 \x01(\rB\b\xbaH\x05*\x03\x18\xd0\x0fR\abuckets\x12(\n" +
+	"\tsource_id\x18\a \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\bsourceId\x12,\n" +
+	"\x05after\x18\b \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\x84\x01\n" +
+	"\x06Bucket\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\x03R\x04from\x12\x16\n" +
+	"\x06points\x18\x02 \x01(\rR\x06points\x12\x14\n" +
+	"\x05least\x18\x03 \x01(\x03R\x05least\x12\x12\n" +
+	"\x04most\x18\x04 \x01(\x03R\x04most\x12\x10\n" +
+	"\x03sum\x18\x05 \x01(\x03R\x03sum\x12\x12\n" +
+	"\x04mean\x18\x06 \x01(\x03R\x04mean\"\x88\x02\n" +
+	"\x11GetSeriesResponse\x12\x18\n" +
+	"\ameasure\x18\x01 \x01(\tR\ameasure\x12\x12\n" +
+	"\x04unit\x18\x02 \x01(\tR\x04unit\x12\x17\n" +
+	"\aadds_up\x18\x03 \x01(\bR\x06addsUp\x12\x14\n" +
+	"\x05width\x18\x04 \x01(\x03R\x05width\x123\n" +
+	"\abuckets\x18\x05 \x03(\v2\x19.obole.delivery.v1.BucketR\abuckets\x12)\n" +
+	"\x04gaps\x18\x06 \x03(\v2\x15.obole.market.v1.DaysR\x04gaps\x12\x16\n" +
+	"\x06points\x18\a \x01(\rR\x06points\x12\x1e\n" +
+	"\n" +
+	"overlapped\x18\b \x01(\rR\n" +
+	"overlapped\"p\n" +
+	"\x11GetSummaryRequest\x12-\n" +
+	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12,\n" +
+	"\x05after\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"8\n" +
+	"\bQuantity\x12\x18\n" +
+	"\ameasure\x18\x01 \x01(\tR\ameasure\x12\x12\n" +
+	"\x04unit\x18\x02 \x01(\tR\x04unit\"g\n" +
+	"\x05Share\x12\x1b\n" +
+	"\tsource_id\x18\x01 \x01(\tR\bsourceId\x12\x16\n" +
+	"\x06points\x18\x02 \x01(\x04R\x06points\x12)\n" +
+	"\x04days\x18\x03 \x01(\v2\x15.obole.market.v1.DaysR\x04days\"\x95\x02\n" +
+	"\bCategory\x12\x16\n" +
+	"\x06schema\x18\x01 \x01(\tR\x06schema\x12;\n" +
+	"\n" +
+	"quantities\x18\x02 \x03(\v2\x1b.obole.delivery.v1.QuantityR\n" +
+	"quantities\x12\x16\n" +
+	"\x06points\x18\x03 \x01(\x04R\x06points\x12)\n" +
+	"\x04days\x18\x04 \x01(\v2\x15.obole.market.v1.DaysR\x04days\x12#\n" +
+	"\rmeasured_days\x18\x05 \x01(\rR\fmeasuredDays\x120\n" +
+	"\x06shares\x18\x06 \x03(\v2\x18.obole.delivery.v1.ShareR\x06shares\x12\x1a\n" +
+	"\bproducts\x18\a \x03(\tR\bproducts\"\x81\x01\n" +
+	"\x12GetSummaryResponse\x12;\n" +
+	"\n" +
+	"categories\x18\x01 \x03(\v2\x1b.obole.delivery.v1.CategoryR\n" +
+	"categories\x12.\n" +
+	"\x05stock\x18\x02 \x03(\v2\x18.obole.delivery.v1.StockR\x05stock\"r\n" +
+	"\x13ExportPointsRequest\x12-\n" +
+	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12,\n" +
+	"\x05after\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"n\n" +
+	"\x14ExportPointsResponse\x12\x16\n" +
+	"\x06schema\x18\x01 \x01(\tR\x06schema\x12\x16\n" +
+	"\x06points\x18\x02 \x03(\fR\x06points\x12\x12\n" +
+	"\x04sent\x18\x03 \x01(\x04R\x04sent\x12\x12\n" +
+	"\x04last\x18\x04 \x01(\bR\x04last\"\xc4\x03\n" +
+	"\x15PreviewPackageRequest\x12-\n" +
+	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12#\n" +
+	"\bbuyer_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\abuyerId\x12=\n" +
+	"\aproduct\x18\x03 \x01(\v2\x1b.obole.market.v1.ProductRefB\x06\xbaH\x03\xc8\x01\x01R\aproduct\x12A\n" +
+	"\x06fields\x18\x04 \x03(\v2\x1d.obole.market.v1.GrantedFieldB\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10 R\x06fields\x123\n" +
+	"\x05slots\x18\x05 \x01(\v2\x15.obole.market.v1.DaysB\x06\xbaH\x03\xc8\x01\x01R\x05slots\x12'\n" +
+	"\tmax_slots\x18\x06 \x01(\rB\n" +
+	"\xbaH\a*\x05\x18\xee\x02(\x01R\bmaxSlots\x12I\n" +
+	"\rmin_assurance\x18\a \x01(\x0e2\x1a.obole.market.v1.AssuranceB\b\xbaH\x05\x82\x01\x02\x10\x01R\fminAssurance\x12,\n" +
+	"\x05after\x18\b \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\x81\x02\n" +
+	"\x16PreviewPackageResponse\x12\x12\n" +
+	"\x04rows\x18\x01 \x01(\fR\x04rows\x12\x1b\n" +
+	"\trow_count\x18\x02 \x01(\rR\browCount\x12\x16\n" +
+	"\x06person\x18\x03 \x01(\tR\x06person\x12\x14\n" +
+	"\x05slots\x18\x04 \x03(\tR\x05slots\x12%\n" +
+	"\x0eexpected_slots\x18\x05 \x01(\rR\rexpectedSlots\x12\x1f\n" +
+	"\vvalid_slots\x18\x06 \x01(\rR\n" +
+	"validSlots\x12\x1f\n" +
+	"\vtaken_slots\x18\a \x01(\rR\n" +
+	"takenSlots\x12\x1f\n" +
+	"\vjson_schema\x18\b \x01(\fR\n" +
+	"jsonSchema\"@\n" +
 	"\x0fGetFactsRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\"\xa7\x01\n" +
 	"\x05Stock\x12\x18\n" +
@@ -3066,13 +4620,16 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\x03key\x18\x02 \x01(\v2&.obole.delivery.v1.SignReceiptResponseR\x03key\x123\n" +
 	"\arefused\x18\x03 \x01(\x0e2\x19.obole.delivery.v1.ReasonR\arefused\"T\n" +
 	"\x14SignReceiptsResponse\x12<\n" +
-	"\breceipts\x18\x01 \x03(\v2 .obole.delivery.v1.SignedReceiptR\breceipts\"\xbe\x01\n" +
+	"\breceipts\x18\x01 \x03(\v2 .obole.delivery.v1.SignedReceiptR\breceipts\"\x9c\x02\n" +
 	"\x0fListUsesRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12%\n" +
 	"\tpage_size\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12,\n" +
-	"\x05after\x18\x04 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\xb1\x03\n" +
+	"\x05after\x18\x04 \x01(\v2\x16.obole.event.v1.CursorR\x05after\x12.\n" +
+	"\fagreement_id\x18\x05 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\vagreementId\x12,\n" +
+	"\vdelivery_id\x18\x06 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\n" +
+	"deliveryId\"\x93\x05\n" +
 	"\x03Use\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12!\n" +
@@ -3088,17 +4645,56 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	" \x01(\x03R\n" +
 	"preparedAt\x12\x1f\n" +
 	"\vreleased_at\x18\v \x01(\x03R\n" +
-	"releasedAt\"f\n" +
+	"releasedAt\x12\x15\n" +
+	"\x06bid_id\x18\f \x01(\tR\x05bidId\x128\n" +
+	"\n" +
+	"unit_price\x18\r \x01(\v2\x19.obole.money.v1.UnitPriceR\tunitPrice\x12%\n" +
+	"\x0eretention_days\x18\x0e \x01(\rR\rretentionDays\x12:\n" +
+	"\n" +
+	"recipients\x18\x0f \x03(\v2\x1a.obole.market.v1.RecipientR\n" +
+	"recipients\x12,\n" +
+	"\x05event\x18\x10 \x01(\v2\x16.obole.event.v1.CursorR\x05event\"f\n" +
 	"\x10ListUsesResponse\x12*\n" +
 	"\x04uses\x18\x01 \x03(\v2\x16.obole.delivery.v1.UseR\x04uses\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*\xbe\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"F\n" +
+	"\x16CountDeliveriesRequest\x12,\n" +
+	"\x05after\x18\x01 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\xb9\x01\n" +
+	"\rDeliveryCount\x126\n" +
+	"\x05state\x18\x01 \x01(\x0e2 .obole.delivery.v1.DeliveryStateR\x05state\x123\n" +
+	"\ablocked\x18\x02 \x01(\x0e2\x19.obole.delivery.v1.ReasonR\ablocked\x12\x1e\n" +
+	"\n" +
+	"deliveries\x18\x03 \x01(\x04R\n" +
+	"deliveries\x12\x1b\n" +
+	"\tnewest_at\x18\x04 \x01(\x03R\bnewestAt\"S\n" +
+	"\x17CountDeliveriesResponse\x128\n" +
+	"\x06counts\x18\x01 \x03(\v2 .obole.delivery.v1.DeliveryCountR\x06counts\"\xec\x01\n" +
+	"\x11ListRecordRequest\x12-\n" +
+	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12%\n" +
+	"\tpage_size\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12,\n" +
+	"\x05after\x18\x04 \x01(\v2\x16.obole.event.v1.CursorR\x05after\x12*\n" +
+	"\x04only\x18\x05 \x01(\v2\x16.obole.event.v1.CursorR\x04only\"\x8f\x01\n" +
+	"\x12ListRecordResponse\x120\n" +
+	"\aentries\x18\x01 \x03(\v2\x16.obole.record.v1.EntryR\aentries\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1f\n" +
+	"\vwatch_token\x18\x03 \x01(\tR\n" +
+	"watchToken\"n\n" +
+	"\x12WatchRecordRequest\x12-\n" +
+	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12)\n" +
+	"\vwatch_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x10R\n" +
+	"watchToken\"d\n" +
+	"\x13WatchRecordResponse\x12,\n" +
+	"\x05entry\x18\x01 \x01(\v2\x16.obole.record.v1.EntryR\x05entry\x12\x1f\n" +
+	"\vwatch_token\x18\x02 \x01(\tR\n" +
+	"watchToken*\xbe\x01\n" +
 	"\rDeliveryState\x12\x1e\n" +
 	"\x1aDELIVERY_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17DELIVERY_STATE_PREPARED\x10\x01\x12\x1c\n" +
 	"\x18DELIVERY_STATE_RECEIPTED\x10\x02\x12\x1b\n" +
 	"\x17DELIVERY_STATE_RELEASED\x10\x03\x12\x1a\n" +
 	"\x16DELIVERY_STATE_BLOCKED\x10\x04\x12\x19\n" +
-	"\x15DELIVERY_STATE_LAPSED\x10\x052\xdb\r\n" +
+	"\x15DELIVERY_STATE_LAPSED\x10\x052\xa0\x14\n" +
 	"\x0fDeliveryService\x12|\n" +
 	"\rConnectSource\x12'.obole.delivery.v1.ConnectSourceRequest\x1a(.obole.delivery.v1.ConnectSourceResponse\"\x18\x92\xb5\x18\x14\n" +
 	"\x03\x01\x03\x05\x12\rsubscriber_id\x12t\n" +
@@ -3110,6 +4706,15 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\x01\x03(\x010\x01\x12q\n" +
 	"\n" +
 	"ListPoints\x12$.obole.delivery.v1.ListPointsRequest\x1a%.obole.delivery.v1.ListPointsResponse\"\x16\x92\xb5\x18\x12\n" +
+	"\x01\x01\x12\rsubscriber_id\x12n\n" +
+	"\tGetSeries\x12#.obole.delivery.v1.GetSeriesRequest\x1a$.obole.delivery.v1.GetSeriesResponse\"\x16\x92\xb5\x18\x12\n" +
+	"\x01\x01\x12\rsubscriber_id\x12q\n" +
+	"\n" +
+	"GetSummary\x12$.obole.delivery.v1.GetSummaryRequest\x1a%.obole.delivery.v1.GetSummaryResponse\"\x16\x92\xb5\x18\x12\n" +
+	"\x01\x01\x12\rsubscriber_id\x12}\n" +
+	"\fExportPoints\x12&.obole.delivery.v1.ExportPointsRequest\x1a'.obole.delivery.v1.ExportPointsResponse\"\x1a\x92\xb5\x18\x16\n" +
+	"\x01\x01\x12\rsubscriber_id\x18\xc0\xcf$0\x01\x12}\n" +
+	"\x0ePreviewPackage\x12(.obole.delivery.v1.PreviewPackageRequest\x1a).obole.delivery.v1.PreviewPackageResponse\"\x16\x92\xb5\x18\x12\n" +
 	"\x01\x01\x12\rsubscriber_id\x12\\\n" +
 	"\bGetFacts\x12\".obole.delivery.v1.GetFactsRequest\x1a#.obole.delivery.v1.GetFactsResponse\"\a\x92\xb5\x18\x03\n" +
 	"\x01\a\x12t\n" +
@@ -3130,7 +4735,14 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\fSignReceipts\x12&.obole.delivery.v1.SignReceiptsRequest\x1a'.obole.delivery.v1.SignReceiptsResponse\"\x11\x92\xb5\x18\r\n" +
 	"\x01\x02\x12\bbuyer_id(\x010\x01\x12k\n" +
 	"\bListUses\x12\".obole.delivery.v1.ListUsesRequest\x1a#.obole.delivery.v1.ListUsesResponse\"\x16\x92\xb5\x18\x12\n" +
-	"\x01\x01\x12\rsubscriber_idB\xd1\x01\n" +
+	"\x01\x01\x12\rsubscriber_id\x12q\n" +
+	"\n" +
+	"ListRecord\x12$.obole.delivery.v1.ListRecordRequest\x1a%.obole.delivery.v1.ListRecordResponse\"\x16\x92\xb5\x18\x12\n" +
+	"\x01\x01\x12\rsubscriber_id\x12{\n" +
+	"\vWatchRecord\x12%.obole.delivery.v1.WatchRecordRequest\x1a&.obole.delivery.v1.WatchRecordResponse\"\x1b\x92\xb5\x18\x17\n" +
+	"\x01\x01\x12\rsubscriber_id\x18\x80\xdd\xdb\x010\x01\x12r\n" +
+	"\x0fCountDeliveries\x12).obole.delivery.v1.CountDeliveriesRequest\x1a*.obole.delivery.v1.CountDeliveriesResponse\"\b\x92\xb5\x18\x04\n" +
+	"\x02\x05\x06B\xd1\x01\n" +
 	"\x15com.obole.delivery.v1B\fServiceProtoP\x01ZDgithub.com/obole-market/obole/proto/gen/obole/delivery/v1;deliveryv1\xa2\x02\x03ODX\xaa\x02\x11Obole.Delivery.V1\xca\x02\x11Obole\\Delivery\\V1\xe2\x02\x1dObole\\Delivery\\V1\\GPBMetadata\xea\x02\x13Obole::Delivery::V1b\x06proto3"
 
 var (
@@ -3146,7 +4758,7 @@ func file_obole_delivery_v1_service_proto_rawDescGZIP() []byte {
 }
 
 var file_obole_delivery_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_obole_delivery_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_obole_delivery_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 58)
 var file_obole_delivery_v1_service_proto_goTypes = []any{
 	(DeliveryState)(0),               // 0: obole.delivery.v1.DeliveryState
 	(*ConnectSourceRequest)(nil),     // 1: obole.delivery.v1.ConnectSourceRequest
@@ -3161,123 +4773,186 @@ var file_obole_delivery_v1_service_proto_goTypes = []any{
 	(*PutPointsResponse)(nil),        // 10: obole.delivery.v1.PutPointsResponse
 	(*ListPointsRequest)(nil),        // 11: obole.delivery.v1.ListPointsRequest
 	(*ListPointsResponse)(nil),       // 12: obole.delivery.v1.ListPointsResponse
-	(*GetFactsRequest)(nil),          // 13: obole.delivery.v1.GetFactsRequest
-	(*Stock)(nil),                    // 14: obole.delivery.v1.Stock
-	(*GetFactsResponse)(nil),         // 15: obole.delivery.v1.GetFactsResponse
-	(*EstimateAudienceRequest)(nil),  // 16: obole.delivery.v1.EstimateAudienceRequest
-	(*EstimateAudienceResponse)(nil), // 17: obole.delivery.v1.EstimateAudienceResponse
-	(*DescribeProductRequest)(nil),   // 18: obole.delivery.v1.DescribeProductRequest
-	(*Rung)(nil),                     // 19: obole.delivery.v1.Rung
-	(*ProductField)(nil),             // 20: obole.delivery.v1.ProductField
-	(*Product)(nil),                  // 21: obole.delivery.v1.Product
-	(*DescribeProductResponse)(nil),  // 22: obole.delivery.v1.DescribeProductResponse
-	(*ListProductsRequest)(nil),      // 23: obole.delivery.v1.ListProductsRequest
-	(*ListProductsResponse)(nil),     // 24: obole.delivery.v1.ListProductsResponse
-	(*Delivery)(nil),                 // 25: obole.delivery.v1.Delivery
-	(*ListDeliveriesRequest)(nil),    // 26: obole.delivery.v1.ListDeliveriesRequest
-	(*ListDeliveriesResponse)(nil),   // 27: obole.delivery.v1.ListDeliveriesResponse
-	(*WatchDeliveriesRequest)(nil),   // 28: obole.delivery.v1.WatchDeliveriesRequest
-	(*WatchDeliveriesResponse)(nil),  // 29: obole.delivery.v1.WatchDeliveriesResponse
-	(*FetchPackageRequest)(nil),      // 30: obole.delivery.v1.FetchPackageRequest
-	(*FetchPackageResponse)(nil),     // 31: obole.delivery.v1.FetchPackageResponse
-	(*SignReceiptRequest)(nil),       // 32: obole.delivery.v1.SignReceiptRequest
-	(*SignReceiptResponse)(nil),      // 33: obole.delivery.v1.SignReceiptResponse
-	(*SignReceiptsRequest)(nil),      // 34: obole.delivery.v1.SignReceiptsRequest
-	(*SignedReceipt)(nil),            // 35: obole.delivery.v1.SignedReceipt
-	(*SignReceiptsResponse)(nil),     // 36: obole.delivery.v1.SignReceiptsResponse
-	(*ListUsesRequest)(nil),          // 37: obole.delivery.v1.ListUsesRequest
-	(*Use)(nil),                      // 38: obole.delivery.v1.Use
-	(*ListUsesResponse)(nil),         // 39: obole.delivery.v1.ListUsesResponse
-	(Route)(0),                       // 40: obole.delivery.v1.Route
-	(*v1.Cursor)(nil),                // 41: obole.event.v1.Cursor
-	(*Arrival)(nil),                  // 42: obole.delivery.v1.Arrival
-	(*v11.Days)(nil),                 // 43: obole.market.v1.Days
-	(Reason)(0),                      // 44: obole.delivery.v1.Reason
-	(v11.Assurance)(0),               // 45: obole.market.v1.Assurance
-	(*Fact)(nil),                     // 46: obole.delivery.v1.Fact
-	(*v11.Terms)(nil),                // 47: obole.market.v1.Terms
-	(*v11.ProductRef)(nil),           // 48: obole.market.v1.ProductRef
-	(*v11.GrantedField)(nil),         // 49: obole.market.v1.GrantedField
+	(*GetSeriesRequest)(nil),         // 13: obole.delivery.v1.GetSeriesRequest
+	(*Bucket)(nil),                   // 14: obole.delivery.v1.Bucket
+	(*GetSeriesResponse)(nil),        // 15: obole.delivery.v1.GetSeriesResponse
+	(*GetSummaryRequest)(nil),        // 16: obole.delivery.v1.GetSummaryRequest
+	(*Quantity)(nil),                 // 17: obole.delivery.v1.Quantity
+	(*Share)(nil),                    // 18: obole.delivery.v1.Share
+	(*Category)(nil),                 // 19: obole.delivery.v1.Category
+	(*GetSummaryResponse)(nil),       // 20: obole.delivery.v1.GetSummaryResponse
+	(*ExportPointsRequest)(nil),      // 21: obole.delivery.v1.ExportPointsRequest
+	(*ExportPointsResponse)(nil),     // 22: obole.delivery.v1.ExportPointsResponse
+	(*PreviewPackageRequest)(nil),    // 23: obole.delivery.v1.PreviewPackageRequest
+	(*PreviewPackageResponse)(nil),   // 24: obole.delivery.v1.PreviewPackageResponse
+	(*GetFactsRequest)(nil),          // 25: obole.delivery.v1.GetFactsRequest
+	(*Stock)(nil),                    // 26: obole.delivery.v1.Stock
+	(*GetFactsResponse)(nil),         // 27: obole.delivery.v1.GetFactsResponse
+	(*EstimateAudienceRequest)(nil),  // 28: obole.delivery.v1.EstimateAudienceRequest
+	(*EstimateAudienceResponse)(nil), // 29: obole.delivery.v1.EstimateAudienceResponse
+	(*DescribeProductRequest)(nil),   // 30: obole.delivery.v1.DescribeProductRequest
+	(*Rung)(nil),                     // 31: obole.delivery.v1.Rung
+	(*ProductField)(nil),             // 32: obole.delivery.v1.ProductField
+	(*Product)(nil),                  // 33: obole.delivery.v1.Product
+	(*DescribeProductResponse)(nil),  // 34: obole.delivery.v1.DescribeProductResponse
+	(*ListProductsRequest)(nil),      // 35: obole.delivery.v1.ListProductsRequest
+	(*ListProductsResponse)(nil),     // 36: obole.delivery.v1.ListProductsResponse
+	(*Delivery)(nil),                 // 37: obole.delivery.v1.Delivery
+	(*ListDeliveriesRequest)(nil),    // 38: obole.delivery.v1.ListDeliveriesRequest
+	(*ListDeliveriesResponse)(nil),   // 39: obole.delivery.v1.ListDeliveriesResponse
+	(*WatchDeliveriesRequest)(nil),   // 40: obole.delivery.v1.WatchDeliveriesRequest
+	(*WatchDeliveriesResponse)(nil),  // 41: obole.delivery.v1.WatchDeliveriesResponse
+	(*FetchPackageRequest)(nil),      // 42: obole.delivery.v1.FetchPackageRequest
+	(*FetchPackageResponse)(nil),     // 43: obole.delivery.v1.FetchPackageResponse
+	(*SignReceiptRequest)(nil),       // 44: obole.delivery.v1.SignReceiptRequest
+	(*SignReceiptResponse)(nil),      // 45: obole.delivery.v1.SignReceiptResponse
+	(*SignReceiptsRequest)(nil),      // 46: obole.delivery.v1.SignReceiptsRequest
+	(*SignedReceipt)(nil),            // 47: obole.delivery.v1.SignedReceipt
+	(*SignReceiptsResponse)(nil),     // 48: obole.delivery.v1.SignReceiptsResponse
+	(*ListUsesRequest)(nil),          // 49: obole.delivery.v1.ListUsesRequest
+	(*Use)(nil),                      // 50: obole.delivery.v1.Use
+	(*ListUsesResponse)(nil),         // 51: obole.delivery.v1.ListUsesResponse
+	(*CountDeliveriesRequest)(nil),   // 52: obole.delivery.v1.CountDeliveriesRequest
+	(*DeliveryCount)(nil),            // 53: obole.delivery.v1.DeliveryCount
+	(*CountDeliveriesResponse)(nil),  // 54: obole.delivery.v1.CountDeliveriesResponse
+	(*ListRecordRequest)(nil),        // 55: obole.delivery.v1.ListRecordRequest
+	(*ListRecordResponse)(nil),       // 56: obole.delivery.v1.ListRecordResponse
+	(*WatchRecordRequest)(nil),       // 57: obole.delivery.v1.WatchRecordRequest
+	(*WatchRecordResponse)(nil),      // 58: obole.delivery.v1.WatchRecordResponse
+	(Route)(0),                       // 59: obole.delivery.v1.Route
+	(*v1.Cursor)(nil),                // 60: obole.event.v1.Cursor
+	(*Arrival)(nil),                  // 61: obole.delivery.v1.Arrival
+	(*v11.Days)(nil),                 // 62: obole.market.v1.Days
+	(Reason)(0),                      // 63: obole.delivery.v1.Reason
+	(*v11.ProductRef)(nil),           // 64: obole.market.v1.ProductRef
+	(*v11.GrantedField)(nil),         // 65: obole.market.v1.GrantedField
+	(v11.Assurance)(0),               // 66: obole.market.v1.Assurance
+	(*Fact)(nil),                     // 67: obole.delivery.v1.Fact
+	(*v11.Terms)(nil),                // 68: obole.market.v1.Terms
+	(*v12.UnitPrice)(nil),            // 69: obole.money.v1.UnitPrice
+	(*v11.Recipient)(nil),            // 70: obole.market.v1.Recipient
+	(*v13.Entry)(nil),                // 71: obole.record.v1.Entry
 }
 var file_obole_delivery_v1_service_proto_depIdxs = []int32{
-	40, // 0: obole.delivery.v1.ConnectSourceRequest.route:type_name -> obole.delivery.v1.Route
-	41, // 1: obole.delivery.v1.ConnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
-	41, // 2: obole.delivery.v1.ListSourcesRequest.after:type_name -> obole.event.v1.Cursor
-	40, // 3: obole.delivery.v1.Source.route:type_name -> obole.delivery.v1.Route
-	42, // 4: obole.delivery.v1.Source.arrivals:type_name -> obole.delivery.v1.Arrival
+	59, // 0: obole.delivery.v1.ConnectSourceRequest.route:type_name -> obole.delivery.v1.Route
+	60, // 1: obole.delivery.v1.ConnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
+	60, // 2: obole.delivery.v1.ListSourcesRequest.after:type_name -> obole.event.v1.Cursor
+	59, // 3: obole.delivery.v1.Source.route:type_name -> obole.delivery.v1.Route
+	61, // 4: obole.delivery.v1.Source.arrivals:type_name -> obole.delivery.v1.Arrival
 	4,  // 5: obole.delivery.v1.ListSourcesResponse.sources:type_name -> obole.delivery.v1.Source
-	43, // 6: obole.delivery.v1.ImportHeader.days:type_name -> obole.market.v1.Days
+	62, // 6: obole.delivery.v1.ImportHeader.days:type_name -> obole.market.v1.Days
 	6,  // 7: obole.delivery.v1.ImportRequest.header:type_name -> obole.delivery.v1.ImportHeader
-	42, // 8: obole.delivery.v1.ImportResponse.arrivals:type_name -> obole.delivery.v1.Arrival
-	41, // 9: obole.delivery.v1.ImportResponse.cursor:type_name -> obole.event.v1.Cursor
-	44, // 10: obole.delivery.v1.PutPointsResponse.refused:type_name -> obole.delivery.v1.Reason
-	41, // 11: obole.delivery.v1.PutPointsResponse.cursor:type_name -> obole.event.v1.Cursor
-	43, // 12: obole.delivery.v1.ListPointsRequest.days:type_name -> obole.market.v1.Days
-	41, // 13: obole.delivery.v1.ListPointsRequest.after:type_name -> obole.event.v1.Cursor
-	43, // 14: obole.delivery.v1.Stock.days:type_name -> obole.market.v1.Days
-	45, // 15: obole.delivery.v1.Stock.assurance:type_name -> obole.market.v1.Assurance
-	46, // 16: obole.delivery.v1.GetFactsResponse.facts:type_name -> obole.delivery.v1.Fact
-	14, // 17: obole.delivery.v1.GetFactsResponse.stock:type_name -> obole.delivery.v1.Stock
-	47, // 18: obole.delivery.v1.EstimateAudienceRequest.terms:type_name -> obole.market.v1.Terms
-	48, // 19: obole.delivery.v1.DescribeProductRequest.product:type_name -> obole.market.v1.ProductRef
-	19, // 20: obole.delivery.v1.ProductField.rungs:type_name -> obole.delivery.v1.Rung
-	48, // 21: obole.delivery.v1.Product.ref:type_name -> obole.market.v1.ProductRef
-	20, // 22: obole.delivery.v1.Product.fields:type_name -> obole.delivery.v1.ProductField
-	21, // 23: obole.delivery.v1.DescribeProductResponse.product:type_name -> obole.delivery.v1.Product
-	21, // 24: obole.delivery.v1.ListProductsResponse.products:type_name -> obole.delivery.v1.Product
-	48, // 25: obole.delivery.v1.Delivery.product:type_name -> obole.market.v1.ProductRef
-	0,  // 26: obole.delivery.v1.Delivery.state:type_name -> obole.delivery.v1.DeliveryState
-	44, // 27: obole.delivery.v1.Delivery.blocked:type_name -> obole.delivery.v1.Reason
-	0,  // 28: obole.delivery.v1.ListDeliveriesRequest.state:type_name -> obole.delivery.v1.DeliveryState
-	41, // 29: obole.delivery.v1.ListDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
-	25, // 30: obole.delivery.v1.ListDeliveriesResponse.deliveries:type_name -> obole.delivery.v1.Delivery
-	25, // 31: obole.delivery.v1.WatchDeliveriesResponse.delivery:type_name -> obole.delivery.v1.Delivery
-	41, // 32: obole.delivery.v1.SignReceiptResponse.cursor:type_name -> obole.event.v1.Cursor
-	32, // 33: obole.delivery.v1.SignReceiptsRequest.receipts:type_name -> obole.delivery.v1.SignReceiptRequest
-	33, // 34: obole.delivery.v1.SignedReceipt.key:type_name -> obole.delivery.v1.SignReceiptResponse
-	44, // 35: obole.delivery.v1.SignedReceipt.refused:type_name -> obole.delivery.v1.Reason
-	35, // 36: obole.delivery.v1.SignReceiptsResponse.receipts:type_name -> obole.delivery.v1.SignedReceipt
-	41, // 37: obole.delivery.v1.ListUsesRequest.after:type_name -> obole.event.v1.Cursor
-	48, // 38: obole.delivery.v1.Use.product:type_name -> obole.market.v1.ProductRef
-	49, // 39: obole.delivery.v1.Use.fields:type_name -> obole.market.v1.GrantedField
-	0,  // 40: obole.delivery.v1.Use.state:type_name -> obole.delivery.v1.DeliveryState
-	44, // 41: obole.delivery.v1.Use.blocked:type_name -> obole.delivery.v1.Reason
-	38, // 42: obole.delivery.v1.ListUsesResponse.uses:type_name -> obole.delivery.v1.Use
-	1,  // 43: obole.delivery.v1.DeliveryService.ConnectSource:input_type -> obole.delivery.v1.ConnectSourceRequest
-	3,  // 44: obole.delivery.v1.DeliveryService.ListSources:input_type -> obole.delivery.v1.ListSourcesRequest
-	7,  // 45: obole.delivery.v1.DeliveryService.Import:input_type -> obole.delivery.v1.ImportRequest
-	9,  // 46: obole.delivery.v1.DeliveryService.PutPoints:input_type -> obole.delivery.v1.PutPointsRequest
-	11, // 47: obole.delivery.v1.DeliveryService.ListPoints:input_type -> obole.delivery.v1.ListPointsRequest
-	13, // 48: obole.delivery.v1.DeliveryService.GetFacts:input_type -> obole.delivery.v1.GetFactsRequest
-	16, // 49: obole.delivery.v1.DeliveryService.EstimateAudience:input_type -> obole.delivery.v1.EstimateAudienceRequest
-	18, // 50: obole.delivery.v1.DeliveryService.DescribeProduct:input_type -> obole.delivery.v1.DescribeProductRequest
-	23, // 51: obole.delivery.v1.DeliveryService.ListProducts:input_type -> obole.delivery.v1.ListProductsRequest
-	26, // 52: obole.delivery.v1.DeliveryService.ListDeliveries:input_type -> obole.delivery.v1.ListDeliveriesRequest
-	28, // 53: obole.delivery.v1.DeliveryService.WatchDeliveries:input_type -> obole.delivery.v1.WatchDeliveriesRequest
-	30, // 54: obole.delivery.v1.DeliveryService.FetchPackage:input_type -> obole.delivery.v1.FetchPackageRequest
-	32, // 55: obole.delivery.v1.DeliveryService.SignReceipt:input_type -> obole.delivery.v1.SignReceiptRequest
-	34, // 56: obole.delivery.v1.DeliveryService.SignReceipts:input_type -> obole.delivery.v1.SignReceiptsRequest
-	37, // 57: obole.delivery.v1.DeliveryService.ListUses:input_type -> obole.delivery.v1.ListUsesRequest
-	2,  // 58: obole.delivery.v1.DeliveryService.ConnectSource:output_type -> obole.delivery.v1.ConnectSourceResponse
-	5,  // 59: obole.delivery.v1.DeliveryService.ListSources:output_type -> obole.delivery.v1.ListSourcesResponse
-	8,  // 60: obole.delivery.v1.DeliveryService.Import:output_type -> obole.delivery.v1.ImportResponse
-	10, // 61: obole.delivery.v1.DeliveryService.PutPoints:output_type -> obole.delivery.v1.PutPointsResponse
-	12, // 62: obole.delivery.v1.DeliveryService.ListPoints:output_type -> obole.delivery.v1.ListPointsResponse
-	15, // 63: obole.delivery.v1.DeliveryService.GetFacts:output_type -> obole.delivery.v1.GetFactsResponse
-	17, // 64: obole.delivery.v1.DeliveryService.EstimateAudience:output_type -> obole.delivery.v1.EstimateAudienceResponse
-	22, // 65: obole.delivery.v1.DeliveryService.DescribeProduct:output_type -> obole.delivery.v1.DescribeProductResponse
-	24, // 66: obole.delivery.v1.DeliveryService.ListProducts:output_type -> obole.delivery.v1.ListProductsResponse
-	27, // 67: obole.delivery.v1.DeliveryService.ListDeliveries:output_type -> obole.delivery.v1.ListDeliveriesResponse
-	29, // 68: obole.delivery.v1.DeliveryService.WatchDeliveries:output_type -> obole.delivery.v1.WatchDeliveriesResponse
-	31, // 69: obole.delivery.v1.DeliveryService.FetchPackage:output_type -> obole.delivery.v1.FetchPackageResponse
-	33, // 70: obole.delivery.v1.DeliveryService.SignReceipt:output_type -> obole.delivery.v1.SignReceiptResponse
-	36, // 71: obole.delivery.v1.DeliveryService.SignReceipts:output_type -> obole.delivery.v1.SignReceiptsResponse
-	39, // 72: obole.delivery.v1.DeliveryService.ListUses:output_type -> obole.delivery.v1.ListUsesResponse
-	58, // [58:73] is the sub-list for method output_type
-	43, // [43:58] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	61, // 8: obole.delivery.v1.ImportResponse.arrivals:type_name -> obole.delivery.v1.Arrival
+	60, // 9: obole.delivery.v1.ImportResponse.cursor:type_name -> obole.event.v1.Cursor
+	63, // 10: obole.delivery.v1.PutPointsResponse.refused:type_name -> obole.delivery.v1.Reason
+	60, // 11: obole.delivery.v1.PutPointsResponse.cursor:type_name -> obole.event.v1.Cursor
+	62, // 12: obole.delivery.v1.ListPointsRequest.days:type_name -> obole.market.v1.Days
+	60, // 13: obole.delivery.v1.ListPointsRequest.after:type_name -> obole.event.v1.Cursor
+	60, // 14: obole.delivery.v1.GetSeriesRequest.after:type_name -> obole.event.v1.Cursor
+	14, // 15: obole.delivery.v1.GetSeriesResponse.buckets:type_name -> obole.delivery.v1.Bucket
+	62, // 16: obole.delivery.v1.GetSeriesResponse.gaps:type_name -> obole.market.v1.Days
+	60, // 17: obole.delivery.v1.GetSummaryRequest.after:type_name -> obole.event.v1.Cursor
+	62, // 18: obole.delivery.v1.Share.days:type_name -> obole.market.v1.Days
+	17, // 19: obole.delivery.v1.Category.quantities:type_name -> obole.delivery.v1.Quantity
+	62, // 20: obole.delivery.v1.Category.days:type_name -> obole.market.v1.Days
+	18, // 21: obole.delivery.v1.Category.shares:type_name -> obole.delivery.v1.Share
+	19, // 22: obole.delivery.v1.GetSummaryResponse.categories:type_name -> obole.delivery.v1.Category
+	26, // 23: obole.delivery.v1.GetSummaryResponse.stock:type_name -> obole.delivery.v1.Stock
+	60, // 24: obole.delivery.v1.ExportPointsRequest.after:type_name -> obole.event.v1.Cursor
+	64, // 25: obole.delivery.v1.PreviewPackageRequest.product:type_name -> obole.market.v1.ProductRef
+	65, // 26: obole.delivery.v1.PreviewPackageRequest.fields:type_name -> obole.market.v1.GrantedField
+	62, // 27: obole.delivery.v1.PreviewPackageRequest.slots:type_name -> obole.market.v1.Days
+	66, // 28: obole.delivery.v1.PreviewPackageRequest.min_assurance:type_name -> obole.market.v1.Assurance
+	60, // 29: obole.delivery.v1.PreviewPackageRequest.after:type_name -> obole.event.v1.Cursor
+	62, // 30: obole.delivery.v1.Stock.days:type_name -> obole.market.v1.Days
+	66, // 31: obole.delivery.v1.Stock.assurance:type_name -> obole.market.v1.Assurance
+	67, // 32: obole.delivery.v1.GetFactsResponse.facts:type_name -> obole.delivery.v1.Fact
+	26, // 33: obole.delivery.v1.GetFactsResponse.stock:type_name -> obole.delivery.v1.Stock
+	68, // 34: obole.delivery.v1.EstimateAudienceRequest.terms:type_name -> obole.market.v1.Terms
+	64, // 35: obole.delivery.v1.DescribeProductRequest.product:type_name -> obole.market.v1.ProductRef
+	31, // 36: obole.delivery.v1.ProductField.rungs:type_name -> obole.delivery.v1.Rung
+	64, // 37: obole.delivery.v1.Product.ref:type_name -> obole.market.v1.ProductRef
+	32, // 38: obole.delivery.v1.Product.fields:type_name -> obole.delivery.v1.ProductField
+	33, // 39: obole.delivery.v1.DescribeProductResponse.product:type_name -> obole.delivery.v1.Product
+	33, // 40: obole.delivery.v1.ListProductsResponse.products:type_name -> obole.delivery.v1.Product
+	64, // 41: obole.delivery.v1.Delivery.product:type_name -> obole.market.v1.ProductRef
+	0,  // 42: obole.delivery.v1.Delivery.state:type_name -> obole.delivery.v1.DeliveryState
+	63, // 43: obole.delivery.v1.Delivery.blocked:type_name -> obole.delivery.v1.Reason
+	0,  // 44: obole.delivery.v1.ListDeliveriesRequest.state:type_name -> obole.delivery.v1.DeliveryState
+	60, // 45: obole.delivery.v1.ListDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
+	37, // 46: obole.delivery.v1.ListDeliveriesResponse.deliveries:type_name -> obole.delivery.v1.Delivery
+	37, // 47: obole.delivery.v1.WatchDeliveriesResponse.delivery:type_name -> obole.delivery.v1.Delivery
+	60, // 48: obole.delivery.v1.SignReceiptResponse.cursor:type_name -> obole.event.v1.Cursor
+	44, // 49: obole.delivery.v1.SignReceiptsRequest.receipts:type_name -> obole.delivery.v1.SignReceiptRequest
+	45, // 50: obole.delivery.v1.SignedReceipt.key:type_name -> obole.delivery.v1.SignReceiptResponse
+	63, // 51: obole.delivery.v1.SignedReceipt.refused:type_name -> obole.delivery.v1.Reason
+	47, // 52: obole.delivery.v1.SignReceiptsResponse.receipts:type_name -> obole.delivery.v1.SignedReceipt
+	60, // 53: obole.delivery.v1.ListUsesRequest.after:type_name -> obole.event.v1.Cursor
+	64, // 54: obole.delivery.v1.Use.product:type_name -> obole.market.v1.ProductRef
+	65, // 55: obole.delivery.v1.Use.fields:type_name -> obole.market.v1.GrantedField
+	0,  // 56: obole.delivery.v1.Use.state:type_name -> obole.delivery.v1.DeliveryState
+	63, // 57: obole.delivery.v1.Use.blocked:type_name -> obole.delivery.v1.Reason
+	69, // 58: obole.delivery.v1.Use.unit_price:type_name -> obole.money.v1.UnitPrice
+	70, // 59: obole.delivery.v1.Use.recipients:type_name -> obole.market.v1.Recipient
+	60, // 60: obole.delivery.v1.Use.event:type_name -> obole.event.v1.Cursor
+	50, // 61: obole.delivery.v1.ListUsesResponse.uses:type_name -> obole.delivery.v1.Use
+	60, // 62: obole.delivery.v1.CountDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
+	0,  // 63: obole.delivery.v1.DeliveryCount.state:type_name -> obole.delivery.v1.DeliveryState
+	63, // 64: obole.delivery.v1.DeliveryCount.blocked:type_name -> obole.delivery.v1.Reason
+	53, // 65: obole.delivery.v1.CountDeliveriesResponse.counts:type_name -> obole.delivery.v1.DeliveryCount
+	60, // 66: obole.delivery.v1.ListRecordRequest.after:type_name -> obole.event.v1.Cursor
+	60, // 67: obole.delivery.v1.ListRecordRequest.only:type_name -> obole.event.v1.Cursor
+	71, // 68: obole.delivery.v1.ListRecordResponse.entries:type_name -> obole.record.v1.Entry
+	71, // 69: obole.delivery.v1.WatchRecordResponse.entry:type_name -> obole.record.v1.Entry
+	1,  // 70: obole.delivery.v1.DeliveryService.ConnectSource:input_type -> obole.delivery.v1.ConnectSourceRequest
+	3,  // 71: obole.delivery.v1.DeliveryService.ListSources:input_type -> obole.delivery.v1.ListSourcesRequest
+	7,  // 72: obole.delivery.v1.DeliveryService.Import:input_type -> obole.delivery.v1.ImportRequest
+	9,  // 73: obole.delivery.v1.DeliveryService.PutPoints:input_type -> obole.delivery.v1.PutPointsRequest
+	11, // 74: obole.delivery.v1.DeliveryService.ListPoints:input_type -> obole.delivery.v1.ListPointsRequest
+	13, // 75: obole.delivery.v1.DeliveryService.GetSeries:input_type -> obole.delivery.v1.GetSeriesRequest
+	16, // 76: obole.delivery.v1.DeliveryService.GetSummary:input_type -> obole.delivery.v1.GetSummaryRequest
+	21, // 77: obole.delivery.v1.DeliveryService.ExportPoints:input_type -> obole.delivery.v1.ExportPointsRequest
+	23, // 78: obole.delivery.v1.DeliveryService.PreviewPackage:input_type -> obole.delivery.v1.PreviewPackageRequest
+	25, // 79: obole.delivery.v1.DeliveryService.GetFacts:input_type -> obole.delivery.v1.GetFactsRequest
+	28, // 80: obole.delivery.v1.DeliveryService.EstimateAudience:input_type -> obole.delivery.v1.EstimateAudienceRequest
+	30, // 81: obole.delivery.v1.DeliveryService.DescribeProduct:input_type -> obole.delivery.v1.DescribeProductRequest
+	35, // 82: obole.delivery.v1.DeliveryService.ListProducts:input_type -> obole.delivery.v1.ListProductsRequest
+	38, // 83: obole.delivery.v1.DeliveryService.ListDeliveries:input_type -> obole.delivery.v1.ListDeliveriesRequest
+	40, // 84: obole.delivery.v1.DeliveryService.WatchDeliveries:input_type -> obole.delivery.v1.WatchDeliveriesRequest
+	42, // 85: obole.delivery.v1.DeliveryService.FetchPackage:input_type -> obole.delivery.v1.FetchPackageRequest
+	44, // 86: obole.delivery.v1.DeliveryService.SignReceipt:input_type -> obole.delivery.v1.SignReceiptRequest
+	46, // 87: obole.delivery.v1.DeliveryService.SignReceipts:input_type -> obole.delivery.v1.SignReceiptsRequest
+	49, // 88: obole.delivery.v1.DeliveryService.ListUses:input_type -> obole.delivery.v1.ListUsesRequest
+	55, // 89: obole.delivery.v1.DeliveryService.ListRecord:input_type -> obole.delivery.v1.ListRecordRequest
+	57, // 90: obole.delivery.v1.DeliveryService.WatchRecord:input_type -> obole.delivery.v1.WatchRecordRequest
+	52, // 91: obole.delivery.v1.DeliveryService.CountDeliveries:input_type -> obole.delivery.v1.CountDeliveriesRequest
+	2,  // 92: obole.delivery.v1.DeliveryService.ConnectSource:output_type -> obole.delivery.v1.ConnectSourceResponse
+	5,  // 93: obole.delivery.v1.DeliveryService.ListSources:output_type -> obole.delivery.v1.ListSourcesResponse
+	8,  // 94: obole.delivery.v1.DeliveryService.Import:output_type -> obole.delivery.v1.ImportResponse
+	10, // 95: obole.delivery.v1.DeliveryService.PutPoints:output_type -> obole.delivery.v1.PutPointsResponse
+	12, // 96: obole.delivery.v1.DeliveryService.ListPoints:output_type -> obole.delivery.v1.ListPointsResponse
+	15, // 97: obole.delivery.v1.DeliveryService.GetSeries:output_type -> obole.delivery.v1.GetSeriesResponse
+	20, // 98: obole.delivery.v1.DeliveryService.GetSummary:output_type -> obole.delivery.v1.GetSummaryResponse
+	22, // 99: obole.delivery.v1.DeliveryService.ExportPoints:output_type -> obole.delivery.v1.ExportPointsResponse
+	24, // 100: obole.delivery.v1.DeliveryService.PreviewPackage:output_type -> obole.delivery.v1.PreviewPackageResponse
+	27, // 101: obole.delivery.v1.DeliveryService.GetFacts:output_type -> obole.delivery.v1.GetFactsResponse
+	29, // 102: obole.delivery.v1.DeliveryService.EstimateAudience:output_type -> obole.delivery.v1.EstimateAudienceResponse
+	34, // 103: obole.delivery.v1.DeliveryService.DescribeProduct:output_type -> obole.delivery.v1.DescribeProductResponse
+	36, // 104: obole.delivery.v1.DeliveryService.ListProducts:output_type -> obole.delivery.v1.ListProductsResponse
+	39, // 105: obole.delivery.v1.DeliveryService.ListDeliveries:output_type -> obole.delivery.v1.ListDeliveriesResponse
+	41, // 106: obole.delivery.v1.DeliveryService.WatchDeliveries:output_type -> obole.delivery.v1.WatchDeliveriesResponse
+	43, // 107: obole.delivery.v1.DeliveryService.FetchPackage:output_type -> obole.delivery.v1.FetchPackageResponse
+	45, // 108: obole.delivery.v1.DeliveryService.SignReceipt:output_type -> obole.delivery.v1.SignReceiptResponse
+	48, // 109: obole.delivery.v1.DeliveryService.SignReceipts:output_type -> obole.delivery.v1.SignReceiptsResponse
+	51, // 110: obole.delivery.v1.DeliveryService.ListUses:output_type -> obole.delivery.v1.ListUsesResponse
+	56, // 111: obole.delivery.v1.DeliveryService.ListRecord:output_type -> obole.delivery.v1.ListRecordResponse
+	58, // 112: obole.delivery.v1.DeliveryService.WatchRecord:output_type -> obole.delivery.v1.WatchRecordResponse
+	54, // 113: obole.delivery.v1.DeliveryService.CountDeliveries:output_type -> obole.delivery.v1.CountDeliveriesResponse
+	92, // [92:114] is the sub-list for method output_type
+	70, // [70:92] is the sub-list for method input_type
+	70, // [70:70] is the sub-list for extension type_name
+	70, // [70:70] is the sub-list for extension extendee
+	0,  // [0:70] is the sub-list for field type_name
 }
 
 func init() { file_obole_delivery_v1_service_proto_init() }
@@ -3296,7 +4971,7 @@ func file_obole_delivery_v1_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_obole_delivery_v1_service_proto_rawDesc), len(file_obole_delivery_v1_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   39,
+			NumMessages:   58,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -26,6 +26,10 @@ const (
 	DeliveryService_Import_FullMethodName           = "/obole.delivery.v1.DeliveryService/Import"
 	DeliveryService_PutPoints_FullMethodName        = "/obole.delivery.v1.DeliveryService/PutPoints"
 	DeliveryService_ListPoints_FullMethodName       = "/obole.delivery.v1.DeliveryService/ListPoints"
+	DeliveryService_GetSeries_FullMethodName        = "/obole.delivery.v1.DeliveryService/GetSeries"
+	DeliveryService_GetSummary_FullMethodName       = "/obole.delivery.v1.DeliveryService/GetSummary"
+	DeliveryService_ExportPoints_FullMethodName     = "/obole.delivery.v1.DeliveryService/ExportPoints"
+	DeliveryService_PreviewPackage_FullMethodName   = "/obole.delivery.v1.DeliveryService/PreviewPackage"
 	DeliveryService_GetFacts_FullMethodName         = "/obole.delivery.v1.DeliveryService/GetFacts"
 	DeliveryService_EstimateAudience_FullMethodName = "/obole.delivery.v1.DeliveryService/EstimateAudience"
 	DeliveryService_DescribeProduct_FullMethodName  = "/obole.delivery.v1.DeliveryService/DescribeProduct"
@@ -36,6 +40,9 @@ const (
 	DeliveryService_SignReceipt_FullMethodName      = "/obole.delivery.v1.DeliveryService/SignReceipt"
 	DeliveryService_SignReceipts_FullMethodName     = "/obole.delivery.v1.DeliveryService/SignReceipts"
 	DeliveryService_ListUses_FullMethodName         = "/obole.delivery.v1.DeliveryService/ListUses"
+	DeliveryService_ListRecord_FullMethodName       = "/obole.delivery.v1.DeliveryService/ListRecord"
+	DeliveryService_WatchRecord_FullMethodName      = "/obole.delivery.v1.DeliveryService/WatchRecord"
+	DeliveryService_CountDeliveries_FullMethodName  = "/obole.delivery.v1.DeliveryService/CountDeliveries"
 )
 
 // DeliveryServiceClient is the client API for DeliveryService service.
@@ -57,6 +64,16 @@ type DeliveryServiceClient interface {
 	PutPoints(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[PutPointsRequest, PutPointsResponse], error)
 	// ListPoints reads a person's own measurements, oldest first.
 	ListPoints(ctx context.Context, in *ListPointsRequest, opts ...grpc.CallOption) (*ListPointsResponse, error)
+	// GetSeries reads one quantity of a person's own measurements over some days, gathered in buckets, so that a plot of 100,000 points is
+	// small. No moment is counted twice: where points overlap, the most assured and, for buckets shorter than a day, the finest count.
+	GetSeries(ctx context.Context, in *GetSeriesRequest, opts ...grpc.CallOption) (*GetSeriesResponse, error)
+	// GetSummary says what is held about a person: by schema, from when to when, how much and from where, and what of it counts as slots.
+	GetSummary(ctx context.Context, in *GetSummaryRequest, opts ...grpc.CallOption) (*GetSummaryResponse, error)
+	// ExportPoints streams all of a person's own measurements, oldest first within a schema, with the schema of each message.
+	ExportPoints(ctx context.Context, in *ExportPointsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportPointsResponse], error)
+	// PreviewPackage makes the very rows that would leave now under some terms, and how the person would be named in them. Nothing is
+	// recorded, and the pseudonym that the buyer would see is not made: another stands in its place.
+	PreviewPackage(ctx context.Context, in *PreviewPackageRequest, opts ...grpc.CallOption) (*PreviewPackageResponse, error)
 	// GetFacts tells offers what the rules say of a person and which products the person has valid slots of; nothing of it is stored there.
 	// Log and store answer as they are at the moment of the call, so it takes no cursor.
 	GetFacts(ctx context.Context, in *GetFactsRequest, opts ...grpc.CallOption) (*GetFactsResponse, error)
@@ -82,6 +99,13 @@ type DeliveryServiceClient interface {
 	SignReceipts(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SignReceiptsRequest, SignReceiptsResponse], error)
 	// ListUses lists for a person every delivery about them.
 	ListUses(ctx context.Context, in *ListUsesRequest, opts ...grpc.CallOption) (*ListUsesResponse, error)
+	// ListRecord lists what this service's log holds about a person, newest first, each with its id and place.
+	ListRecord(ctx context.Context, in *ListRecordRequest, opts ...grpc.CallOption) (*ListRecordResponse, error)
+	// WatchRecord streams what happens to a person from now on, or behind a token. While nothing happens a message without an entry comes
+	// every 15 seconds, so that a stream that has broken is noticed.
+	WatchRecord(ctx context.Context, in *WatchRecordRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchRecordResponse], error)
+	// CountDeliveries counts deliveries by state and by what blocked them, of all buyers and nobody in particular.
+	CountDeliveries(ctx context.Context, in *CountDeliveriesRequest, opts ...grpc.CallOption) (*CountDeliveriesResponse, error)
 }
 
 type deliveryServiceClient struct {
@@ -148,6 +172,55 @@ func (c *deliveryServiceClient) ListPoints(ctx context.Context, in *ListPointsRe
 	return out, nil
 }
 
+func (c *deliveryServiceClient) GetSeries(ctx context.Context, in *GetSeriesRequest, opts ...grpc.CallOption) (*GetSeriesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetSeriesResponse)
+	err := c.cc.Invoke(ctx, DeliveryService_GetSeries_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deliveryServiceClient) GetSummary(ctx context.Context, in *GetSummaryRequest, opts ...grpc.CallOption) (*GetSummaryResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetSummaryResponse)
+	err := c.cc.Invoke(ctx, DeliveryService_GetSummary_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deliveryServiceClient) ExportPoints(ctx context.Context, in *ExportPointsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportPointsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &DeliveryService_ServiceDesc.Streams[2], DeliveryService_ExportPoints_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExportPointsRequest, ExportPointsResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type DeliveryService_ExportPointsClient = grpc.ServerStreamingClient[ExportPointsResponse]
+
+func (c *deliveryServiceClient) PreviewPackage(ctx context.Context, in *PreviewPackageRequest, opts ...grpc.CallOption) (*PreviewPackageResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PreviewPackageResponse)
+	err := c.cc.Invoke(ctx, DeliveryService_PreviewPackage_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *deliveryServiceClient) GetFacts(ctx context.Context, in *GetFactsRequest, opts ...grpc.CallOption) (*GetFactsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetFactsResponse)
@@ -200,7 +273,7 @@ func (c *deliveryServiceClient) ListDeliveries(ctx context.Context, in *ListDeli
 
 func (c *deliveryServiceClient) WatchDeliveries(ctx context.Context, in *WatchDeliveriesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchDeliveriesResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &DeliveryService_ServiceDesc.Streams[2], DeliveryService_WatchDeliveries_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &DeliveryService_ServiceDesc.Streams[3], DeliveryService_WatchDeliveries_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -219,7 +292,7 @@ type DeliveryService_WatchDeliveriesClient = grpc.ServerStreamingClient[WatchDel
 
 func (c *deliveryServiceClient) FetchPackage(ctx context.Context, in *FetchPackageRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FetchPackageResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &DeliveryService_ServiceDesc.Streams[3], DeliveryService_FetchPackage_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &DeliveryService_ServiceDesc.Streams[4], DeliveryService_FetchPackage_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -248,7 +321,7 @@ func (c *deliveryServiceClient) SignReceipt(ctx context.Context, in *SignReceipt
 
 func (c *deliveryServiceClient) SignReceipts(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SignReceiptsRequest, SignReceiptsResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &DeliveryService_ServiceDesc.Streams[4], DeliveryService_SignReceipts_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &DeliveryService_ServiceDesc.Streams[5], DeliveryService_SignReceipts_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -263,6 +336,45 @@ func (c *deliveryServiceClient) ListUses(ctx context.Context, in *ListUsesReques
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListUsesResponse)
 	err := c.cc.Invoke(ctx, DeliveryService_ListUses_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deliveryServiceClient) ListRecord(ctx context.Context, in *ListRecordRequest, opts ...grpc.CallOption) (*ListRecordResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRecordResponse)
+	err := c.cc.Invoke(ctx, DeliveryService_ListRecord_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deliveryServiceClient) WatchRecord(ctx context.Context, in *WatchRecordRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchRecordResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &DeliveryService_ServiceDesc.Streams[6], DeliveryService_WatchRecord_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchRecordRequest, WatchRecordResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type DeliveryService_WatchRecordClient = grpc.ServerStreamingClient[WatchRecordResponse]
+
+func (c *deliveryServiceClient) CountDeliveries(ctx context.Context, in *CountDeliveriesRequest, opts ...grpc.CallOption) (*CountDeliveriesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CountDeliveriesResponse)
+	err := c.cc.Invoke(ctx, DeliveryService_CountDeliveries_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -288,6 +400,16 @@ type DeliveryServiceServer interface {
 	PutPoints(grpc.BidiStreamingServer[PutPointsRequest, PutPointsResponse]) error
 	// ListPoints reads a person's own measurements, oldest first.
 	ListPoints(context.Context, *ListPointsRequest) (*ListPointsResponse, error)
+	// GetSeries reads one quantity of a person's own measurements over some days, gathered in buckets, so that a plot of 100,000 points is
+	// small. No moment is counted twice: where points overlap, the most assured and, for buckets shorter than a day, the finest count.
+	GetSeries(context.Context, *GetSeriesRequest) (*GetSeriesResponse, error)
+	// GetSummary says what is held about a person: by schema, from when to when, how much and from where, and what of it counts as slots.
+	GetSummary(context.Context, *GetSummaryRequest) (*GetSummaryResponse, error)
+	// ExportPoints streams all of a person's own measurements, oldest first within a schema, with the schema of each message.
+	ExportPoints(*ExportPointsRequest, grpc.ServerStreamingServer[ExportPointsResponse]) error
+	// PreviewPackage makes the very rows that would leave now under some terms, and how the person would be named in them. Nothing is
+	// recorded, and the pseudonym that the buyer would see is not made: another stands in its place.
+	PreviewPackage(context.Context, *PreviewPackageRequest) (*PreviewPackageResponse, error)
 	// GetFacts tells offers what the rules say of a person and which products the person has valid slots of; nothing of it is stored there.
 	// Log and store answer as they are at the moment of the call, so it takes no cursor.
 	GetFacts(context.Context, *GetFactsRequest) (*GetFactsResponse, error)
@@ -313,6 +435,13 @@ type DeliveryServiceServer interface {
 	SignReceipts(grpc.BidiStreamingServer[SignReceiptsRequest, SignReceiptsResponse]) error
 	// ListUses lists for a person every delivery about them.
 	ListUses(context.Context, *ListUsesRequest) (*ListUsesResponse, error)
+	// ListRecord lists what this service's log holds about a person, newest first, each with its id and place.
+	ListRecord(context.Context, *ListRecordRequest) (*ListRecordResponse, error)
+	// WatchRecord streams what happens to a person from now on, or behind a token. While nothing happens a message without an entry comes
+	// every 15 seconds, so that a stream that has broken is noticed.
+	WatchRecord(*WatchRecordRequest, grpc.ServerStreamingServer[WatchRecordResponse]) error
+	// CountDeliveries counts deliveries by state and by what blocked them, of all buyers and nobody in particular.
+	CountDeliveries(context.Context, *CountDeliveriesRequest) (*CountDeliveriesResponse, error)
 	mustEmbedUnimplementedDeliveryServiceServer()
 }
 
@@ -337,6 +466,18 @@ func (UnimplementedDeliveryServiceServer) PutPoints(grpc.BidiStreamingServer[Put
 }
 func (UnimplementedDeliveryServiceServer) ListPoints(context.Context, *ListPointsRequest) (*ListPointsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListPoints not implemented")
+}
+func (UnimplementedDeliveryServiceServer) GetSeries(context.Context, *GetSeriesRequest) (*GetSeriesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetSeries not implemented")
+}
+func (UnimplementedDeliveryServiceServer) GetSummary(context.Context, *GetSummaryRequest) (*GetSummaryResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetSummary not implemented")
+}
+func (UnimplementedDeliveryServiceServer) ExportPoints(*ExportPointsRequest, grpc.ServerStreamingServer[ExportPointsResponse]) error {
+	return status.Error(codes.Unimplemented, "method ExportPoints not implemented")
+}
+func (UnimplementedDeliveryServiceServer) PreviewPackage(context.Context, *PreviewPackageRequest) (*PreviewPackageResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PreviewPackage not implemented")
 }
 func (UnimplementedDeliveryServiceServer) GetFacts(context.Context, *GetFactsRequest) (*GetFactsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetFacts not implemented")
@@ -367,6 +508,15 @@ func (UnimplementedDeliveryServiceServer) SignReceipts(grpc.BidiStreamingServer[
 }
 func (UnimplementedDeliveryServiceServer) ListUses(context.Context, *ListUsesRequest) (*ListUsesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListUses not implemented")
+}
+func (UnimplementedDeliveryServiceServer) ListRecord(context.Context, *ListRecordRequest) (*ListRecordResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRecord not implemented")
+}
+func (UnimplementedDeliveryServiceServer) WatchRecord(*WatchRecordRequest, grpc.ServerStreamingServer[WatchRecordResponse]) error {
+	return status.Error(codes.Unimplemented, "method WatchRecord not implemented")
+}
+func (UnimplementedDeliveryServiceServer) CountDeliveries(context.Context, *CountDeliveriesRequest) (*CountDeliveriesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CountDeliveries not implemented")
 }
 func (UnimplementedDeliveryServiceServer) mustEmbedUnimplementedDeliveryServiceServer() {}
 func (UnimplementedDeliveryServiceServer) testEmbeddedByValue()                         {}
@@ -453,6 +603,71 @@ func _DeliveryService_ListPoints_Handler(srv interface{}, ctx context.Context, d
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(DeliveryServiceServer).ListPoints(ctx, req.(*ListPointsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DeliveryService_GetSeries_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetSeriesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeliveryServiceServer).GetSeries(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeliveryService_GetSeries_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeliveryServiceServer).GetSeries(ctx, req.(*GetSeriesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DeliveryService_GetSummary_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetSummaryRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeliveryServiceServer).GetSummary(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeliveryService_GetSummary_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeliveryServiceServer).GetSummary(ctx, req.(*GetSummaryRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DeliveryService_ExportPoints_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ExportPointsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(DeliveryServiceServer).ExportPoints(m, &grpc.GenericServerStream[ExportPointsRequest, ExportPointsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type DeliveryService_ExportPointsServer = grpc.ServerStreamingServer[ExportPointsResponse]
+
+func _DeliveryService_PreviewPackage_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PreviewPackageRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeliveryServiceServer).PreviewPackage(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeliveryService_PreviewPackage_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeliveryServiceServer).PreviewPackage(ctx, req.(*PreviewPackageRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -612,6 +827,53 @@ func _DeliveryService_ListUses_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DeliveryService_ListRecord_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRecordRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeliveryServiceServer).ListRecord(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeliveryService_ListRecord_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeliveryServiceServer).ListRecord(ctx, req.(*ListRecordRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DeliveryService_WatchRecord_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchRecordRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(DeliveryServiceServer).WatchRecord(m, &grpc.GenericServerStream[WatchRecordRequest, WatchRecordResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type DeliveryService_WatchRecordServer = grpc.ServerStreamingServer[WatchRecordResponse]
+
+func _DeliveryService_CountDeliveries_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CountDeliveriesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeliveryServiceServer).CountDeliveries(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeliveryService_CountDeliveries_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeliveryServiceServer).CountDeliveries(ctx, req.(*CountDeliveriesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // DeliveryService_ServiceDesc is the grpc.ServiceDesc for DeliveryService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -630,6 +892,18 @@ var DeliveryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListPoints",
 			Handler:    _DeliveryService_ListPoints_Handler,
+		},
+		{
+			MethodName: "GetSeries",
+			Handler:    _DeliveryService_GetSeries_Handler,
+		},
+		{
+			MethodName: "GetSummary",
+			Handler:    _DeliveryService_GetSummary_Handler,
+		},
+		{
+			MethodName: "PreviewPackage",
+			Handler:    _DeliveryService_PreviewPackage_Handler,
 		},
 		{
 			MethodName: "GetFacts",
@@ -659,6 +933,14 @@ var DeliveryService_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "ListUses",
 			Handler:    _DeliveryService_ListUses_Handler,
 		},
+		{
+			MethodName: "ListRecord",
+			Handler:    _DeliveryService_ListRecord_Handler,
+		},
+		{
+			MethodName: "CountDeliveries",
+			Handler:    _DeliveryService_CountDeliveries_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
@@ -671,6 +953,11 @@ var DeliveryService_ServiceDesc = grpc.ServiceDesc{
 			Handler:       _DeliveryService_PutPoints_Handler,
 			ServerStreams: true,
 			ClientStreams: true,
+		},
+		{
+			StreamName:    "ExportPoints",
+			Handler:       _DeliveryService_ExportPoints_Handler,
+			ServerStreams: true,
 		},
 		{
 			StreamName:    "WatchDeliveries",
@@ -687,6 +974,11 @@ var DeliveryService_ServiceDesc = grpc.ServiceDesc{
 			Handler:       _DeliveryService_SignReceipts_Handler,
 			ServerStreams: true,
 			ClientStreams: true,
+		},
+		{
+			StreamName:    "WatchRecord",
+			Handler:       _DeliveryService_WatchRecord_Handler,
+			ServerStreams: true,
 		},
 	},
 	Metadata: "obole/delivery/v1/service.proto",

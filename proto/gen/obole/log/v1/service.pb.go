@@ -25,6 +25,63 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// PublishState says how a partition stands with the relay of the asked process.
+type PublishState int32
+
+const (
+	// Unset.
+	PublishState_PUBLISH_STATE_UNSPECIFIED PublishState = 0
+	// Not published as far as this process knows: the broker or the database is away, or the topic unfit.
+	PublishState_PUBLISH_STATE_STOPPED PublishState = 1
+	// Published by this process.
+	PublishState_PUBLISH_STATE_PUBLISHING PublishState = 2
+	// Published by another process.
+	PublishState_PUBLISH_STATE_WAITING PublishState = 3
+)
+
+// Enum value maps for PublishState.
+var (
+	PublishState_name = map[int32]string{
+		0: "PUBLISH_STATE_UNSPECIFIED",
+		1: "PUBLISH_STATE_STOPPED",
+		2: "PUBLISH_STATE_PUBLISHING",
+		3: "PUBLISH_STATE_WAITING",
+	}
+	PublishState_value = map[string]int32{
+		"PUBLISH_STATE_UNSPECIFIED": 0,
+		"PUBLISH_STATE_STOPPED":     1,
+		"PUBLISH_STATE_PUBLISHING":  2,
+		"PUBLISH_STATE_WAITING":     3,
+	}
+)
+
+func (x PublishState) Enum() *PublishState {
+	p := new(PublishState)
+	*p = x
+	return p
+}
+
+func (x PublishState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PublishState) Descriptor() protoreflect.EnumDescriptor {
+	return file_obole_log_v1_service_proto_enumTypes[0].Descriptor()
+}
+
+func (PublishState) Type() protoreflect.EnumType {
+	return &file_obole_log_v1_service_proto_enumTypes[0]
+}
+
+func (x PublishState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PublishState.Descriptor instead.
+func (PublishState) EnumDescriptor() ([]byte, []int) {
+	return file_obole_log_v1_service_proto_rawDescGZIP(), []int{0}
+}
+
 // ReadLogRequest asks for records.
 type ReadLogRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -381,6 +438,426 @@ func (x *ListParkedResponse) GetNextPageToken() string {
 	return ""
 }
 
+// GetStatusRequest asks for the status.
+type GetStatusRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetStatusRequest) Reset() {
+	*x = GetStatusRequest{}
+	mi := &file_obole_log_v1_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetStatusRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetStatusRequest) ProtoMessage() {}
+
+func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_log_v1_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
+func (*GetStatusRequest) Descriptor() ([]byte, []int) {
+	return file_obole_log_v1_service_proto_rawDescGZIP(), []int{5}
+}
+
+// Part is something of a service that works or does not.
+type Part struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name, as in "tails" or "relay".
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Whether it works.
+	Works bool `protobuf:"varint,2,opt,name=works,proto3" json:"works,omitempty"`
+	// Whether the service does nothing without it.
+	Required      bool `protobuf:"varint,3,opt,name=required,proto3" json:"required,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Part) Reset() {
+	*x = Part{}
+	mi := &file_obole_log_v1_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Part) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Part) ProtoMessage() {}
+
+func (x *Part) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_log_v1_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Part.ProtoReflect.Descriptor instead.
+func (*Part) Descriptor() ([]byte, []int) {
+	return file_obole_log_v1_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Part) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Part) GetWorks() bool {
+	if x != nil {
+		return x.Works
+	}
+	return false
+}
+
+func (x *Part) GetRequired() bool {
+	if x != nil {
+		return x.Required
+	}
+	return false
+}
+
+// PartitionStatus is how one partition of the service's own log stands.
+type PartitionStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Partition, from 0.
+	Partition int32 `protobuf:"varint,1,opt,name=partition,proto3" json:"partition,omitempty"`
+	// Its newest position; 0 while it is empty.
+	Tail int64 `protobuf:"varint,2,opt,name=tail,proto3" json:"tail,omitempty"`
+	// How it stands with the relay.
+	Publish PublishState `protobuf:"varint,3,opt,name=publish,proto3,enum=obole.log.v1.PublishState" json:"publish,omitempty"`
+	// Position up to which the topic has it; -1 where another process publishes or nobody knows.
+	Published     int64 `protobuf:"varint,4,opt,name=published,proto3" json:"published,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PartitionStatus) Reset() {
+	*x = PartitionStatus{}
+	mi := &file_obole_log_v1_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PartitionStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PartitionStatus) ProtoMessage() {}
+
+func (x *PartitionStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_log_v1_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PartitionStatus.ProtoReflect.Descriptor instead.
+func (*PartitionStatus) Descriptor() ([]byte, []int) {
+	return file_obole_log_v1_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *PartitionStatus) GetPartition() int32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *PartitionStatus) GetTail() int64 {
+	if x != nil {
+		return x.Tail
+	}
+	return 0
+}
+
+func (x *PartitionStatus) GetPublish() PublishState {
+	if x != nil {
+		return x.Publish
+	}
+	return PublishState_PUBLISH_STATE_UNSPECIFIED
+}
+
+func (x *PartitionStatus) GetPublished() int64 {
+	if x != nil {
+		return x.Published
+	}
+	return 0
+}
+
+// ReaderStatus is how far something that reads a log has come.
+type ReaderStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the projection or reaction.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Topic that it reads; empty for tables of the service's own log.
+	Topic string `protobuf:"bytes,2,opt,name=topic,proto3" json:"topic,omitempty"`
+	// Partition, from 0.
+	Partition int32 `protobuf:"varint,3,opt,name=partition,proto3" json:"partition,omitempty"`
+	// Newest position that it has taken in.
+	Position int64 `protobuf:"varint,4,opt,name=position,proto3" json:"position,omitempty"`
+	// Events that it has not taken in; -1 where this process does not read the partition, or the broker does not answer.
+	Behind        int64 `protobuf:"varint,5,opt,name=behind,proto3" json:"behind,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReaderStatus) Reset() {
+	*x = ReaderStatus{}
+	mi := &file_obole_log_v1_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReaderStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReaderStatus) ProtoMessage() {}
+
+func (x *ReaderStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_log_v1_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReaderStatus.ProtoReflect.Descriptor instead.
+func (*ReaderStatus) Descriptor() ([]byte, []int) {
+	return file_obole_log_v1_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ReaderStatus) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ReaderStatus) GetTopic() string {
+	if x != nil {
+		return x.Topic
+	}
+	return ""
+}
+
+func (x *ReaderStatus) GetPartition() int32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *ReaderStatus) GetPosition() int64 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *ReaderStatus) GetBehind() int64 {
+	if x != nil {
+		return x.Behind
+	}
+	return 0
+}
+
+// ParkedCount counts what a reaction has set aside.
+type ParkedCount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Reaction.
+	Reaction string `protobuf:"bytes,1,opt,name=reaction,proto3" json:"reaction,omitempty"`
+	// Events set aside, those that wait behind them included.
+	Events int64 `protobuf:"varint,2,opt,name=events,proto3" json:"events,omitempty"`
+	// Streams that were set aside.
+	Streams       int64 `protobuf:"varint,3,opt,name=streams,proto3" json:"streams,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ParkedCount) Reset() {
+	*x = ParkedCount{}
+	mi := &file_obole_log_v1_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ParkedCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ParkedCount) ProtoMessage() {}
+
+func (x *ParkedCount) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_log_v1_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ParkedCount.ProtoReflect.Descriptor instead.
+func (*ParkedCount) Descriptor() ([]byte, []int) {
+	return file_obole_log_v1_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ParkedCount) GetReaction() string {
+	if x != nil {
+		return x.Reaction
+	}
+	return ""
+}
+
+func (x *ParkedCount) GetEvents() int64 {
+	if x != nil {
+		return x.Events
+	}
+	return 0
+}
+
+func (x *ParkedCount) GetStreams() int64 {
+	if x != nil {
+		return x.Streams
+	}
+	return 0
+}
+
+// GetStatusResponse is how a service stands.
+type GetStatusResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Service.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// Whether it can do its work.
+	Ready bool `protobuf:"varint,2,opt,name=ready,proto3" json:"ready,omitempty"`
+	// Its parts, by name.
+	Parts []*Part `protobuf:"bytes,3,rep,name=parts,proto3" json:"parts,omitempty"`
+	// Its own log, by partition.
+	Partitions []*PartitionStatus `protobuf:"bytes,4,rep,name=partitions,proto3" json:"partitions,omitempty"`
+	// What reads logs, by name, topic and partition.
+	Readers []*ReaderStatus `protobuf:"bytes,5,rep,name=readers,proto3" json:"readers,omitempty"`
+	// What is set aside, by reaction; reactions that have set nothing aside are left out.
+	Parked []*ParkedCount `protobuf:"bytes,6,rep,name=parked,proto3" json:"parked,omitempty"`
+	// When this was looked at, by the process's clock, microseconds since 1970-01-01T00:00Z.
+	At            int64 `protobuf:"varint,7,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetStatusResponse) Reset() {
+	*x = GetStatusResponse{}
+	mi := &file_obole_log_v1_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetStatusResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetStatusResponse) ProtoMessage() {}
+
+func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_log_v1_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
+func (*GetStatusResponse) Descriptor() ([]byte, []int) {
+	return file_obole_log_v1_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *GetStatusResponse) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *GetStatusResponse) GetReady() bool {
+	if x != nil {
+		return x.Ready
+	}
+	return false
+}
+
+func (x *GetStatusResponse) GetParts() []*Part {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+func (x *GetStatusResponse) GetPartitions() []*PartitionStatus {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
+func (x *GetStatusResponse) GetReaders() []*ReaderStatus {
+	if x != nil {
+		return x.Readers
+	}
+	return nil
+}
+
+func (x *GetStatusResponse) GetParked() []*ParkedCount {
+	if x != nil {
+		return x.Parked
+	}
+	return nil
+}
+
+func (x *GetStatusResponse) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
 // RedriveRequest names what to handle again.
 type RedriveRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -396,7 +873,7 @@ type RedriveRequest struct {
 
 func (x *RedriveRequest) Reset() {
 	*x = RedriveRequest{}
-	mi := &file_obole_log_v1_service_proto_msgTypes[5]
+	mi := &file_obole_log_v1_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -408,7 +885,7 @@ func (x *RedriveRequest) String() string {
 func (*RedriveRequest) ProtoMessage() {}
 
 func (x *RedriveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_log_v1_service_proto_msgTypes[5]
+	mi := &file_obole_log_v1_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -421,7 +898,7 @@ func (x *RedriveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RedriveRequest.ProtoReflect.Descriptor instead.
 func (*RedriveRequest) Descriptor() ([]byte, []int) {
-	return file_obole_log_v1_service_proto_rawDescGZIP(), []int{5}
+	return file_obole_log_v1_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RedriveRequest) GetReaction() string {
@@ -458,7 +935,7 @@ type RedriveResponse struct {
 
 func (x *RedriveResponse) Reset() {
 	*x = RedriveResponse{}
-	mi := &file_obole_log_v1_service_proto_msgTypes[6]
+	mi := &file_obole_log_v1_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -470,7 +947,7 @@ func (x *RedriveResponse) String() string {
 func (*RedriveResponse) ProtoMessage() {}
 
 func (x *RedriveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_log_v1_service_proto_msgTypes[6]
+	mi := &file_obole_log_v1_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -483,7 +960,7 @@ func (x *RedriveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RedriveResponse.ProtoReflect.Descriptor instead.
 func (*RedriveResponse) Descriptor() ([]byte, []int) {
-	return file_obole_log_v1_service_proto_rawDescGZIP(), []int{6}
+	return file_obole_log_v1_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RedriveResponse) GetHandled() int64 {
@@ -530,20 +1007,57 @@ const file_obole_log_v1_service_proto_rawDesc = "" +
 	"\tparked_at\x18\t \x01(\x03R\bparkedAt\"j\n" +
 	"\x12ListParkedResponse\x12,\n" +
 	"\x06parked\x18\x01 \x03(\v2\x14.obole.log.v1.ParkedR\x06parked\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"{\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x12\n" +
+	"\x10GetStatusRequest\"L\n" +
+	"\x04Part\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05works\x18\x02 \x01(\bR\x05works\x12\x1a\n" +
+	"\brequired\x18\x03 \x01(\bR\brequired\"\x97\x01\n" +
+	"\x0fPartitionStatus\x12\x1c\n" +
+	"\tpartition\x18\x01 \x01(\x05R\tpartition\x12\x12\n" +
+	"\x04tail\x18\x02 \x01(\x03R\x04tail\x124\n" +
+	"\apublish\x18\x03 \x01(\x0e2\x1a.obole.log.v1.PublishStateR\apublish\x12\x1c\n" +
+	"\tpublished\x18\x04 \x01(\x03R\tpublished\"\x8a\x01\n" +
+	"\fReaderStatus\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05topic\x18\x02 \x01(\tR\x05topic\x12\x1c\n" +
+	"\tpartition\x18\x03 \x01(\x05R\tpartition\x12\x1a\n" +
+	"\bposition\x18\x04 \x01(\x03R\bposition\x12\x16\n" +
+	"\x06behind\x18\x05 \x01(\x03R\x06behind\"[\n" +
+	"\vParkedCount\x12\x1a\n" +
+	"\breaction\x18\x01 \x01(\tR\breaction\x12\x16\n" +
+	"\x06events\x18\x02 \x01(\x03R\x06events\x12\x18\n" +
+	"\astreams\x18\x03 \x01(\x03R\astreams\"\xa5\x02\n" +
+	"\x11GetStatusResponse\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
+	"\x05ready\x18\x02 \x01(\bR\x05ready\x12(\n" +
+	"\x05parts\x18\x03 \x03(\v2\x12.obole.log.v1.PartR\x05parts\x12=\n" +
+	"\n" +
+	"partitions\x18\x04 \x03(\v2\x1d.obole.log.v1.PartitionStatusR\n" +
+	"partitions\x124\n" +
+	"\areaders\x18\x05 \x03(\v2\x1a.obole.log.v1.ReaderStatusR\areaders\x121\n" +
+	"\x06parked\x18\x06 \x03(\v2\x19.obole.log.v1.ParkedCountR\x06parked\x12\x0e\n" +
+	"\x02at\x18\a \x01(\x03R\x02at\"{\n" +
 	"\x0eRedriveRequest\x12%\n" +
 	"\breaction\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18PR\breaction\x12\x1f\n" +
 	"\x05topic\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18PR\x05topic\x12!\n" +
 	"\x06stream\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10$\x18IR\x06stream\"?\n" +
 	"\x0fRedriveResponse\x12\x18\n" +
 	"\ahandled\x18\x01 \x01(\x03R\ahandled\x12\x12\n" +
-	"\x04left\x18\x02 \x01(\x03R\x04left2\x94\x02\n" +
+	"\x04left\x18\x02 \x01(\x03R\x04left*\x81\x01\n" +
+	"\fPublishState\x12\x1d\n" +
+	"\x19PUBLISH_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15PUBLISH_STATE_STOPPED\x10\x01\x12\x1c\n" +
+	"\x18PUBLISH_STATE_PUBLISHING\x10\x02\x12\x19\n" +
+	"\x15PUBLISH_STATE_WAITING\x10\x032\xec\x02\n" +
 	"\n" +
 	"LogService\x12V\n" +
 	"\aReadLog\x12\x1c.obole.log.v1.ReadLogRequest\x1a\x1d.obole.log.v1.ReadLogResponse\"\f\x92\xb5\x18\b\n" +
 	"\x02\a\x06\x18\xb0\xea\x010\x01\x12Y\n" +
 	"\n" +
 	"ListParked\x12\x1f.obole.log.v1.ListParkedRequest\x1a .obole.log.v1.ListParkedResponse\"\b\x92\xb5\x18\x04\n" +
+	"\x02\x05\x06\x12V\n" +
+	"\tGetStatus\x12\x1e.obole.log.v1.GetStatusRequest\x1a\x1f.obole.log.v1.GetStatusResponse\"\b\x92\xb5\x18\x04\n" +
 	"\x02\x05\x06\x12S\n" +
 	"\aRedrive\x12\x1c.obole.log.v1.RedriveRequest\x1a\x1d.obole.log.v1.RedriveResponse\"\v\x92\xb5\x18\a\n" +
 	"\x01\x05\x18\xe0\xd4\x03B\xae\x01\n" +
@@ -561,31 +1075,46 @@ func file_obole_log_v1_service_proto_rawDescGZIP() []byte {
 	return file_obole_log_v1_service_proto_rawDescData
 }
 
-var file_obole_log_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_obole_log_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_obole_log_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_obole_log_v1_service_proto_goTypes = []any{
-	(*ReadLogRequest)(nil),     // 0: obole.log.v1.ReadLogRequest
-	(*ReadLogResponse)(nil),    // 1: obole.log.v1.ReadLogResponse
-	(*ListParkedRequest)(nil),  // 2: obole.log.v1.ListParkedRequest
-	(*Parked)(nil),             // 3: obole.log.v1.Parked
-	(*ListParkedResponse)(nil), // 4: obole.log.v1.ListParkedResponse
-	(*RedriveRequest)(nil),     // 5: obole.log.v1.RedriveRequest
-	(*RedriveResponse)(nil),    // 6: obole.log.v1.RedriveResponse
-	(*v1.StoredEvent)(nil),     // 7: obole.event.v1.StoredEvent
+	(PublishState)(0),          // 0: obole.log.v1.PublishState
+	(*ReadLogRequest)(nil),     // 1: obole.log.v1.ReadLogRequest
+	(*ReadLogResponse)(nil),    // 2: obole.log.v1.ReadLogResponse
+	(*ListParkedRequest)(nil),  // 3: obole.log.v1.ListParkedRequest
+	(*Parked)(nil),             // 4: obole.log.v1.Parked
+	(*ListParkedResponse)(nil), // 5: obole.log.v1.ListParkedResponse
+	(*GetStatusRequest)(nil),   // 6: obole.log.v1.GetStatusRequest
+	(*Part)(nil),               // 7: obole.log.v1.Part
+	(*PartitionStatus)(nil),    // 8: obole.log.v1.PartitionStatus
+	(*ReaderStatus)(nil),       // 9: obole.log.v1.ReaderStatus
+	(*ParkedCount)(nil),        // 10: obole.log.v1.ParkedCount
+	(*GetStatusResponse)(nil),  // 11: obole.log.v1.GetStatusResponse
+	(*RedriveRequest)(nil),     // 12: obole.log.v1.RedriveRequest
+	(*RedriveResponse)(nil),    // 13: obole.log.v1.RedriveResponse
+	(*v1.StoredEvent)(nil),     // 14: obole.event.v1.StoredEvent
 }
 var file_obole_log_v1_service_proto_depIdxs = []int32{
-	7, // 0: obole.log.v1.ReadLogResponse.events:type_name -> obole.event.v1.StoredEvent
-	3, // 1: obole.log.v1.ListParkedResponse.parked:type_name -> obole.log.v1.Parked
-	0, // 2: obole.log.v1.LogService.ReadLog:input_type -> obole.log.v1.ReadLogRequest
-	2, // 3: obole.log.v1.LogService.ListParked:input_type -> obole.log.v1.ListParkedRequest
-	5, // 4: obole.log.v1.LogService.Redrive:input_type -> obole.log.v1.RedriveRequest
-	1, // 5: obole.log.v1.LogService.ReadLog:output_type -> obole.log.v1.ReadLogResponse
-	4, // 6: obole.log.v1.LogService.ListParked:output_type -> obole.log.v1.ListParkedResponse
-	6, // 7: obole.log.v1.LogService.Redrive:output_type -> obole.log.v1.RedriveResponse
-	5, // [5:8] is the sub-list for method output_type
-	2, // [2:5] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	14, // 0: obole.log.v1.ReadLogResponse.events:type_name -> obole.event.v1.StoredEvent
+	4,  // 1: obole.log.v1.ListParkedResponse.parked:type_name -> obole.log.v1.Parked
+	0,  // 2: obole.log.v1.PartitionStatus.publish:type_name -> obole.log.v1.PublishState
+	7,  // 3: obole.log.v1.GetStatusResponse.parts:type_name -> obole.log.v1.Part
+	8,  // 4: obole.log.v1.GetStatusResponse.partitions:type_name -> obole.log.v1.PartitionStatus
+	9,  // 5: obole.log.v1.GetStatusResponse.readers:type_name -> obole.log.v1.ReaderStatus
+	10, // 6: obole.log.v1.GetStatusResponse.parked:type_name -> obole.log.v1.ParkedCount
+	1,  // 7: obole.log.v1.LogService.ReadLog:input_type -> obole.log.v1.ReadLogRequest
+	3,  // 8: obole.log.v1.LogService.ListParked:input_type -> obole.log.v1.ListParkedRequest
+	6,  // 9: obole.log.v1.LogService.GetStatus:input_type -> obole.log.v1.GetStatusRequest
+	12, // 10: obole.log.v1.LogService.Redrive:input_type -> obole.log.v1.RedriveRequest
+	2,  // 11: obole.log.v1.LogService.ReadLog:output_type -> obole.log.v1.ReadLogResponse
+	5,  // 12: obole.log.v1.LogService.ListParked:output_type -> obole.log.v1.ListParkedResponse
+	11, // 13: obole.log.v1.LogService.GetStatus:output_type -> obole.log.v1.GetStatusResponse
+	13, // 14: obole.log.v1.LogService.Redrive:output_type -> obole.log.v1.RedriveResponse
+	11, // [11:15] is the sub-list for method output_type
+	7,  // [7:11] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_obole_log_v1_service_proto_init() }
@@ -598,13 +1127,14 @@ func file_obole_log_v1_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_obole_log_v1_service_proto_rawDesc), len(file_obole_log_v1_service_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   7,
+			NumEnums:      1,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_obole_log_v1_service_proto_goTypes,
 		DependencyIndexes: file_obole_log_v1_service_proto_depIdxs,
+		EnumInfos:         file_obole_log_v1_service_proto_enumTypes,
 		MessageInfos:      file_obole_log_v1_service_proto_msgTypes,
 	}.Build()
 	File_obole_log_v1_service_proto = out.File

@@ -23,6 +23,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	LogService_ReadLog_FullMethodName    = "/obole.log.v1.LogService/ReadLog"
 	LogService_ListParked_FullMethodName = "/obole.log.v1.LogService/ListParked"
+	LogService_GetStatus_FullMethodName  = "/obole.log.v1.LogService/GetStatus"
 	LogService_Redrive_FullMethodName    = "/obole.log.v1.LogService/Redrive"
 )
 
@@ -38,6 +39,9 @@ type LogServiceClient interface {
 	// ListParked lists the streams that were set aside after a poison event, oldest first. They are of other services' logs: no cursor of
 	// this one says anything of them.
 	ListParked(ctx context.Context, in *ListParkedRequest, opts ...grpc.CallOption) (*ListParkedResponse, error)
+	// GetStatus says how this process of a service stands: what works, how far its log is published, and how far behind its tables and
+	// reactions are. It tells of positions and names of parts, never of people.
+	GetStatus(ctx context.Context, in *GetStatusRequest, opts ...grpc.CallOption) (*GetStatusResponse, error)
 	// Redrive handles a parked stream's events again, in order, and stops at the first that fails again.
 	Redrive(ctx context.Context, in *RedriveRequest, opts ...grpc.CallOption) (*RedriveResponse, error)
 }
@@ -79,6 +83,16 @@ func (c *logServiceClient) ListParked(ctx context.Context, in *ListParkedRequest
 	return out, nil
 }
 
+func (c *logServiceClient) GetStatus(ctx context.Context, in *GetStatusRequest, opts ...grpc.CallOption) (*GetStatusResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetStatusResponse)
+	err := c.cc.Invoke(ctx, LogService_GetStatus_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *logServiceClient) Redrive(ctx context.Context, in *RedriveRequest, opts ...grpc.CallOption) (*RedriveResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RedriveResponse)
@@ -101,6 +115,9 @@ type LogServiceServer interface {
 	// ListParked lists the streams that were set aside after a poison event, oldest first. They are of other services' logs: no cursor of
 	// this one says anything of them.
 	ListParked(context.Context, *ListParkedRequest) (*ListParkedResponse, error)
+	// GetStatus says how this process of a service stands: what works, how far its log is published, and how far behind its tables and
+	// reactions are. It tells of positions and names of parts, never of people.
+	GetStatus(context.Context, *GetStatusRequest) (*GetStatusResponse, error)
 	// Redrive handles a parked stream's events again, in order, and stops at the first that fails again.
 	Redrive(context.Context, *RedriveRequest) (*RedriveResponse, error)
 	mustEmbedUnimplementedLogServiceServer()
@@ -118,6 +135,9 @@ func (UnimplementedLogServiceServer) ReadLog(*ReadLogRequest, grpc.ServerStreami
 }
 func (UnimplementedLogServiceServer) ListParked(context.Context, *ListParkedRequest) (*ListParkedResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListParked not implemented")
+}
+func (UnimplementedLogServiceServer) GetStatus(context.Context, *GetStatusRequest) (*GetStatusResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetStatus not implemented")
 }
 func (UnimplementedLogServiceServer) Redrive(context.Context, *RedriveRequest) (*RedriveResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Redrive not implemented")
@@ -172,6 +192,24 @@ func _LogService_ListParked_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _LogService_GetStatus_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetStatusRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LogServiceServer).GetStatus(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LogService_GetStatus_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LogServiceServer).GetStatus(ctx, req.(*GetStatusRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _LogService_Redrive_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RedriveRequest)
 	if err := dec(in); err != nil {
@@ -200,6 +238,10 @@ var LogService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListParked",
 			Handler:    _LogService_ListParked_Handler,
+		},
+		{
+			MethodName: "GetStatus",
+			Handler:    _LogService_GetStatus_Handler,
 		},
 		{
 			MethodName: "Redrive",

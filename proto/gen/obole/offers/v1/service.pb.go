@@ -10,9 +10,11 @@ package offersv1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	v13 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	v1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	v11 "github.com/obole-market/obole/proto/gen/obole/market/v1"
 	v12 "github.com/obole-market/obole/proto/gen/obole/money/v1"
+	v14 "github.com/obole-market/obole/proto/gen/obole/record/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -216,6 +218,75 @@ func (x OfferState) Number() protoreflect.EnumNumber {
 // Deprecated: Use OfferState.Descriptor instead.
 func (OfferState) EnumDescriptor() ([]byte, []int) {
 	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{2}
+}
+
+// RuleKind says which of a person's rules is meant.
+type RuleKind int32
+
+const (
+	// Unset.
+	RuleKind_RULE_KIND_UNSPECIFIED RuleKind = 0
+	// The floor of a product.
+	RuleKind_RULE_KIND_FLOOR RuleKind = 1
+	// Matching, or matching by facts on health, is off.
+	RuleKind_RULE_KIND_MATCHING RuleKind = 2
+	// A purpose that is never wanted.
+	RuleKind_RULE_KIND_PURPOSE RuleKind = 3
+	// A buyer that is never wanted.
+	RuleKind_RULE_KIND_BUYER RuleKind = 4
+	// A product that is never offered.
+	RuleKind_RULE_KIND_PRODUCT RuleKind = 5
+	// How many agreements at once.
+	RuleKind_RULE_KIND_LIMIT RuleKind = 6
+)
+
+// Enum value maps for RuleKind.
+var (
+	RuleKind_name = map[int32]string{
+		0: "RULE_KIND_UNSPECIFIED",
+		1: "RULE_KIND_FLOOR",
+		2: "RULE_KIND_MATCHING",
+		3: "RULE_KIND_PURPOSE",
+		4: "RULE_KIND_BUYER",
+		5: "RULE_KIND_PRODUCT",
+		6: "RULE_KIND_LIMIT",
+	}
+	RuleKind_value = map[string]int32{
+		"RULE_KIND_UNSPECIFIED": 0,
+		"RULE_KIND_FLOOR":       1,
+		"RULE_KIND_MATCHING":    2,
+		"RULE_KIND_PURPOSE":     3,
+		"RULE_KIND_BUYER":       4,
+		"RULE_KIND_PRODUCT":     5,
+		"RULE_KIND_LIMIT":       6,
+	}
+)
+
+func (x RuleKind) Enum() *RuleKind {
+	p := new(RuleKind)
+	*p = x
+	return p
+}
+
+func (x RuleKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RuleKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_obole_offers_v1_service_proto_enumTypes[3].Descriptor()
+}
+
+func (RuleKind) Type() protoreflect.EnumType {
+	return &file_obole_offers_v1_service_proto_enumTypes[3]
+}
+
+func (x RuleKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RuleKind.Descriptor instead.
+func (RuleKind) EnumDescriptor() ([]byte, []int) {
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{3}
 }
 
 // RegisterBuyerRequest describes a legal entity.
@@ -1005,7 +1076,9 @@ type ListBuyersRequest struct {
 	// next_page_token of the page before.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Answer only when this position is seen.
-	After         *v1.Cursor `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
+	After *v1.Cursor `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
+	// Only those in this state; unset means all.
+	State         BuyerState `protobuf:"varint,4,opt,name=state,proto3,enum=obole.offers.v1.BuyerState" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1059,6 +1132,13 @@ func (x *ListBuyersRequest) GetAfter() *v1.Cursor {
 		return x.After
 	}
 	return nil
+}
+
+func (x *ListBuyersRequest) GetState() BuyerState {
+	if x != nil {
+		return x.State
+	}
+	return BuyerState_BUYER_STATE_UNSPECIFIED
 }
 
 // ListBuyersResponse is a page of buyers.
@@ -1116,6 +1196,216 @@ func (x *ListBuyersResponse) GetNextPageToken() string {
 	return ""
 }
 
+// DescribeBuyersRequest names buyers.
+type DescribeBuyersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Buyers' ids.
+	BuyerIds []string `protobuf:"bytes,1,rep,name=buyer_ids,json=buyerIds,proto3" json:"buyer_ids,omitempty"`
+	// Answer only when this position is seen.
+	After         *v1.Cursor `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeBuyersRequest) Reset() {
+	*x = DescribeBuyersRequest{}
+	mi := &file_obole_offers_v1_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeBuyersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeBuyersRequest) ProtoMessage() {}
+
+func (x *DescribeBuyersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_offers_v1_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeBuyersRequest.ProtoReflect.Descriptor instead.
+func (*DescribeBuyersRequest) Descriptor() ([]byte, []int) {
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *DescribeBuyersRequest) GetBuyerIds() []string {
+	if x != nil {
+		return x.BuyerIds
+	}
+	return nil
+}
+
+func (x *DescribeBuyersRequest) GetAfter() *v1.Cursor {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+// BuyerCard is who a buyer is, as everybody who is asked by it is told.
+type BuyerCard struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Buyer's id.
+	BuyerId string `protobuf:"bytes,1,opt,name=buyer_id,json=buyerId,proto3" json:"buyer_id,omitempty"`
+	// Registered name.
+	LegalName string `protobuf:"bytes,2,opt,name=legal_name,json=legalName,proto3" json:"legal_name,omitempty"`
+	// Seat, ISO 3166-1 alpha-2.
+	Country string `protobuf:"bytes,3,opt,name=country,proto3" json:"country,omitempty"`
+	// Contact of its data protection officer.
+	DpoContact string `protobuf:"bytes,4,opt,name=dpo_contact,json=dpoContact,proto3" json:"dpo_contact,omitempty"`
+	// Its privacy notice, https.
+	PrivacyNoticeUri string `protobuf:"bytes,5,opt,name=privacy_notice_uri,json=privacyNoticeUri,proto3" json:"privacy_notice_uri,omitempty"`
+	// Countries where it processes data, ISO 3166-1 alpha-2.
+	ProcessingCountries []string `protobuf:"bytes,6,rep,name=processing_countries,json=processingCountries,proto3" json:"processing_countries,omitempty"`
+	// Gatekeeper under Regulation (EU) 2022/1925, article 3.
+	IsGatekeeper bool `protobuf:"varint,7,opt,name=is_gatekeeper,json=isGatekeeper,proto3" json:"is_gatekeeper,omitempty"`
+	// What it may do now.
+	State         BuyerState `protobuf:"varint,8,opt,name=state,proto3,enum=obole.offers.v1.BuyerState" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BuyerCard) Reset() {
+	*x = BuyerCard{}
+	mi := &file_obole_offers_v1_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BuyerCard) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BuyerCard) ProtoMessage() {}
+
+func (x *BuyerCard) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_offers_v1_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BuyerCard.ProtoReflect.Descriptor instead.
+func (*BuyerCard) Descriptor() ([]byte, []int) {
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *BuyerCard) GetBuyerId() string {
+	if x != nil {
+		return x.BuyerId
+	}
+	return ""
+}
+
+func (x *BuyerCard) GetLegalName() string {
+	if x != nil {
+		return x.LegalName
+	}
+	return ""
+}
+
+func (x *BuyerCard) GetCountry() string {
+	if x != nil {
+		return x.Country
+	}
+	return ""
+}
+
+func (x *BuyerCard) GetDpoContact() string {
+	if x != nil {
+		return x.DpoContact
+	}
+	return ""
+}
+
+func (x *BuyerCard) GetPrivacyNoticeUri() string {
+	if x != nil {
+		return x.PrivacyNoticeUri
+	}
+	return ""
+}
+
+func (x *BuyerCard) GetProcessingCountries() []string {
+	if x != nil {
+		return x.ProcessingCountries
+	}
+	return nil
+}
+
+func (x *BuyerCard) GetIsGatekeeper() bool {
+	if x != nil {
+		return x.IsGatekeeper
+	}
+	return false
+}
+
+func (x *BuyerCard) GetState() BuyerState {
+	if x != nil {
+		return x.State
+	}
+	return BuyerState_BUYER_STATE_UNSPECIFIED
+}
+
+// DescribeBuyersResponse answers DescribeBuyers.
+type DescribeBuyersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Those that are known.
+	Buyers        []*BuyerCard `protobuf:"bytes,1,rep,name=buyers,proto3" json:"buyers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeBuyersResponse) Reset() {
+	*x = DescribeBuyersResponse{}
+	mi := &file_obole_offers_v1_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeBuyersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeBuyersResponse) ProtoMessage() {}
+
+func (x *DescribeBuyersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_offers_v1_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeBuyersResponse.ProtoReflect.Descriptor instead.
+func (*DescribeBuyersResponse) Descriptor() ([]byte, []int) {
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *DescribeBuyersResponse) GetBuyers() []*BuyerCard {
+	if x != nil {
+		return x.Buyers
+	}
+	return nil
+}
+
 // NewBid is what a buyer asks for.
 type NewBid struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1143,7 +1433,7 @@ type NewBid struct {
 
 func (x *NewBid) Reset() {
 	*x = NewBid{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[15]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1155,7 +1445,7 @@ func (x *NewBid) String() string {
 func (*NewBid) ProtoMessage() {}
 
 func (x *NewBid) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[15]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1168,7 +1458,7 @@ func (x *NewBid) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewBid.ProtoReflect.Descriptor instead.
 func (*NewBid) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{15}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *NewBid) GetBuyerId() string {
@@ -1247,7 +1537,7 @@ type PlaceBidRequest struct {
 
 func (x *PlaceBidRequest) Reset() {
 	*x = PlaceBidRequest{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[16]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1259,7 +1549,7 @@ func (x *PlaceBidRequest) String() string {
 func (*PlaceBidRequest) ProtoMessage() {}
 
 func (x *PlaceBidRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[16]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1272,7 +1562,7 @@ func (x *PlaceBidRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlaceBidRequest.ProtoReflect.Descriptor instead.
 func (*PlaceBidRequest) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{16}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PlaceBidRequest) GetBid() *NewBid {
@@ -1304,7 +1594,7 @@ type PlaceBidResponse struct {
 
 func (x *PlaceBidResponse) Reset() {
 	*x = PlaceBidResponse{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[17]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1316,7 +1606,7 @@ func (x *PlaceBidResponse) String() string {
 func (*PlaceBidResponse) ProtoMessage() {}
 
 func (x *PlaceBidResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[17]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1329,7 +1619,7 @@ func (x *PlaceBidResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlaceBidResponse.ProtoReflect.Descriptor instead.
 func (*PlaceBidResponse) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{17}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PlaceBidResponse) GetBidId() string {
@@ -1366,7 +1656,7 @@ type PlaceBidsRequest struct {
 
 func (x *PlaceBidsRequest) Reset() {
 	*x = PlaceBidsRequest{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[18]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1378,7 +1668,7 @@ func (x *PlaceBidsRequest) String() string {
 func (*PlaceBidsRequest) ProtoMessage() {}
 
 func (x *PlaceBidsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[18]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1391,7 +1681,7 @@ func (x *PlaceBidsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlaceBidsRequest.ProtoReflect.Descriptor instead.
 func (*PlaceBidsRequest) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{18}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PlaceBidsRequest) GetBuyerId() string {
@@ -1427,7 +1717,7 @@ type PlacedBid struct {
 
 func (x *PlacedBid) Reset() {
 	*x = PlacedBid{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[19]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1439,7 +1729,7 @@ func (x *PlacedBid) String() string {
 func (*PlacedBid) ProtoMessage() {}
 
 func (x *PlacedBid) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[19]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1452,7 +1742,7 @@ func (x *PlacedBid) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacedBid.ProtoReflect.Descriptor instead.
 func (*PlacedBid) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{19}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PlacedBid) GetIdempotencyKey() string {
@@ -1503,7 +1793,7 @@ type PlaceBidsResponse struct {
 
 func (x *PlaceBidsResponse) Reset() {
 	*x = PlaceBidsResponse{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[20]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1515,7 +1805,7 @@ func (x *PlaceBidsResponse) String() string {
 func (*PlaceBidsResponse) ProtoMessage() {}
 
 func (x *PlaceBidsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[20]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1528,7 +1818,7 @@ func (x *PlaceBidsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlaceBidsResponse.ProtoReflect.Descriptor instead.
 func (*PlaceBidsResponse) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{20}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PlaceBidsResponse) GetBids() []*PlacedBid {
@@ -1556,7 +1846,7 @@ type TryBidRequest struct {
 
 func (x *TryBidRequest) Reset() {
 	*x = TryBidRequest{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[21]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1568,7 +1858,7 @@ func (x *TryBidRequest) String() string {
 func (*TryBidRequest) ProtoMessage() {}
 
 func (x *TryBidRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[21]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1581,7 +1871,7 @@ func (x *TryBidRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TryBidRequest.ProtoReflect.Descriptor instead.
 func (*TryBidRequest) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{21}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *TryBidRequest) GetBid() *NewBid {
@@ -1606,7 +1896,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[22]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1618,7 +1908,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[22]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1631,7 +1921,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{22}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Problem) GetField() string {
@@ -1668,7 +1958,7 @@ type Band struct {
 
 func (x *Band) Reset() {
 	*x = Band{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[23]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1680,7 +1970,7 @@ func (x *Band) String() string {
 func (*Band) ProtoMessage() {}
 
 func (x *Band) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[23]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1693,7 +1983,7 @@ func (x *Band) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Band.ProtoReflect.Descriptor instead.
 func (*Band) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{23}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Band) GetAtLeast() uint32 {
@@ -1727,7 +2017,7 @@ type TryBidResponse struct {
 
 func (x *TryBidResponse) Reset() {
 	*x = TryBidResponse{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[24]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1739,7 +2029,7 @@ func (x *TryBidResponse) String() string {
 func (*TryBidResponse) ProtoMessage() {}
 
 func (x *TryBidResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[24]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1752,7 +2042,7 @@ func (x *TryBidResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TryBidResponse.ProtoReflect.Descriptor instead.
 func (*TryBidResponse) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{24}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TryBidResponse) GetHold() *v12.Money {
@@ -1810,7 +2100,7 @@ type Bid struct {
 
 func (x *Bid) Reset() {
 	*x = Bid{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[25]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1822,7 +2112,7 @@ func (x *Bid) String() string {
 func (*Bid) ProtoMessage() {}
 
 func (x *Bid) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[25]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1835,7 +2125,7 @@ func (x *Bid) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bid.ProtoReflect.Descriptor instead.
 func (*Bid) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{25}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Bid) GetBidId() string {
@@ -1916,7 +2206,7 @@ type GetBidRequest struct {
 
 func (x *GetBidRequest) Reset() {
 	*x = GetBidRequest{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[26]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1928,7 +2218,7 @@ func (x *GetBidRequest) String() string {
 func (*GetBidRequest) ProtoMessage() {}
 
 func (x *GetBidRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[26]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1941,7 +2231,7 @@ func (x *GetBidRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBidRequest.ProtoReflect.Descriptor instead.
 func (*GetBidRequest) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{26}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *GetBidRequest) GetBidId() string {
@@ -1976,7 +2266,7 @@ type GetBidResponse struct {
 
 func (x *GetBidResponse) Reset() {
 	*x = GetBidResponse{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[27]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1988,7 +2278,7 @@ func (x *GetBidResponse) String() string {
 func (*GetBidResponse) ProtoMessage() {}
 
 func (x *GetBidResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[27]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2001,7 +2291,7 @@ func (x *GetBidResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBidResponse.ProtoReflect.Descriptor instead.
 func (*GetBidResponse) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{27}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *GetBidResponse) GetBid() *Bid {
@@ -2028,7 +2318,7 @@ type ListBidsRequest struct {
 
 func (x *ListBidsRequest) Reset() {
 	*x = ListBidsRequest{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[28]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2040,7 +2330,7 @@ func (x *ListBidsRequest) String() string {
 func (*ListBidsRequest) ProtoMessage() {}
 
 func (x *ListBidsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[28]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2053,7 +2343,7 @@ func (x *ListBidsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBidsRequest.ProtoReflect.Descriptor instead.
 func (*ListBidsRequest) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{28}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListBidsRequest) GetBuyerId() string {
@@ -2097,7 +2387,7 @@ type ListBidsResponse struct {
 
 func (x *ListBidsResponse) Reset() {
 	*x = ListBidsResponse{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[29]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2109,7 +2399,7 @@ func (x *ListBidsResponse) String() string {
 func (*ListBidsResponse) ProtoMessage() {}
 
 func (x *ListBidsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[29]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2122,7 +2412,7 @@ func (x *ListBidsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBidsResponse.ProtoReflect.Descriptor instead.
 func (*ListBidsResponse) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{29}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListBidsResponse) GetBids() []*Bid {
@@ -2150,7 +2440,7 @@ type WatchBidsRequest struct {
 
 func (x *WatchBidsRequest) Reset() {
 	*x = WatchBidsRequest{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[30]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2162,7 +2452,7 @@ func (x *WatchBidsRequest) String() string {
 func (*WatchBidsRequest) ProtoMessage() {}
 
 func (x *WatchBidsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[30]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2175,7 +2465,7 @@ func (x *WatchBidsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchBidsRequest.ProtoReflect.Descriptor instead.
 func (*WatchBidsRequest) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{30}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *WatchBidsRequest) GetBuyerId() string {
@@ -2196,7 +2486,7 @@ type WatchBidsResponse struct {
 
 func (x *WatchBidsResponse) Reset() {
 	*x = WatchBidsResponse{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[31]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2208,7 +2498,7 @@ func (x *WatchBidsResponse) String() string {
 func (*WatchBidsResponse) ProtoMessage() {}
 
 func (x *WatchBidsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[31]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2221,7 +2511,7 @@ func (x *WatchBidsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchBidsResponse.ProtoReflect.Descriptor instead.
 func (*WatchBidsResponse) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{31}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *WatchBidsResponse) GetBid() *Bid {
@@ -2246,7 +2536,7 @@ type WithdrawBidRequest struct {
 
 func (x *WithdrawBidRequest) Reset() {
 	*x = WithdrawBidRequest{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[32]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2258,7 +2548,7 @@ func (x *WithdrawBidRequest) String() string {
 func (*WithdrawBidRequest) ProtoMessage() {}
 
 func (x *WithdrawBidRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[32]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2271,7 +2561,7 @@ func (x *WithdrawBidRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawBidRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawBidRequest) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{32}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *WithdrawBidRequest) GetBidId() string {
@@ -2306,7 +2596,7 @@ type WithdrawBidResponse struct {
 
 func (x *WithdrawBidResponse) Reset() {
 	*x = WithdrawBidResponse{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[33]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2318,7 +2608,7 @@ func (x *WithdrawBidResponse) String() string {
 func (*WithdrawBidResponse) ProtoMessage() {}
 
 func (x *WithdrawBidResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[33]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2331,7 +2621,7 @@ func (x *WithdrawBidResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawBidResponse.ProtoReflect.Descriptor instead.
 func (*WithdrawBidResponse) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{33}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *WithdrawBidResponse) GetCursor() *v1.Cursor {
@@ -2360,7 +2650,7 @@ type ListOffersRequest struct {
 
 func (x *ListOffersRequest) Reset() {
 	*x = ListOffersRequest{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[34]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2372,7 +2662,7 @@ func (x *ListOffersRequest) String() string {
 func (*ListOffersRequest) ProtoMessage() {}
 
 func (x *ListOffersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[34]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2385,7 +2675,7 @@ func (x *ListOffersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOffersRequest.ProtoReflect.Descriptor instead.
 func (*ListOffersRequest) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{34}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListOffersRequest) GetSubscriberId() string {
@@ -2444,7 +2734,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[35]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2456,7 +2746,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[35]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2469,7 +2759,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{35}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Offer) GetOfferId() string {
@@ -2537,7 +2827,7 @@ type CardField struct {
 
 func (x *CardField) Reset() {
 	*x = CardField{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[36]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2549,7 +2839,7 @@ func (x *CardField) String() string {
 func (*CardField) ProtoMessage() {}
 
 func (x *CardField) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[36]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2562,7 +2852,7 @@ func (x *CardField) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CardField.ProtoReflect.Descriptor instead.
 func (*CardField) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{36}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *CardField) GetId() string {
@@ -2689,7 +2979,7 @@ type Card struct {
 
 func (x *Card) Reset() {
 	*x = Card{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[37]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2701,7 +2991,7 @@ func (x *Card) String() string {
 func (*Card) ProtoMessage() {}
 
 func (x *Card) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[37]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2714,7 +3004,7 @@ func (x *Card) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Card.ProtoReflect.Descriptor instead.
 func (*Card) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{37}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Card) GetBidId() string {
@@ -2969,7 +3259,7 @@ type ListOffersResponse struct {
 
 func (x *ListOffersResponse) Reset() {
 	*x = ListOffersResponse{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[38]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2981,7 +3271,7 @@ func (x *ListOffersResponse) String() string {
 func (*ListOffersResponse) ProtoMessage() {}
 
 func (x *ListOffersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[38]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2994,7 +3284,7 @@ func (x *ListOffersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOffersResponse.ProtoReflect.Descriptor instead.
 func (*ListOffersResponse) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{38}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ListOffersResponse) GetOffers() []*Offer {
@@ -3062,7 +3352,7 @@ type AcceptOfferRequest struct {
 
 func (x *AcceptOfferRequest) Reset() {
 	*x = AcceptOfferRequest{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[39]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3074,7 +3364,7 @@ func (x *AcceptOfferRequest) String() string {
 func (*AcceptOfferRequest) ProtoMessage() {}
 
 func (x *AcceptOfferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[39]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3087,7 +3377,7 @@ func (x *AcceptOfferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptOfferRequest.ProtoReflect.Descriptor instead.
 func (*AcceptOfferRequest) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{39}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *AcceptOfferRequest) GetSubscriberId() string {
@@ -3154,7 +3444,7 @@ type AcceptOfferResponse struct {
 
 func (x *AcceptOfferResponse) Reset() {
 	*x = AcceptOfferResponse{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[40]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3166,7 +3456,7 @@ func (x *AcceptOfferResponse) String() string {
 func (*AcceptOfferResponse) ProtoMessage() {}
 
 func (x *AcceptOfferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[40]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3179,7 +3469,7 @@ func (x *AcceptOfferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptOfferResponse.ProtoReflect.Descriptor instead.
 func (*AcceptOfferResponse) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{40}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *AcceptOfferResponse) GetAgreementId() string {
@@ -3220,7 +3510,7 @@ type DeclineOfferRequest struct {
 
 func (x *DeclineOfferRequest) Reset() {
 	*x = DeclineOfferRequest{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[41]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3232,7 +3522,7 @@ func (x *DeclineOfferRequest) String() string {
 func (*DeclineOfferRequest) ProtoMessage() {}
 
 func (x *DeclineOfferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[41]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3245,7 +3535,7 @@ func (x *DeclineOfferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineOfferRequest.ProtoReflect.Descriptor instead.
 func (*DeclineOfferRequest) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{41}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *DeclineOfferRequest) GetSubscriberId() string {
@@ -3287,7 +3577,7 @@ type DeclineOfferResponse struct {
 
 func (x *DeclineOfferResponse) Reset() {
 	*x = DeclineOfferResponse{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[42]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3299,7 +3589,7 @@ func (x *DeclineOfferResponse) String() string {
 func (*DeclineOfferResponse) ProtoMessage() {}
 
 func (x *DeclineOfferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[42]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3312,7 +3602,7 @@ func (x *DeclineOfferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineOfferResponse.ProtoReflect.Descriptor instead.
 func (*DeclineOfferResponse) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{42}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *DeclineOfferResponse) GetCursor() *v1.Cursor {
@@ -3320,6 +3610,492 @@ func (x *DeclineOfferResponse) GetCursor() *v1.Cursor {
 		return x.Cursor
 	}
 	return nil
+}
+
+// PreviewRulesRequest brings rules to be tried.
+type PreviewRulesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose.
+	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	// Rules as they would be set, whole; unset means those that stand.
+	Rules *v13.Rules `protobuf:"bytes,2,opt,name=rules,proto3" json:"rules,omitempty"`
+	// Answer only when this position is seen.
+	After         *v1.Cursor `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewRulesRequest) Reset() {
+	*x = PreviewRulesRequest{}
+	mi := &file_obole_offers_v1_service_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewRulesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewRulesRequest) ProtoMessage() {}
+
+func (x *PreviewRulesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_offers_v1_service_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewRulesRequest.ProtoReflect.Descriptor instead.
+func (*PreviewRulesRequest) Descriptor() ([]byte, []int) {
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *PreviewRulesRequest) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+func (x *PreviewRulesRequest) GetRules() *v13.Rules {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
+func (x *PreviewRulesRequest) GetAfter() *v1.Cursor {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+// RuleEffect is what one rule does.
+type RuleEffect struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which kind of rule.
+	Kind RuleKind `protobuf:"varint,1,opt,name=kind,proto3,enum=obole.offers.v1.RuleKind" json:"kind,omitempty"`
+	// Which one of its kind: the product's id of a floor or product, the IRI of a purpose, the id of a buyer; empty for the others.
+	Subject string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
+	// Open offers that it hides, whatever else hides them too.
+	Hides uint32 `protobuf:"varint,3,opt,name=hides,proto3" json:"hides,omitempty"`
+	// Of these, those that nothing else hides: without the rule they would be shown.
+	Alone         uint32 `protobuf:"varint,4,opt,name=alone,proto3" json:"alone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RuleEffect) Reset() {
+	*x = RuleEffect{}
+	mi := &file_obole_offers_v1_service_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RuleEffect) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RuleEffect) ProtoMessage() {}
+
+func (x *RuleEffect) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_offers_v1_service_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RuleEffect.ProtoReflect.Descriptor instead.
+func (*RuleEffect) Descriptor() ([]byte, []int) {
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *RuleEffect) GetKind() RuleKind {
+	if x != nil {
+		return x.Kind
+	}
+	return RuleKind_RULE_KIND_UNSPECIFIED
+}
+
+func (x *RuleEffect) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *RuleEffect) GetHides() uint32 {
+	if x != nil {
+		return x.Hides
+	}
+	return 0
+}
+
+func (x *RuleEffect) GetAlone() uint32 {
+	if x != nil {
+		return x.Alone
+	}
+	return 0
+}
+
+// PreviewRulesResponse says what rules do to the offers that are open now and that the person has the data for. Whether matching shows
+// an offer whose conditions the person does not meet is not counted: it would never be shown.
+type PreviewRulesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Offers that these rules show.
+	Shown uint32 `protobuf:"varint,1,opt,name=shown,proto3" json:"shown,omitempty"`
+	// Offers that these rules hide.
+	Hidden uint32 `protobuf:"varint,2,opt,name=hidden,proto3" json:"hidden,omitempty"`
+	// Of those hidden, the ones that the rules that stand show.
+	NewlyHidden uint32 `protobuf:"varint,3,opt,name=newly_hidden,json=newlyHidden,proto3" json:"newly_hidden,omitempty"`
+	// Of those shown, the ones that the rules that stand hide.
+	NewlyShown uint32 `protobuf:"varint,4,opt,name=newly_shown,json=newlyShown,proto3" json:"newly_shown,omitempty"`
+	// What each rule does, those that do nothing included, in the order of the rules.
+	Effects []*RuleEffect `protobuf:"bytes,5,rep,name=effects,proto3" json:"effects,omitempty"`
+	// Why no paid offer is made at all; unset when some may be. All else is unset then.
+	NotEligible   Reason `protobuf:"varint,6,opt,name=not_eligible,json=notEligible,proto3,enum=obole.offers.v1.Reason" json:"not_eligible,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewRulesResponse) Reset() {
+	*x = PreviewRulesResponse{}
+	mi := &file_obole_offers_v1_service_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewRulesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewRulesResponse) ProtoMessage() {}
+
+func (x *PreviewRulesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_offers_v1_service_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewRulesResponse.ProtoReflect.Descriptor instead.
+func (*PreviewRulesResponse) Descriptor() ([]byte, []int) {
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *PreviewRulesResponse) GetShown() uint32 {
+	if x != nil {
+		return x.Shown
+	}
+	return 0
+}
+
+func (x *PreviewRulesResponse) GetHidden() uint32 {
+	if x != nil {
+		return x.Hidden
+	}
+	return 0
+}
+
+func (x *PreviewRulesResponse) GetNewlyHidden() uint32 {
+	if x != nil {
+		return x.NewlyHidden
+	}
+	return 0
+}
+
+func (x *PreviewRulesResponse) GetNewlyShown() uint32 {
+	if x != nil {
+		return x.NewlyShown
+	}
+	return 0
+}
+
+func (x *PreviewRulesResponse) GetEffects() []*RuleEffect {
+	if x != nil {
+		return x.Effects
+	}
+	return nil
+}
+
+func (x *PreviewRulesResponse) GetNotEligible() Reason {
+	if x != nil {
+		return x.NotEligible
+	}
+	return Reason_REASON_UNSPECIFIED
+}
+
+// ListRecordRequest asks for a page of a person's history.
+type ListRecordRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose.
+	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	// At most so many; 0 means 100.
+	PageSize uint32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Answer only when this position is seen.
+	After *v1.Cursor `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"`
+	// Only the entry at this place, if it is about the person: its partition and position are looked at. Without page_token.
+	Only          *v1.Cursor `protobuf:"bytes,5,opt,name=only,proto3" json:"only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRecordRequest) Reset() {
+	*x = ListRecordRequest{}
+	mi := &file_obole_offers_v1_service_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRecordRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRecordRequest) ProtoMessage() {}
+
+func (x *ListRecordRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_offers_v1_service_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRecordRequest.ProtoReflect.Descriptor instead.
+func (*ListRecordRequest) Descriptor() ([]byte, []int) {
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *ListRecordRequest) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+func (x *ListRecordRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListRecordRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListRecordRequest) GetAfter() *v1.Cursor {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+func (x *ListRecordRequest) GetOnly() *v1.Cursor {
+	if x != nil {
+		return x.Only
+	}
+	return nil
+}
+
+// ListRecordResponse is a page of a person's history.
+type ListRecordResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Entries, newest first.
+	Entries []*v14.Entry `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// Where WatchRecord goes on: behind everything that this list has seen, at most 2 KiB. On the first page only.
+	WatchToken    string `protobuf:"bytes,3,opt,name=watch_token,json=watchToken,proto3" json:"watch_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRecordResponse) Reset() {
+	*x = ListRecordResponse{}
+	mi := &file_obole_offers_v1_service_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRecordResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRecordResponse) ProtoMessage() {}
+
+func (x *ListRecordResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_offers_v1_service_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRecordResponse.ProtoReflect.Descriptor instead.
+func (*ListRecordResponse) Descriptor() ([]byte, []int) {
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *ListRecordResponse) GetEntries() []*v14.Entry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *ListRecordResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListRecordResponse) GetWatchToken() string {
+	if x != nil {
+		return x.WatchToken
+	}
+	return ""
+}
+
+// WatchRecordRequest asks to be told.
+type WatchRecordRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose.
+	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	// watch_token of the last message that was taken in, or of a list, to go on behind it; empty begins at the log's end. It is of one
+	// person, and of the log as it is: after a restore that began a new incarnation it is refused.
+	WatchToken    string `protobuf:"bytes,2,opt,name=watch_token,json=watchToken,proto3" json:"watch_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRecordRequest) Reset() {
+	*x = WatchRecordRequest{}
+	mi := &file_obole_offers_v1_service_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRecordRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRecordRequest) ProtoMessage() {}
+
+func (x *WatchRecordRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_offers_v1_service_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRecordRequest.ProtoReflect.Descriptor instead.
+func (*WatchRecordRequest) Descriptor() ([]byte, []int) {
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *WatchRecordRequest) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+func (x *WatchRecordRequest) GetWatchToken() string {
+	if x != nil {
+		return x.WatchToken
+	}
+	return ""
+}
+
+// WatchRecordResponse is something that happened, or a sign that the stream lives.
+type WatchRecordResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What happened; unset in a sign of life, the first of which comes at once.
+	Entry *v14.Entry `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
+	// Where the stream goes on behind this message; at most 2 KiB.
+	WatchToken    string `protobuf:"bytes,2,opt,name=watch_token,json=watchToken,proto3" json:"watch_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRecordResponse) Reset() {
+	*x = WatchRecordResponse{}
+	mi := &file_obole_offers_v1_service_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRecordResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRecordResponse) ProtoMessage() {}
+
+func (x *WatchRecordResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_offers_v1_service_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRecordResponse.ProtoReflect.Descriptor instead.
+func (*WatchRecordResponse) Descriptor() ([]byte, []int) {
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *WatchRecordResponse) GetEntry() *v14.Entry {
+	if x != nil {
+		return x.Entry
+	}
+	return nil
+}
+
+func (x *WatchRecordResponse) GetWatchToken() string {
+	if x != nil {
+		return x.WatchToken
+	}
+	return ""
 }
 
 // ConfirmCohortRequest names the bid.
@@ -3333,7 +4109,7 @@ type ConfirmCohortRequest struct {
 
 func (x *ConfirmCohortRequest) Reset() {
 	*x = ConfirmCohortRequest{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[43]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3345,7 +4121,7 @@ func (x *ConfirmCohortRequest) String() string {
 func (*ConfirmCohortRequest) ProtoMessage() {}
 
 func (x *ConfirmCohortRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[43]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3358,7 +4134,7 @@ func (x *ConfirmCohortRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmCohortRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmCohortRequest) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{43}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ConfirmCohortRequest) GetBidId() string {
@@ -3381,7 +4157,7 @@ type ConfirmCohortResponse struct {
 
 func (x *ConfirmCohortResponse) Reset() {
 	*x = ConfirmCohortResponse{}
-	mi := &file_obole_offers_v1_service_proto_msgTypes[44]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3393,7 +4169,7 @@ func (x *ConfirmCohortResponse) String() string {
 func (*ConfirmCohortResponse) ProtoMessage() {}
 
 func (x *ConfirmCohortResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_offers_v1_service_proto_msgTypes[44]
+	mi := &file_obole_offers_v1_service_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3406,7 +4182,7 @@ func (x *ConfirmCohortResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmCohortResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmCohortResponse) Descriptor() ([]byte, []int) {
-	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{44}
+	return file_obole_offers_v1_service_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ConfirmCohortResponse) GetConfirmed() bool {
@@ -3427,7 +4203,7 @@ var File_obole_offers_v1_service_proto protoreflect.FileDescriptor
 
 const file_obole_offers_v1_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1dobole/offers/v1/service.proto\x12\x0fobole.offers.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1aobole/event/v1/event.proto\x1a\x1cobole/market/v1/market.proto\x1a\x1aobole/money/v1/money.proto\x1a\x1cobole/offers/v1/events.proto\"\x90\x02\n" +
+	"\x1dobole/offers/v1/service.proto\x12\x0fobole.offers.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1dobole/consent/v1/events.proto\x1a\x1aobole/event/v1/event.proto\x1a\x1cobole/market/v1/market.proto\x1a\x1aobole/money/v1/money.proto\x1a\x1cobole/offers/v1/events.proto\x1a\x1cobole/record/v1/record.proto\"\x90\x02\n" +
 	"\x14RegisterBuyerRequest\x12#\n" +
 	"\bbuyer_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\abuyerId\x12&\n" +
 	"\bgroup_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\agroupId\x12<\n" +
@@ -3474,15 +4250,32 @@ const file_obole_offers_v1_service_proto_rawDesc = "" +
 	"\bbuyer_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\abuyerId\x12,\n" +
 	"\x05after\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"@\n" +
 	"\x10GetBuyerResponse\x12,\n" +
-	"\x05buyer\x18\x01 \x01(\v2\x16.obole.offers.v1.BuyerR\x05buyer\"\x91\x01\n" +
+	"\x05buyer\x18\x01 \x01(\v2\x16.obole.offers.v1.BuyerR\x05buyer\"\xce\x01\n" +
 	"\x11ListBuyersRequest\x12%\n" +
 	"\tpage_size\x18\x01 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12,\n" +
-	"\x05after\x18\x03 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"l\n" +
+	"\x05after\x18\x03 \x01(\v2\x16.obole.event.v1.CursorR\x05after\x12;\n" +
+	"\x05state\x18\x04 \x01(\x0e2\x1b.obole.offers.v1.BuyerStateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05state\"l\n" +
 	"\x12ListBuyersResponse\x12.\n" +
 	"\x06buyers\x18\x01 \x03(\v2\x16.obole.offers.v1.BuyerR\x06buyers\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd4\x03\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"v\n" +
+	"\x15DescribeBuyersRequest\x12/\n" +
+	"\tbuyer_ids\x18\x01 \x03(\tB\x12\xbaH\x0f\x92\x01\f\b\x01\x10\xe8\a\"\x05r\x03\xb0\x01\x01R\bbuyerIds\x12,\n" +
+	"\x05after\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\xb9\x02\n" +
+	"\tBuyerCard\x12\x19\n" +
+	"\bbuyer_id\x18\x01 \x01(\tR\abuyerId\x12\x1d\n" +
+	"\n" +
+	"legal_name\x18\x02 \x01(\tR\tlegalName\x12\x18\n" +
+	"\acountry\x18\x03 \x01(\tR\acountry\x12\x1f\n" +
+	"\vdpo_contact\x18\x04 \x01(\tR\n" +
+	"dpoContact\x12,\n" +
+	"\x12privacy_notice_uri\x18\x05 \x01(\tR\x10privacyNoticeUri\x121\n" +
+	"\x14processing_countries\x18\x06 \x03(\tR\x13processingCountries\x12#\n" +
+	"\ris_gatekeeper\x18\a \x01(\bR\fisGatekeeper\x121\n" +
+	"\x05state\x18\b \x01(\x0e2\x1b.obole.offers.v1.BuyerStateR\x05state\"L\n" +
+	"\x16DescribeBuyersResponse\x122\n" +
+	"\x06buyers\x18\x01 \x03(\v2\x1a.obole.offers.v1.BuyerCardR\x06buyers\"\xd4\x03\n" +
 	"\x06NewBid\x12#\n" +
 	"\bbuyer_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\abuyerId\x124\n" +
 	"\x05terms\x18\x02 \x01(\v2\x16.obole.market.v1.TermsB\x06\xbaH\x03\xc8\x01\x01R\x05terms\x12(\n" +
@@ -3662,7 +4455,45 @@ const file_obole_offers_v1_service_proto_rawDesc = "" +
 	"\x06bid_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x05bidId\x122\n" +
 	"\x0fidempotency_key\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"F\n" +
 	"\x14DeclineOfferResponse\x12.\n" +
-	"\x06cursor\x18\x01 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"7\n" +
+	"\x06cursor\x18\x01 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\xa1\x01\n" +
+	"\x13PreviewRulesRequest\x12-\n" +
+	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12-\n" +
+	"\x05rules\x18\x02 \x01(\v2\x17.obole.consent.v1.RulesR\x05rules\x12,\n" +
+	"\x05after\x18\x03 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\x81\x01\n" +
+	"\n" +
+	"RuleEffect\x12-\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x19.obole.offers.v1.RuleKindR\x04kind\x12\x18\n" +
+	"\asubject\x18\x02 \x01(\tR\asubject\x12\x14\n" +
+	"\x05hides\x18\x03 \x01(\rR\x05hides\x12\x14\n" +
+	"\x05alone\x18\x04 \x01(\rR\x05alone\"\xfb\x01\n" +
+	"\x14PreviewRulesResponse\x12\x14\n" +
+	"\x05shown\x18\x01 \x01(\rR\x05shown\x12\x16\n" +
+	"\x06hidden\x18\x02 \x01(\rR\x06hidden\x12!\n" +
+	"\fnewly_hidden\x18\x03 \x01(\rR\vnewlyHidden\x12\x1f\n" +
+	"\vnewly_shown\x18\x04 \x01(\rR\n" +
+	"newlyShown\x125\n" +
+	"\aeffects\x18\x05 \x03(\v2\x1b.obole.offers.v1.RuleEffectR\aeffects\x12:\n" +
+	"\fnot_eligible\x18\x06 \x01(\x0e2\x17.obole.offers.v1.ReasonR\vnotEligible\"\xec\x01\n" +
+	"\x11ListRecordRequest\x12-\n" +
+	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12%\n" +
+	"\tpage_size\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12,\n" +
+	"\x05after\x18\x04 \x01(\v2\x16.obole.event.v1.CursorR\x05after\x12*\n" +
+	"\x04only\x18\x05 \x01(\v2\x16.obole.event.v1.CursorR\x04only\"\x8f\x01\n" +
+	"\x12ListRecordResponse\x120\n" +
+	"\aentries\x18\x01 \x03(\v2\x16.obole.record.v1.EntryR\aentries\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1f\n" +
+	"\vwatch_token\x18\x03 \x01(\tR\n" +
+	"watchToken\"n\n" +
+	"\x12WatchRecordRequest\x12-\n" +
+	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12)\n" +
+	"\vwatch_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x10R\n" +
+	"watchToken\"d\n" +
+	"\x13WatchRecordResponse\x12,\n" +
+	"\x05entry\x18\x01 \x01(\v2\x16.obole.record.v1.EntryR\x05entry\x12\x1f\n" +
+	"\vwatch_token\x18\x02 \x01(\tR\n" +
+	"watchToken\"7\n" +
 	"\x14ConfirmCohortRequest\x12\x1f\n" +
 	"\x06bid_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x05bidId\"e\n" +
 	"\x15ConfirmCohortResponse\x12\x1c\n" +
@@ -3689,7 +4520,15 @@ const file_obole_offers_v1_service_proto_rawDesc = "" +
 	"\x14OFFER_STATE_DECLINED\x10\x03\x12\x16\n" +
 	"\x12OFFER_STATE_VOIDED\x10\x04\x12\x16\n" +
 	"\x12OFFER_STATE_AGREED\x10\x05\x12\x18\n" +
-	"\x14OFFER_STATE_FINISHED\x10\x062\xf7\x0e\n" +
+	"\x14OFFER_STATE_FINISHED\x10\x06*\xaa\x01\n" +
+	"\bRuleKind\x12\x19\n" +
+	"\x15RULE_KIND_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fRULE_KIND_FLOOR\x10\x01\x12\x16\n" +
+	"\x12RULE_KIND_MATCHING\x10\x02\x12\x15\n" +
+	"\x11RULE_KIND_PURPOSE\x10\x03\x12\x13\n" +
+	"\x0fRULE_KIND_BUYER\x10\x04\x12\x15\n" +
+	"\x11RULE_KIND_PRODUCT\x10\x05\x12\x13\n" +
+	"\x0fRULE_KIND_LIMIT\x10\x062\xc3\x12\n" +
 	"\rOffersService\x12r\n" +
 	"\rRegisterBuyer\x12%.obole.offers.v1.RegisterBuyerRequest\x1a&.obole.offers.v1.RegisterBuyerResponse\"\x12\x92\xb5\x18\x0e\n" +
 	"\x02\x02\x05\x12\bbuyer_id\x12X\n" +
@@ -3705,7 +4544,10 @@ const file_obole_offers_v1_service_proto_rawDesc = "" +
 	"\x05\x02\x05\x04\x06\a\x12\bbuyer_id\x12`\n" +
 	"\n" +
 	"ListBuyers\x12\".obole.offers.v1.ListBuyersRequest\x1a#.obole.offers.v1.ListBuyersResponse\"\t\x92\xb5\x18\x05\n" +
-	"\x03\x05\x04\x06\x12f\n" +
+	"\x03\x05\x04\x06\x12m\n" +
+	"\x0eDescribeBuyers\x12&.obole.offers.v1.DescribeBuyersRequest\x1a'.obole.offers.v1.DescribeBuyersResponse\"\n" +
+	"\x92\xb5\x18\x06\n" +
+	"\x04\x01\x05\x04\x06\x12f\n" +
 	"\bPlaceBid\x12 .obole.offers.v1.PlaceBidRequest\x1a!.obole.offers.v1.PlaceBidResponse\"\x15\x92\xb5\x18\x11\n" +
 	"\x01\x02\x12\fbid.buyer_id\x12i\n" +
 	"\tPlaceBids\x12!.obole.offers.v1.PlaceBidsRequest\x1a\".obole.offers.v1.PlaceBidsResponse\"\x11\x92\xb5\x18\r\n" +
@@ -3726,7 +4568,14 @@ const file_obole_offers_v1_service_proto_rawDesc = "" +
 	"\vAcceptOffer\x12#.obole.offers.v1.AcceptOfferRequest\x1a$.obole.offers.v1.AcceptOfferResponse\"\x16\x92\xb5\x18\x12\n" +
 	"\x01\x01\x12\rsubscriber_id\x12s\n" +
 	"\fDeclineOffer\x12$.obole.offers.v1.DeclineOfferRequest\x1a%.obole.offers.v1.DeclineOfferResponse\"\x16\x92\xb5\x18\x12\n" +
-	"\x01\x01\x12\rsubscriber_id\x12g\n" +
+	"\x01\x01\x12\rsubscriber_id\x12s\n" +
+	"\fPreviewRules\x12$.obole.offers.v1.PreviewRulesRequest\x1a%.obole.offers.v1.PreviewRulesResponse\"\x16\x92\xb5\x18\x12\n" +
+	"\x01\x01\x12\rsubscriber_id\x12m\n" +
+	"\n" +
+	"ListRecord\x12\".obole.offers.v1.ListRecordRequest\x1a#.obole.offers.v1.ListRecordResponse\"\x16\x92\xb5\x18\x12\n" +
+	"\x01\x01\x12\rsubscriber_id\x12w\n" +
+	"\vWatchRecord\x12#.obole.offers.v1.WatchRecordRequest\x1a$.obole.offers.v1.WatchRecordResponse\"\x1b\x92\xb5\x18\x17\n" +
+	"\x01\x01\x12\rsubscriber_id\x18\x80\xdd\xdb\x010\x01\x12g\n" +
 	"\rConfirmCohort\x12%.obole.offers.v1.ConfirmCohortRequest\x1a&.obole.offers.v1.ConfirmCohortResponse\"\a\x92\xb5\x18\x03\n" +
 	"\x01\aB\xc3\x01\n" +
 	"\x13com.obole.offers.v1B\fServiceProtoP\x01Z@github.com/obole-market/obole/proto/gen/obole/offers/v1;offersv1\xa2\x02\x03OOX\xaa\x02\x0fObole.Offers.V1\xca\x02\x0fObole\\Offers\\V1\xe2\x02\x1bObole\\Offers\\V1\\GPBMetadata\xea\x02\x11Obole::Offers::V1b\x06proto3"
@@ -3743,186 +4592,220 @@ func file_obole_offers_v1_service_proto_rawDescGZIP() []byte {
 	return file_obole_offers_v1_service_proto_rawDescData
 }
 
-var file_obole_offers_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_obole_offers_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
+var file_obole_offers_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_obole_offers_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
 var file_obole_offers_v1_service_proto_goTypes = []any{
 	(BuyerState)(0),                // 0: obole.offers.v1.BuyerState
 	(BidState)(0),                  // 1: obole.offers.v1.BidState
 	(OfferState)(0),                // 2: obole.offers.v1.OfferState
-	(*RegisterBuyerRequest)(nil),   // 3: obole.offers.v1.RegisterBuyerRequest
-	(*RegisterBuyerResponse)(nil),  // 4: obole.offers.v1.RegisterBuyerResponse
-	(*Buyer)(nil),                  // 5: obole.offers.v1.Buyer
-	(*VetBuyerRequest)(nil),        // 6: obole.offers.v1.VetBuyerRequest
-	(*VetBuyerResponse)(nil),       // 7: obole.offers.v1.VetBuyerResponse
-	(*SuspendBuyerRequest)(nil),    // 8: obole.offers.v1.SuspendBuyerRequest
-	(*SuspendBuyerResponse)(nil),   // 9: obole.offers.v1.SuspendBuyerResponse
-	(*ReinstateBuyerRequest)(nil),  // 10: obole.offers.v1.ReinstateBuyerRequest
-	(*ReinstateBuyerResponse)(nil), // 11: obole.offers.v1.ReinstateBuyerResponse
-	(*RotateKeyRequest)(nil),       // 12: obole.offers.v1.RotateKeyRequest
-	(*RotateKeyResponse)(nil),      // 13: obole.offers.v1.RotateKeyResponse
-	(*GetBuyerRequest)(nil),        // 14: obole.offers.v1.GetBuyerRequest
-	(*GetBuyerResponse)(nil),       // 15: obole.offers.v1.GetBuyerResponse
-	(*ListBuyersRequest)(nil),      // 16: obole.offers.v1.ListBuyersRequest
-	(*ListBuyersResponse)(nil),     // 17: obole.offers.v1.ListBuyersResponse
-	(*NewBid)(nil),                 // 18: obole.offers.v1.NewBid
-	(*PlaceBidRequest)(nil),        // 19: obole.offers.v1.PlaceBidRequest
-	(*PlaceBidResponse)(nil),       // 20: obole.offers.v1.PlaceBidResponse
-	(*PlaceBidsRequest)(nil),       // 21: obole.offers.v1.PlaceBidsRequest
-	(*PlacedBid)(nil),              // 22: obole.offers.v1.PlacedBid
-	(*PlaceBidsResponse)(nil),      // 23: obole.offers.v1.PlaceBidsResponse
-	(*TryBidRequest)(nil),          // 24: obole.offers.v1.TryBidRequest
-	(*Problem)(nil),                // 25: obole.offers.v1.Problem
-	(*Band)(nil),                   // 26: obole.offers.v1.Band
-	(*TryBidResponse)(nil),         // 27: obole.offers.v1.TryBidResponse
-	(*Bid)(nil),                    // 28: obole.offers.v1.Bid
-	(*GetBidRequest)(nil),          // 29: obole.offers.v1.GetBidRequest
-	(*GetBidResponse)(nil),         // 30: obole.offers.v1.GetBidResponse
-	(*ListBidsRequest)(nil),        // 31: obole.offers.v1.ListBidsRequest
-	(*ListBidsResponse)(nil),       // 32: obole.offers.v1.ListBidsResponse
-	(*WatchBidsRequest)(nil),       // 33: obole.offers.v1.WatchBidsRequest
-	(*WatchBidsResponse)(nil),      // 34: obole.offers.v1.WatchBidsResponse
-	(*WithdrawBidRequest)(nil),     // 35: obole.offers.v1.WithdrawBidRequest
-	(*WithdrawBidResponse)(nil),    // 36: obole.offers.v1.WithdrawBidResponse
-	(*ListOffersRequest)(nil),      // 37: obole.offers.v1.ListOffersRequest
-	(*Offer)(nil),                  // 38: obole.offers.v1.Offer
-	(*CardField)(nil),              // 39: obole.offers.v1.CardField
-	(*Card)(nil),                   // 40: obole.offers.v1.Card
-	(*ListOffersResponse)(nil),     // 41: obole.offers.v1.ListOffersResponse
-	(*AcceptOfferRequest)(nil),     // 42: obole.offers.v1.AcceptOfferRequest
-	(*AcceptOfferResponse)(nil),    // 43: obole.offers.v1.AcceptOfferResponse
-	(*DeclineOfferRequest)(nil),    // 44: obole.offers.v1.DeclineOfferRequest
-	(*DeclineOfferResponse)(nil),   // 45: obole.offers.v1.DeclineOfferResponse
-	(*ConfirmCohortRequest)(nil),   // 46: obole.offers.v1.ConfirmCohortRequest
-	(*ConfirmCohortResponse)(nil),  // 47: obole.offers.v1.ConfirmCohortResponse
-	(*LegalEntity)(nil),            // 48: obole.offers.v1.LegalEntity
-	(*BuyerKey)(nil),               // 49: obole.offers.v1.BuyerKey
-	(*v1.Cursor)(nil),              // 50: obole.event.v1.Cursor
-	(*v11.Terms)(nil),              // 51: obole.market.v1.Terms
-	(v11.PricingMode)(0),           // 52: obole.market.v1.PricingMode
-	(v11.Allocation)(0),            // 53: obole.market.v1.Allocation
-	(v11.Exclusivity)(0),           // 54: obole.market.v1.Exclusivity
-	(*v12.Money)(nil),              // 55: obole.money.v1.Money
-	(Reason)(0),                    // 56: obole.offers.v1.Reason
-	(CloseReason)(0),               // 57: obole.offers.v1.CloseReason
-	(*v12.UnitPrice)(nil),          // 58: obole.money.v1.UnitPrice
-	(*v11.ProductRef)(nil),         // 59: obole.market.v1.ProductRef
-	(*v11.Days)(nil),               // 60: obole.market.v1.Days
-	(v11.Cadence)(0),               // 61: obole.market.v1.Cadence
-	(*v11.Recipient)(nil),          // 62: obole.market.v1.Recipient
-	(v11.TransferTool)(0),          // 63: obole.market.v1.TransferTool
-	(*v11.Predicate)(nil),          // 64: obole.market.v1.Predicate
-	(*v1.PolicyRef)(nil),           // 65: obole.event.v1.PolicyRef
+	(RuleKind)(0),                  // 3: obole.offers.v1.RuleKind
+	(*RegisterBuyerRequest)(nil),   // 4: obole.offers.v1.RegisterBuyerRequest
+	(*RegisterBuyerResponse)(nil),  // 5: obole.offers.v1.RegisterBuyerResponse
+	(*Buyer)(nil),                  // 6: obole.offers.v1.Buyer
+	(*VetBuyerRequest)(nil),        // 7: obole.offers.v1.VetBuyerRequest
+	(*VetBuyerResponse)(nil),       // 8: obole.offers.v1.VetBuyerResponse
+	(*SuspendBuyerRequest)(nil),    // 9: obole.offers.v1.SuspendBuyerRequest
+	(*SuspendBuyerResponse)(nil),   // 10: obole.offers.v1.SuspendBuyerResponse
+	(*ReinstateBuyerRequest)(nil),  // 11: obole.offers.v1.ReinstateBuyerRequest
+	(*ReinstateBuyerResponse)(nil), // 12: obole.offers.v1.ReinstateBuyerResponse
+	(*RotateKeyRequest)(nil),       // 13: obole.offers.v1.RotateKeyRequest
+	(*RotateKeyResponse)(nil),      // 14: obole.offers.v1.RotateKeyResponse
+	(*GetBuyerRequest)(nil),        // 15: obole.offers.v1.GetBuyerRequest
+	(*GetBuyerResponse)(nil),       // 16: obole.offers.v1.GetBuyerResponse
+	(*ListBuyersRequest)(nil),      // 17: obole.offers.v1.ListBuyersRequest
+	(*ListBuyersResponse)(nil),     // 18: obole.offers.v1.ListBuyersResponse
+	(*DescribeBuyersRequest)(nil),  // 19: obole.offers.v1.DescribeBuyersRequest
+	(*BuyerCard)(nil),              // 20: obole.offers.v1.BuyerCard
+	(*DescribeBuyersResponse)(nil), // 21: obole.offers.v1.DescribeBuyersResponse
+	(*NewBid)(nil),                 // 22: obole.offers.v1.NewBid
+	(*PlaceBidRequest)(nil),        // 23: obole.offers.v1.PlaceBidRequest
+	(*PlaceBidResponse)(nil),       // 24: obole.offers.v1.PlaceBidResponse
+	(*PlaceBidsRequest)(nil),       // 25: obole.offers.v1.PlaceBidsRequest
+	(*PlacedBid)(nil),              // 26: obole.offers.v1.PlacedBid
+	(*PlaceBidsResponse)(nil),      // 27: obole.offers.v1.PlaceBidsResponse
+	(*TryBidRequest)(nil),          // 28: obole.offers.v1.TryBidRequest
+	(*Problem)(nil),                // 29: obole.offers.v1.Problem
+	(*Band)(nil),                   // 30: obole.offers.v1.Band
+	(*TryBidResponse)(nil),         // 31: obole.offers.v1.TryBidResponse
+	(*Bid)(nil),                    // 32: obole.offers.v1.Bid
+	(*GetBidRequest)(nil),          // 33: obole.offers.v1.GetBidRequest
+	(*GetBidResponse)(nil),         // 34: obole.offers.v1.GetBidResponse
+	(*ListBidsRequest)(nil),        // 35: obole.offers.v1.ListBidsRequest
+	(*ListBidsResponse)(nil),       // 36: obole.offers.v1.ListBidsResponse
+	(*WatchBidsRequest)(nil),       // 37: obole.offers.v1.WatchBidsRequest
+	(*WatchBidsResponse)(nil),      // 38: obole.offers.v1.WatchBidsResponse
+	(*WithdrawBidRequest)(nil),     // 39: obole.offers.v1.WithdrawBidRequest
+	(*WithdrawBidResponse)(nil),    // 40: obole.offers.v1.WithdrawBidResponse
+	(*ListOffersRequest)(nil),      // 41: obole.offers.v1.ListOffersRequest
+	(*Offer)(nil),                  // 42: obole.offers.v1.Offer
+	(*CardField)(nil),              // 43: obole.offers.v1.CardField
+	(*Card)(nil),                   // 44: obole.offers.v1.Card
+	(*ListOffersResponse)(nil),     // 45: obole.offers.v1.ListOffersResponse
+	(*AcceptOfferRequest)(nil),     // 46: obole.offers.v1.AcceptOfferRequest
+	(*AcceptOfferResponse)(nil),    // 47: obole.offers.v1.AcceptOfferResponse
+	(*DeclineOfferRequest)(nil),    // 48: obole.offers.v1.DeclineOfferRequest
+	(*DeclineOfferResponse)(nil),   // 49: obole.offers.v1.DeclineOfferResponse
+	(*PreviewRulesRequest)(nil),    // 50: obole.offers.v1.PreviewRulesRequest
+	(*RuleEffect)(nil),             // 51: obole.offers.v1.RuleEffect
+	(*PreviewRulesResponse)(nil),   // 52: obole.offers.v1.PreviewRulesResponse
+	(*ListRecordRequest)(nil),      // 53: obole.offers.v1.ListRecordRequest
+	(*ListRecordResponse)(nil),     // 54: obole.offers.v1.ListRecordResponse
+	(*WatchRecordRequest)(nil),     // 55: obole.offers.v1.WatchRecordRequest
+	(*WatchRecordResponse)(nil),    // 56: obole.offers.v1.WatchRecordResponse
+	(*ConfirmCohortRequest)(nil),   // 57: obole.offers.v1.ConfirmCohortRequest
+	(*ConfirmCohortResponse)(nil),  // 58: obole.offers.v1.ConfirmCohortResponse
+	(*LegalEntity)(nil),            // 59: obole.offers.v1.LegalEntity
+	(*BuyerKey)(nil),               // 60: obole.offers.v1.BuyerKey
+	(*v1.Cursor)(nil),              // 61: obole.event.v1.Cursor
+	(*v11.Terms)(nil),              // 62: obole.market.v1.Terms
+	(v11.PricingMode)(0),           // 63: obole.market.v1.PricingMode
+	(v11.Allocation)(0),            // 64: obole.market.v1.Allocation
+	(v11.Exclusivity)(0),           // 65: obole.market.v1.Exclusivity
+	(*v12.Money)(nil),              // 66: obole.money.v1.Money
+	(Reason)(0),                    // 67: obole.offers.v1.Reason
+	(CloseReason)(0),               // 68: obole.offers.v1.CloseReason
+	(*v12.UnitPrice)(nil),          // 69: obole.money.v1.UnitPrice
+	(*v11.ProductRef)(nil),         // 70: obole.market.v1.ProductRef
+	(*v11.Days)(nil),               // 71: obole.market.v1.Days
+	(v11.Cadence)(0),               // 72: obole.market.v1.Cadence
+	(*v11.Recipient)(nil),          // 73: obole.market.v1.Recipient
+	(v11.TransferTool)(0),          // 74: obole.market.v1.TransferTool
+	(*v11.Predicate)(nil),          // 75: obole.market.v1.Predicate
+	(*v1.PolicyRef)(nil),           // 76: obole.event.v1.PolicyRef
+	(*v13.Rules)(nil),              // 77: obole.consent.v1.Rules
+	(*v14.Entry)(nil),              // 78: obole.record.v1.Entry
 }
 var file_obole_offers_v1_service_proto_depIdxs = []int32{
-	48, // 0: obole.offers.v1.RegisterBuyerRequest.entity:type_name -> obole.offers.v1.LegalEntity
-	49, // 1: obole.offers.v1.RegisterBuyerRequest.keys:type_name -> obole.offers.v1.BuyerKey
-	5,  // 2: obole.offers.v1.RegisterBuyerResponse.buyer:type_name -> obole.offers.v1.Buyer
-	50, // 3: obole.offers.v1.RegisterBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
-	48, // 4: obole.offers.v1.Buyer.entity:type_name -> obole.offers.v1.LegalEntity
-	49, // 5: obole.offers.v1.Buyer.keys:type_name -> obole.offers.v1.BuyerKey
-	0,  // 6: obole.offers.v1.Buyer.state:type_name -> obole.offers.v1.BuyerState
-	50, // 7: obole.offers.v1.VetBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
-	50, // 8: obole.offers.v1.SuspendBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
-	50, // 9: obole.offers.v1.ReinstateBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
-	49, // 10: obole.offers.v1.RotateKeyRequest.key:type_name -> obole.offers.v1.BuyerKey
-	50, // 11: obole.offers.v1.RotateKeyResponse.cursor:type_name -> obole.event.v1.Cursor
-	50, // 12: obole.offers.v1.GetBuyerRequest.after:type_name -> obole.event.v1.Cursor
-	5,  // 13: obole.offers.v1.GetBuyerResponse.buyer:type_name -> obole.offers.v1.Buyer
-	50, // 14: obole.offers.v1.ListBuyersRequest.after:type_name -> obole.event.v1.Cursor
-	5,  // 15: obole.offers.v1.ListBuyersResponse.buyers:type_name -> obole.offers.v1.Buyer
-	51, // 16: obole.offers.v1.NewBid.terms:type_name -> obole.market.v1.Terms
-	52, // 17: obole.offers.v1.NewBid.pricing:type_name -> obole.market.v1.PricingMode
-	53, // 18: obole.offers.v1.NewBid.allocation:type_name -> obole.market.v1.Allocation
-	54, // 19: obole.offers.v1.NewBid.exclusivity:type_name -> obole.market.v1.Exclusivity
-	18, // 20: obole.offers.v1.PlaceBidRequest.bid:type_name -> obole.offers.v1.NewBid
-	55, // 21: obole.offers.v1.PlaceBidResponse.hold:type_name -> obole.money.v1.Money
-	50, // 22: obole.offers.v1.PlaceBidResponse.cursor:type_name -> obole.event.v1.Cursor
-	19, // 23: obole.offers.v1.PlaceBidsRequest.bids:type_name -> obole.offers.v1.PlaceBidRequest
-	55, // 24: obole.offers.v1.PlacedBid.hold:type_name -> obole.money.v1.Money
-	56, // 25: obole.offers.v1.PlacedBid.refused:type_name -> obole.offers.v1.Reason
-	22, // 26: obole.offers.v1.PlaceBidsResponse.bids:type_name -> obole.offers.v1.PlacedBid
-	50, // 27: obole.offers.v1.PlaceBidsResponse.cursors:type_name -> obole.event.v1.Cursor
-	18, // 28: obole.offers.v1.TryBidRequest.bid:type_name -> obole.offers.v1.NewBid
-	56, // 29: obole.offers.v1.Problem.reason:type_name -> obole.offers.v1.Reason
-	55, // 30: obole.offers.v1.TryBidResponse.hold:type_name -> obole.money.v1.Money
-	55, // 31: obole.offers.v1.TryBidResponse.tax:type_name -> obole.money.v1.Money
-	26, // 32: obole.offers.v1.TryBidResponse.audience:type_name -> obole.offers.v1.Band
-	25, // 33: obole.offers.v1.TryBidResponse.problems:type_name -> obole.offers.v1.Problem
-	18, // 34: obole.offers.v1.Bid.bid:type_name -> obole.offers.v1.NewBid
-	1,  // 35: obole.offers.v1.Bid.state:type_name -> obole.offers.v1.BidState
-	56, // 36: obole.offers.v1.Bid.rejected:type_name -> obole.offers.v1.Reason
-	57, // 37: obole.offers.v1.Bid.closed:type_name -> obole.offers.v1.CloseReason
-	55, // 38: obole.offers.v1.Bid.held:type_name -> obole.money.v1.Money
-	50, // 39: obole.offers.v1.GetBidRequest.after:type_name -> obole.event.v1.Cursor
-	28, // 40: obole.offers.v1.GetBidResponse.bid:type_name -> obole.offers.v1.Bid
-	50, // 41: obole.offers.v1.ListBidsRequest.after:type_name -> obole.event.v1.Cursor
-	28, // 42: obole.offers.v1.ListBidsResponse.bids:type_name -> obole.offers.v1.Bid
-	28, // 43: obole.offers.v1.WatchBidsResponse.bid:type_name -> obole.offers.v1.Bid
-	50, // 44: obole.offers.v1.WithdrawBidResponse.cursor:type_name -> obole.event.v1.Cursor
-	50, // 45: obole.offers.v1.ListOffersRequest.after:type_name -> obole.event.v1.Cursor
-	2,  // 46: obole.offers.v1.Offer.state:type_name -> obole.offers.v1.OfferState
-	58, // 47: obole.offers.v1.CardField.net:type_name -> obole.money.v1.UnitPrice
-	59, // 48: obole.offers.v1.Card.product:type_name -> obole.market.v1.ProductRef
-	39, // 49: obole.offers.v1.Card.fields:type_name -> obole.offers.v1.CardField
-	60, // 50: obole.offers.v1.Card.slots:type_name -> obole.market.v1.Days
-	61, // 51: obole.offers.v1.Card.cadence:type_name -> obole.market.v1.Cadence
-	58, // 52: obole.offers.v1.Card.gross:type_name -> obole.money.v1.UnitPrice
-	58, // 53: obole.offers.v1.Card.commission:type_name -> obole.money.v1.UnitPrice
-	58, // 54: obole.offers.v1.Card.withheld:type_name -> obole.money.v1.UnitPrice
-	58, // 55: obole.offers.v1.Card.net:type_name -> obole.money.v1.UnitPrice
-	62, // 56: obole.offers.v1.Card.recipients:type_name -> obole.market.v1.Recipient
-	63, // 57: obole.offers.v1.Card.transfer_tool:type_name -> obole.market.v1.TransferTool
-	64, // 58: obole.offers.v1.Card.predicates:type_name -> obole.market.v1.Predicate
-	53, // 59: obole.offers.v1.Card.allocation:type_name -> obole.market.v1.Allocation
-	65, // 60: obole.offers.v1.Card.policy:type_name -> obole.event.v1.PolicyRef
-	38, // 61: obole.offers.v1.ListOffersResponse.offers:type_name -> obole.offers.v1.Offer
-	56, // 62: obole.offers.v1.ListOffersResponse.not_eligible:type_name -> obole.offers.v1.Reason
-	50, // 63: obole.offers.v1.ListOffersResponse.cursors:type_name -> obole.event.v1.Cursor
-	58, // 64: obole.offers.v1.AcceptOfferResponse.net:type_name -> obole.money.v1.UnitPrice
-	50, // 65: obole.offers.v1.AcceptOfferResponse.cursor:type_name -> obole.event.v1.Cursor
-	50, // 66: obole.offers.v1.DeclineOfferResponse.cursor:type_name -> obole.event.v1.Cursor
-	50, // 67: obole.offers.v1.ConfirmCohortResponse.cursor:type_name -> obole.event.v1.Cursor
-	3,  // 68: obole.offers.v1.OffersService.RegisterBuyer:input_type -> obole.offers.v1.RegisterBuyerRequest
-	6,  // 69: obole.offers.v1.OffersService.VetBuyer:input_type -> obole.offers.v1.VetBuyerRequest
-	8,  // 70: obole.offers.v1.OffersService.SuspendBuyer:input_type -> obole.offers.v1.SuspendBuyerRequest
-	10, // 71: obole.offers.v1.OffersService.ReinstateBuyer:input_type -> obole.offers.v1.ReinstateBuyerRequest
-	12, // 72: obole.offers.v1.OffersService.RotateKey:input_type -> obole.offers.v1.RotateKeyRequest
-	14, // 73: obole.offers.v1.OffersService.GetBuyer:input_type -> obole.offers.v1.GetBuyerRequest
-	16, // 74: obole.offers.v1.OffersService.ListBuyers:input_type -> obole.offers.v1.ListBuyersRequest
-	19, // 75: obole.offers.v1.OffersService.PlaceBid:input_type -> obole.offers.v1.PlaceBidRequest
-	21, // 76: obole.offers.v1.OffersService.PlaceBids:input_type -> obole.offers.v1.PlaceBidsRequest
-	24, // 77: obole.offers.v1.OffersService.TryBid:input_type -> obole.offers.v1.TryBidRequest
-	29, // 78: obole.offers.v1.OffersService.GetBid:input_type -> obole.offers.v1.GetBidRequest
-	31, // 79: obole.offers.v1.OffersService.ListBids:input_type -> obole.offers.v1.ListBidsRequest
-	33, // 80: obole.offers.v1.OffersService.WatchBids:input_type -> obole.offers.v1.WatchBidsRequest
-	35, // 81: obole.offers.v1.OffersService.WithdrawBid:input_type -> obole.offers.v1.WithdrawBidRequest
-	37, // 82: obole.offers.v1.OffersService.ListOffers:input_type -> obole.offers.v1.ListOffersRequest
-	42, // 83: obole.offers.v1.OffersService.AcceptOffer:input_type -> obole.offers.v1.AcceptOfferRequest
-	44, // 84: obole.offers.v1.OffersService.DeclineOffer:input_type -> obole.offers.v1.DeclineOfferRequest
-	46, // 85: obole.offers.v1.OffersService.ConfirmCohort:input_type -> obole.offers.v1.ConfirmCohortRequest
-	4,  // 86: obole.offers.v1.OffersService.RegisterBuyer:output_type -> obole.offers.v1.RegisterBuyerResponse
-	7,  // 87: obole.offers.v1.OffersService.VetBuyer:output_type -> obole.offers.v1.VetBuyerResponse
-	9,  // 88: obole.offers.v1.OffersService.SuspendBuyer:output_type -> obole.offers.v1.SuspendBuyerResponse
-	11, // 89: obole.offers.v1.OffersService.ReinstateBuyer:output_type -> obole.offers.v1.ReinstateBuyerResponse
-	13, // 90: obole.offers.v1.OffersService.RotateKey:output_type -> obole.offers.v1.RotateKeyResponse
-	15, // 91: obole.offers.v1.OffersService.GetBuyer:output_type -> obole.offers.v1.GetBuyerResponse
-	17, // 92: obole.offers.v1.OffersService.ListBuyers:output_type -> obole.offers.v1.ListBuyersResponse
-	20, // 93: obole.offers.v1.OffersService.PlaceBid:output_type -> obole.offers.v1.PlaceBidResponse
-	23, // 94: obole.offers.v1.OffersService.PlaceBids:output_type -> obole.offers.v1.PlaceBidsResponse
-	27, // 95: obole.offers.v1.OffersService.TryBid:output_type -> obole.offers.v1.TryBidResponse
-	30, // 96: obole.offers.v1.OffersService.GetBid:output_type -> obole.offers.v1.GetBidResponse
-	32, // 97: obole.offers.v1.OffersService.ListBids:output_type -> obole.offers.v1.ListBidsResponse
-	34, // 98: obole.offers.v1.OffersService.WatchBids:output_type -> obole.offers.v1.WatchBidsResponse
-	36, // 99: obole.offers.v1.OffersService.WithdrawBid:output_type -> obole.offers.v1.WithdrawBidResponse
-	41, // 100: obole.offers.v1.OffersService.ListOffers:output_type -> obole.offers.v1.ListOffersResponse
-	43, // 101: obole.offers.v1.OffersService.AcceptOffer:output_type -> obole.offers.v1.AcceptOfferResponse
-	45, // 102: obole.offers.v1.OffersService.DeclineOffer:output_type -> obole.offers.v1.DeclineOfferResponse
-	47, // 103: obole.offers.v1.OffersService.ConfirmCohort:output_type -> obole.offers.v1.ConfirmCohortResponse
-	86, // [86:104] is the sub-list for method output_type
-	68, // [68:86] is the sub-list for method input_type
-	68, // [68:68] is the sub-list for extension type_name
-	68, // [68:68] is the sub-list for extension extendee
-	0,  // [0:68] is the sub-list for field type_name
+	59,  // 0: obole.offers.v1.RegisterBuyerRequest.entity:type_name -> obole.offers.v1.LegalEntity
+	60,  // 1: obole.offers.v1.RegisterBuyerRequest.keys:type_name -> obole.offers.v1.BuyerKey
+	6,   // 2: obole.offers.v1.RegisterBuyerResponse.buyer:type_name -> obole.offers.v1.Buyer
+	61,  // 3: obole.offers.v1.RegisterBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
+	59,  // 4: obole.offers.v1.Buyer.entity:type_name -> obole.offers.v1.LegalEntity
+	60,  // 5: obole.offers.v1.Buyer.keys:type_name -> obole.offers.v1.BuyerKey
+	0,   // 6: obole.offers.v1.Buyer.state:type_name -> obole.offers.v1.BuyerState
+	61,  // 7: obole.offers.v1.VetBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
+	61,  // 8: obole.offers.v1.SuspendBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
+	61,  // 9: obole.offers.v1.ReinstateBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
+	60,  // 10: obole.offers.v1.RotateKeyRequest.key:type_name -> obole.offers.v1.BuyerKey
+	61,  // 11: obole.offers.v1.RotateKeyResponse.cursor:type_name -> obole.event.v1.Cursor
+	61,  // 12: obole.offers.v1.GetBuyerRequest.after:type_name -> obole.event.v1.Cursor
+	6,   // 13: obole.offers.v1.GetBuyerResponse.buyer:type_name -> obole.offers.v1.Buyer
+	61,  // 14: obole.offers.v1.ListBuyersRequest.after:type_name -> obole.event.v1.Cursor
+	0,   // 15: obole.offers.v1.ListBuyersRequest.state:type_name -> obole.offers.v1.BuyerState
+	6,   // 16: obole.offers.v1.ListBuyersResponse.buyers:type_name -> obole.offers.v1.Buyer
+	61,  // 17: obole.offers.v1.DescribeBuyersRequest.after:type_name -> obole.event.v1.Cursor
+	0,   // 18: obole.offers.v1.BuyerCard.state:type_name -> obole.offers.v1.BuyerState
+	20,  // 19: obole.offers.v1.DescribeBuyersResponse.buyers:type_name -> obole.offers.v1.BuyerCard
+	62,  // 20: obole.offers.v1.NewBid.terms:type_name -> obole.market.v1.Terms
+	63,  // 21: obole.offers.v1.NewBid.pricing:type_name -> obole.market.v1.PricingMode
+	64,  // 22: obole.offers.v1.NewBid.allocation:type_name -> obole.market.v1.Allocation
+	65,  // 23: obole.offers.v1.NewBid.exclusivity:type_name -> obole.market.v1.Exclusivity
+	22,  // 24: obole.offers.v1.PlaceBidRequest.bid:type_name -> obole.offers.v1.NewBid
+	66,  // 25: obole.offers.v1.PlaceBidResponse.hold:type_name -> obole.money.v1.Money
+	61,  // 26: obole.offers.v1.PlaceBidResponse.cursor:type_name -> obole.event.v1.Cursor
+	23,  // 27: obole.offers.v1.PlaceBidsRequest.bids:type_name -> obole.offers.v1.PlaceBidRequest
+	66,  // 28: obole.offers.v1.PlacedBid.hold:type_name -> obole.money.v1.Money
+	67,  // 29: obole.offers.v1.PlacedBid.refused:type_name -> obole.offers.v1.Reason
+	26,  // 30: obole.offers.v1.PlaceBidsResponse.bids:type_name -> obole.offers.v1.PlacedBid
+	61,  // 31: obole.offers.v1.PlaceBidsResponse.cursors:type_name -> obole.event.v1.Cursor
+	22,  // 32: obole.offers.v1.TryBidRequest.bid:type_name -> obole.offers.v1.NewBid
+	67,  // 33: obole.offers.v1.Problem.reason:type_name -> obole.offers.v1.Reason
+	66,  // 34: obole.offers.v1.TryBidResponse.hold:type_name -> obole.money.v1.Money
+	66,  // 35: obole.offers.v1.TryBidResponse.tax:type_name -> obole.money.v1.Money
+	30,  // 36: obole.offers.v1.TryBidResponse.audience:type_name -> obole.offers.v1.Band
+	29,  // 37: obole.offers.v1.TryBidResponse.problems:type_name -> obole.offers.v1.Problem
+	22,  // 38: obole.offers.v1.Bid.bid:type_name -> obole.offers.v1.NewBid
+	1,   // 39: obole.offers.v1.Bid.state:type_name -> obole.offers.v1.BidState
+	67,  // 40: obole.offers.v1.Bid.rejected:type_name -> obole.offers.v1.Reason
+	68,  // 41: obole.offers.v1.Bid.closed:type_name -> obole.offers.v1.CloseReason
+	66,  // 42: obole.offers.v1.Bid.held:type_name -> obole.money.v1.Money
+	61,  // 43: obole.offers.v1.GetBidRequest.after:type_name -> obole.event.v1.Cursor
+	32,  // 44: obole.offers.v1.GetBidResponse.bid:type_name -> obole.offers.v1.Bid
+	61,  // 45: obole.offers.v1.ListBidsRequest.after:type_name -> obole.event.v1.Cursor
+	32,  // 46: obole.offers.v1.ListBidsResponse.bids:type_name -> obole.offers.v1.Bid
+	32,  // 47: obole.offers.v1.WatchBidsResponse.bid:type_name -> obole.offers.v1.Bid
+	61,  // 48: obole.offers.v1.WithdrawBidResponse.cursor:type_name -> obole.event.v1.Cursor
+	61,  // 49: obole.offers.v1.ListOffersRequest.after:type_name -> obole.event.v1.Cursor
+	2,   // 50: obole.offers.v1.Offer.state:type_name -> obole.offers.v1.OfferState
+	69,  // 51: obole.offers.v1.CardField.net:type_name -> obole.money.v1.UnitPrice
+	70,  // 52: obole.offers.v1.Card.product:type_name -> obole.market.v1.ProductRef
+	43,  // 53: obole.offers.v1.Card.fields:type_name -> obole.offers.v1.CardField
+	71,  // 54: obole.offers.v1.Card.slots:type_name -> obole.market.v1.Days
+	72,  // 55: obole.offers.v1.Card.cadence:type_name -> obole.market.v1.Cadence
+	69,  // 56: obole.offers.v1.Card.gross:type_name -> obole.money.v1.UnitPrice
+	69,  // 57: obole.offers.v1.Card.commission:type_name -> obole.money.v1.UnitPrice
+	69,  // 58: obole.offers.v1.Card.withheld:type_name -> obole.money.v1.UnitPrice
+	69,  // 59: obole.offers.v1.Card.net:type_name -> obole.money.v1.UnitPrice
+	73,  // 60: obole.offers.v1.Card.recipients:type_name -> obole.market.v1.Recipient
+	74,  // 61: obole.offers.v1.Card.transfer_tool:type_name -> obole.market.v1.TransferTool
+	75,  // 62: obole.offers.v1.Card.predicates:type_name -> obole.market.v1.Predicate
+	64,  // 63: obole.offers.v1.Card.allocation:type_name -> obole.market.v1.Allocation
+	76,  // 64: obole.offers.v1.Card.policy:type_name -> obole.event.v1.PolicyRef
+	42,  // 65: obole.offers.v1.ListOffersResponse.offers:type_name -> obole.offers.v1.Offer
+	67,  // 66: obole.offers.v1.ListOffersResponse.not_eligible:type_name -> obole.offers.v1.Reason
+	61,  // 67: obole.offers.v1.ListOffersResponse.cursors:type_name -> obole.event.v1.Cursor
+	69,  // 68: obole.offers.v1.AcceptOfferResponse.net:type_name -> obole.money.v1.UnitPrice
+	61,  // 69: obole.offers.v1.AcceptOfferResponse.cursor:type_name -> obole.event.v1.Cursor
+	61,  // 70: obole.offers.v1.DeclineOfferResponse.cursor:type_name -> obole.event.v1.Cursor
+	77,  // 71: obole.offers.v1.PreviewRulesRequest.rules:type_name -> obole.consent.v1.Rules
+	61,  // 72: obole.offers.v1.PreviewRulesRequest.after:type_name -> obole.event.v1.Cursor
+	3,   // 73: obole.offers.v1.RuleEffect.kind:type_name -> obole.offers.v1.RuleKind
+	51,  // 74: obole.offers.v1.PreviewRulesResponse.effects:type_name -> obole.offers.v1.RuleEffect
+	67,  // 75: obole.offers.v1.PreviewRulesResponse.not_eligible:type_name -> obole.offers.v1.Reason
+	61,  // 76: obole.offers.v1.ListRecordRequest.after:type_name -> obole.event.v1.Cursor
+	61,  // 77: obole.offers.v1.ListRecordRequest.only:type_name -> obole.event.v1.Cursor
+	78,  // 78: obole.offers.v1.ListRecordResponse.entries:type_name -> obole.record.v1.Entry
+	78,  // 79: obole.offers.v1.WatchRecordResponse.entry:type_name -> obole.record.v1.Entry
+	61,  // 80: obole.offers.v1.ConfirmCohortResponse.cursor:type_name -> obole.event.v1.Cursor
+	4,   // 81: obole.offers.v1.OffersService.RegisterBuyer:input_type -> obole.offers.v1.RegisterBuyerRequest
+	7,   // 82: obole.offers.v1.OffersService.VetBuyer:input_type -> obole.offers.v1.VetBuyerRequest
+	9,   // 83: obole.offers.v1.OffersService.SuspendBuyer:input_type -> obole.offers.v1.SuspendBuyerRequest
+	11,  // 84: obole.offers.v1.OffersService.ReinstateBuyer:input_type -> obole.offers.v1.ReinstateBuyerRequest
+	13,  // 85: obole.offers.v1.OffersService.RotateKey:input_type -> obole.offers.v1.RotateKeyRequest
+	15,  // 86: obole.offers.v1.OffersService.GetBuyer:input_type -> obole.offers.v1.GetBuyerRequest
+	17,  // 87: obole.offers.v1.OffersService.ListBuyers:input_type -> obole.offers.v1.ListBuyersRequest
+	19,  // 88: obole.offers.v1.OffersService.DescribeBuyers:input_type -> obole.offers.v1.DescribeBuyersRequest
+	23,  // 89: obole.offers.v1.OffersService.PlaceBid:input_type -> obole.offers.v1.PlaceBidRequest
+	25,  // 90: obole.offers.v1.OffersService.PlaceBids:input_type -> obole.offers.v1.PlaceBidsRequest
+	28,  // 91: obole.offers.v1.OffersService.TryBid:input_type -> obole.offers.v1.TryBidRequest
+	33,  // 92: obole.offers.v1.OffersService.GetBid:input_type -> obole.offers.v1.GetBidRequest
+	35,  // 93: obole.offers.v1.OffersService.ListBids:input_type -> obole.offers.v1.ListBidsRequest
+	37,  // 94: obole.offers.v1.OffersService.WatchBids:input_type -> obole.offers.v1.WatchBidsRequest
+	39,  // 95: obole.offers.v1.OffersService.WithdrawBid:input_type -> obole.offers.v1.WithdrawBidRequest
+	41,  // 96: obole.offers.v1.OffersService.ListOffers:input_type -> obole.offers.v1.ListOffersRequest
+	46,  // 97: obole.offers.v1.OffersService.AcceptOffer:input_type -> obole.offers.v1.AcceptOfferRequest
+	48,  // 98: obole.offers.v1.OffersService.DeclineOffer:input_type -> obole.offers.v1.DeclineOfferRequest
+	50,  // 99: obole.offers.v1.OffersService.PreviewRules:input_type -> obole.offers.v1.PreviewRulesRequest
+	53,  // 100: obole.offers.v1.OffersService.ListRecord:input_type -> obole.offers.v1.ListRecordRequest
+	55,  // 101: obole.offers.v1.OffersService.WatchRecord:input_type -> obole.offers.v1.WatchRecordRequest
+	57,  // 102: obole.offers.v1.OffersService.ConfirmCohort:input_type -> obole.offers.v1.ConfirmCohortRequest
+	5,   // 103: obole.offers.v1.OffersService.RegisterBuyer:output_type -> obole.offers.v1.RegisterBuyerResponse
+	8,   // 104: obole.offers.v1.OffersService.VetBuyer:output_type -> obole.offers.v1.VetBuyerResponse
+	10,  // 105: obole.offers.v1.OffersService.SuspendBuyer:output_type -> obole.offers.v1.SuspendBuyerResponse
+	12,  // 106: obole.offers.v1.OffersService.ReinstateBuyer:output_type -> obole.offers.v1.ReinstateBuyerResponse
+	14,  // 107: obole.offers.v1.OffersService.RotateKey:output_type -> obole.offers.v1.RotateKeyResponse
+	16,  // 108: obole.offers.v1.OffersService.GetBuyer:output_type -> obole.offers.v1.GetBuyerResponse
+	18,  // 109: obole.offers.v1.OffersService.ListBuyers:output_type -> obole.offers.v1.ListBuyersResponse
+	21,  // 110: obole.offers.v1.OffersService.DescribeBuyers:output_type -> obole.offers.v1.DescribeBuyersResponse
+	24,  // 111: obole.offers.v1.OffersService.PlaceBid:output_type -> obole.offers.v1.PlaceBidResponse
+	27,  // 112: obole.offers.v1.OffersService.PlaceBids:output_type -> obole.offers.v1.PlaceBidsResponse
+	31,  // 113: obole.offers.v1.OffersService.TryBid:output_type -> obole.offers.v1.TryBidResponse
+	34,  // 114: obole.offers.v1.OffersService.GetBid:output_type -> obole.offers.v1.GetBidResponse
+	36,  // 115: obole.offers.v1.OffersService.ListBids:output_type -> obole.offers.v1.ListBidsResponse
+	38,  // 116: obole.offers.v1.OffersService.WatchBids:output_type -> obole.offers.v1.WatchBidsResponse
+	40,  // 117: obole.offers.v1.OffersService.WithdrawBid:output_type -> obole.offers.v1.WithdrawBidResponse
+	45,  // 118: obole.offers.v1.OffersService.ListOffers:output_type -> obole.offers.v1.ListOffersResponse
+	47,  // 119: obole.offers.v1.OffersService.AcceptOffer:output_type -> obole.offers.v1.AcceptOfferResponse
+	49,  // 120: obole.offers.v1.OffersService.DeclineOffer:output_type -> obole.offers.v1.DeclineOfferResponse
+	52,  // 121: obole.offers.v1.OffersService.PreviewRules:output_type -> obole.offers.v1.PreviewRulesResponse
+	54,  // 122: obole.offers.v1.OffersService.ListRecord:output_type -> obole.offers.v1.ListRecordResponse
+	56,  // 123: obole.offers.v1.OffersService.WatchRecord:output_type -> obole.offers.v1.WatchRecordResponse
+	58,  // 124: obole.offers.v1.OffersService.ConfirmCohort:output_type -> obole.offers.v1.ConfirmCohortResponse
+	103, // [103:125] is the sub-list for method output_type
+	81,  // [81:103] is the sub-list for method input_type
+	81,  // [81:81] is the sub-list for extension type_name
+	81,  // [81:81] is the sub-list for extension extendee
+	0,   // [0:81] is the sub-list for field type_name
 }
 
 func init() { file_obole_offers_v1_service_proto_init() }
@@ -3936,8 +4819,8 @@ func file_obole_offers_v1_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_obole_offers_v1_service_proto_rawDesc), len(file_obole_offers_v1_service_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   45,
+			NumEnums:      4,
+			NumMessages:   55,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

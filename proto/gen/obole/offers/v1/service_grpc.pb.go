@@ -28,6 +28,7 @@ const (
 	OffersService_RotateKey_FullMethodName      = "/obole.offers.v1.OffersService/RotateKey"
 	OffersService_GetBuyer_FullMethodName       = "/obole.offers.v1.OffersService/GetBuyer"
 	OffersService_ListBuyers_FullMethodName     = "/obole.offers.v1.OffersService/ListBuyers"
+	OffersService_DescribeBuyers_FullMethodName = "/obole.offers.v1.OffersService/DescribeBuyers"
 	OffersService_PlaceBid_FullMethodName       = "/obole.offers.v1.OffersService/PlaceBid"
 	OffersService_PlaceBids_FullMethodName      = "/obole.offers.v1.OffersService/PlaceBids"
 	OffersService_TryBid_FullMethodName         = "/obole.offers.v1.OffersService/TryBid"
@@ -38,6 +39,9 @@ const (
 	OffersService_ListOffers_FullMethodName     = "/obole.offers.v1.OffersService/ListOffers"
 	OffersService_AcceptOffer_FullMethodName    = "/obole.offers.v1.OffersService/AcceptOffer"
 	OffersService_DeclineOffer_FullMethodName   = "/obole.offers.v1.OffersService/DeclineOffer"
+	OffersService_PreviewRules_FullMethodName   = "/obole.offers.v1.OffersService/PreviewRules"
+	OffersService_ListRecord_FullMethodName     = "/obole.offers.v1.OffersService/ListRecord"
+	OffersService_WatchRecord_FullMethodName    = "/obole.offers.v1.OffersService/WatchRecord"
 	OffersService_ConfirmCohort_FullMethodName  = "/obole.offers.v1.OffersService/ConfirmCohort"
 )
 
@@ -67,6 +71,8 @@ type OffersServiceClient interface {
 	GetBuyer(ctx context.Context, in *GetBuyerRequest, opts ...grpc.CallOption) (*GetBuyerResponse, error)
 	// ListBuyers lists buyers by registration.
 	ListBuyers(ctx context.Context, in *ListBuyersRequest, opts ...grpc.CallOption) (*ListBuyersResponse, error)
+	// DescribeBuyers says who some buyers are, in the order asked: what every card tells of them, and nothing else. Unknown ones are left out.
+	DescribeBuyers(ctx context.Context, in *DescribeBuyersRequest, opts ...grpc.CallOption) (*DescribeBuyersResponse, error)
 	// PlaceBid records a bid. It opens when settlement has held its money.
 	PlaceBid(ctx context.Context, in *PlaceBidRequest, opts ...grpc.CallOption) (*PlaceBidResponse, error)
 	// PlaceBids records many bids on one stream. Answers come in the order of the requests; a refused bid does not end the stream.
@@ -87,6 +93,14 @@ type OffersServiceClient interface {
 	AcceptOffer(ctx context.Context, in *AcceptOfferRequest, opts ...grpc.CallOption) (*AcceptOfferResponse, error)
 	// DeclineOffer says no, without a reason.
 	DeclineOffer(ctx context.Context, in *DeclineOfferRequest, opts ...grpc.CallOption) (*DeclineOfferResponse, error)
+	// PreviewRules says what rules would do to the offers that are open now, without setting them; without rules, what those that stand do.
+	// It records no card as shown.
+	PreviewRules(ctx context.Context, in *PreviewRulesRequest, opts ...grpc.CallOption) (*PreviewRulesResponse, error)
+	// ListRecord lists what this service's log holds about a person, newest first, each with its id and place.
+	ListRecord(ctx context.Context, in *ListRecordRequest, opts ...grpc.CallOption) (*ListRecordResponse, error)
+	// WatchRecord streams what happens to a person from now on, or behind a token. While nothing happens a message without an entry comes
+	// every 15 seconds, so that a stream that has broken is noticed.
+	WatchRecord(ctx context.Context, in *WatchRecordRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchRecordResponse], error)
 	// ConfirmCohort asks, before the first key of a bid leaves, whether enough people are still in it; if not, everything of the bid is voided.
 	ConfirmCohort(ctx context.Context, in *ConfirmCohortRequest, opts ...grpc.CallOption) (*ConfirmCohortResponse, error)
 }
@@ -163,6 +177,16 @@ func (c *offersServiceClient) ListBuyers(ctx context.Context, in *ListBuyersRequ
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListBuyersResponse)
 	err := c.cc.Invoke(ctx, OffersService_ListBuyers_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *offersServiceClient) DescribeBuyers(ctx context.Context, in *DescribeBuyersRequest, opts ...grpc.CallOption) (*DescribeBuyersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DescribeBuyersResponse)
+	err := c.cc.Invoke(ctx, OffersService_DescribeBuyers_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -281,6 +305,45 @@ func (c *offersServiceClient) DeclineOffer(ctx context.Context, in *DeclineOffer
 	return out, nil
 }
 
+func (c *offersServiceClient) PreviewRules(ctx context.Context, in *PreviewRulesRequest, opts ...grpc.CallOption) (*PreviewRulesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PreviewRulesResponse)
+	err := c.cc.Invoke(ctx, OffersService_PreviewRules_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *offersServiceClient) ListRecord(ctx context.Context, in *ListRecordRequest, opts ...grpc.CallOption) (*ListRecordResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRecordResponse)
+	err := c.cc.Invoke(ctx, OffersService_ListRecord_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *offersServiceClient) WatchRecord(ctx context.Context, in *WatchRecordRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchRecordResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &OffersService_ServiceDesc.Streams[2], OffersService_WatchRecord_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchRecordRequest, WatchRecordResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type OffersService_WatchRecordClient = grpc.ServerStreamingClient[WatchRecordResponse]
+
 func (c *offersServiceClient) ConfirmCohort(ctx context.Context, in *ConfirmCohortRequest, opts ...grpc.CallOption) (*ConfirmCohortResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ConfirmCohortResponse)
@@ -317,6 +380,8 @@ type OffersServiceServer interface {
 	GetBuyer(context.Context, *GetBuyerRequest) (*GetBuyerResponse, error)
 	// ListBuyers lists buyers by registration.
 	ListBuyers(context.Context, *ListBuyersRequest) (*ListBuyersResponse, error)
+	// DescribeBuyers says who some buyers are, in the order asked: what every card tells of them, and nothing else. Unknown ones are left out.
+	DescribeBuyers(context.Context, *DescribeBuyersRequest) (*DescribeBuyersResponse, error)
 	// PlaceBid records a bid. It opens when settlement has held its money.
 	PlaceBid(context.Context, *PlaceBidRequest) (*PlaceBidResponse, error)
 	// PlaceBids records many bids on one stream. Answers come in the order of the requests; a refused bid does not end the stream.
@@ -337,6 +402,14 @@ type OffersServiceServer interface {
 	AcceptOffer(context.Context, *AcceptOfferRequest) (*AcceptOfferResponse, error)
 	// DeclineOffer says no, without a reason.
 	DeclineOffer(context.Context, *DeclineOfferRequest) (*DeclineOfferResponse, error)
+	// PreviewRules says what rules would do to the offers that are open now, without setting them; without rules, what those that stand do.
+	// It records no card as shown.
+	PreviewRules(context.Context, *PreviewRulesRequest) (*PreviewRulesResponse, error)
+	// ListRecord lists what this service's log holds about a person, newest first, each with its id and place.
+	ListRecord(context.Context, *ListRecordRequest) (*ListRecordResponse, error)
+	// WatchRecord streams what happens to a person from now on, or behind a token. While nothing happens a message without an entry comes
+	// every 15 seconds, so that a stream that has broken is noticed.
+	WatchRecord(*WatchRecordRequest, grpc.ServerStreamingServer[WatchRecordResponse]) error
 	// ConfirmCohort asks, before the first key of a bid leaves, whether enough people are still in it; if not, everything of the bid is voided.
 	ConfirmCohort(context.Context, *ConfirmCohortRequest) (*ConfirmCohortResponse, error)
 	mustEmbedUnimplementedOffersServiceServer()
@@ -370,6 +443,9 @@ func (UnimplementedOffersServiceServer) GetBuyer(context.Context, *GetBuyerReque
 func (UnimplementedOffersServiceServer) ListBuyers(context.Context, *ListBuyersRequest) (*ListBuyersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListBuyers not implemented")
 }
+func (UnimplementedOffersServiceServer) DescribeBuyers(context.Context, *DescribeBuyersRequest) (*DescribeBuyersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DescribeBuyers not implemented")
+}
 func (UnimplementedOffersServiceServer) PlaceBid(context.Context, *PlaceBidRequest) (*PlaceBidResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method PlaceBid not implemented")
 }
@@ -399,6 +475,15 @@ func (UnimplementedOffersServiceServer) AcceptOffer(context.Context, *AcceptOffe
 }
 func (UnimplementedOffersServiceServer) DeclineOffer(context.Context, *DeclineOfferRequest) (*DeclineOfferResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeclineOffer not implemented")
+}
+func (UnimplementedOffersServiceServer) PreviewRules(context.Context, *PreviewRulesRequest) (*PreviewRulesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PreviewRules not implemented")
+}
+func (UnimplementedOffersServiceServer) ListRecord(context.Context, *ListRecordRequest) (*ListRecordResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRecord not implemented")
+}
+func (UnimplementedOffersServiceServer) WatchRecord(*WatchRecordRequest, grpc.ServerStreamingServer[WatchRecordResponse]) error {
+	return status.Error(codes.Unimplemented, "method WatchRecord not implemented")
 }
 func (UnimplementedOffersServiceServer) ConfirmCohort(context.Context, *ConfirmCohortRequest) (*ConfirmCohortResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ConfirmCohort not implemented")
@@ -546,6 +631,24 @@ func _OffersService_ListBuyers_Handler(srv interface{}, ctx context.Context, dec
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(OffersServiceServer).ListBuyers(ctx, req.(*ListBuyersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OffersService_DescribeBuyers_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DescribeBuyersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OffersServiceServer).DescribeBuyers(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OffersService_DescribeBuyers_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OffersServiceServer).DescribeBuyers(ctx, req.(*DescribeBuyersRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -712,6 +815,53 @@ func _OffersService_DeclineOffer_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _OffersService_PreviewRules_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PreviewRulesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OffersServiceServer).PreviewRules(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OffersService_PreviewRules_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OffersServiceServer).PreviewRules(ctx, req.(*PreviewRulesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OffersService_ListRecord_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRecordRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OffersServiceServer).ListRecord(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OffersService_ListRecord_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OffersServiceServer).ListRecord(ctx, req.(*ListRecordRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OffersService_WatchRecord_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchRecordRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(OffersServiceServer).WatchRecord(m, &grpc.GenericServerStream[WatchRecordRequest, WatchRecordResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type OffersService_WatchRecordServer = grpc.ServerStreamingServer[WatchRecordResponse]
+
 func _OffersService_ConfirmCohort_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ConfirmCohortRequest)
 	if err := dec(in); err != nil {
@@ -766,6 +916,10 @@ var OffersService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _OffersService_ListBuyers_Handler,
 		},
 		{
+			MethodName: "DescribeBuyers",
+			Handler:    _OffersService_DescribeBuyers_Handler,
+		},
+		{
 			MethodName: "PlaceBid",
 			Handler:    _OffersService_PlaceBid_Handler,
 		},
@@ -798,6 +952,14 @@ var OffersService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _OffersService_DeclineOffer_Handler,
 		},
 		{
+			MethodName: "PreviewRules",
+			Handler:    _OffersService_PreviewRules_Handler,
+		},
+		{
+			MethodName: "ListRecord",
+			Handler:    _OffersService_ListRecord_Handler,
+		},
+		{
 			MethodName: "ConfirmCohort",
 			Handler:    _OffersService_ConfirmCohort_Handler,
 		},
@@ -812,6 +974,11 @@ var OffersService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "WatchBids",
 			Handler:       _OffersService_WatchBids_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "WatchRecord",
+			Handler:       _OffersService_WatchRecord_Handler,
 			ServerStreams: true,
 		},
 	},

@@ -12,6 +12,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v11 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	v1 "github.com/obole-market/obole/proto/gen/obole/money/v1"
+	v12 "github.com/obole-market/obole/proto/gen/obole/record/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -25,6 +26,67 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
+
+// EarningGroup says by what earnings are summed.
+type EarningGroup int32
+
+const (
+	// Unset; refused.
+	EarningGroup_EARNING_GROUP_UNSPECIFIED EarningGroup = 0
+	// By buyer.
+	EarningGroup_EARNING_GROUP_BUYER EarningGroup = 1
+	// By product.
+	EarningGroup_EARNING_GROUP_PRODUCT EarningGroup = 2
+	// By month of UTC.
+	EarningGroup_EARNING_GROUP_MONTH EarningGroup = 3
+	// By agreement.
+	EarningGroup_EARNING_GROUP_AGREEMENT EarningGroup = 4
+)
+
+// Enum value maps for EarningGroup.
+var (
+	EarningGroup_name = map[int32]string{
+		0: "EARNING_GROUP_UNSPECIFIED",
+		1: "EARNING_GROUP_BUYER",
+		2: "EARNING_GROUP_PRODUCT",
+		3: "EARNING_GROUP_MONTH",
+		4: "EARNING_GROUP_AGREEMENT",
+	}
+	EarningGroup_value = map[string]int32{
+		"EARNING_GROUP_UNSPECIFIED": 0,
+		"EARNING_GROUP_BUYER":       1,
+		"EARNING_GROUP_PRODUCT":     2,
+		"EARNING_GROUP_MONTH":       3,
+		"EARNING_GROUP_AGREEMENT":   4,
+	}
+)
+
+func (x EarningGroup) Enum() *EarningGroup {
+	p := new(EarningGroup)
+	*p = x
+	return p
+}
+
+func (x EarningGroup) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (EarningGroup) Descriptor() protoreflect.EnumDescriptor {
+	return file_obole_settlement_v1_service_proto_enumTypes[0].Descriptor()
+}
+
+func (EarningGroup) Type() protoreflect.EnumType {
+	return &file_obole_settlement_v1_service_proto_enumTypes[0]
+}
+
+func (x EarningGroup) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use EarningGroup.Descriptor instead.
+func (EarningGroup) EnumDescriptor() ([]byte, []int) {
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{0}
+}
 
 // DepositRequest is money that came in.
 type DepositRequest struct {
@@ -538,7 +600,17 @@ type ListEarningsRequest struct {
 	// next_page_token of the page before.
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Answer only when this position is seen.
-	After         *v11.Cursor `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"`
+	After *v11.Cursor `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"`
+	// Only from this buyer; empty means all.
+	BuyerId string `protobuf:"bytes,5,opt,name=buyer_id,json=buyerId,proto3" json:"buyer_id,omitempty"`
+	// Only of this product, by its id; empty means all.
+	ProductId string `protobuf:"bytes,6,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
+	// Only settled in this month of UTC, YYYY-MM; empty means all.
+	Month string `protobuf:"bytes,7,opt,name=month,proto3" json:"month,omitempty"`
+	// Only under this agreement; empty means all.
+	AgreementId string `protobuf:"bytes,8,opt,name=agreement_id,json=agreementId,proto3" json:"agreement_id,omitempty"`
+	// Only of these deliveries; empty means all.
+	DeliveryIds   []string `protobuf:"bytes,9,rep,name=delivery_ids,json=deliveryIds,proto3" json:"delivery_ids,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -597,6 +669,41 @@ func (x *ListEarningsRequest) GetPageToken() string {
 func (x *ListEarningsRequest) GetAfter() *v11.Cursor {
 	if x != nil {
 		return x.After
+	}
+	return nil
+}
+
+func (x *ListEarningsRequest) GetBuyerId() string {
+	if x != nil {
+		return x.BuyerId
+	}
+	return ""
+}
+
+func (x *ListEarningsRequest) GetProductId() string {
+	if x != nil {
+		return x.ProductId
+	}
+	return ""
+}
+
+func (x *ListEarningsRequest) GetMonth() string {
+	if x != nil {
+		return x.Month
+	}
+	return ""
+}
+
+func (x *ListEarningsRequest) GetAgreementId() string {
+	if x != nil {
+		return x.AgreementId
+	}
+	return ""
+}
+
+func (x *ListEarningsRequest) GetDeliveryIds() []string {
+	if x != nil {
+		return x.DeliveryIds
 	}
 	return nil
 }
@@ -792,6 +899,729 @@ func (x *ListEarningsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// SumEarningsRequest asks for a page of sums.
+type SumEarningsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose.
+	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	// By what.
+	By EarningGroup `protobuf:"varint,2,opt,name=by,proto3,enum=obole.settlement.v1.EarningGroup" json:"by,omitempty"`
+	// At most so many; 0 means 100.
+	PageSize uint32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before.
+	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Answer only when this position is seen.
+	After         *v11.Cursor `protobuf:"bytes,5,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SumEarningsRequest) Reset() {
+	*x = SumEarningsRequest{}
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SumEarningsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SumEarningsRequest) ProtoMessage() {}
+
+func (x *SumEarningsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SumEarningsRequest.ProtoReflect.Descriptor instead.
+func (*SumEarningsRequest) Descriptor() ([]byte, []int) {
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *SumEarningsRequest) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+func (x *SumEarningsRequest) GetBy() EarningGroup {
+	if x != nil {
+		return x.By
+	}
+	return EarningGroup_EARNING_GROUP_UNSPECIFIED
+}
+
+func (x *SumEarningsRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *SumEarningsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *SumEarningsRequest) GetAfter() *v11.Cursor {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+// EarningSum is what some settlements come to.
+type EarningSum struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The buyer's or agreement's id, the product's id, or the month YYYY-MM.
+	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// Settlements.
+	Deliveries uint32 `protobuf:"varint,2,opt,name=deliveries,proto3" json:"deliveries,omitempty"`
+	// Slots.
+	Slots uint32 `protobuf:"varint,3,opt,name=slots,proto3" json:"slots,omitempty"`
+	// What was posted to the person.
+	Net *v1.Money `protobuf:"bytes,4,opt,name=net,proto3" json:"net,omitempty"`
+	// Commission.
+	Commission *v1.Money `protobuf:"bytes,5,opt,name=commission,proto3" json:"commission,omitempty"`
+	// Tax withheld.
+	Withheld *v1.Money `protobuf:"bytes,6,opt,name=withheld,proto3" json:"withheld,omitempty"`
+	// First and last settlement, microseconds since 1970-01-01T00:00Z.
+	FirstAt int64 `protobuf:"varint,7,opt,name=first_at,json=firstAt,proto3" json:"first_at,omitempty"`
+	// Last settlement.
+	LastAt        int64 `protobuf:"varint,8,opt,name=last_at,json=lastAt,proto3" json:"last_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EarningSum) Reset() {
+	*x = EarningSum{}
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EarningSum) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EarningSum) ProtoMessage() {}
+
+func (x *EarningSum) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EarningSum.ProtoReflect.Descriptor instead.
+func (*EarningSum) Descriptor() ([]byte, []int) {
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *EarningSum) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *EarningSum) GetDeliveries() uint32 {
+	if x != nil {
+		return x.Deliveries
+	}
+	return 0
+}
+
+func (x *EarningSum) GetSlots() uint32 {
+	if x != nil {
+		return x.Slots
+	}
+	return 0
+}
+
+func (x *EarningSum) GetNet() *v1.Money {
+	if x != nil {
+		return x.Net
+	}
+	return nil
+}
+
+func (x *EarningSum) GetCommission() *v1.Money {
+	if x != nil {
+		return x.Commission
+	}
+	return nil
+}
+
+func (x *EarningSum) GetWithheld() *v1.Money {
+	if x != nil {
+		return x.Withheld
+	}
+	return nil
+}
+
+func (x *EarningSum) GetFirstAt() int64 {
+	if x != nil {
+		return x.FirstAt
+	}
+	return 0
+}
+
+func (x *EarningSum) GetLastAt() int64 {
+	if x != nil {
+		return x.LastAt
+	}
+	return 0
+}
+
+// SumEarningsResponse is a page of sums.
+type SumEarningsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Sums, by key; months newest first.
+	Sums []*EarningSum `protobuf:"bytes,1,rep,name=sums,proto3" json:"sums,omitempty"`
+	// All settlements of the person, whatever the page.
+	Total *EarningSum `protobuf:"bytes,2,opt,name=total,proto3" json:"total,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,3,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// Position that this shows.
+	Cursor        *v11.Cursor `protobuf:"bytes,4,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SumEarningsResponse) Reset() {
+	*x = SumEarningsResponse{}
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SumEarningsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SumEarningsResponse) ProtoMessage() {}
+
+func (x *SumEarningsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SumEarningsResponse.ProtoReflect.Descriptor instead.
+func (*SumEarningsResponse) Descriptor() ([]byte, []int) {
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *SumEarningsResponse) GetSums() []*EarningSum {
+	if x != nil {
+		return x.Sums
+	}
+	return nil
+}
+
+func (x *SumEarningsResponse) GetTotal() *EarningSum {
+	if x != nil {
+		return x.Total
+	}
+	return nil
+}
+
+func (x *SumEarningsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *SumEarningsResponse) GetCursor() *v11.Cursor {
+	if x != nil {
+		return x.Cursor
+	}
+	return nil
+}
+
+// ComparePricesRequest names products.
+type ComparePricesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Products' ids.
+	ProductIds []string `protobuf:"bytes,1,rep,name=product_ids,json=productIds,proto3" json:"product_ids,omitempty"`
+	// Answer only when this position is seen.
+	After         *v11.Cursor `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ComparePricesRequest) Reset() {
+	*x = ComparePricesRequest{}
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ComparePricesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ComparePricesRequest) ProtoMessage() {}
+
+func (x *ComparePricesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ComparePricesRequest.ProtoReflect.Descriptor instead.
+func (*ComparePricesRequest) Descriptor() ([]byte, []int) {
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ComparePricesRequest) GetProductIds() []string {
+	if x != nil {
+		return x.ProductIds
+	}
+	return nil
+}
+
+func (x *ComparePricesRequest) GetAfter() *v11.Cursor {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+// PriceRange is what slots of a product were settled at. Each agreement counts once, whatever it delivered, at its price of a slot before
+// VAT with commission included, as cards show it.
+type PriceRange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Product's id.
+	ProductId string `protobuf:"bytes,1,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
+	// Too few buyers or people: nothing else is said.
+	TooFew bool `protobuf:"varint,2,opt,name=too_few,json=tooFew,proto3" json:"too_few,omitempty"`
+	// A quarter of the agreements were at this price or less.
+	Lower *v1.UnitPrice `protobuf:"bytes,3,opt,name=lower,proto3" json:"lower,omitempty"`
+	// Half of the agreements were at this price or less.
+	Median *v1.UnitPrice `protobuf:"bytes,4,opt,name=median,proto3" json:"median,omitempty"`
+	// Three quarters of the agreements were at this price or less.
+	Upper         *v1.UnitPrice `protobuf:"bytes,5,opt,name=upper,proto3" json:"upper,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PriceRange) Reset() {
+	*x = PriceRange{}
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PriceRange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PriceRange) ProtoMessage() {}
+
+func (x *PriceRange) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PriceRange.ProtoReflect.Descriptor instead.
+func (*PriceRange) Descriptor() ([]byte, []int) {
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *PriceRange) GetProductId() string {
+	if x != nil {
+		return x.ProductId
+	}
+	return ""
+}
+
+func (x *PriceRange) GetTooFew() bool {
+	if x != nil {
+		return x.TooFew
+	}
+	return false
+}
+
+func (x *PriceRange) GetLower() *v1.UnitPrice {
+	if x != nil {
+		return x.Lower
+	}
+	return nil
+}
+
+func (x *PriceRange) GetMedian() *v1.UnitPrice {
+	if x != nil {
+		return x.Median
+	}
+	return nil
+}
+
+func (x *PriceRange) GetUpper() *v1.UnitPrice {
+	if x != nil {
+		return x.Upper
+	}
+	return nil
+}
+
+// ComparePricesResponse answers ComparePrices.
+type ComparePricesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Ranges, in the order asked.
+	Ranges []*PriceRange `protobuf:"bytes,1,rep,name=ranges,proto3" json:"ranges,omitempty"`
+	// Distinct buyers that it takes at least.
+	LeastBuyers uint32 `protobuf:"varint,2,opt,name=least_buyers,json=leastBuyers,proto3" json:"least_buyers,omitempty"`
+	// Distinct people that it takes at least.
+	LeastPeople   uint32 `protobuf:"varint,3,opt,name=least_people,json=leastPeople,proto3" json:"least_people,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ComparePricesResponse) Reset() {
+	*x = ComparePricesResponse{}
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ComparePricesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ComparePricesResponse) ProtoMessage() {}
+
+func (x *ComparePricesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ComparePricesResponse.ProtoReflect.Descriptor instead.
+func (*ComparePricesResponse) Descriptor() ([]byte, []int) {
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ComparePricesResponse) GetRanges() []*PriceRange {
+	if x != nil {
+		return x.Ranges
+	}
+	return nil
+}
+
+func (x *ComparePricesResponse) GetLeastBuyers() uint32 {
+	if x != nil {
+		return x.LeastBuyers
+	}
+	return 0
+}
+
+func (x *ComparePricesResponse) GetLeastPeople() uint32 {
+	if x != nil {
+		return x.LeastPeople
+	}
+	return 0
+}
+
+// ListRecordRequest asks for a page of a person's history.
+type ListRecordRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose.
+	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	// At most so many; 0 means 100.
+	PageSize uint32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Answer only when this position is seen.
+	After *v11.Cursor `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"`
+	// Only the entry at this place, if it is about the person: its partition and position are looked at. Without page_token.
+	Only          *v11.Cursor `protobuf:"bytes,5,opt,name=only,proto3" json:"only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRecordRequest) Reset() {
+	*x = ListRecordRequest{}
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRecordRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRecordRequest) ProtoMessage() {}
+
+func (x *ListRecordRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRecordRequest.ProtoReflect.Descriptor instead.
+func (*ListRecordRequest) Descriptor() ([]byte, []int) {
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ListRecordRequest) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+func (x *ListRecordRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListRecordRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListRecordRequest) GetAfter() *v11.Cursor {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+func (x *ListRecordRequest) GetOnly() *v11.Cursor {
+	if x != nil {
+		return x.Only
+	}
+	return nil
+}
+
+// ListRecordResponse is a page of a person's history.
+type ListRecordResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Entries, newest first.
+	Entries []*v12.Entry `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// Where WatchRecord goes on: behind everything that this list has seen, at most 2 KiB. On the first page only.
+	WatchToken    string `protobuf:"bytes,3,opt,name=watch_token,json=watchToken,proto3" json:"watch_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRecordResponse) Reset() {
+	*x = ListRecordResponse{}
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRecordResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRecordResponse) ProtoMessage() {}
+
+func (x *ListRecordResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRecordResponse.ProtoReflect.Descriptor instead.
+func (*ListRecordResponse) Descriptor() ([]byte, []int) {
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ListRecordResponse) GetEntries() []*v12.Entry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *ListRecordResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListRecordResponse) GetWatchToken() string {
+	if x != nil {
+		return x.WatchToken
+	}
+	return ""
+}
+
+// WatchRecordRequest asks to be told.
+type WatchRecordRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose.
+	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	// watch_token of the last message that was taken in, or of a list, to go on behind it; empty begins at the log's end. It is of one
+	// person, and of the log as it is: after a restore that began a new incarnation it is refused.
+	WatchToken    string `protobuf:"bytes,2,opt,name=watch_token,json=watchToken,proto3" json:"watch_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRecordRequest) Reset() {
+	*x = WatchRecordRequest{}
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRecordRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRecordRequest) ProtoMessage() {}
+
+func (x *WatchRecordRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRecordRequest.ProtoReflect.Descriptor instead.
+func (*WatchRecordRequest) Descriptor() ([]byte, []int) {
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *WatchRecordRequest) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+func (x *WatchRecordRequest) GetWatchToken() string {
+	if x != nil {
+		return x.WatchToken
+	}
+	return ""
+}
+
+// WatchRecordResponse is something that happened, or a sign that the stream lives.
+type WatchRecordResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What happened; unset in a sign of life, the first of which comes at once.
+	Entry *v12.Entry `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
+	// Where the stream goes on behind this message; at most 2 KiB.
+	WatchToken    string `protobuf:"bytes,2,opt,name=watch_token,json=watchToken,proto3" json:"watch_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRecordResponse) Reset() {
+	*x = WatchRecordResponse{}
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRecordResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRecordResponse) ProtoMessage() {}
+
+func (x *WatchRecordResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRecordResponse.ProtoReflect.Descriptor instead.
+func (*WatchRecordResponse) Descriptor() ([]byte, []int) {
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *WatchRecordResponse) GetEntry() *v12.Entry {
+	if x != nil {
+		return x.Entry
+	}
+	return nil
+}
+
+func (x *WatchRecordResponse) GetWatchToken() string {
+	if x != nil {
+		return x.WatchToken
+	}
+	return ""
+}
+
 // Account names an account of the book.
 type Account struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -805,7 +1635,7 @@ type Account struct {
 
 func (x *Account) Reset() {
 	*x = Account{}
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[10]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -817,7 +1647,7 @@ func (x *Account) String() string {
 func (*Account) ProtoMessage() {}
 
 func (x *Account) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[10]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -830,7 +1660,7 @@ func (x *Account) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Account.ProtoReflect.Descriptor instead.
 func (*Account) Descriptor() ([]byte, []int) {
-	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{10}
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Account) GetKind() AccountKind {
@@ -864,7 +1694,7 @@ type ListStatementRequest struct {
 
 func (x *ListStatementRequest) Reset() {
 	*x = ListStatementRequest{}
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[11]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -876,7 +1706,7 @@ func (x *ListStatementRequest) String() string {
 func (*ListStatementRequest) ProtoMessage() {}
 
 func (x *ListStatementRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[11]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -889,7 +1719,7 @@ func (x *ListStatementRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStatementRequest.ProtoReflect.Descriptor instead.
 func (*ListStatementRequest) Descriptor() ([]byte, []int) {
-	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{11}
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListStatementRequest) GetAccount() *Account {
@@ -943,7 +1773,7 @@ type Line struct {
 
 func (x *Line) Reset() {
 	*x = Line{}
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[12]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -955,7 +1785,7 @@ func (x *Line) String() string {
 func (*Line) ProtoMessage() {}
 
 func (x *Line) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[12]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -968,7 +1798,7 @@ func (x *Line) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Line.ProtoReflect.Descriptor instead.
 func (*Line) Descriptor() ([]byte, []int) {
-	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{12}
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Line) GetPosition() int64 {
@@ -1033,7 +1863,7 @@ type ListStatementResponse struct {
 
 func (x *ListStatementResponse) Reset() {
 	*x = ListStatementResponse{}
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[13]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1045,7 +1875,7 @@ func (x *ListStatementResponse) String() string {
 func (*ListStatementResponse) ProtoMessage() {}
 
 func (x *ListStatementResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[13]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1058,7 +1888,7 @@ func (x *ListStatementResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStatementResponse.ProtoReflect.Descriptor instead.
 func (*ListStatementResponse) Descriptor() ([]byte, []int) {
-	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{13}
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListStatementResponse) GetLines() []*Line {
@@ -1088,7 +1918,7 @@ type TrialBalanceRequest struct {
 
 func (x *TrialBalanceRequest) Reset() {
 	*x = TrialBalanceRequest{}
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[14]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1100,7 +1930,7 @@ func (x *TrialBalanceRequest) String() string {
 func (*TrialBalanceRequest) ProtoMessage() {}
 
 func (x *TrialBalanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[14]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1113,7 +1943,7 @@ func (x *TrialBalanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrialBalanceRequest.ProtoReflect.Descriptor instead.
 func (*TrialBalanceRequest) Descriptor() ([]byte, []int) {
-	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{14}
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *TrialBalanceRequest) GetAsOf() *v11.Cursor {
@@ -1145,7 +1975,7 @@ type Sum struct {
 
 func (x *Sum) Reset() {
 	*x = Sum{}
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[15]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1157,7 +1987,7 @@ func (x *Sum) String() string {
 func (*Sum) ProtoMessage() {}
 
 func (x *Sum) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[15]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1170,7 +2000,7 @@ func (x *Sum) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sum.ProtoReflect.Descriptor instead.
 func (*Sum) Descriptor() ([]byte, []int) {
-	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{15}
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Sum) GetKind() AccountKind {
@@ -1209,7 +2039,7 @@ type TrialBalanceResponse struct {
 
 func (x *TrialBalanceResponse) Reset() {
 	*x = TrialBalanceResponse{}
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[16]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1221,7 +2051,7 @@ func (x *TrialBalanceResponse) String() string {
 func (*TrialBalanceResponse) ProtoMessage() {}
 
 func (x *TrialBalanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[16]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1234,7 +2064,7 @@ func (x *TrialBalanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrialBalanceResponse.ProtoReflect.Descriptor instead.
 func (*TrialBalanceResponse) Descriptor() ([]byte, []int) {
-	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{16}
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *TrialBalanceResponse) GetSums() []*Sum {
@@ -1275,7 +2105,7 @@ type ReplayFilter struct {
 
 func (x *ReplayFilter) Reset() {
 	*x = ReplayFilter{}
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[17]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1287,7 +2117,7 @@ func (x *ReplayFilter) String() string {
 func (*ReplayFilter) ProtoMessage() {}
 
 func (x *ReplayFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[17]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1300,7 +2130,7 @@ func (x *ReplayFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayFilter.ProtoReflect.Descriptor instead.
 func (*ReplayFilter) Descriptor() ([]byte, []int) {
-	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{17}
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ReplayFilter) GetBuyerId() string {
@@ -1346,7 +2176,7 @@ type ReplayEventsRequest struct {
 
 func (x *ReplayEventsRequest) Reset() {
 	*x = ReplayEventsRequest{}
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[18]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1358,7 +2188,7 @@ func (x *ReplayEventsRequest) String() string {
 func (*ReplayEventsRequest) ProtoMessage() {}
 
 func (x *ReplayEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[18]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1371,7 +2201,7 @@ func (x *ReplayEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayEventsRequest.ProtoReflect.Descriptor instead.
 func (*ReplayEventsRequest) Descriptor() ([]byte, []int) {
-	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{18}
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ReplayEventsRequest) GetAfter() *v11.Cursor {
@@ -1412,7 +2242,7 @@ type ReplayEventsResponse struct {
 
 func (x *ReplayEventsResponse) Reset() {
 	*x = ReplayEventsResponse{}
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[19]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1424,7 +2254,7 @@ func (x *ReplayEventsResponse) String() string {
 func (*ReplayEventsResponse) ProtoMessage() {}
 
 func (x *ReplayEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[19]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1437,7 +2267,7 @@ func (x *ReplayEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayEventsResponse.ProtoReflect.Descriptor instead.
 func (*ReplayEventsResponse) Descriptor() ([]byte, []int) {
-	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{19}
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ReplayEventsResponse) GetEvents() []*v11.StoredEvent {
@@ -1472,7 +2302,7 @@ var File_obole_settlement_v1_service_proto protoreflect.FileDescriptor
 
 const file_obole_settlement_v1_service_proto_rawDesc = "" +
 	"\n" +
-	"!obole/settlement/v1/service.proto\x12\x13obole.settlement.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1aobole/event/v1/event.proto\x1a\x1aobole/money/v1/money.proto\x1a obole/settlement/v1/events.proto\"\x90\x02\n" +
+	"!obole/settlement/v1/service.proto\x12\x13obole.settlement.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1aobole/event/v1/event.proto\x1a\x1aobole/money/v1/money.proto\x1a\x1cobole/record/v1/record.proto\x1a obole/settlement/v1/events.proto\"\x90\x02\n" +
 	"\x0eDepositRequest\x12#\n" +
 	"\bbuyer_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\abuyerId\x125\n" +
 	"\x06amount\x18\x02 \x01(\v2\x15.obole.money.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01R\x06amount\x12'\n" +
@@ -1508,13 +2338,20 @@ const file_obole_settlement_v1_service_proto_rawDesc = "" +
 	"\tavailable\x18\x02 \x01(\v2\x15.obole.money.v1.MoneyR\tavailable\x12)\n" +
 	"\x04paid\x18\x03 \x01(\v2\x15.obole.money.v1.MoneyR\x04paid\x12'\n" +
 	"\x0fresidual_micros\x18\x04 \x01(\x03R\x0eresidualMicros\x12.\n" +
-	"\x06cursor\x18\x05 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\xc2\x01\n" +
+	"\x06cursor\x18\x05 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\xac\x03\n" +
 	"\x13ListEarningsRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12%\n" +
 	"\tpage_size\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12,\n" +
-	"\x05after\x18\x04 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\xa0\x03\n" +
+	"\x05after\x18\x04 \x01(\v2\x16.obole.event.v1.CursorR\x05after\x12&\n" +
+	"\bbuyer_id\x18\x05 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\abuyerId\x12&\n" +
+	"\n" +
+	"product_id\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18(R\tproductId\x123\n" +
+	"\x05month\x18\a \x01(\tB\x1d\xbaH\x1a\xd8\x01\x01r\x152\x13^[0-9]{4}-[0-9]{2}$R\x05month\x12.\n" +
+	"\fagreement_id\x18\b \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\vagreementId\x123\n" +
+	"\fdelivery_ids\x18\t \x03(\tB\x10\xbaH\r\x92\x01\n" +
+	"\x10\xe8\a\"\x05r\x03\xb0\x01\x01R\vdeliveryIds\"\xa0\x03\n" +
 	"\aEarning\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12!\n" +
@@ -1535,7 +2372,70 @@ const file_obole_settlement_v1_service_proto_rawDesc = "" +
 	"\x05event\x18\v \x01(\v2\x16.obole.event.v1.CursorR\x05event\"x\n" +
 	"\x14ListEarningsResponse\x128\n" +
 	"\bearnings\x18\x01 \x03(\v2\x1c.obole.settlement.v1.EarningR\bearnings\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"s\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x80\x02\n" +
+	"\x12SumEarningsRequest\x12-\n" +
+	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12=\n" +
+	"\x02by\x18\x02 \x01(\x0e2!.obole.settlement.v1.EarningGroupB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x02by\x12%\n" +
+	"\tpage_size\x18\x03 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12,\n" +
+	"\x05after\x18\x05 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\x9b\x02\n" +
+	"\n" +
+	"EarningSum\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x1e\n" +
+	"\n" +
+	"deliveries\x18\x02 \x01(\rR\n" +
+	"deliveries\x12\x14\n" +
+	"\x05slots\x18\x03 \x01(\rR\x05slots\x12'\n" +
+	"\x03net\x18\x04 \x01(\v2\x15.obole.money.v1.MoneyR\x03net\x125\n" +
+	"\n" +
+	"commission\x18\x05 \x01(\v2\x15.obole.money.v1.MoneyR\n" +
+	"commission\x121\n" +
+	"\bwithheld\x18\x06 \x01(\v2\x15.obole.money.v1.MoneyR\bwithheld\x12\x19\n" +
+	"\bfirst_at\x18\a \x01(\x03R\afirstAt\x12\x17\n" +
+	"\alast_at\x18\b \x01(\x03R\x06lastAt\"\xd9\x01\n" +
+	"\x13SumEarningsResponse\x123\n" +
+	"\x04sums\x18\x01 \x03(\v2\x1f.obole.settlement.v1.EarningSumR\x04sums\x125\n" +
+	"\x05total\x18\x02 \x01(\v2\x1f.obole.settlement.v1.EarningSumR\x05total\x12&\n" +
+	"\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\x12.\n" +
+	"\x06cursor\x18\x04 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\x8d\x01\n" +
+	"\x14ComparePricesRequest\x12G\n" +
+	"\vproduct_ids\x18\x01 \x03(\tB&\xbaH#\x92\x01 \b\x01\x10d\"\x1ar\x182\x16^[a-z][a-z0-9-]{1,39}$R\n" +
+	"productIds\x12,\n" +
+	"\x05after\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\xd9\x01\n" +
+	"\n" +
+	"PriceRange\x12\x1d\n" +
+	"\n" +
+	"product_id\x18\x01 \x01(\tR\tproductId\x12\x17\n" +
+	"\atoo_few\x18\x02 \x01(\bR\x06tooFew\x12/\n" +
+	"\x05lower\x18\x03 \x01(\v2\x19.obole.money.v1.UnitPriceR\x05lower\x121\n" +
+	"\x06median\x18\x04 \x01(\v2\x19.obole.money.v1.UnitPriceR\x06median\x12/\n" +
+	"\x05upper\x18\x05 \x01(\v2\x19.obole.money.v1.UnitPriceR\x05upper\"\x96\x01\n" +
+	"\x15ComparePricesResponse\x127\n" +
+	"\x06ranges\x18\x01 \x03(\v2\x1f.obole.settlement.v1.PriceRangeR\x06ranges\x12!\n" +
+	"\fleast_buyers\x18\x02 \x01(\rR\vleastBuyers\x12!\n" +
+	"\fleast_people\x18\x03 \x01(\rR\vleastPeople\"\xec\x01\n" +
+	"\x11ListRecordRequest\x12-\n" +
+	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12%\n" +
+	"\tpage_size\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12,\n" +
+	"\x05after\x18\x04 \x01(\v2\x16.obole.event.v1.CursorR\x05after\x12*\n" +
+	"\x04only\x18\x05 \x01(\v2\x16.obole.event.v1.CursorR\x04only\"\x8f\x01\n" +
+	"\x12ListRecordResponse\x120\n" +
+	"\aentries\x18\x01 \x03(\v2\x16.obole.record.v1.EntryR\aentries\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1f\n" +
+	"\vwatch_token\x18\x03 \x01(\tR\n" +
+	"watchToken\"n\n" +
+	"\x12WatchRecordRequest\x12-\n" +
+	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12)\n" +
+	"\vwatch_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x10R\n" +
+	"watchToken\"d\n" +
+	"\x13WatchRecordResponse\x12,\n" +
+	"\x05entry\x18\x01 \x01(\v2\x16.obole.record.v1.EntryR\x05entry\x12\x1f\n" +
+	"\vwatch_token\x18\x02 \x01(\tR\n" +
+	"watchToken\"s\n" +
 	"\aAccount\x12@\n" +
 	"\x04kind\x18\x01 \x01(\x0e2 .obole.settlement.v1.AccountKindB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04kind\x12&\n" +
@@ -1583,7 +2483,14 @@ const file_obole_settlement_v1_service_proto_rawDesc = "" +
 	"\x06events\x18\x01 \x03(\v2\x1b.obole.event.v1.StoredEventR\x06events\x12.\n" +
 	"\x06cursor\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\x12\x12\n" +
 	"\x04tail\x18\x03 \x01(\x03R\x04tail\x12*\n" +
-	"\x05lives\x18\x04 \x03(\v2\x14.obole.event.v1.LifeR\x05lives2\xb7\x06\n" +
+	"\x05lives\x18\x04 \x03(\v2\x14.obole.event.v1.LifeR\x05lives*\x97\x01\n" +
+	"\fEarningGroup\x12\x1d\n" +
+	"\x19EARNING_GROUP_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13EARNING_GROUP_BUYER\x10\x01\x12\x19\n" +
+	"\x15EARNING_GROUP_PRODUCT\x10\x02\x12\x17\n" +
+	"\x13EARNING_GROUP_MONTH\x10\x03\x12\x1b\n" +
+	"\x17EARNING_GROUP_AGREEMENT\x10\x042\x9c\n" +
+	"\n" +
 	"\x11SettlementService\x12]\n" +
 	"\aDeposit\x12#.obole.settlement.v1.DepositRequest\x1a$.obole.settlement.v1.DepositResponse\"\a\x92\xb5\x18\x03\n" +
 	"\x01\x04\x12m\n" +
@@ -1592,7 +2499,16 @@ const file_obole_settlement_v1_service_proto_rawDesc = "" +
 	"\vGetEarnings\x12'.obole.settlement.v1.GetEarningsRequest\x1a(.obole.settlement.v1.GetEarningsResponse\"\x18\x92\xb5\x18\x14\n" +
 	"\x03\x01\x04\x06\x12\rsubscriber_id\x12}\n" +
 	"\fListEarnings\x12(.obole.settlement.v1.ListEarningsRequest\x1a).obole.settlement.v1.ListEarningsResponse\"\x18\x92\xb5\x18\x14\n" +
-	"\x03\x01\x04\x06\x12\rsubscriber_id\x12p\n" +
+	"\x03\x01\x04\x06\x12\rsubscriber_id\x12z\n" +
+	"\vSumEarnings\x12'.obole.settlement.v1.SumEarningsRequest\x1a(.obole.settlement.v1.SumEarningsResponse\"\x18\x92\xb5\x18\x14\n" +
+	"\x03\x01\x04\x06\x12\rsubscriber_id\x12o\n" +
+	"\rComparePrices\x12).obole.settlement.v1.ComparePricesRequest\x1a*.obole.settlement.v1.ComparePricesResponse\"\a\x92\xb5\x18\x03\n" +
+	"\x01\x01\x12u\n" +
+	"\n" +
+	"ListRecord\x12&.obole.settlement.v1.ListRecordRequest\x1a'.obole.settlement.v1.ListRecordResponse\"\x16\x92\xb5\x18\x12\n" +
+	"\x01\x01\x12\rsubscriber_id\x12\x7f\n" +
+	"\vWatchRecord\x12'.obole.settlement.v1.WatchRecordRequest\x1a(.obole.settlement.v1.WatchRecordResponse\"\x1b\x92\xb5\x18\x17\n" +
+	"\x01\x01\x12\rsubscriber_id\x18\x80\xdd\xdb\x010\x01\x12p\n" +
 	"\rListStatement\x12).obole.settlement.v1.ListStatementRequest\x1a*.obole.settlement.v1.ListStatementResponse\"\b\x92\xb5\x18\x04\n" +
 	"\x02\x04\x06\x12q\n" +
 	"\fTrialBalance\x12(.obole.settlement.v1.TrialBalanceRequest\x1a).obole.settlement.v1.TrialBalanceResponse\"\f\x92\xb5\x18\b\n" +
@@ -1613,94 +2529,133 @@ func file_obole_settlement_v1_service_proto_rawDescGZIP() []byte {
 	return file_obole_settlement_v1_service_proto_rawDescData
 }
 
-var file_obole_settlement_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_obole_settlement_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_obole_settlement_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_obole_settlement_v1_service_proto_goTypes = []any{
-	(*DepositRequest)(nil),        // 0: obole.settlement.v1.DepositRequest
-	(*DepositResponse)(nil),       // 1: obole.settlement.v1.DepositResponse
-	(*GetFundsRequest)(nil),       // 2: obole.settlement.v1.GetFundsRequest
-	(*Hold)(nil),                  // 3: obole.settlement.v1.Hold
-	(*GetFundsResponse)(nil),      // 4: obole.settlement.v1.GetFundsResponse
-	(*GetEarningsRequest)(nil),    // 5: obole.settlement.v1.GetEarningsRequest
-	(*GetEarningsResponse)(nil),   // 6: obole.settlement.v1.GetEarningsResponse
-	(*ListEarningsRequest)(nil),   // 7: obole.settlement.v1.ListEarningsRequest
-	(*Earning)(nil),               // 8: obole.settlement.v1.Earning
-	(*ListEarningsResponse)(nil),  // 9: obole.settlement.v1.ListEarningsResponse
-	(*Account)(nil),               // 10: obole.settlement.v1.Account
-	(*ListStatementRequest)(nil),  // 11: obole.settlement.v1.ListStatementRequest
-	(*Line)(nil),                  // 12: obole.settlement.v1.Line
-	(*ListStatementResponse)(nil), // 13: obole.settlement.v1.ListStatementResponse
-	(*TrialBalanceRequest)(nil),   // 14: obole.settlement.v1.TrialBalanceRequest
-	(*Sum)(nil),                   // 15: obole.settlement.v1.Sum
-	(*TrialBalanceResponse)(nil),  // 16: obole.settlement.v1.TrialBalanceResponse
-	(*ReplayFilter)(nil),          // 17: obole.settlement.v1.ReplayFilter
-	(*ReplayEventsRequest)(nil),   // 18: obole.settlement.v1.ReplayEventsRequest
-	(*ReplayEventsResponse)(nil),  // 19: obole.settlement.v1.ReplayEventsResponse
-	(*v1.Money)(nil),              // 20: obole.money.v1.Money
-	(*v11.Cursor)(nil),            // 21: obole.event.v1.Cursor
-	(AccountKind)(0),              // 22: obole.settlement.v1.AccountKind
-	(*v11.StoredEvent)(nil),       // 23: obole.event.v1.StoredEvent
-	(*v11.Life)(nil),              // 24: obole.event.v1.Life
+	(EarningGroup)(0),             // 0: obole.settlement.v1.EarningGroup
+	(*DepositRequest)(nil),        // 1: obole.settlement.v1.DepositRequest
+	(*DepositResponse)(nil),       // 2: obole.settlement.v1.DepositResponse
+	(*GetFundsRequest)(nil),       // 3: obole.settlement.v1.GetFundsRequest
+	(*Hold)(nil),                  // 4: obole.settlement.v1.Hold
+	(*GetFundsResponse)(nil),      // 5: obole.settlement.v1.GetFundsResponse
+	(*GetEarningsRequest)(nil),    // 6: obole.settlement.v1.GetEarningsRequest
+	(*GetEarningsResponse)(nil),   // 7: obole.settlement.v1.GetEarningsResponse
+	(*ListEarningsRequest)(nil),   // 8: obole.settlement.v1.ListEarningsRequest
+	(*Earning)(nil),               // 9: obole.settlement.v1.Earning
+	(*ListEarningsResponse)(nil),  // 10: obole.settlement.v1.ListEarningsResponse
+	(*SumEarningsRequest)(nil),    // 11: obole.settlement.v1.SumEarningsRequest
+	(*EarningSum)(nil),            // 12: obole.settlement.v1.EarningSum
+	(*SumEarningsResponse)(nil),   // 13: obole.settlement.v1.SumEarningsResponse
+	(*ComparePricesRequest)(nil),  // 14: obole.settlement.v1.ComparePricesRequest
+	(*PriceRange)(nil),            // 15: obole.settlement.v1.PriceRange
+	(*ComparePricesResponse)(nil), // 16: obole.settlement.v1.ComparePricesResponse
+	(*ListRecordRequest)(nil),     // 17: obole.settlement.v1.ListRecordRequest
+	(*ListRecordResponse)(nil),    // 18: obole.settlement.v1.ListRecordResponse
+	(*WatchRecordRequest)(nil),    // 19: obole.settlement.v1.WatchRecordRequest
+	(*WatchRecordResponse)(nil),   // 20: obole.settlement.v1.WatchRecordResponse
+	(*Account)(nil),               // 21: obole.settlement.v1.Account
+	(*ListStatementRequest)(nil),  // 22: obole.settlement.v1.ListStatementRequest
+	(*Line)(nil),                  // 23: obole.settlement.v1.Line
+	(*ListStatementResponse)(nil), // 24: obole.settlement.v1.ListStatementResponse
+	(*TrialBalanceRequest)(nil),   // 25: obole.settlement.v1.TrialBalanceRequest
+	(*Sum)(nil),                   // 26: obole.settlement.v1.Sum
+	(*TrialBalanceResponse)(nil),  // 27: obole.settlement.v1.TrialBalanceResponse
+	(*ReplayFilter)(nil),          // 28: obole.settlement.v1.ReplayFilter
+	(*ReplayEventsRequest)(nil),   // 29: obole.settlement.v1.ReplayEventsRequest
+	(*ReplayEventsResponse)(nil),  // 30: obole.settlement.v1.ReplayEventsResponse
+	(*v1.Money)(nil),              // 31: obole.money.v1.Money
+	(*v11.Cursor)(nil),            // 32: obole.event.v1.Cursor
+	(*v1.UnitPrice)(nil),          // 33: obole.money.v1.UnitPrice
+	(*v12.Entry)(nil),             // 34: obole.record.v1.Entry
+	(AccountKind)(0),              // 35: obole.settlement.v1.AccountKind
+	(*v11.StoredEvent)(nil),       // 36: obole.event.v1.StoredEvent
+	(*v11.Life)(nil),              // 37: obole.event.v1.Life
 }
 var file_obole_settlement_v1_service_proto_depIdxs = []int32{
-	20, // 0: obole.settlement.v1.DepositRequest.amount:type_name -> obole.money.v1.Money
-	20, // 1: obole.settlement.v1.DepositResponse.available:type_name -> obole.money.v1.Money
-	21, // 2: obole.settlement.v1.DepositResponse.cursor:type_name -> obole.event.v1.Cursor
-	21, // 3: obole.settlement.v1.GetFundsRequest.after:type_name -> obole.event.v1.Cursor
-	20, // 4: obole.settlement.v1.Hold.held:type_name -> obole.money.v1.Money
-	20, // 5: obole.settlement.v1.Hold.initial:type_name -> obole.money.v1.Money
-	20, // 6: obole.settlement.v1.Hold.captured:type_name -> obole.money.v1.Money
-	20, // 7: obole.settlement.v1.GetFundsResponse.available:type_name -> obole.money.v1.Money
-	20, // 8: obole.settlement.v1.GetFundsResponse.held:type_name -> obole.money.v1.Money
-	3,  // 9: obole.settlement.v1.GetFundsResponse.holds:type_name -> obole.settlement.v1.Hold
-	21, // 10: obole.settlement.v1.GetFundsResponse.cursor:type_name -> obole.event.v1.Cursor
-	21, // 11: obole.settlement.v1.GetEarningsRequest.after:type_name -> obole.event.v1.Cursor
-	20, // 12: obole.settlement.v1.GetEarningsResponse.pending:type_name -> obole.money.v1.Money
-	20, // 13: obole.settlement.v1.GetEarningsResponse.available:type_name -> obole.money.v1.Money
-	20, // 14: obole.settlement.v1.GetEarningsResponse.paid:type_name -> obole.money.v1.Money
-	21, // 15: obole.settlement.v1.GetEarningsResponse.cursor:type_name -> obole.event.v1.Cursor
-	21, // 16: obole.settlement.v1.ListEarningsRequest.after:type_name -> obole.event.v1.Cursor
-	20, // 17: obole.settlement.v1.Earning.net:type_name -> obole.money.v1.Money
-	20, // 18: obole.settlement.v1.Earning.commission:type_name -> obole.money.v1.Money
-	20, // 19: obole.settlement.v1.Earning.withheld:type_name -> obole.money.v1.Money
-	21, // 20: obole.settlement.v1.Earning.event:type_name -> obole.event.v1.Cursor
-	8,  // 21: obole.settlement.v1.ListEarningsResponse.earnings:type_name -> obole.settlement.v1.Earning
-	22, // 22: obole.settlement.v1.Account.kind:type_name -> obole.settlement.v1.AccountKind
-	10, // 23: obole.settlement.v1.ListStatementRequest.account:type_name -> obole.settlement.v1.Account
-	21, // 24: obole.settlement.v1.ListStatementRequest.after:type_name -> obole.event.v1.Cursor
-	20, // 25: obole.settlement.v1.Line.amount:type_name -> obole.money.v1.Money
-	20, // 26: obole.settlement.v1.Line.balance:type_name -> obole.money.v1.Money
-	12, // 27: obole.settlement.v1.ListStatementResponse.lines:type_name -> obole.settlement.v1.Line
-	21, // 28: obole.settlement.v1.TrialBalanceRequest.as_of:type_name -> obole.event.v1.Cursor
-	21, // 29: obole.settlement.v1.TrialBalanceRequest.after:type_name -> obole.event.v1.Cursor
-	22, // 30: obole.settlement.v1.Sum.kind:type_name -> obole.settlement.v1.AccountKind
-	20, // 31: obole.settlement.v1.Sum.balance:type_name -> obole.money.v1.Money
-	15, // 32: obole.settlement.v1.TrialBalanceResponse.sums:type_name -> obole.settlement.v1.Sum
-	20, // 33: obole.settlement.v1.TrialBalanceResponse.total:type_name -> obole.money.v1.Money
-	21, // 34: obole.settlement.v1.TrialBalanceResponse.as_of:type_name -> obole.event.v1.Cursor
-	21, // 35: obole.settlement.v1.ReplayEventsRequest.after:type_name -> obole.event.v1.Cursor
-	17, // 36: obole.settlement.v1.ReplayEventsRequest.filter:type_name -> obole.settlement.v1.ReplayFilter
-	23, // 37: obole.settlement.v1.ReplayEventsResponse.events:type_name -> obole.event.v1.StoredEvent
-	21, // 38: obole.settlement.v1.ReplayEventsResponse.cursor:type_name -> obole.event.v1.Cursor
-	24, // 39: obole.settlement.v1.ReplayEventsResponse.lives:type_name -> obole.event.v1.Life
-	0,  // 40: obole.settlement.v1.SettlementService.Deposit:input_type -> obole.settlement.v1.DepositRequest
-	2,  // 41: obole.settlement.v1.SettlementService.GetFunds:input_type -> obole.settlement.v1.GetFundsRequest
-	5,  // 42: obole.settlement.v1.SettlementService.GetEarnings:input_type -> obole.settlement.v1.GetEarningsRequest
-	7,  // 43: obole.settlement.v1.SettlementService.ListEarnings:input_type -> obole.settlement.v1.ListEarningsRequest
-	11, // 44: obole.settlement.v1.SettlementService.ListStatement:input_type -> obole.settlement.v1.ListStatementRequest
-	14, // 45: obole.settlement.v1.SettlementService.TrialBalance:input_type -> obole.settlement.v1.TrialBalanceRequest
-	18, // 46: obole.settlement.v1.SettlementService.ReplayEvents:input_type -> obole.settlement.v1.ReplayEventsRequest
-	1,  // 47: obole.settlement.v1.SettlementService.Deposit:output_type -> obole.settlement.v1.DepositResponse
-	4,  // 48: obole.settlement.v1.SettlementService.GetFunds:output_type -> obole.settlement.v1.GetFundsResponse
-	6,  // 49: obole.settlement.v1.SettlementService.GetEarnings:output_type -> obole.settlement.v1.GetEarningsResponse
-	9,  // 50: obole.settlement.v1.SettlementService.ListEarnings:output_type -> obole.settlement.v1.ListEarningsResponse
-	13, // 51: obole.settlement.v1.SettlementService.ListStatement:output_type -> obole.settlement.v1.ListStatementResponse
-	16, // 52: obole.settlement.v1.SettlementService.TrialBalance:output_type -> obole.settlement.v1.TrialBalanceResponse
-	19, // 53: obole.settlement.v1.SettlementService.ReplayEvents:output_type -> obole.settlement.v1.ReplayEventsResponse
-	47, // [47:54] is the sub-list for method output_type
-	40, // [40:47] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	31, // 0: obole.settlement.v1.DepositRequest.amount:type_name -> obole.money.v1.Money
+	31, // 1: obole.settlement.v1.DepositResponse.available:type_name -> obole.money.v1.Money
+	32, // 2: obole.settlement.v1.DepositResponse.cursor:type_name -> obole.event.v1.Cursor
+	32, // 3: obole.settlement.v1.GetFundsRequest.after:type_name -> obole.event.v1.Cursor
+	31, // 4: obole.settlement.v1.Hold.held:type_name -> obole.money.v1.Money
+	31, // 5: obole.settlement.v1.Hold.initial:type_name -> obole.money.v1.Money
+	31, // 6: obole.settlement.v1.Hold.captured:type_name -> obole.money.v1.Money
+	31, // 7: obole.settlement.v1.GetFundsResponse.available:type_name -> obole.money.v1.Money
+	31, // 8: obole.settlement.v1.GetFundsResponse.held:type_name -> obole.money.v1.Money
+	4,  // 9: obole.settlement.v1.GetFundsResponse.holds:type_name -> obole.settlement.v1.Hold
+	32, // 10: obole.settlement.v1.GetFundsResponse.cursor:type_name -> obole.event.v1.Cursor
+	32, // 11: obole.settlement.v1.GetEarningsRequest.after:type_name -> obole.event.v1.Cursor
+	31, // 12: obole.settlement.v1.GetEarningsResponse.pending:type_name -> obole.money.v1.Money
+	31, // 13: obole.settlement.v1.GetEarningsResponse.available:type_name -> obole.money.v1.Money
+	31, // 14: obole.settlement.v1.GetEarningsResponse.paid:type_name -> obole.money.v1.Money
+	32, // 15: obole.settlement.v1.GetEarningsResponse.cursor:type_name -> obole.event.v1.Cursor
+	32, // 16: obole.settlement.v1.ListEarningsRequest.after:type_name -> obole.event.v1.Cursor
+	31, // 17: obole.settlement.v1.Earning.net:type_name -> obole.money.v1.Money
+	31, // 18: obole.settlement.v1.Earning.commission:type_name -> obole.money.v1.Money
+	31, // 19: obole.settlement.v1.Earning.withheld:type_name -> obole.money.v1.Money
+	32, // 20: obole.settlement.v1.Earning.event:type_name -> obole.event.v1.Cursor
+	9,  // 21: obole.settlement.v1.ListEarningsResponse.earnings:type_name -> obole.settlement.v1.Earning
+	0,  // 22: obole.settlement.v1.SumEarningsRequest.by:type_name -> obole.settlement.v1.EarningGroup
+	32, // 23: obole.settlement.v1.SumEarningsRequest.after:type_name -> obole.event.v1.Cursor
+	31, // 24: obole.settlement.v1.EarningSum.net:type_name -> obole.money.v1.Money
+	31, // 25: obole.settlement.v1.EarningSum.commission:type_name -> obole.money.v1.Money
+	31, // 26: obole.settlement.v1.EarningSum.withheld:type_name -> obole.money.v1.Money
+	12, // 27: obole.settlement.v1.SumEarningsResponse.sums:type_name -> obole.settlement.v1.EarningSum
+	12, // 28: obole.settlement.v1.SumEarningsResponse.total:type_name -> obole.settlement.v1.EarningSum
+	32, // 29: obole.settlement.v1.SumEarningsResponse.cursor:type_name -> obole.event.v1.Cursor
+	32, // 30: obole.settlement.v1.ComparePricesRequest.after:type_name -> obole.event.v1.Cursor
+	33, // 31: obole.settlement.v1.PriceRange.lower:type_name -> obole.money.v1.UnitPrice
+	33, // 32: obole.settlement.v1.PriceRange.median:type_name -> obole.money.v1.UnitPrice
+	33, // 33: obole.settlement.v1.PriceRange.upper:type_name -> obole.money.v1.UnitPrice
+	15, // 34: obole.settlement.v1.ComparePricesResponse.ranges:type_name -> obole.settlement.v1.PriceRange
+	32, // 35: obole.settlement.v1.ListRecordRequest.after:type_name -> obole.event.v1.Cursor
+	32, // 36: obole.settlement.v1.ListRecordRequest.only:type_name -> obole.event.v1.Cursor
+	34, // 37: obole.settlement.v1.ListRecordResponse.entries:type_name -> obole.record.v1.Entry
+	34, // 38: obole.settlement.v1.WatchRecordResponse.entry:type_name -> obole.record.v1.Entry
+	35, // 39: obole.settlement.v1.Account.kind:type_name -> obole.settlement.v1.AccountKind
+	21, // 40: obole.settlement.v1.ListStatementRequest.account:type_name -> obole.settlement.v1.Account
+	32, // 41: obole.settlement.v1.ListStatementRequest.after:type_name -> obole.event.v1.Cursor
+	31, // 42: obole.settlement.v1.Line.amount:type_name -> obole.money.v1.Money
+	31, // 43: obole.settlement.v1.Line.balance:type_name -> obole.money.v1.Money
+	23, // 44: obole.settlement.v1.ListStatementResponse.lines:type_name -> obole.settlement.v1.Line
+	32, // 45: obole.settlement.v1.TrialBalanceRequest.as_of:type_name -> obole.event.v1.Cursor
+	32, // 46: obole.settlement.v1.TrialBalanceRequest.after:type_name -> obole.event.v1.Cursor
+	35, // 47: obole.settlement.v1.Sum.kind:type_name -> obole.settlement.v1.AccountKind
+	31, // 48: obole.settlement.v1.Sum.balance:type_name -> obole.money.v1.Money
+	26, // 49: obole.settlement.v1.TrialBalanceResponse.sums:type_name -> obole.settlement.v1.Sum
+	31, // 50: obole.settlement.v1.TrialBalanceResponse.total:type_name -> obole.money.v1.Money
+	32, // 51: obole.settlement.v1.TrialBalanceResponse.as_of:type_name -> obole.event.v1.Cursor
+	32, // 52: obole.settlement.v1.ReplayEventsRequest.after:type_name -> obole.event.v1.Cursor
+	28, // 53: obole.settlement.v1.ReplayEventsRequest.filter:type_name -> obole.settlement.v1.ReplayFilter
+	36, // 54: obole.settlement.v1.ReplayEventsResponse.events:type_name -> obole.event.v1.StoredEvent
+	32, // 55: obole.settlement.v1.ReplayEventsResponse.cursor:type_name -> obole.event.v1.Cursor
+	37, // 56: obole.settlement.v1.ReplayEventsResponse.lives:type_name -> obole.event.v1.Life
+	1,  // 57: obole.settlement.v1.SettlementService.Deposit:input_type -> obole.settlement.v1.DepositRequest
+	3,  // 58: obole.settlement.v1.SettlementService.GetFunds:input_type -> obole.settlement.v1.GetFundsRequest
+	6,  // 59: obole.settlement.v1.SettlementService.GetEarnings:input_type -> obole.settlement.v1.GetEarningsRequest
+	8,  // 60: obole.settlement.v1.SettlementService.ListEarnings:input_type -> obole.settlement.v1.ListEarningsRequest
+	11, // 61: obole.settlement.v1.SettlementService.SumEarnings:input_type -> obole.settlement.v1.SumEarningsRequest
+	14, // 62: obole.settlement.v1.SettlementService.ComparePrices:input_type -> obole.settlement.v1.ComparePricesRequest
+	17, // 63: obole.settlement.v1.SettlementService.ListRecord:input_type -> obole.settlement.v1.ListRecordRequest
+	19, // 64: obole.settlement.v1.SettlementService.WatchRecord:input_type -> obole.settlement.v1.WatchRecordRequest
+	22, // 65: obole.settlement.v1.SettlementService.ListStatement:input_type -> obole.settlement.v1.ListStatementRequest
+	25, // 66: obole.settlement.v1.SettlementService.TrialBalance:input_type -> obole.settlement.v1.TrialBalanceRequest
+	29, // 67: obole.settlement.v1.SettlementService.ReplayEvents:input_type -> obole.settlement.v1.ReplayEventsRequest
+	2,  // 68: obole.settlement.v1.SettlementService.Deposit:output_type -> obole.settlement.v1.DepositResponse
+	5,  // 69: obole.settlement.v1.SettlementService.GetFunds:output_type -> obole.settlement.v1.GetFundsResponse
+	7,  // 70: obole.settlement.v1.SettlementService.GetEarnings:output_type -> obole.settlement.v1.GetEarningsResponse
+	10, // 71: obole.settlement.v1.SettlementService.ListEarnings:output_type -> obole.settlement.v1.ListEarningsResponse
+	13, // 72: obole.settlement.v1.SettlementService.SumEarnings:output_type -> obole.settlement.v1.SumEarningsResponse
+	16, // 73: obole.settlement.v1.SettlementService.ComparePrices:output_type -> obole.settlement.v1.ComparePricesResponse
+	18, // 74: obole.settlement.v1.SettlementService.ListRecord:output_type -> obole.settlement.v1.ListRecordResponse
+	20, // 75: obole.settlement.v1.SettlementService.WatchRecord:output_type -> obole.settlement.v1.WatchRecordResponse
+	24, // 76: obole.settlement.v1.SettlementService.ListStatement:output_type -> obole.settlement.v1.ListStatementResponse
+	27, // 77: obole.settlement.v1.SettlementService.TrialBalance:output_type -> obole.settlement.v1.TrialBalanceResponse
+	30, // 78: obole.settlement.v1.SettlementService.ReplayEvents:output_type -> obole.settlement.v1.ReplayEventsResponse
+	68, // [68:79] is the sub-list for method output_type
+	57, // [57:68] is the sub-list for method input_type
+	57, // [57:57] is the sub-list for extension type_name
+	57, // [57:57] is the sub-list for extension extendee
+	0,  // [0:57] is the sub-list for field type_name
 }
 
 func init() { file_obole_settlement_v1_service_proto_init() }
@@ -1714,13 +2669,14 @@ func file_obole_settlement_v1_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_obole_settlement_v1_service_proto_rawDesc), len(file_obole_settlement_v1_service_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   20,
+			NumEnums:      1,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_obole_settlement_v1_service_proto_goTypes,
 		DependencyIndexes: file_obole_settlement_v1_service_proto_depIdxs,
+		EnumInfos:         file_obole_settlement_v1_service_proto_enumTypes,
 		MessageInfos:      file_obole_settlement_v1_service_proto_msgTypes,
 	}.Build()
 	File_obole_settlement_v1_service_proto = out.File

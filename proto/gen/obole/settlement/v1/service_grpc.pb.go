@@ -25,6 +25,10 @@ const (
 	SettlementService_GetFunds_FullMethodName      = "/obole.settlement.v1.SettlementService/GetFunds"
 	SettlementService_GetEarnings_FullMethodName   = "/obole.settlement.v1.SettlementService/GetEarnings"
 	SettlementService_ListEarnings_FullMethodName  = "/obole.settlement.v1.SettlementService/ListEarnings"
+	SettlementService_SumEarnings_FullMethodName   = "/obole.settlement.v1.SettlementService/SumEarnings"
+	SettlementService_ComparePrices_FullMethodName = "/obole.settlement.v1.SettlementService/ComparePrices"
+	SettlementService_ListRecord_FullMethodName    = "/obole.settlement.v1.SettlementService/ListRecord"
+	SettlementService_WatchRecord_FullMethodName   = "/obole.settlement.v1.SettlementService/WatchRecord"
 	SettlementService_ListStatement_FullMethodName = "/obole.settlement.v1.SettlementService/ListStatement"
 	SettlementService_TrialBalance_FullMethodName  = "/obole.settlement.v1.SettlementService/TrialBalance"
 	SettlementService_ReplayEvents_FullMethodName  = "/obole.settlement.v1.SettlementService/ReplayEvents"
@@ -48,6 +52,17 @@ type SettlementServiceClient interface {
 	GetEarnings(ctx context.Context, in *GetEarningsRequest, opts ...grpc.CallOption) (*GetEarningsResponse, error)
 	// ListEarnings lists a person's settlements, newest first.
 	ListEarnings(ctx context.Context, in *ListEarningsRequest, opts ...grpc.CallOption) (*ListEarningsResponse, error)
+	// SumEarnings sums a person's settlements by buyer, product, month or agreement. Its sums come to its total, and at the same cursor its
+	// total is GetEarnings' pending, available and paid together.
+	SumEarnings(ctx context.Context, in *SumEarningsRequest, opts ...grpc.CallOption) (*SumEarningsResponse, error)
+	// ComparePrices says what slots of some products were settled at in the last 365 days, in quartiles; of a product that too few buyers
+	// paid for, or too few people were paid for, only that. It is the same for whoever asks.
+	ComparePrices(ctx context.Context, in *ComparePricesRequest, opts ...grpc.CallOption) (*ComparePricesResponse, error)
+	// ListRecord lists what this service's log holds about a person, newest first, each with its id and place.
+	ListRecord(ctx context.Context, in *ListRecordRequest, opts ...grpc.CallOption) (*ListRecordResponse, error)
+	// WatchRecord streams what happens to a person from now on, or behind a token. While nothing happens a message without an entry comes
+	// every 15 seconds, so that a stream that has broken is noticed.
+	WatchRecord(ctx context.Context, in *WatchRecordRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchRecordResponse], error)
 	// ListStatement lists the postings of one account, oldest first, with the balance after each.
 	ListStatement(ctx context.Context, in *ListStatementRequest, opts ...grpc.CallOption) (*ListStatementResponse, error)
 	// TrialBalance sums every kind of account as of a position; the total is zero.
@@ -104,6 +119,55 @@ func (c *settlementServiceClient) ListEarnings(ctx context.Context, in *ListEarn
 	return out, nil
 }
 
+func (c *settlementServiceClient) SumEarnings(ctx context.Context, in *SumEarningsRequest, opts ...grpc.CallOption) (*SumEarningsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SumEarningsResponse)
+	err := c.cc.Invoke(ctx, SettlementService_SumEarnings_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *settlementServiceClient) ComparePrices(ctx context.Context, in *ComparePricesRequest, opts ...grpc.CallOption) (*ComparePricesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ComparePricesResponse)
+	err := c.cc.Invoke(ctx, SettlementService_ComparePrices_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *settlementServiceClient) ListRecord(ctx context.Context, in *ListRecordRequest, opts ...grpc.CallOption) (*ListRecordResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRecordResponse)
+	err := c.cc.Invoke(ctx, SettlementService_ListRecord_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *settlementServiceClient) WatchRecord(ctx context.Context, in *WatchRecordRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchRecordResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &SettlementService_ServiceDesc.Streams[0], SettlementService_WatchRecord_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchRecordRequest, WatchRecordResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type SettlementService_WatchRecordClient = grpc.ServerStreamingClient[WatchRecordResponse]
+
 func (c *settlementServiceClient) ListStatement(ctx context.Context, in *ListStatementRequest, opts ...grpc.CallOption) (*ListStatementResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListStatementResponse)
@@ -126,7 +190,7 @@ func (c *settlementServiceClient) TrialBalance(ctx context.Context, in *TrialBal
 
 func (c *settlementServiceClient) ReplayEvents(ctx context.Context, in *ReplayEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReplayEventsResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &SettlementService_ServiceDesc.Streams[0], SettlementService_ReplayEvents_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &SettlementService_ServiceDesc.Streams[1], SettlementService_ReplayEvents_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -161,6 +225,17 @@ type SettlementServiceServer interface {
 	GetEarnings(context.Context, *GetEarningsRequest) (*GetEarningsResponse, error)
 	// ListEarnings lists a person's settlements, newest first.
 	ListEarnings(context.Context, *ListEarningsRequest) (*ListEarningsResponse, error)
+	// SumEarnings sums a person's settlements by buyer, product, month or agreement. Its sums come to its total, and at the same cursor its
+	// total is GetEarnings' pending, available and paid together.
+	SumEarnings(context.Context, *SumEarningsRequest) (*SumEarningsResponse, error)
+	// ComparePrices says what slots of some products were settled at in the last 365 days, in quartiles; of a product that too few buyers
+	// paid for, or too few people were paid for, only that. It is the same for whoever asks.
+	ComparePrices(context.Context, *ComparePricesRequest) (*ComparePricesResponse, error)
+	// ListRecord lists what this service's log holds about a person, newest first, each with its id and place.
+	ListRecord(context.Context, *ListRecordRequest) (*ListRecordResponse, error)
+	// WatchRecord streams what happens to a person from now on, or behind a token. While nothing happens a message without an entry comes
+	// every 15 seconds, so that a stream that has broken is noticed.
+	WatchRecord(*WatchRecordRequest, grpc.ServerStreamingServer[WatchRecordResponse]) error
 	// ListStatement lists the postings of one account, oldest first, with the balance after each.
 	ListStatement(context.Context, *ListStatementRequest) (*ListStatementResponse, error)
 	// TrialBalance sums every kind of account as of a position; the total is zero.
@@ -188,6 +263,18 @@ func (UnimplementedSettlementServiceServer) GetEarnings(context.Context, *GetEar
 }
 func (UnimplementedSettlementServiceServer) ListEarnings(context.Context, *ListEarningsRequest) (*ListEarningsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListEarnings not implemented")
+}
+func (UnimplementedSettlementServiceServer) SumEarnings(context.Context, *SumEarningsRequest) (*SumEarningsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SumEarnings not implemented")
+}
+func (UnimplementedSettlementServiceServer) ComparePrices(context.Context, *ComparePricesRequest) (*ComparePricesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ComparePrices not implemented")
+}
+func (UnimplementedSettlementServiceServer) ListRecord(context.Context, *ListRecordRequest) (*ListRecordResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRecord not implemented")
+}
+func (UnimplementedSettlementServiceServer) WatchRecord(*WatchRecordRequest, grpc.ServerStreamingServer[WatchRecordResponse]) error {
+	return status.Error(codes.Unimplemented, "method WatchRecord not implemented")
 }
 func (UnimplementedSettlementServiceServer) ListStatement(context.Context, *ListStatementRequest) (*ListStatementResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListStatement not implemented")
@@ -291,6 +378,71 @@ func _SettlementService_ListEarnings_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SettlementService_SumEarnings_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SumEarningsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SettlementServiceServer).SumEarnings(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SettlementService_SumEarnings_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SettlementServiceServer).SumEarnings(ctx, req.(*SumEarningsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SettlementService_ComparePrices_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ComparePricesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SettlementServiceServer).ComparePrices(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SettlementService_ComparePrices_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SettlementServiceServer).ComparePrices(ctx, req.(*ComparePricesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SettlementService_ListRecord_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRecordRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SettlementServiceServer).ListRecord(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SettlementService_ListRecord_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SettlementServiceServer).ListRecord(ctx, req.(*ListRecordRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SettlementService_WatchRecord_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchRecordRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(SettlementServiceServer).WatchRecord(m, &grpc.GenericServerStream[WatchRecordRequest, WatchRecordResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type SettlementService_WatchRecordServer = grpc.ServerStreamingServer[WatchRecordResponse]
+
 func _SettlementService_ListStatement_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListStatementRequest)
 	if err := dec(in); err != nil {
@@ -362,6 +514,18 @@ var SettlementService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _SettlementService_ListEarnings_Handler,
 		},
 		{
+			MethodName: "SumEarnings",
+			Handler:    _SettlementService_SumEarnings_Handler,
+		},
+		{
+			MethodName: "ComparePrices",
+			Handler:    _SettlementService_ComparePrices_Handler,
+		},
+		{
+			MethodName: "ListRecord",
+			Handler:    _SettlementService_ListRecord_Handler,
+		},
+		{
 			MethodName: "ListStatement",
 			Handler:    _SettlementService_ListStatement_Handler,
 		},
@@ -371,6 +535,11 @@ var SettlementService_ServiceDesc = grpc.ServiceDesc{
 		},
 	},
 	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "WatchRecord",
+			Handler:       _SettlementService_WatchRecord_Handler,
+			ServerStreams: true,
+		},
 		{
 			StreamName:    "ReplayEvents",
 			Handler:       _SettlementService_ReplayEvents_Handler,
