@@ -1,6 +1,6 @@
 // What screens read, kept in one place: the same call is asked once, however many show it; a command's cursor goes into every read of
 // its service after it, so that people read their own writes; an event of a service makes what is on screen of that service come again.
-import { create, fromBinary, toBinary, toJsonString, type DescMessage, type DescMethodUnary, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
+import { clone, create, fromBinary, toBinary, toJsonString, type DescMessage, type DescMethodUnary, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
 import { useEffect, useMemo, useState } from "preact/compat";
 import { createContext } from "preact";
 import { useContext } from "preact/compat";
@@ -141,7 +141,7 @@ export class Reads {
     const asked = this.now();
     tell();
     try {
-      const sent = create(method.input, request as MessageInitShape<I>);
+      const sent = clone(method.input, request);
       this.put(method, sent);
       const answer = await this.transport.unary(method, undefined, undefined, undefined, sent);
       e.data = answer.message;

@@ -8,15 +8,17 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { AssuranceLevel, Reason, Record, Rules } from "./events_pb";
 import { file_obole_consent_v1_events } from "./events_pb";
-import type { Cursor, PolicyRef } from "../../event/v1/event_pb";
+import type { Cursor, PolicyRef, Retention } from "../../event/v1/event_pb";
 import { file_obole_event_v1_event } from "../../event/v1/event_pb";
+import type { Entry } from "../../record/v1/record_pb";
+import { file_obole_record_v1_record } from "../../record/v1/record_pb";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file obole/consent/v1/service.proto.
  */
 export const file_obole_consent_v1_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch5vYm9sZS9jb25zZW50L3YxL3NlcnZpY2UucHJvdG8SEG9ib2xlLmNvbnNlbnQudjEizQEKDEVucm9sUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEg8KB2NvdW50cnkYAiABKAkSEAoIbGFuZ3VhZ2UYAyABKAkSEgoKYmlydGhfZGF0ZRgEIAEoCRISCgpiaXJ0aF95ZWFyGAUgASgFEi8KBWxldmVsGAYgASgOMiAub2JvbGUuY29uc2VudC52MS5Bc3N1cmFuY2VMZXZlbBIRCglsaW5lX3VzZXIYByABKAkSFwoPaWRlbXBvdGVuY3lfa2V5GAggASgJIjcKDUVucm9sUmVzcG9uc2USJgoGY3Vyc29yGAEgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yIpUBChBBc3N1cmVBZ2VSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSDgoGbWV0aG9kGAIgASgJEi8KBWxldmVsGAMgASgOMiAub2JvbGUuY29uc2VudC52MS5Bc3N1cmFuY2VMZXZlbBIQCghhdF9sZWFzdBgEIAEoDRIXCg9pZGVtcG90ZW5jeV9rZXkYBSABKAkiOwoRQXNzdXJlQWdlUmVzcG9uc2USJgoGY3Vyc29yGAEgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yImkKD1NldFJ1bGVzUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEiYKBXJ1bGVzGAIgASgLMhcub2JvbGUuY29uc2VudC52MS5SdWxlcxIXCg9pZGVtcG90ZW5jeV9rZXkYAyABKAkiOgoQU2V0UnVsZXNSZXNwb25zZRImCgZjdXJzb3IYASABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiTwoPR2V0UnVsZXNSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSJQoFYWZ0ZXIYAiABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiOgoQR2V0UnVsZXNSZXNwb25zZRImCgVydWxlcxgBIAEoCzIXLm9ib2xlLmNvbnNlbnQudjEuUnVsZXMiUQoRR2V0UHJvZmlsZVJlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIlCgVhZnRlchgCIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciLeAQoSR2V0UHJvZmlsZVJlc3BvbnNlEg8KB2NvdW50cnkYASABKAkSEAoIbGFuZ3VhZ2UYAiABKAkSLgoMbm90X2VsaWdpYmxlGAMgASgOMhgub2JvbGUuY29uc2VudC52MS5SZWFzb24SJgoFcnVsZXMYBCABKAsyFy5vYm9sZS5jb25zZW50LnYxLlJ1bGVzEhIKCmFncmVlbWVudHMYBSABKA0SDgoGcGF1c2VkGAYgASgIEikKBnBvbGljeRgHIAEoCzIZLm9ib2xlLmV2ZW50LnYxLlBvbGljeVJlZiIqChFJc0Vucm9sbGVkUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJIiYKEklzRW5yb2xsZWRSZXNwb25zZRIQCghlbnJvbGxlZBgBIAEoCCJkCg9XaXRoZHJhd1JlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIUCgxhZ3JlZW1lbnRfaWQYAiABKAkSCwoDYWxsGAMgASgIEhcKD2lkZW1wb3RlbmN5X2tleRgEIAEoCSJwChBXaXRoZHJhd1Jlc3BvbnNlEhQKDGVmZmVjdGl2ZV9hdBgBIAEoAxINCgVlbmRlZBgCIAEoDRImCgZjdXJzb3IYAyABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3ISDwoHYXdhaXRlZBgEIAEoCCJhCgxQYXVzZVJlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIUCgxhZ3JlZW1lbnRfaWQYAiABKAkSCwoDYWxsGAMgASgIEhcKD2lkZW1wb3RlbmN5X2tleRgEIAEoCSJNCg1QYXVzZVJlc3BvbnNlEhQKDGVmZmVjdGl2ZV9hdBgBIAEoAxImCgZjdXJzb3IYAiABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiYgoNUmVzdW1lUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEhQKDGFncmVlbWVudF9pZBgCIAEoCRILCgNhbGwYAyABKAgSFwoPaWRlbXBvdGVuY3lfa2V5GAQgASgJIjgKDlJlc3VtZVJlc3BvbnNlEiYKBmN1cnNvchgBIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciLZAQoHQ29uc2VudBIUCgxhZ3JlZW1lbnRfaWQYASABKAkSLQoFc3RhdGUYAiABKA4yHi5vYm9sZS5jb25zZW50LnYxLkNvbnNlbnRTdGF0ZRIoCgZyZWNvcmQYAyABKAsyGC5vYm9sZS5jb25zZW50LnYxLlJlY29yZBIQCghnaXZlbl9hdBgEIAEoAxIQCghlbmRlZF9hdBgFIAEoAxIpCgdyZWZ1c2VkGAYgASgOMhgub2JvbGUuY29uc2VudC52MS5SZWFzb24SEAoIcmVsZWFzZXMYByABKA0iiAEKE0xpc3RDb25zZW50c1JlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIRCglwYWdlX3NpemUYAiABKA0SEgoKcGFnZV90b2tlbhgDIAEoCRIlCgVhZnRlchgEIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvchIMCgRsaXZlGAUgASgIImwKFExpc3RDb25zZW50c1Jlc3BvbnNlEisKCGNvbnNlbnRzGAEgAygLMhkub2JvbGUuY29uc2VudC52MS5Db25zZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIOCgZwYXVzZWQYAyABKAgiOwoMQ2hlY2tSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSFAoMYWdyZWVtZW50X2lkGAIgASgJIkoKDUNoZWNrUmVzcG9uc2USDwoHYWxsb3dlZBgBIAEoCBIoCgZyZWFzb24YAiABKA4yGC5vYm9sZS5jb25zZW50LnYxLlJlYXNvbiJCChBDaGVja01hbnlSZXF1ZXN0Ei4KBmNoZWNrcxgBIAMoCzIeLm9ib2xlLmNvbnNlbnQudjEuQ2hlY2tSZXF1ZXN0IkQKEUNoZWNrTWFueVJlc3BvbnNlEi8KBmNoZWNrcxgBIAMoCzIfLm9ib2xlLmNvbnNlbnQudjEuQ2hlY2tSZXNwb25zZSJ4Cg5SZWxlYXNlUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEhQKDGFncmVlbWVudF9pZBgCIAEoCRITCgtkZWxpdmVyeV9pZBgDIAEoCRIQCghidXllcl9pZBgEIAEoCRISCgphdHRlbXB0X2lkGAUgASgJImkKD1JlbGVhc2VSZXNwb25zZRIYChByZWxlYXNlX2V2ZW50X2lkGAEgASgMEhQKDGNvbW1pdHRlZF9hdBgCIAEoAxImCgZjdXJzb3IYAyABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiSAoSUmVsZWFzZU1hbnlSZXF1ZXN0EjIKCHJlbGVhc2VzGAEgAygLMiAub2JvbGUuY29uc2VudC52MS5SZWxlYXNlUmVxdWVzdCJ8CghSZWxlYXNlZBISCgphdHRlbXB0X2lkGAEgASgJEjEKBnBlcm1pdBgCIAEoCzIhLm9ib2xlLmNvbnNlbnQudjEuUmVsZWFzZVJlc3BvbnNlEikKB3JlZnVzZWQYAyABKA4yGC5vYm9sZS5jb25zZW50LnYxLlJlYXNvbiJDChNSZWxlYXNlTWFueVJlc3BvbnNlEiwKCHJlbGVhc2VzGAEgAygLMhoub2JvbGUuY29uc2VudC52MS5SZWxlYXNlZCIiChBDb3VudExpdmVSZXF1ZXN0Eg4KBmJpZF9pZBgBIAEoCSIhChFDb3VudExpdmVSZXNwb25zZRIMCgRsaXZlGAEgASgNImMKD0JhckJ1eWVyUmVxdWVzdBIQCghidXllcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSFwoPaWRlbXBvdGVuY3lfa2V5GAMgASgJEhUKDWJ1eWVyX3ZlcnNpb24YBCABKAMiOgoQQmFyQnV5ZXJSZXNwb25zZRImCgZjdXJzb3IYASABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiVQoRVW5iYXJCdXllclJlcXVlc3QSEAoIYnV5ZXJfaWQYASABKAkSFwoPaWRlbXBvdGVuY3lfa2V5GAIgASgJEhUKDWJ1eWVyX3ZlcnNpb24YAyABKAMiPAoSVW5iYXJCdXllclJlc3BvbnNlEiYKBmN1cnNvchgBIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciqzAQoMQ29uc2VudFN0YXRlEh0KGUNPTlNFTlRfU1RBVEVfVU5TUEVDSUZJRUQQABIXChNDT05TRU5UX1NUQVRFX0dJVkVOEAESGAoUQ09OU0VOVF9TVEFURV9QQVVTRUQQAhIbChdDT05TRU5UX1NUQVRFX1dJVEhEUkFXThADEhkKFUNPTlNFTlRfU1RBVEVfRVhQSVJFRBAEEhkKFUNPTlNFTlRfU1RBVEVfUkVGVVNFRBAFMqMLCg5Db25zZW50U2VydmljZRJICgVFbnJvbBIeLm9ib2xlLmNvbnNlbnQudjEuRW5yb2xSZXF1ZXN0Gh8ub2JvbGUuY29uc2VudC52MS5FbnJvbFJlc3BvbnNlElQKCUFzc3VyZUFnZRIiLm9ib2xlLmNvbnNlbnQudjEuQXNzdXJlQWdlUmVxdWVzdBojLm9ib2xlLmNvbnNlbnQudjEuQXNzdXJlQWdlUmVzcG9uc2USUQoIU2V0UnVsZXMSIS5vYm9sZS5jb25zZW50LnYxLlNldFJ1bGVzUmVxdWVzdBoiLm9ib2xlLmNvbnNlbnQudjEuU2V0UnVsZXNSZXNwb25zZRJRCghHZXRSdWxlcxIhLm9ib2xlLmNvbnNlbnQudjEuR2V0UnVsZXNSZXF1ZXN0GiIub2JvbGUuY29uc2VudC52MS5HZXRSdWxlc1Jlc3BvbnNlElcKCkdldFByb2ZpbGUSIy5vYm9sZS5jb25zZW50LnYxLkdldFByb2ZpbGVSZXF1ZXN0GiQub2JvbGUuY29uc2VudC52MS5HZXRQcm9maWxlUmVzcG9uc2USVwoKSXNFbnJvbGxlZBIjLm9ib2xlLmNvbnNlbnQudjEuSXNFbnJvbGxlZFJlcXVlc3QaJC5vYm9sZS5jb25zZW50LnYxLklzRW5yb2xsZWRSZXNwb25zZRJRCghXaXRoZHJhdxIhLm9ib2xlLmNvbnNlbnQudjEuV2l0aGRyYXdSZXF1ZXN0GiIub2JvbGUuY29uc2VudC52MS5XaXRoZHJhd1Jlc3BvbnNlEkgKBVBhdXNlEh4ub2JvbGUuY29uc2VudC52MS5QYXVzZVJlcXVlc3QaHy5vYm9sZS5jb25zZW50LnYxLlBhdXNlUmVzcG9uc2USSwoGUmVzdW1lEh8ub2JvbGUuY29uc2VudC52MS5SZXN1bWVSZXF1ZXN0GiAub2JvbGUuY29uc2VudC52MS5SZXN1bWVSZXNwb25zZRJdCgxMaXN0Q29uc2VudHMSJS5vYm9sZS5jb25zZW50LnYxLkxpc3RDb25zZW50c1JlcXVlc3QaJi5vYm9sZS5jb25zZW50LnYxLkxpc3RDb25zZW50c1Jlc3BvbnNlEkgKBUNoZWNrEh4ub2JvbGUuY29uc2VudC52MS5DaGVja1JlcXVlc3QaHy5vYm9sZS5jb25zZW50LnYxLkNoZWNrUmVzcG9uc2USVAoJQ2hlY2tNYW55EiIub2JvbGUuY29uc2VudC52MS5DaGVja01hbnlSZXF1ZXN0GiMub2JvbGUuY29uc2VudC52MS5DaGVja01hbnlSZXNwb25zZRJOCgdSZWxlYXNlEiAub2JvbGUuY29uc2VudC52MS5SZWxlYXNlUmVxdWVzdBohLm9ib2xlLmNvbnNlbnQudjEuUmVsZWFzZVJlc3BvbnNlEl4KC1JlbGVhc2VNYW55EiQub2JvbGUuY29uc2VudC52MS5SZWxlYXNlTWFueVJlcXVlc3QaJS5vYm9sZS5jb25zZW50LnYxLlJlbGVhc2VNYW55UmVzcG9uc2UoATABElQKCUNvdW50TGl2ZRIiLm9ib2xlLmNvbnNlbnQudjEuQ291bnRMaXZlUmVxdWVzdBojLm9ib2xlLmNvbnNlbnQudjEuQ291bnRMaXZlUmVzcG9uc2USUQoIQmFyQnV5ZXISIS5vYm9sZS5jb25zZW50LnYxLkJhckJ1eWVyUmVxdWVzdBoiLm9ib2xlLmNvbnNlbnQudjEuQmFyQnV5ZXJSZXNwb25zZRJXCgpVbmJhckJ1eWVyEiMub2JvbGUuY29uc2VudC52MS5VbmJhckJ1eWVyUmVxdWVzdBokLm9ib2xlLmNvbnNlbnQudjEuVW5iYXJCdXllclJlc3BvbnNlQsoBChRjb20ub2JvbGUuY29uc2VudC52MUIMU2VydmljZVByb3RvUAFaQmdpdGh1Yi5jb20vb2JvbGUtbWFya2V0L29ib2xlL3Byb3RvL2dlbi9vYm9sZS9jb25zZW50L3YxO2NvbnNlbnR2MaICA09DWKoCEE9ib2xlLkNvbnNlbnQuVjHKAhBPYm9sZVxDb25zZW50XFYx4gIcT2JvbGVcQ29uc2VudFxWMVxHUEJNZXRhZGF0YeoCEk9ib2xlOjpDb25zZW50OjpWMWIGcHJvdG8z", [file_obole_consent_v1_events, file_obole_event_v1_event]);
+  fileDesc("Ch5vYm9sZS9jb25zZW50L3YxL3NlcnZpY2UucHJvdG8SEG9ib2xlLmNvbnNlbnQudjEizQEKDEVucm9sUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEg8KB2NvdW50cnkYAiABKAkSEAoIbGFuZ3VhZ2UYAyABKAkSEgoKYmlydGhfZGF0ZRgEIAEoCRISCgpiaXJ0aF95ZWFyGAUgASgFEi8KBWxldmVsGAYgASgOMiAub2JvbGUuY29uc2VudC52MS5Bc3N1cmFuY2VMZXZlbBIRCglsaW5lX3VzZXIYByABKAkSFwoPaWRlbXBvdGVuY3lfa2V5GAggASgJIjcKDUVucm9sUmVzcG9uc2USJgoGY3Vyc29yGAEgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yIpUBChBBc3N1cmVBZ2VSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSDgoGbWV0aG9kGAIgASgJEi8KBWxldmVsGAMgASgOMiAub2JvbGUuY29uc2VudC52MS5Bc3N1cmFuY2VMZXZlbBIQCghhdF9sZWFzdBgEIAEoDRIXCg9pZGVtcG90ZW5jeV9rZXkYBSABKAkiOwoRQXNzdXJlQWdlUmVzcG9uc2USJgoGY3Vyc29yGAEgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yImkKD1NldFJ1bGVzUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEiYKBXJ1bGVzGAIgASgLMhcub2JvbGUuY29uc2VudC52MS5SdWxlcxIXCg9pZGVtcG90ZW5jeV9rZXkYAyABKAkiOgoQU2V0UnVsZXNSZXNwb25zZRImCgZjdXJzb3IYASABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiTwoPR2V0UnVsZXNSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSJQoFYWZ0ZXIYAiABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiOgoQR2V0UnVsZXNSZXNwb25zZRImCgVydWxlcxgBIAEoCzIXLm9ib2xlLmNvbnNlbnQudjEuUnVsZXMiUQoRR2V0UHJvZmlsZVJlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIlCgVhZnRlchgCIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciLeAQoSR2V0UHJvZmlsZVJlc3BvbnNlEg8KB2NvdW50cnkYASABKAkSEAoIbGFuZ3VhZ2UYAiABKAkSLgoMbm90X2VsaWdpYmxlGAMgASgOMhgub2JvbGUuY29uc2VudC52MS5SZWFzb24SJgoFcnVsZXMYBCABKAsyFy5vYm9sZS5jb25zZW50LnYxLlJ1bGVzEhIKCmFncmVlbWVudHMYBSABKA0SDgoGcGF1c2VkGAYgASgIEikKBnBvbGljeRgHIAEoCzIZLm9ib2xlLmV2ZW50LnYxLlBvbGljeVJlZiIqChFJc0Vucm9sbGVkUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJIiYKEklzRW5yb2xsZWRSZXNwb25zZRIQCghlbnJvbGxlZBgBIAEoCCJkCg9XaXRoZHJhd1JlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIUCgxhZ3JlZW1lbnRfaWQYAiABKAkSCwoDYWxsGAMgASgIEhcKD2lkZW1wb3RlbmN5X2tleRgEIAEoCSJwChBXaXRoZHJhd1Jlc3BvbnNlEhQKDGVmZmVjdGl2ZV9hdBgBIAEoAxINCgVlbmRlZBgCIAEoDRImCgZjdXJzb3IYAyABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3ISDwoHYXdhaXRlZBgEIAEoCCJhCgxQYXVzZVJlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIUCgxhZ3JlZW1lbnRfaWQYAiABKAkSCwoDYWxsGAMgASgIEhcKD2lkZW1wb3RlbmN5X2tleRgEIAEoCSJNCg1QYXVzZVJlc3BvbnNlEhQKDGVmZmVjdGl2ZV9hdBgBIAEoAxImCgZjdXJzb3IYAiABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiYgoNUmVzdW1lUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEhQKDGFncmVlbWVudF9pZBgCIAEoCRILCgNhbGwYAyABKAgSFwoPaWRlbXBvdGVuY3lfa2V5GAQgASgJIjgKDlJlc3VtZVJlc3BvbnNlEiYKBmN1cnNvchgBIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciKTAgoHQ29uc2VudBIUCgxhZ3JlZW1lbnRfaWQYASABKAkSLQoFc3RhdGUYAiABKA4yHi5vYm9sZS5jb25zZW50LnYxLkNvbnNlbnRTdGF0ZRIoCgZyZWNvcmQYAyABKAsyGC5vYm9sZS5jb25zZW50LnYxLlJlY29yZBIQCghnaXZlbl9hdBgEIAEoAxIQCghlbmRlZF9hdBgFIAEoAxIpCgdyZWZ1c2VkGAYgASgOMhgub2JvbGUuY29uc2VudC52MS5SZWFzb24SEAoIcmVsZWFzZXMYByABKA0SEQoJcGF1c2VkX2F0GAggASgDEiUKBWVuZGVkGAkgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yIrMBChNMaXN0Q29uc2VudHNSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgNEhIKCnBhZ2VfdG9rZW4YAyABKAkSJQoFYWZ0ZXIYBCABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3ISDAoEbGl2ZRgFIAEoCBITCgtlbmRzX2JlZm9yZRgGIAEoAxIUCgxhZ3JlZW1lbnRfaWQYByABKAkibAoUTGlzdENvbnNlbnRzUmVzcG9uc2USKwoIY29uc2VudHMYASADKAsyGS5vYm9sZS5jb25zZW50LnYxLkNvbnNlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEg4KBnBhdXNlZBgDIAEoCCJRChFHZXRBY2NvdW50UmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEiUKBWFmdGVyGAIgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yIlMKBEtlcHQSLAoJcmV0ZW50aW9uGAEgASgOMhkub2JvbGUuZXZlbnQudjEuUmV0ZW50aW9uEg0KBXVudGlsGAIgASgJEg4KBnNvdXJjZRgDIAEoCSLWAgoHQWNjb3VudBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEg8KB2NvdW50cnkYAiABKAkSEAoIbGFuZ3VhZ2UYAyABKAkSLwoFbGV2ZWwYBCABKA4yIC5vYm9sZS5jb25zZW50LnYxLkFzc3VyYW5jZUxldmVsEi4KDG5vdF9lbGlnaWJsZRgFIAEoDjIYLm9ib2xlLmNvbnNlbnQudjEuUmVhc29uEg4KBnBhdXNlZBgGIAEoCBISCgphZ3JlZW1lbnRzGAcgASgNEhEKCWNsb3NlZF9hdBgIIAEoAxIkCgRrZXB0GAkgAygLMhYub2JvbGUuY29uc2VudC52MS5LZXB0EikKBnBvbGljeRgKIAEoCzIZLm9ib2xlLmV2ZW50LnYxLlBvbGljeVJlZhIRCglhZHVsdF9hZ2UYCyABKA0SFQoNcmVwcm9tcHRfZGF5cxgMIAEoDSJAChJHZXRBY2NvdW50UmVzcG9uc2USKgoHYWNjb3VudBgBIAEoCzIZLm9ib2xlLmNvbnNlbnQudjEuQWNjb3VudCJYChNDbG9zZUFjY291bnRSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSEQoJY29uZmlybWVkGAIgASgIEhcKD2lkZW1wb3RlbmN5X2tleRgDIAEoCSK0AQoUQ2xvc2VBY2NvdW50UmVzcG9uc2USFAoMZWZmZWN0aXZlX2F0GAEgASgDEg0KBWVuZGVkGAIgASgNEiQKBGtlcHQYAyADKAsyFi5vYm9sZS5jb25zZW50LnYxLktlcHQSKQoGcG9saWN5GAQgASgLMhkub2JvbGUuZXZlbnQudjEuUG9saWN5UmVmEiYKBmN1cnNvchgFIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciKeAQoRTGlzdFJlY29yZFJlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIRCglwYWdlX3NpemUYAiABKA0SEgoKcGFnZV90b2tlbhgDIAEoCRIlCgVhZnRlchgEIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvchIkCgRvbmx5GAUgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yImsKEkxpc3RSZWNvcmRSZXNwb25zZRInCgdlbnRyaWVzGAEgAygLMhYub2JvbGUucmVjb3JkLnYxLkVudHJ5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRITCgt3YXRjaF90b2tlbhgDIAEoCSJAChJXYXRjaFJlY29yZFJlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRITCgt3YXRjaF90b2tlbhgCIAEoCSJRChNXYXRjaFJlY29yZFJlc3BvbnNlEiUKBWVudHJ5GAEgASgLMhYub2JvbGUucmVjb3JkLnYxLkVudHJ5EhMKC3dhdGNoX3Rva2VuGAIgASgJIjsKDENoZWNrUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEhQKDGFncmVlbWVudF9pZBgCIAEoCSJKCg1DaGVja1Jlc3BvbnNlEg8KB2FsbG93ZWQYASABKAgSKAoGcmVhc29uGAIgASgOMhgub2JvbGUuY29uc2VudC52MS5SZWFzb24iQgoQQ2hlY2tNYW55UmVxdWVzdBIuCgZjaGVja3MYASADKAsyHi5vYm9sZS5jb25zZW50LnYxLkNoZWNrUmVxdWVzdCJEChFDaGVja01hbnlSZXNwb25zZRIvCgZjaGVja3MYASADKAsyHy5vYm9sZS5jb25zZW50LnYxLkNoZWNrUmVzcG9uc2UieAoOUmVsZWFzZVJlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIUCgxhZ3JlZW1lbnRfaWQYAiABKAkSEwoLZGVsaXZlcnlfaWQYAyABKAkSEAoIYnV5ZXJfaWQYBCABKAkSEgoKYXR0ZW1wdF9pZBgFIAEoCSJpCg9SZWxlYXNlUmVzcG9uc2USGAoQcmVsZWFzZV9ldmVudF9pZBgBIAEoDBIUCgxjb21taXR0ZWRfYXQYAiABKAMSJgoGY3Vyc29yGAMgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yIkgKElJlbGVhc2VNYW55UmVxdWVzdBIyCghyZWxlYXNlcxgBIAMoCzIgLm9ib2xlLmNvbnNlbnQudjEuUmVsZWFzZVJlcXVlc3QifAoIUmVsZWFzZWQSEgoKYXR0ZW1wdF9pZBgBIAEoCRIxCgZwZXJtaXQYAiABKAsyIS5vYm9sZS5jb25zZW50LnYxLlJlbGVhc2VSZXNwb25zZRIpCgdyZWZ1c2VkGAMgASgOMhgub2JvbGUuY29uc2VudC52MS5SZWFzb24iQwoTUmVsZWFzZU1hbnlSZXNwb25zZRIsCghyZWxlYXNlcxgBIAMoCzIaLm9ib2xlLmNvbnNlbnQudjEuUmVsZWFzZWQiIgoQQ291bnRMaXZlUmVxdWVzdBIOCgZiaWRfaWQYASABKAkiIQoRQ291bnRMaXZlUmVzcG9uc2USDAoEbGl2ZRgBIAEoDSJjCg9CYXJCdXllclJlcXVlc3QSEAoIYnV5ZXJfaWQYASABKAkSDgoGcmVhc29uGAIgASgJEhcKD2lkZW1wb3RlbmN5X2tleRgDIAEoCRIVCg1idXllcl92ZXJzaW9uGAQgASgDIjoKEEJhckJ1eWVyUmVzcG9uc2USJgoGY3Vyc29yGAEgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yIlUKEVVuYmFyQnV5ZXJSZXF1ZXN0EhAKCGJ1eWVyX2lkGAEgASgJEhcKD2lkZW1wb3RlbmN5X2tleRgCIAEoCRIVCg1idXllcl92ZXJzaW9uGAMgASgDIjwKElVuYmFyQnV5ZXJSZXNwb25zZRImCgZjdXJzb3IYASABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IqswEKDENvbnNlbnRTdGF0ZRIdChlDT05TRU5UX1NUQVRFX1VOU1BFQ0lGSUVEEAASFwoTQ09OU0VOVF9TVEFURV9HSVZFThABEhgKFENPTlNFTlRfU1RBVEVfUEFVU0VEEAISGwoXQ09OU0VOVF9TVEFURV9XSVRIRFJBV04QAxIZChVDT05TRU5UX1NUQVRFX0VYUElSRUQQBBIZChVDT05TRU5UX1NUQVRFX1JFRlVTRUQQBTKSDgoOQ29uc2VudFNlcnZpY2USSAoFRW5yb2wSHi5vYm9sZS5jb25zZW50LnYxLkVucm9sUmVxdWVzdBofLm9ib2xlLmNvbnNlbnQudjEuRW5yb2xSZXNwb25zZRJUCglBc3N1cmVBZ2USIi5vYm9sZS5jb25zZW50LnYxLkFzc3VyZUFnZVJlcXVlc3QaIy5vYm9sZS5jb25zZW50LnYxLkFzc3VyZUFnZVJlc3BvbnNlElEKCFNldFJ1bGVzEiEub2JvbGUuY29uc2VudC52MS5TZXRSdWxlc1JlcXVlc3QaIi5vYm9sZS5jb25zZW50LnYxLlNldFJ1bGVzUmVzcG9uc2USUQoIR2V0UnVsZXMSIS5vYm9sZS5jb25zZW50LnYxLkdldFJ1bGVzUmVxdWVzdBoiLm9ib2xlLmNvbnNlbnQudjEuR2V0UnVsZXNSZXNwb25zZRJXCgpHZXRQcm9maWxlEiMub2JvbGUuY29uc2VudC52MS5HZXRQcm9maWxlUmVxdWVzdBokLm9ib2xlLmNvbnNlbnQudjEuR2V0UHJvZmlsZVJlc3BvbnNlElcKCklzRW5yb2xsZWQSIy5vYm9sZS5jb25zZW50LnYxLklzRW5yb2xsZWRSZXF1ZXN0GiQub2JvbGUuY29uc2VudC52MS5Jc0Vucm9sbGVkUmVzcG9uc2USUQoIV2l0aGRyYXcSIS5vYm9sZS5jb25zZW50LnYxLldpdGhkcmF3UmVxdWVzdBoiLm9ib2xlLmNvbnNlbnQudjEuV2l0aGRyYXdSZXNwb25zZRJICgVQYXVzZRIeLm9ib2xlLmNvbnNlbnQudjEuUGF1c2VSZXF1ZXN0Gh8ub2JvbGUuY29uc2VudC52MS5QYXVzZVJlc3BvbnNlEksKBlJlc3VtZRIfLm9ib2xlLmNvbnNlbnQudjEuUmVzdW1lUmVxdWVzdBogLm9ib2xlLmNvbnNlbnQudjEuUmVzdW1lUmVzcG9uc2USXQoMTGlzdENvbnNlbnRzEiUub2JvbGUuY29uc2VudC52MS5MaXN0Q29uc2VudHNSZXF1ZXN0GiYub2JvbGUuY29uc2VudC52MS5MaXN0Q29uc2VudHNSZXNwb25zZRJXCgpHZXRBY2NvdW50EiMub2JvbGUuY29uc2VudC52MS5HZXRBY2NvdW50UmVxdWVzdBokLm9ib2xlLmNvbnNlbnQudjEuR2V0QWNjb3VudFJlc3BvbnNlEl0KDENsb3NlQWNjb3VudBIlLm9ib2xlLmNvbnNlbnQudjEuQ2xvc2VBY2NvdW50UmVxdWVzdBomLm9ib2xlLmNvbnNlbnQudjEuQ2xvc2VBY2NvdW50UmVzcG9uc2USVwoKTGlzdFJlY29yZBIjLm9ib2xlLmNvbnNlbnQudjEuTGlzdFJlY29yZFJlcXVlc3QaJC5vYm9sZS5jb25zZW50LnYxLkxpc3RSZWNvcmRSZXNwb25zZRJcCgtXYXRjaFJlY29yZBIkLm9ib2xlLmNvbnNlbnQudjEuV2F0Y2hSZWNvcmRSZXF1ZXN0GiUub2JvbGUuY29uc2VudC52MS5XYXRjaFJlY29yZFJlc3BvbnNlMAESSAoFQ2hlY2sSHi5vYm9sZS5jb25zZW50LnYxLkNoZWNrUmVxdWVzdBofLm9ib2xlLmNvbnNlbnQudjEuQ2hlY2tSZXNwb25zZRJUCglDaGVja01hbnkSIi5vYm9sZS5jb25zZW50LnYxLkNoZWNrTWFueVJlcXVlc3QaIy5vYm9sZS5jb25zZW50LnYxLkNoZWNrTWFueVJlc3BvbnNlEk4KB1JlbGVhc2USIC5vYm9sZS5jb25zZW50LnYxLlJlbGVhc2VSZXF1ZXN0GiEub2JvbGUuY29uc2VudC52MS5SZWxlYXNlUmVzcG9uc2USXgoLUmVsZWFzZU1hbnkSJC5vYm9sZS5jb25zZW50LnYxLlJlbGVhc2VNYW55UmVxdWVzdBolLm9ib2xlLmNvbnNlbnQudjEuUmVsZWFzZU1hbnlSZXNwb25zZSgBMAESVAoJQ291bnRMaXZlEiIub2JvbGUuY29uc2VudC52MS5Db3VudExpdmVSZXF1ZXN0GiMub2JvbGUuY29uc2VudC52MS5Db3VudExpdmVSZXNwb25zZRJRCghCYXJCdXllchIhLm9ib2xlLmNvbnNlbnQudjEuQmFyQnV5ZXJSZXF1ZXN0GiIub2JvbGUuY29uc2VudC52MS5CYXJCdXllclJlc3BvbnNlElcKClVuYmFyQnV5ZXISIy5vYm9sZS5jb25zZW50LnYxLlVuYmFyQnV5ZXJSZXF1ZXN0GiQub2JvbGUuY29uc2VudC52MS5VbmJhckJ1eWVyUmVzcG9uc2VCygEKFGNvbS5vYm9sZS5jb25zZW50LnYxQgxTZXJ2aWNlUHJvdG9QAVpCZ2l0aHViLmNvbS9vYm9sZS1tYXJrZXQvb2JvbGUvcHJvdG8vZ2VuL29ib2xlL2NvbnNlbnQvdjE7Y29uc2VudHYxogIDT0NYqgIQT2JvbGUuQ29uc2VudC5WMcoCEE9ib2xlXENvbnNlbnRcVjHiAhxPYm9sZVxDb25zZW50XFYxXEdQQk1ldGFkYXRh6gIST2JvbGU6OkNvbnNlbnQ6OlYxYgZwcm90bzM", [file_obole_consent_v1_events, file_obole_event_v1_event, file_obole_record_v1_record]);
 
 /**
  * EnrolRequest brings a person. At most one of birth_date and birth_year.
@@ -688,6 +690,21 @@ export type Consent = Message<"obole.consent.v1.Consent"> & {
    * @generated from field: uint32 releases = 7;
    */
   releases: number;
+
+  /**
+   * When it was paused by itself, microseconds since 1970-01-01T00:00Z; 0 while it is not.
+   *
+   * @generated from field: int64 paused_at = 8;
+   */
+  pausedAt: bigint;
+
+  /**
+   * Event that ended it: its service, incarnation, partition and position; unset while it lives. ListRecord of only this place tells what
+   * was stopped.
+   *
+   * @generated from field: obole.event.v1.Cursor ended = 9;
+   */
+  ended?: Cursor | undefined;
 };
 
 /**
@@ -737,6 +754,20 @@ export type ListConsentsRequest = Message<"obole.consent.v1.ListConsentsRequest"
    * @generated from field: bool live = 5;
    */
   live: boolean;
+
+  /**
+   * Only those that live and end by themselves before this moment, microseconds since 1970-01-01T00:00Z; 0 means all.
+   *
+   * @generated from field: int64 ends_before = 6;
+   */
+  endsBefore: bigint;
+
+  /**
+   * Only this one; empty means all.
+   *
+   * @generated from field: string agreement_id = 7;
+   */
+  agreementId: string;
 };
 
 /**
@@ -782,6 +813,413 @@ export const ListConsentsResponseSchema: GenMessage<ListConsentsResponse> = /*@_
   messageDesc(file_obole_consent_v1_service, 20);
 
 /**
+ * GetAccountRequest names the person.
+ *
+ * @generated from message obole.consent.v1.GetAccountRequest
+ */
+export type GetAccountRequest = Message<"obole.consent.v1.GetAccountRequest"> & {
+  /**
+   * Whose.
+   *
+   * @generated from field: string subscriber_id = 1;
+   */
+  subscriberId: string;
+
+  /**
+   * Answer only when this position is seen.
+   *
+   * @generated from field: obole.event.v1.Cursor after = 2;
+   */
+  after?: Cursor | undefined;
+};
+
+/**
+ * Describes the message obole.consent.v1.GetAccountRequest.
+ * Use `create(GetAccountRequestSchema)` to create a new message.
+ */
+export const GetAccountRequestSchema: GenMessage<GetAccountRequest> = /*@__PURE__*/
+  messageDesc(file_obole_consent_v1_service, 21);
+
+/**
+ * Kept is what stays after an account is closed, why and until when.
+ *
+ * @generated from message obole.consent.v1.Kept
+ */
+export type Kept = Message<"obole.consent.v1.Kept"> & {
+  /**
+   * Retention class.
+   *
+   * @generated from field: obole.event.v1.Retention retention = 1;
+   */
+  retention: Retention;
+
+  /**
+   * Last day on which it is kept, YYYY-MM-DD, counted from the closing, or while the account lives from today.
+   *
+   * @generated from field: string until = 2;
+   */
+  until: string;
+
+  /**
+   * Article of law that says so, or "house", as the policy pack names it.
+   *
+   * @generated from field: string source = 3;
+   */
+  source: string;
+};
+
+/**
+ * Describes the message obole.consent.v1.Kept.
+ * Use `create(KeptSchema)` to create a new message.
+ */
+export const KeptSchema: GenMessage<Kept> = /*@__PURE__*/
+  messageDesc(file_obole_consent_v1_service, 22);
+
+/**
+ * Account is a person's account as it stands.
+ *
+ * @generated from message obole.consent.v1.Account
+ */
+export type Account = Message<"obole.consent.v1.Account"> & {
+  /**
+   * Whose.
+   *
+   * @generated from field: string subscriber_id = 1;
+   */
+  subscriberId: string;
+
+  /**
+   * Country whose law protects the person, ISO 3166-1 alpha-2.
+   *
+   * @generated from field: string country = 2;
+   */
+  country: string;
+
+  /**
+   * Preferred language, BCP 47.
+   *
+   * @generated from field: string language = 3;
+   */
+  language: string;
+
+  /**
+   * How sure the operator is of the person's age.
+   *
+   * @generated from field: obole.consent.v1.AssuranceLevel level = 4;
+   */
+  level: AssuranceLevel;
+
+  /**
+   * Why no paid offer may be made; unset when some may be.
+   *
+   * @generated from field: obole.consent.v1.Reason not_eligible = 5;
+   */
+  notEligible: Reason;
+
+  /**
+   * Everything is paused.
+   *
+   * @generated from field: bool paused = 6;
+   */
+  paused: boolean;
+
+  /**
+   * Agreements that live now.
+   *
+   * @generated from field: uint32 agreements = 7;
+   */
+  agreements: number;
+
+  /**
+   * When the account was closed, microseconds since 1970-01-01T00:00Z; 0 while it is open.
+   *
+   * @generated from field: int64 closed_at = 8;
+   */
+  closedAt: bigint;
+
+  /**
+   * What stays by law once it is closed.
+   *
+   * @generated from field: repeated obole.consent.v1.Kept kept = 9;
+   */
+  kept: Kept[];
+
+  /**
+   * Policy pack that says so.
+   *
+   * @generated from field: obole.event.v1.PolicyRef policy = 10;
+   */
+  policy?: PolicyRef | undefined;
+
+  /**
+   * Age from which paid offers may be made in the country, in years; 0 where no pack says.
+   *
+   * @generated from field: uint32 adult_age = 11;
+   */
+  adultAge: number;
+
+  /**
+   * Days for which a question that was declined is not asked again; 0 where no pack says.
+   *
+   * @generated from field: uint32 reprompt_days = 12;
+   */
+  repromptDays: number;
+};
+
+/**
+ * Describes the message obole.consent.v1.Account.
+ * Use `create(AccountSchema)` to create a new message.
+ */
+export const AccountSchema: GenMessage<Account> = /*@__PURE__*/
+  messageDesc(file_obole_consent_v1_service, 23);
+
+/**
+ * GetAccountResponse answers GetAccount.
+ *
+ * @generated from message obole.consent.v1.GetAccountResponse
+ */
+export type GetAccountResponse = Message<"obole.consent.v1.GetAccountResponse"> & {
+  /**
+   * The account.
+   *
+   * @generated from field: obole.consent.v1.Account account = 1;
+   */
+  account?: Account | undefined;
+};
+
+/**
+ * Describes the message obole.consent.v1.GetAccountResponse.
+ * Use `create(GetAccountResponseSchema)` to create a new message.
+ */
+export const GetAccountResponseSchema: GenMessage<GetAccountResponse> = /*@__PURE__*/
+  messageDesc(file_obole_consent_v1_service, 24);
+
+/**
+ * CloseAccountRequest closes a person's account.
+ *
+ * @generated from message obole.consent.v1.CloseAccountRequest
+ */
+export type CloseAccountRequest = Message<"obole.consent.v1.CloseAccountRequest"> & {
+  /**
+   * Whose.
+   *
+   * @generated from field: string subscriber_id = 1;
+   */
+  subscriberId: string;
+
+  /**
+   * Must be true: nobody leaves by a slip.
+   *
+   * @generated from field: bool confirmed = 2;
+   */
+  confirmed: boolean;
+
+  /**
+   * Chosen by the caller, 1 to 64 bytes.
+   *
+   * @generated from field: string idempotency_key = 3;
+   */
+  idempotencyKey: string;
+};
+
+/**
+ * Describes the message obole.consent.v1.CloseAccountRequest.
+ * Use `create(CloseAccountRequestSchema)` to create a new message.
+ */
+export const CloseAccountRequestSchema: GenMessage<CloseAccountRequest> = /*@__PURE__*/
+  messageDesc(file_obole_consent_v1_service, 25);
+
+/**
+ * CloseAccountResponse answers CloseAccount.
+ *
+ * @generated from message obole.consent.v1.CloseAccountResponse
+ */
+export type CloseAccountResponse = Message<"obole.consent.v1.CloseAccountResponse"> & {
+  /**
+   * Moment from which no key can leave, microseconds since 1970-01-01T00:00Z.
+   *
+   * @generated from field: int64 effective_at = 1;
+   */
+  effectiveAt: bigint;
+
+  /**
+   * Consents that this ended.
+   *
+   * @generated from field: uint32 ended = 2;
+   */
+  ended: number;
+
+  /**
+   * What stays by law, and until when.
+   *
+   * @generated from field: repeated obole.consent.v1.Kept kept = 3;
+   */
+  kept: Kept[];
+
+  /**
+   * Policy pack that says so.
+   *
+   * @generated from field: obole.event.v1.PolicyRef policy = 4;
+   */
+  policy?: PolicyRef | undefined;
+
+  /**
+   * How far this answer reaches.
+   *
+   * @generated from field: obole.event.v1.Cursor cursor = 5;
+   */
+  cursor?: Cursor | undefined;
+};
+
+/**
+ * Describes the message obole.consent.v1.CloseAccountResponse.
+ * Use `create(CloseAccountResponseSchema)` to create a new message.
+ */
+export const CloseAccountResponseSchema: GenMessage<CloseAccountResponse> = /*@__PURE__*/
+  messageDesc(file_obole_consent_v1_service, 26);
+
+/**
+ * ListRecordRequest asks for a page of a person's history.
+ *
+ * @generated from message obole.consent.v1.ListRecordRequest
+ */
+export type ListRecordRequest = Message<"obole.consent.v1.ListRecordRequest"> & {
+  /**
+   * Whose.
+   *
+   * @generated from field: string subscriber_id = 1;
+   */
+  subscriberId: string;
+
+  /**
+   * At most so many; 0 means 100.
+   *
+   * @generated from field: uint32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * next_page_token of the page before.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+
+  /**
+   * Answer only when this position is seen.
+   *
+   * @generated from field: obole.event.v1.Cursor after = 4;
+   */
+  after?: Cursor | undefined;
+
+  /**
+   * Only the entry at this place, if it is about the person: its partition and position are looked at. Without page_token.
+   *
+   * @generated from field: obole.event.v1.Cursor only = 5;
+   */
+  only?: Cursor | undefined;
+};
+
+/**
+ * Describes the message obole.consent.v1.ListRecordRequest.
+ * Use `create(ListRecordRequestSchema)` to create a new message.
+ */
+export const ListRecordRequestSchema: GenMessage<ListRecordRequest> = /*@__PURE__*/
+  messageDesc(file_obole_consent_v1_service, 27);
+
+/**
+ * ListRecordResponse is a page of a person's history.
+ *
+ * @generated from message obole.consent.v1.ListRecordResponse
+ */
+export type ListRecordResponse = Message<"obole.consent.v1.ListRecordResponse"> & {
+  /**
+   * Entries, newest first.
+   *
+   * @generated from field: repeated obole.record.v1.Entry entries = 1;
+   */
+  entries: Entry[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+
+  /**
+   * Where WatchRecord goes on: behind everything that this list has seen, at most 2 KiB. On the first page only.
+   *
+   * @generated from field: string watch_token = 3;
+   */
+  watchToken: string;
+};
+
+/**
+ * Describes the message obole.consent.v1.ListRecordResponse.
+ * Use `create(ListRecordResponseSchema)` to create a new message.
+ */
+export const ListRecordResponseSchema: GenMessage<ListRecordResponse> = /*@__PURE__*/
+  messageDesc(file_obole_consent_v1_service, 28);
+
+/**
+ * WatchRecordRequest asks to be told.
+ *
+ * @generated from message obole.consent.v1.WatchRecordRequest
+ */
+export type WatchRecordRequest = Message<"obole.consent.v1.WatchRecordRequest"> & {
+  /**
+   * Whose.
+   *
+   * @generated from field: string subscriber_id = 1;
+   */
+  subscriberId: string;
+
+  /**
+   * watch_token of the last message that was taken in, or of a list, to go on behind it; empty begins at the log's end. It is of one
+   * person, and of the log as it is: after a restore that began a new incarnation it is refused.
+   *
+   * @generated from field: string watch_token = 2;
+   */
+  watchToken: string;
+};
+
+/**
+ * Describes the message obole.consent.v1.WatchRecordRequest.
+ * Use `create(WatchRecordRequestSchema)` to create a new message.
+ */
+export const WatchRecordRequestSchema: GenMessage<WatchRecordRequest> = /*@__PURE__*/
+  messageDesc(file_obole_consent_v1_service, 29);
+
+/**
+ * WatchRecordResponse is something that happened, or a sign that the stream lives.
+ *
+ * @generated from message obole.consent.v1.WatchRecordResponse
+ */
+export type WatchRecordResponse = Message<"obole.consent.v1.WatchRecordResponse"> & {
+  /**
+   * What happened; unset in a sign of life, the first of which comes at once.
+   *
+   * @generated from field: obole.record.v1.Entry entry = 1;
+   */
+  entry?: Entry | undefined;
+
+  /**
+   * Where the stream goes on behind this message; at most 2 KiB.
+   *
+   * @generated from field: string watch_token = 2;
+   */
+  watchToken: string;
+};
+
+/**
+ * Describes the message obole.consent.v1.WatchRecordResponse.
+ * Use `create(WatchRecordResponseSchema)` to create a new message.
+ */
+export const WatchRecordResponseSchema: GenMessage<WatchRecordResponse> = /*@__PURE__*/
+  messageDesc(file_obole_consent_v1_service, 30);
+
+/**
  * CheckRequest names a consent.
  *
  * @generated from message obole.consent.v1.CheckRequest
@@ -807,7 +1245,7 @@ export type CheckRequest = Message<"obole.consent.v1.CheckRequest"> & {
  * Use `create(CheckRequestSchema)` to create a new message.
  */
 export const CheckRequestSchema: GenMessage<CheckRequest> = /*@__PURE__*/
-  messageDesc(file_obole_consent_v1_service, 21);
+  messageDesc(file_obole_consent_v1_service, 31);
 
 /**
  * CheckResponse answers Check.
@@ -835,7 +1273,7 @@ export type CheckResponse = Message<"obole.consent.v1.CheckResponse"> & {
  * Use `create(CheckResponseSchema)` to create a new message.
  */
 export const CheckResponseSchema: GenMessage<CheckResponse> = /*@__PURE__*/
-  messageDesc(file_obole_consent_v1_service, 22);
+  messageDesc(file_obole_consent_v1_service, 32);
 
 /**
  * CheckManyRequest names several consents.
@@ -856,7 +1294,7 @@ export type CheckManyRequest = Message<"obole.consent.v1.CheckManyRequest"> & {
  * Use `create(CheckManyRequestSchema)` to create a new message.
  */
 export const CheckManyRequestSchema: GenMessage<CheckManyRequest> = /*@__PURE__*/
-  messageDesc(file_obole_consent_v1_service, 23);
+  messageDesc(file_obole_consent_v1_service, 33);
 
 /**
  * CheckManyResponse answers in order.
@@ -877,7 +1315,7 @@ export type CheckManyResponse = Message<"obole.consent.v1.CheckManyResponse"> & 
  * Use `create(CheckManyResponseSchema)` to create a new message.
  */
 export const CheckManyResponseSchema: GenMessage<CheckManyResponse> = /*@__PURE__*/
-  messageDesc(file_obole_consent_v1_service, 24);
+  messageDesc(file_obole_consent_v1_service, 34);
 
 /**
  * ReleaseRequest asks that a key may leave.
@@ -926,7 +1364,7 @@ export type ReleaseRequest = Message<"obole.consent.v1.ReleaseRequest"> & {
  * Use `create(ReleaseRequestSchema)` to create a new message.
  */
 export const ReleaseRequestSchema: GenMessage<ReleaseRequest> = /*@__PURE__*/
-  messageDesc(file_obole_consent_v1_service, 25);
+  messageDesc(file_obole_consent_v1_service, 35);
 
 /**
  * ReleaseResponse is the permit.
@@ -961,7 +1399,7 @@ export type ReleaseResponse = Message<"obole.consent.v1.ReleaseResponse"> & {
  * Use `create(ReleaseResponseSchema)` to create a new message.
  */
 export const ReleaseResponseSchema: GenMessage<ReleaseResponse> = /*@__PURE__*/
-  messageDesc(file_obole_consent_v1_service, 26);
+  messageDesc(file_obole_consent_v1_service, 36);
 
 /**
  * ReleaseManyRequest asks for several permits.
@@ -982,7 +1420,7 @@ export type ReleaseManyRequest = Message<"obole.consent.v1.ReleaseManyRequest"> 
  * Use `create(ReleaseManyRequestSchema)` to create a new message.
  */
 export const ReleaseManyRequestSchema: GenMessage<ReleaseManyRequest> = /*@__PURE__*/
-  messageDesc(file_obole_consent_v1_service, 27);
+  messageDesc(file_obole_consent_v1_service, 37);
 
 /**
  * Released answers one request.
@@ -1017,7 +1455,7 @@ export type Released = Message<"obole.consent.v1.Released"> & {
  * Use `create(ReleasedSchema)` to create a new message.
  */
 export const ReleasedSchema: GenMessage<Released> = /*@__PURE__*/
-  messageDesc(file_obole_consent_v1_service, 28);
+  messageDesc(file_obole_consent_v1_service, 38);
 
 /**
  * ReleaseManyResponse answers in order.
@@ -1038,7 +1476,7 @@ export type ReleaseManyResponse = Message<"obole.consent.v1.ReleaseManyResponse"
  * Use `create(ReleaseManyResponseSchema)` to create a new message.
  */
 export const ReleaseManyResponseSchema: GenMessage<ReleaseManyResponse> = /*@__PURE__*/
-  messageDesc(file_obole_consent_v1_service, 29);
+  messageDesc(file_obole_consent_v1_service, 39);
 
 /**
  * CountLiveRequest names a bid.
@@ -1059,7 +1497,7 @@ export type CountLiveRequest = Message<"obole.consent.v1.CountLiveRequest"> & {
  * Use `create(CountLiveRequestSchema)` to create a new message.
  */
 export const CountLiveRequestSchema: GenMessage<CountLiveRequest> = /*@__PURE__*/
-  messageDesc(file_obole_consent_v1_service, 30);
+  messageDesc(file_obole_consent_v1_service, 40);
 
 /**
  * CountLiveResponse counts.
@@ -1080,7 +1518,7 @@ export type CountLiveResponse = Message<"obole.consent.v1.CountLiveResponse"> & 
  * Use `create(CountLiveResponseSchema)` to create a new message.
  */
 export const CountLiveResponseSchema: GenMessage<CountLiveResponse> = /*@__PURE__*/
-  messageDesc(file_obole_consent_v1_service, 31);
+  messageDesc(file_obole_consent_v1_service, 41);
 
 /**
  * BarBuyerRequest names the buyer. The operator's own word is kept apart from the market's: the buyer is refused while either bars it.
@@ -1123,7 +1561,7 @@ export type BarBuyerRequest = Message<"obole.consent.v1.BarBuyerRequest"> & {
  * Use `create(BarBuyerRequestSchema)` to create a new message.
  */
 export const BarBuyerRequestSchema: GenMessage<BarBuyerRequest> = /*@__PURE__*/
-  messageDesc(file_obole_consent_v1_service, 32);
+  messageDesc(file_obole_consent_v1_service, 42);
 
 /**
  * BarBuyerResponse answers BarBuyer.
@@ -1144,7 +1582,7 @@ export type BarBuyerResponse = Message<"obole.consent.v1.BarBuyerResponse"> & {
  * Use `create(BarBuyerResponseSchema)` to create a new message.
  */
 export const BarBuyerResponseSchema: GenMessage<BarBuyerResponse> = /*@__PURE__*/
-  messageDesc(file_obole_consent_v1_service, 33);
+  messageDesc(file_obole_consent_v1_service, 43);
 
 /**
  * UnbarBuyerRequest names the buyer.
@@ -1179,7 +1617,7 @@ export type UnbarBuyerRequest = Message<"obole.consent.v1.UnbarBuyerRequest"> & 
  * Use `create(UnbarBuyerRequestSchema)` to create a new message.
  */
 export const UnbarBuyerRequestSchema: GenMessage<UnbarBuyerRequest> = /*@__PURE__*/
-  messageDesc(file_obole_consent_v1_service, 34);
+  messageDesc(file_obole_consent_v1_service, 44);
 
 /**
  * UnbarBuyerResponse answers UnbarBuyer.
@@ -1200,7 +1638,7 @@ export type UnbarBuyerResponse = Message<"obole.consent.v1.UnbarBuyerResponse"> 
  * Use `create(UnbarBuyerResponseSchema)` to create a new message.
  */
 export const UnbarBuyerResponseSchema: GenMessage<UnbarBuyerResponse> = /*@__PURE__*/
-  messageDesc(file_obole_consent_v1_service, 35);
+  messageDesc(file_obole_consent_v1_service, 45);
 
 /**
  * ConsentState says where a consent stands.
@@ -1368,6 +1806,48 @@ export const ConsentService: GenService<{
     methodKind: "unary";
     input: typeof ListConsentsRequestSchema;
     output: typeof ListConsentsResponseSchema;
+  },
+  /**
+   * GetAccount reads how a person's account stands: who they are here, whether paid offers may be made, and what is kept after they leave.
+   *
+   * @generated from rpc obole.consent.v1.ConsentService.GetAccount
+   */
+  getAccount: {
+    methodKind: "unary";
+    input: typeof GetAccountRequestSchema;
+    output: typeof GetAccountResponseSchema;
+  },
+  /**
+   * CloseAccount ends everything at once: it withdraws every consent, records that the person asks to be forgotten, and says what the
+   * law keeps and until when. Nothing paid is offered or consented to any more. Closing what is closed changes nothing.
+   *
+   * @generated from rpc obole.consent.v1.ConsentService.CloseAccount
+   */
+  closeAccount: {
+    methodKind: "unary";
+    input: typeof CloseAccountRequestSchema;
+    output: typeof CloseAccountResponseSchema;
+  },
+  /**
+   * ListRecord lists what this service's log holds about a person, newest first, each with its id and place.
+   *
+   * @generated from rpc obole.consent.v1.ConsentService.ListRecord
+   */
+  listRecord: {
+    methodKind: "unary";
+    input: typeof ListRecordRequestSchema;
+    output: typeof ListRecordResponseSchema;
+  },
+  /**
+   * WatchRecord streams what happens to a person from now on, or behind a token. While nothing happens a message without an entry comes
+   * every 15 seconds, so that a stream that has broken is noticed.
+   *
+   * @generated from rpc obole.consent.v1.ConsentService.WatchRecord
+   */
+  watchRecord: {
+    methodKind: "server_streaming";
+    input: typeof WatchRecordRequestSchema;
+    output: typeof WatchRecordResponseSchema;
   },
   /**
    * Check says whether a consent allows use. It commits nothing: a key leaves by Release only, which decides on the state of its

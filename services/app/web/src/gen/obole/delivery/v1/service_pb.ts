@@ -10,15 +10,19 @@ import type { Arrival, Fact, Reason, Route } from "./events_pb";
 import { file_obole_delivery_v1_events } from "./events_pb";
 import type { Cursor } from "../../event/v1/event_pb";
 import { file_obole_event_v1_event } from "../../event/v1/event_pb";
-import type { Assurance, Days, GrantedField, ProductRef, Terms } from "../../market/v1/market_pb";
+import type { Assurance, Days, GrantedField, ProductRef, Recipient, Terms } from "../../market/v1/market_pb";
 import { file_obole_market_v1_market } from "../../market/v1/market_pb";
+import type { UnitPrice } from "../../money/v1/money_pb";
+import { file_obole_money_v1_money } from "../../money/v1/money_pb";
+import type { Entry } from "../../record/v1/record_pb";
+import { file_obole_record_v1_record } from "../../record/v1/record_pb";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file obole/delivery/v1/service.proto.
  */
 export const file_obole_delivery_v1_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9vYm9sZS9kZWxpdmVyeS92MS9zZXJ2aWNlLnByb3RvEhFvYm9sZS5kZWxpdmVyeS52MSKBAQoUQ29ubmVjdFNvdXJjZVJlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIQCghpbXBvcnRlchgCIAEoCRInCgVyb3V0ZRgDIAEoDjIYLm9ib2xlLmRlbGl2ZXJ5LnYxLlJvdXRlEhcKD2lkZW1wb3RlbmN5X2tleRgEIAEoCSJSChVDb25uZWN0U291cmNlUmVzcG9uc2USEQoJc291cmNlX2lkGAEgASgJEiYKBmN1cnNvchgCIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJ5ChJMaXN0U291cmNlc1JlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIlCgVhZnRlchgCIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvchIRCglwYWdlX3NpemUYAyABKA0SEgoKcGFnZV90b2tlbhgEIAEoCSKvAQoGU291cmNlEhEKCXNvdXJjZV9pZBgBIAEoCRIQCghpbXBvcnRlchgCIAEoCRInCgVyb3V0ZRgDIAEoDjIYLm9ib2xlLmRlbGl2ZXJ5LnYxLlJvdXRlEhQKDGNvbm5lY3RlZF9hdBgEIAEoAxITCgtpbXBvcnRlZF9hdBgFIAEoAxIsCghhcnJpdmFscxgGIAMoCzIaLm9ib2xlLmRlbGl2ZXJ5LnYxLkFycml2YWwiWgoTTGlzdFNvdXJjZXNSZXNwb25zZRIqCgdzb3VyY2VzGAEgAygLMhkub2JvbGUuZGVsaXZlcnkudjEuU291cmNlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKOAQoMSW1wb3J0SGVhZGVyEhUKDXN1YnNjcmliZXJfaWQYASABKAkSEQoJc291cmNlX2lkGAIgASgJEhEKCWZpbGVfbmFtZRgDIAEoCRIMCgR6b25lGAQgASgJEg4KBnBlcnNvbhgFIAEoCRIjCgRkYXlzGAYgASgLMhUub2JvbGUubWFya2V0LnYxLkRheXMiWwoNSW1wb3J0UmVxdWVzdBIxCgZoZWFkZXIYASABKAsyHy5vYm9sZS5kZWxpdmVyeS52MS5JbXBvcnRIZWFkZXJIABIPCgVjaHVuaxgCIAEoDEgAQgYKBHBhcnQipwEKDkltcG9ydFJlc3BvbnNlEhEKCWltcG9ydF9pZBgBIAEoCRIsCghhcnJpdmFscxgCIAMoCzIaLm9ib2xlLmRlbGl2ZXJ5LnYxLkFycml2YWwSFwoPcmVwZWF0ZWRfcG9pbnRzGAMgASgNEhMKC2ZpbGVfc2hhMjU2GAQgASgMEiYKBmN1cnNvchgFIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJlChBQdXRQb2ludHNSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSEQoJc291cmNlX2lkGAIgASgJEg4KBnBvaW50cxgDIAMoDBIXCg9pZGVtcG90ZW5jeV9rZXkYBCABKAkiugEKEVB1dFBvaW50c1Jlc3BvbnNlEhcKD2lkZW1wb3RlbmN5X2tleRgBIAEoCRIOCgZwb2ludHMYAiABKA0SFwoPcmVwZWF0ZWRfcG9pbnRzGAMgASgNEioKB3JlZnVzZWQYBCABKA4yGS5vYm9sZS5kZWxpdmVyeS52MS5SZWFzb24SDwoHcHJvYmxlbRgFIAEoCRImCgZjdXJzb3IYBiABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IirQEKEUxpc3RQb2ludHNSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSDgoGc2NoZW1hGAIgASgJEiMKBGRheXMYAyABKAsyFS5vYm9sZS5tYXJrZXQudjEuRGF5cxIRCglwYWdlX3NpemUYBCABKA0SEgoKcGFnZV90b2tlbhgFIAEoCRIlCgVhZnRlchgGIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciI9ChJMaXN0UG9pbnRzUmVzcG9uc2USDgoGcG9pbnRzGAEgAygMEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIoCg9HZXRGYWN0c1JlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCSKBAQoFU3RvY2sSDwoHcHJvZHVjdBgBIAEoCRIjCgRkYXlzGAIgASgLMhUub2JvbGUubWFya2V0LnYxLkRheXMSEwoLdmFsaWRfc2xvdHMYAyABKA0SLQoJYXNzdXJhbmNlGAQgASgOMhoub2JvbGUubWFya2V0LnYxLkFzc3VyYW5jZSJjChBHZXRGYWN0c1Jlc3BvbnNlEiYKBWZhY3RzGAEgAygLMhcub2JvbGUuZGVsaXZlcnkudjEuRmFjdBInCgVzdG9jaxgCIAMoCzIYLm9ib2xlLmRlbGl2ZXJ5LnYxLlN0b2NrIkAKF0VzdGltYXRlQXVkaWVuY2VSZXF1ZXN0EiUKBXRlcm1zGAEgASgLMhYub2JvbGUubWFya2V0LnYxLlRlcm1zIioKGEVzdGltYXRlQXVkaWVuY2VSZXNwb25zZRIOCgZwZW9wbGUYASABKA0iRgoWRGVzY3JpYmVQcm9kdWN0UmVxdWVzdBIsCgdwcm9kdWN0GAEgASgLMhsub2JvbGUubWFya2V0LnYxLlByb2R1Y3RSZWYiJwoEUnVuZxIKCgJpZBgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCSJ5CgxQcm9kdWN0RmllbGQSCgoCaWQYASABKAkSEwoLZGVzY3JpcHRpb24YAiABKAkSDAoEdW5pdBgDIAEoCRImCgVydW5ncxgEIAMoCzIXLm9ib2xlLmRlbGl2ZXJ5LnYxLlJ1bmcSEgoKY2F0ZWdvcmllcxgFIAMoCSLPAQoHUHJvZHVjdBIoCgNyZWYYASABKAsyGy5vYm9sZS5tYXJrZXQudjEuUHJvZHVjdFJlZhITCgtkZXNjcmlwdGlvbhgCIAEoCRIvCgZmaWVsZHMYAyADKAsyHy5vYm9sZS5kZWxpdmVyeS52MS5Qcm9kdWN0RmllbGQSDAoEc2xvdBgEIAEoCRIQCgh2YWxpZGl0eRgFIAEoCRIQCghwdXJwb3NlcxgGIAMoCRISCgpjb2hvcnRfbWluGAcgASgNEg4KBmhlYWx0aBgIIAEoCCJrChdEZXNjcmliZVByb2R1Y3RSZXNwb25zZRIrCgdwcm9kdWN0GAEgASgLMhoub2JvbGUuZGVsaXZlcnkudjEuUHJvZHVjdBITCgtqc29uX3NjaGVtYRgCIAEoDBIOCgZzYW1wbGUYAyABKAwiPAoTTGlzdFByb2R1Y3RzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKA0SEgoKcGFnZV90b2tlbhgCIAEoCSJdChRMaXN0UHJvZHVjdHNSZXNwb25zZRIsCghwcm9kdWN0cxgBIAMoCzIaLm9ib2xlLmRlbGl2ZXJ5LnYxLlByb2R1Y3QSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIuMCCghEZWxpdmVyeRITCgtkZWxpdmVyeV9pZBgBIAEoCRIUCgxhZ3JlZW1lbnRfaWQYAiABKAkSDgoGYmlkX2lkGAMgASgJEhAKCHNlcXVlbmNlGAQgASgNEiwKB3Byb2R1Y3QYBSABKAsyGy5vYm9sZS5tYXJrZXQudjEuUHJvZHVjdFJlZhIvCgVzdGF0ZRgGIAEoDjIgLm9ib2xlLmRlbGl2ZXJ5LnYxLkRlbGl2ZXJ5U3RhdGUSKgoHYmxvY2tlZBgHIAEoDjIZLm9ib2xlLmRlbGl2ZXJ5LnYxLlJlYXNvbhINCgVzbG90cxgIIAEoDRINCgVieXRlcxgJIAEoBBIOCgZkaWdlc3QYCiABKAwSEwoLcHJlcGFyZWRfYXQYCyABKAMSEQoJbGFwc2VzX2F0GAwgASgDEhMKC3JlbGVhc2VkX2F0GA0gASgDEhQKDGJ1eWVyX2tleV9pZBgOIAEoCSK4AQoVTGlzdERlbGl2ZXJpZXNSZXF1ZXN0EhAKCGJ1eWVyX2lkGAEgASgJEg4KBmJpZF9pZBgCIAEoCRIvCgVzdGF0ZRgDIAEoDjIgLm9ib2xlLmRlbGl2ZXJ5LnYxLkRlbGl2ZXJ5U3RhdGUSEQoJcGFnZV9zaXplGAQgASgNEhIKCnBhZ2VfdG9rZW4YBSABKAkSJQoFYWZ0ZXIYBiABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiYgoWTGlzdERlbGl2ZXJpZXNSZXNwb25zZRIvCgpkZWxpdmVyaWVzGAEgAygLMhsub2JvbGUuZGVsaXZlcnkudjEuRGVsaXZlcnkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIk4KFldhdGNoRGVsaXZlcmllc1JlcXVlc3QSEAoIYnV5ZXJfaWQYASABKAkSDgoGYmlkX2lkGAIgASgJEhIKCnBhZ2VfdG9rZW4YAyABKAkiXAoXV2F0Y2hEZWxpdmVyaWVzUmVzcG9uc2USLQoIZGVsaXZlcnkYASABKAsyGy5vYm9sZS5kZWxpdmVyeS52MS5EZWxpdmVyeRISCgpwYWdlX3Rva2VuGAIgASgJIkwKE0ZldGNoUGFja2FnZVJlcXVlc3QSEAoIYnV5ZXJfaWQYASABKAkSEwoLZGVsaXZlcnlfaWQYAiABKAkSDgoGb2Zmc2V0GAMgASgEIjUKFEZldGNoUGFja2FnZVJlc3BvbnNlEg4KBm9mZnNldBgBIAEoBBINCgVjaHVuaxgCIAEoDCJuChJTaWduUmVjZWlwdFJlcXVlc3QSEAoIYnV5ZXJfaWQYASABKAkSEwoLZGVsaXZlcnlfaWQYAiABKAkSDgoGZGlnZXN0GAMgASgMEg4KBmtleV9pZBgEIAEoCRIRCglzaWduYXR1cmUYBSABKAwiewoTU2lnblJlY2VpcHRSZXNwb25zZRISCgpzZWFsZWRfa2V5GAEgASgMEg4KBmtleV9pZBgCIAEoCRIYChByZWxlYXNlX2V2ZW50X2lkGAMgASgMEiYKBmN1cnNvchgEIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJgChNTaWduUmVjZWlwdHNSZXF1ZXN0EhAKCGJ1eWVyX2lkGAEgASgJEjcKCHJlY2VpcHRzGAIgAygLMiUub2JvbGUuZGVsaXZlcnkudjEuU2lnblJlY2VpcHRSZXF1ZXN0IoUBCg1TaWduZWRSZWNlaXB0EhMKC2RlbGl2ZXJ5X2lkGAEgASgJEjMKA2tleRgCIAEoCzImLm9ib2xlLmRlbGl2ZXJ5LnYxLlNpZ25SZWNlaXB0UmVzcG9uc2USKgoHcmVmdXNlZBgDIAEoDjIZLm9ib2xlLmRlbGl2ZXJ5LnYxLlJlYXNvbiJKChRTaWduUmVjZWlwdHNSZXNwb25zZRIyCghyZWNlaXB0cxgBIAMoCzIgLm9ib2xlLmRlbGl2ZXJ5LnYxLlNpZ25lZFJlY2VpcHQidgoPTGlzdFVzZXNSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgNEhIKCnBhZ2VfdG9rZW4YAyABKAkSJQoFYWZ0ZXIYBCABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IixgIKA1VzZRITCgtkZWxpdmVyeV9pZBgBIAEoCRIUCgxhZ3JlZW1lbnRfaWQYAiABKAkSEAoIYnV5ZXJfaWQYAyABKAkSLAoHcHJvZHVjdBgEIAEoCzIbLm9ib2xlLm1hcmtldC52MS5Qcm9kdWN0UmVmEi0KBmZpZWxkcxgFIAMoCzIdLm9ib2xlLm1hcmtldC52MS5HcmFudGVkRmllbGQSDwoHcHVycG9zZRgGIAEoCRINCgVzbG90cxgHIAMoCRIvCgVzdGF0ZRgIIAEoDjIgLm9ib2xlLmRlbGl2ZXJ5LnYxLkRlbGl2ZXJ5U3RhdGUSKgoHYmxvY2tlZBgJIAEoDjIZLm9ib2xlLmRlbGl2ZXJ5LnYxLlJlYXNvbhITCgtwcmVwYXJlZF9hdBgKIAEoAxITCgtyZWxlYXNlZF9hdBgLIAEoAyJRChBMaXN0VXNlc1Jlc3BvbnNlEiQKBHVzZXMYASADKAsyFi5vYm9sZS5kZWxpdmVyeS52MS5Vc2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJKr4BCg1EZWxpdmVyeVN0YXRlEh4KGkRFTElWRVJZX1NUQVRFX1VOU1BFQ0lGSUVEEAASGwoXREVMSVZFUllfU1RBVEVfUFJFUEFSRUQQARIcChhERUxJVkVSWV9TVEFURV9SRUNFSVBURUQQAhIbChdERUxJVkVSWV9TVEFURV9SRUxFQVNFRBADEhoKFkRFTElWRVJZX1NUQVRFX0JMT0NLRUQQBBIZChVERUxJVkVSWV9TVEFURV9MQVBTRUQQBTK2CwoPRGVsaXZlcnlTZXJ2aWNlEmIKDUNvbm5lY3RTb3VyY2USJy5vYm9sZS5kZWxpdmVyeS52MS5Db25uZWN0U291cmNlUmVxdWVzdBooLm9ib2xlLmRlbGl2ZXJ5LnYxLkNvbm5lY3RTb3VyY2VSZXNwb25zZRJcCgtMaXN0U291cmNlcxIlLm9ib2xlLmRlbGl2ZXJ5LnYxLkxpc3RTb3VyY2VzUmVxdWVzdBomLm9ib2xlLmRlbGl2ZXJ5LnYxLkxpc3RTb3VyY2VzUmVzcG9uc2USTwoGSW1wb3J0EiAub2JvbGUuZGVsaXZlcnkudjEuSW1wb3J0UmVxdWVzdBohLm9ib2xlLmRlbGl2ZXJ5LnYxLkltcG9ydFJlc3BvbnNlKAESWgoJUHV0UG9pbnRzEiMub2JvbGUuZGVsaXZlcnkudjEuUHV0UG9pbnRzUmVxdWVzdBokLm9ib2xlLmRlbGl2ZXJ5LnYxLlB1dFBvaW50c1Jlc3BvbnNlKAEwARJZCgpMaXN0UG9pbnRzEiQub2JvbGUuZGVsaXZlcnkudjEuTGlzdFBvaW50c1JlcXVlc3QaJS5vYm9sZS5kZWxpdmVyeS52MS5MaXN0UG9pbnRzUmVzcG9uc2USUwoIR2V0RmFjdHMSIi5vYm9sZS5kZWxpdmVyeS52MS5HZXRGYWN0c1JlcXVlc3QaIy5vYm9sZS5kZWxpdmVyeS52MS5HZXRGYWN0c1Jlc3BvbnNlEmsKEEVzdGltYXRlQXVkaWVuY2USKi5vYm9sZS5kZWxpdmVyeS52MS5Fc3RpbWF0ZUF1ZGllbmNlUmVxdWVzdBorLm9ib2xlLmRlbGl2ZXJ5LnYxLkVzdGltYXRlQXVkaWVuY2VSZXNwb25zZRJoCg9EZXNjcmliZVByb2R1Y3QSKS5vYm9sZS5kZWxpdmVyeS52MS5EZXNjcmliZVByb2R1Y3RSZXF1ZXN0Gioub2JvbGUuZGVsaXZlcnkudjEuRGVzY3JpYmVQcm9kdWN0UmVzcG9uc2USXwoMTGlzdFByb2R1Y3RzEiYub2JvbGUuZGVsaXZlcnkudjEuTGlzdFByb2R1Y3RzUmVxdWVzdBonLm9ib2xlLmRlbGl2ZXJ5LnYxLkxpc3RQcm9kdWN0c1Jlc3BvbnNlEmUKDkxpc3REZWxpdmVyaWVzEigub2JvbGUuZGVsaXZlcnkudjEuTGlzdERlbGl2ZXJpZXNSZXF1ZXN0Gikub2JvbGUuZGVsaXZlcnkudjEuTGlzdERlbGl2ZXJpZXNSZXNwb25zZRJqCg9XYXRjaERlbGl2ZXJpZXMSKS5vYm9sZS5kZWxpdmVyeS52MS5XYXRjaERlbGl2ZXJpZXNSZXF1ZXN0Gioub2JvbGUuZGVsaXZlcnkudjEuV2F0Y2hEZWxpdmVyaWVzUmVzcG9uc2UwARJhCgxGZXRjaFBhY2thZ2USJi5vYm9sZS5kZWxpdmVyeS52MS5GZXRjaFBhY2thZ2VSZXF1ZXN0Gicub2JvbGUuZGVsaXZlcnkudjEuRmV0Y2hQYWNrYWdlUmVzcG9uc2UwARJcCgtTaWduUmVjZWlwdBIlLm9ib2xlLmRlbGl2ZXJ5LnYxLlNpZ25SZWNlaXB0UmVxdWVzdBomLm9ib2xlLmRlbGl2ZXJ5LnYxLlNpZ25SZWNlaXB0UmVzcG9uc2USYwoMU2lnblJlY2VpcHRzEiYub2JvbGUuZGVsaXZlcnkudjEuU2lnblJlY2VpcHRzUmVxdWVzdBonLm9ib2xlLmRlbGl2ZXJ5LnYxLlNpZ25SZWNlaXB0c1Jlc3BvbnNlKAEwARJTCghMaXN0VXNlcxIiLm9ib2xlLmRlbGl2ZXJ5LnYxLkxpc3RVc2VzUmVxdWVzdBojLm9ib2xlLmRlbGl2ZXJ5LnYxLkxpc3RVc2VzUmVzcG9uc2VC0QEKFWNvbS5vYm9sZS5kZWxpdmVyeS52MUIMU2VydmljZVByb3RvUAFaRGdpdGh1Yi5jb20vb2JvbGUtbWFya2V0L29ib2xlL3Byb3RvL2dlbi9vYm9sZS9kZWxpdmVyeS92MTtkZWxpdmVyeXYxogIDT0RYqgIRT2JvbGUuRGVsaXZlcnkuVjHKAhFPYm9sZVxEZWxpdmVyeVxWMeICHU9ib2xlXERlbGl2ZXJ5XFYxXEdQQk1ldGFkYXRh6gITT2JvbGU6OkRlbGl2ZXJ5OjpWMWIGcHJvdG8z", [file_obole_delivery_v1_events, file_obole_event_v1_event, file_obole_market_v1_market]);
+  fileDesc("Ch9vYm9sZS9kZWxpdmVyeS92MS9zZXJ2aWNlLnByb3RvEhFvYm9sZS5kZWxpdmVyeS52MSKBAQoUQ29ubmVjdFNvdXJjZVJlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIQCghpbXBvcnRlchgCIAEoCRInCgVyb3V0ZRgDIAEoDjIYLm9ib2xlLmRlbGl2ZXJ5LnYxLlJvdXRlEhcKD2lkZW1wb3RlbmN5X2tleRgEIAEoCSJSChVDb25uZWN0U291cmNlUmVzcG9uc2USEQoJc291cmNlX2lkGAEgASgJEiYKBmN1cnNvchgCIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJ5ChJMaXN0U291cmNlc1JlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIlCgVhZnRlchgCIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvchIRCglwYWdlX3NpemUYAyABKA0SEgoKcGFnZV90b2tlbhgEIAEoCSKvAQoGU291cmNlEhEKCXNvdXJjZV9pZBgBIAEoCRIQCghpbXBvcnRlchgCIAEoCRInCgVyb3V0ZRgDIAEoDjIYLm9ib2xlLmRlbGl2ZXJ5LnYxLlJvdXRlEhQKDGNvbm5lY3RlZF9hdBgEIAEoAxITCgtpbXBvcnRlZF9hdBgFIAEoAxIsCghhcnJpdmFscxgGIAMoCzIaLm9ib2xlLmRlbGl2ZXJ5LnYxLkFycml2YWwiWgoTTGlzdFNvdXJjZXNSZXNwb25zZRIqCgdzb3VyY2VzGAEgAygLMhkub2JvbGUuZGVsaXZlcnkudjEuU291cmNlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKOAQoMSW1wb3J0SGVhZGVyEhUKDXN1YnNjcmliZXJfaWQYASABKAkSEQoJc291cmNlX2lkGAIgASgJEhEKCWZpbGVfbmFtZRgDIAEoCRIMCgR6b25lGAQgASgJEg4KBnBlcnNvbhgFIAEoCRIjCgRkYXlzGAYgASgLMhUub2JvbGUubWFya2V0LnYxLkRheXMiWwoNSW1wb3J0UmVxdWVzdBIxCgZoZWFkZXIYASABKAsyHy5vYm9sZS5kZWxpdmVyeS52MS5JbXBvcnRIZWFkZXJIABIPCgVjaHVuaxgCIAEoDEgAQgYKBHBhcnQipwEKDkltcG9ydFJlc3BvbnNlEhEKCWltcG9ydF9pZBgBIAEoCRIsCghhcnJpdmFscxgCIAMoCzIaLm9ib2xlLmRlbGl2ZXJ5LnYxLkFycml2YWwSFwoPcmVwZWF0ZWRfcG9pbnRzGAMgASgNEhMKC2ZpbGVfc2hhMjU2GAQgASgMEiYKBmN1cnNvchgFIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJlChBQdXRQb2ludHNSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSEQoJc291cmNlX2lkGAIgASgJEg4KBnBvaW50cxgDIAMoDBIXCg9pZGVtcG90ZW5jeV9rZXkYBCABKAkiugEKEVB1dFBvaW50c1Jlc3BvbnNlEhcKD2lkZW1wb3RlbmN5X2tleRgBIAEoCRIOCgZwb2ludHMYAiABKA0SFwoPcmVwZWF0ZWRfcG9pbnRzGAMgASgNEioKB3JlZnVzZWQYBCABKA4yGS5vYm9sZS5kZWxpdmVyeS52MS5SZWFzb24SDwoHcHJvYmxlbRgFIAEoCRImCgZjdXJzb3IYBiABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IirQEKEUxpc3RQb2ludHNSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSDgoGc2NoZW1hGAIgASgJEiMKBGRheXMYAyABKAsyFS5vYm9sZS5tYXJrZXQudjEuRGF5cxIRCglwYWdlX3NpemUYBCABKA0SEgoKcGFnZV90b2tlbhgFIAEoCRIlCgVhZnRlchgGIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciI9ChJMaXN0UG9pbnRzUmVzcG9uc2USDgoGcG9pbnRzGAEgAygMEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKyAQoQR2V0U2VyaWVzUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEg4KBnNjaGVtYRgCIAEoCRIPCgdtZWFzdXJlGAMgASgJEg0KBWZpcnN0GAQgASgJEgwKBGxhc3QYBSABKAkSDwoHYnVja2V0cxgGIAEoDRIRCglzb3VyY2VfaWQYByABKAkSJQoFYWZ0ZXIYCCABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiXgoGQnVja2V0EgwKBGZyb20YASABKAMSDgoGcG9pbnRzGAIgASgNEg0KBWxlYXN0GAMgASgDEgwKBG1vc3QYBCABKAMSCwoDc3VtGAUgASgDEgwKBG1lYW4YBiABKAMixwEKEUdldFNlcmllc1Jlc3BvbnNlEg8KB21lYXN1cmUYASABKAkSDAoEdW5pdBgCIAEoCRIPCgdhZGRzX3VwGAMgASgIEg0KBXdpZHRoGAQgASgDEioKB2J1Y2tldHMYBSADKAsyGS5vYm9sZS5kZWxpdmVyeS52MS5CdWNrZXQSIwoEZ2FwcxgGIAMoCzIVLm9ib2xlLm1hcmtldC52MS5EYXlzEg4KBnBvaW50cxgHIAEoDRISCgpvdmVybGFwcGVkGAggASgNIlEKEUdldFN1bW1hcnlSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSJQoFYWZ0ZXIYAiABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiKQoIUXVhbnRpdHkSDwoHbWVhc3VyZRgBIAEoCRIMCgR1bml0GAIgASgJIk8KBVNoYXJlEhEKCXNvdXJjZV9pZBgBIAEoCRIOCgZwb2ludHMYAiABKAQSIwoEZGF5cxgDIAEoCzIVLm9ib2xlLm1hcmtldC52MS5EYXlzItMBCghDYXRlZ29yeRIOCgZzY2hlbWEYASABKAkSLwoKcXVhbnRpdGllcxgCIAMoCzIbLm9ib2xlLmRlbGl2ZXJ5LnYxLlF1YW50aXR5Eg4KBnBvaW50cxgDIAEoBBIjCgRkYXlzGAQgASgLMhUub2JvbGUubWFya2V0LnYxLkRheXMSFQoNbWVhc3VyZWRfZGF5cxgFIAEoDRIoCgZzaGFyZXMYBiADKAsyGC5vYm9sZS5kZWxpdmVyeS52MS5TaGFyZRIQCghwcm9kdWN0cxgHIAMoCSJuChJHZXRTdW1tYXJ5UmVzcG9uc2USLwoKY2F0ZWdvcmllcxgBIAMoCzIbLm9ib2xlLmRlbGl2ZXJ5LnYxLkNhdGVnb3J5EicKBXN0b2NrGAIgAygLMhgub2JvbGUuZGVsaXZlcnkudjEuU3RvY2siUwoTRXhwb3J0UG9pbnRzUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEiUKBWFmdGVyGAIgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yIlIKFEV4cG9ydFBvaW50c1Jlc3BvbnNlEg4KBnNjaGVtYRgBIAEoCRIOCgZwb2ludHMYAiADKAwSDAoEc2VudBgDIAEoBBIMCgRsYXN0GAQgASgIIrACChVQcmV2aWV3UGFja2FnZVJlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIQCghidXllcl9pZBgCIAEoCRIsCgdwcm9kdWN0GAMgASgLMhsub2JvbGUubWFya2V0LnYxLlByb2R1Y3RSZWYSLQoGZmllbGRzGAQgAygLMh0ub2JvbGUubWFya2V0LnYxLkdyYW50ZWRGaWVsZBIkCgVzbG90cxgFIAEoCzIVLm9ib2xlLm1hcmtldC52MS5EYXlzEhEKCW1heF9zbG90cxgGIAEoDRIxCg1taW5fYXNzdXJhbmNlGAcgASgOMhoub2JvbGUubWFya2V0LnYxLkFzc3VyYW5jZRIlCgVhZnRlchgIIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciKvAQoWUHJldmlld1BhY2thZ2VSZXNwb25zZRIMCgRyb3dzGAEgASgMEhEKCXJvd19jb3VudBgCIAEoDRIOCgZwZXJzb24YAyABKAkSDQoFc2xvdHMYBCADKAkSFgoOZXhwZWN0ZWRfc2xvdHMYBSABKA0SEwoLdmFsaWRfc2xvdHMYBiABKA0SEwoLdGFrZW5fc2xvdHMYByABKA0SEwoLanNvbl9zY2hlbWEYCCABKAwiKAoPR2V0RmFjdHNSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkigQEKBVN0b2NrEg8KB3Byb2R1Y3QYASABKAkSIwoEZGF5cxgCIAEoCzIVLm9ib2xlLm1hcmtldC52MS5EYXlzEhMKC3ZhbGlkX3Nsb3RzGAMgASgNEi0KCWFzc3VyYW5jZRgEIAEoDjIaLm9ib2xlLm1hcmtldC52MS5Bc3N1cmFuY2UiYwoQR2V0RmFjdHNSZXNwb25zZRImCgVmYWN0cxgBIAMoCzIXLm9ib2xlLmRlbGl2ZXJ5LnYxLkZhY3QSJwoFc3RvY2sYAiADKAsyGC5vYm9sZS5kZWxpdmVyeS52MS5TdG9jayJAChdFc3RpbWF0ZUF1ZGllbmNlUmVxdWVzdBIlCgV0ZXJtcxgBIAEoCzIWLm9ib2xlLm1hcmtldC52MS5UZXJtcyIqChhFc3RpbWF0ZUF1ZGllbmNlUmVzcG9uc2USDgoGcGVvcGxlGAEgASgNIkYKFkRlc2NyaWJlUHJvZHVjdFJlcXVlc3QSLAoHcHJvZHVjdBgBIAEoCzIbLm9ib2xlLm1hcmtldC52MS5Qcm9kdWN0UmVmIicKBFJ1bmcSCgoCaWQYASABKAkSEwoLZGVzY3JpcHRpb24YAiABKAkieQoMUHJvZHVjdEZpZWxkEgoKAmlkGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJEgwKBHVuaXQYAyABKAkSJgoFcnVuZ3MYBCADKAsyFy5vYm9sZS5kZWxpdmVyeS52MS5SdW5nEhIKCmNhdGVnb3JpZXMYBSADKAkizwEKB1Byb2R1Y3QSKAoDcmVmGAEgASgLMhsub2JvbGUubWFya2V0LnYxLlByb2R1Y3RSZWYSEwoLZGVzY3JpcHRpb24YAiABKAkSLwoGZmllbGRzGAMgAygLMh8ub2JvbGUuZGVsaXZlcnkudjEuUHJvZHVjdEZpZWxkEgwKBHNsb3QYBCABKAkSEAoIdmFsaWRpdHkYBSABKAkSEAoIcHVycG9zZXMYBiADKAkSEgoKY29ob3J0X21pbhgHIAEoDRIOCgZoZWFsdGgYCCABKAgiawoXRGVzY3JpYmVQcm9kdWN0UmVzcG9uc2USKwoHcHJvZHVjdBgBIAEoCzIaLm9ib2xlLmRlbGl2ZXJ5LnYxLlByb2R1Y3QSEwoLanNvbl9zY2hlbWEYAiABKAwSDgoGc2FtcGxlGAMgASgMIjwKE0xpc3RQcm9kdWN0c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkiXQoUTGlzdFByb2R1Y3RzUmVzcG9uc2USLAoIcHJvZHVjdHMYASADKAsyGi5vYm9sZS5kZWxpdmVyeS52MS5Qcm9kdWN0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLjAgoIRGVsaXZlcnkSEwoLZGVsaXZlcnlfaWQYASABKAkSFAoMYWdyZWVtZW50X2lkGAIgASgJEg4KBmJpZF9pZBgDIAEoCRIQCghzZXF1ZW5jZRgEIAEoDRIsCgdwcm9kdWN0GAUgASgLMhsub2JvbGUubWFya2V0LnYxLlByb2R1Y3RSZWYSLwoFc3RhdGUYBiABKA4yIC5vYm9sZS5kZWxpdmVyeS52MS5EZWxpdmVyeVN0YXRlEioKB2Jsb2NrZWQYByABKA4yGS5vYm9sZS5kZWxpdmVyeS52MS5SZWFzb24SDQoFc2xvdHMYCCABKA0SDQoFYnl0ZXMYCSABKAQSDgoGZGlnZXN0GAogASgMEhMKC3ByZXBhcmVkX2F0GAsgASgDEhEKCWxhcHNlc19hdBgMIAEoAxITCgtyZWxlYXNlZF9hdBgNIAEoAxIUCgxidXllcl9rZXlfaWQYDiABKAkiuAEKFUxpc3REZWxpdmVyaWVzUmVxdWVzdBIQCghidXllcl9pZBgBIAEoCRIOCgZiaWRfaWQYAiABKAkSLwoFc3RhdGUYAyABKA4yIC5vYm9sZS5kZWxpdmVyeS52MS5EZWxpdmVyeVN0YXRlEhEKCXBhZ2Vfc2l6ZRgEIAEoDRISCgpwYWdlX3Rva2VuGAUgASgJEiUKBWFmdGVyGAYgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yImIKFkxpc3REZWxpdmVyaWVzUmVzcG9uc2USLwoKZGVsaXZlcmllcxgBIAMoCzIbLm9ib2xlLmRlbGl2ZXJ5LnYxLkRlbGl2ZXJ5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJOChZXYXRjaERlbGl2ZXJpZXNSZXF1ZXN0EhAKCGJ1eWVyX2lkGAEgASgJEg4KBmJpZF9pZBgCIAEoCRISCgpwYWdlX3Rva2VuGAMgASgJIlwKF1dhdGNoRGVsaXZlcmllc1Jlc3BvbnNlEi0KCGRlbGl2ZXJ5GAEgASgLMhsub2JvbGUuZGVsaXZlcnkudjEuRGVsaXZlcnkSEgoKcGFnZV90b2tlbhgCIAEoCSJMChNGZXRjaFBhY2thZ2VSZXF1ZXN0EhAKCGJ1eWVyX2lkGAEgASgJEhMKC2RlbGl2ZXJ5X2lkGAIgASgJEg4KBm9mZnNldBgDIAEoBCI1ChRGZXRjaFBhY2thZ2VSZXNwb25zZRIOCgZvZmZzZXQYASABKAQSDQoFY2h1bmsYAiABKAwibgoSU2lnblJlY2VpcHRSZXF1ZXN0EhAKCGJ1eWVyX2lkGAEgASgJEhMKC2RlbGl2ZXJ5X2lkGAIgASgJEg4KBmRpZ2VzdBgDIAEoDBIOCgZrZXlfaWQYBCABKAkSEQoJc2lnbmF0dXJlGAUgASgMInsKE1NpZ25SZWNlaXB0UmVzcG9uc2USEgoKc2VhbGVkX2tleRgBIAEoDBIOCgZrZXlfaWQYAiABKAkSGAoQcmVsZWFzZV9ldmVudF9pZBgDIAEoDBImCgZjdXJzb3IYBCABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiYAoTU2lnblJlY2VpcHRzUmVxdWVzdBIQCghidXllcl9pZBgBIAEoCRI3CghyZWNlaXB0cxgCIAMoCzIlLm9ib2xlLmRlbGl2ZXJ5LnYxLlNpZ25SZWNlaXB0UmVxdWVzdCKFAQoNU2lnbmVkUmVjZWlwdBITCgtkZWxpdmVyeV9pZBgBIAEoCRIzCgNrZXkYAiABKAsyJi5vYm9sZS5kZWxpdmVyeS52MS5TaWduUmVjZWlwdFJlc3BvbnNlEioKB3JlZnVzZWQYAyABKA4yGS5vYm9sZS5kZWxpdmVyeS52MS5SZWFzb24iSgoUU2lnblJlY2VpcHRzUmVzcG9uc2USMgoIcmVjZWlwdHMYASADKAsyIC5vYm9sZS5kZWxpdmVyeS52MS5TaWduZWRSZWNlaXB0IqEBCg9MaXN0VXNlc1JlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIRCglwYWdlX3NpemUYAiABKA0SEgoKcGFnZV90b2tlbhgDIAEoCRIlCgVhZnRlchgEIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvchIUCgxhZ3JlZW1lbnRfaWQYBSABKAkSEwoLZGVsaXZlcnlfaWQYBiABKAki9AMKA1VzZRITCgtkZWxpdmVyeV9pZBgBIAEoCRIUCgxhZ3JlZW1lbnRfaWQYAiABKAkSEAoIYnV5ZXJfaWQYAyABKAkSLAoHcHJvZHVjdBgEIAEoCzIbLm9ib2xlLm1hcmtldC52MS5Qcm9kdWN0UmVmEi0KBmZpZWxkcxgFIAMoCzIdLm9ib2xlLm1hcmtldC52MS5HcmFudGVkRmllbGQSDwoHcHVycG9zZRgGIAEoCRINCgVzbG90cxgHIAMoCRIvCgVzdGF0ZRgIIAEoDjIgLm9ib2xlLmRlbGl2ZXJ5LnYxLkRlbGl2ZXJ5U3RhdGUSKgoHYmxvY2tlZBgJIAEoDjIZLm9ib2xlLmRlbGl2ZXJ5LnYxLlJlYXNvbhITCgtwcmVwYXJlZF9hdBgKIAEoAxITCgtyZWxlYXNlZF9hdBgLIAEoAxIOCgZiaWRfaWQYDCABKAkSLQoKdW5pdF9wcmljZRgNIAEoCzIZLm9ib2xlLm1vbmV5LnYxLlVuaXRQcmljZRIWCg5yZXRlbnRpb25fZGF5cxgOIAEoDRIuCgpyZWNpcGllbnRzGA8gAygLMhoub2JvbGUubWFya2V0LnYxLlJlY2lwaWVudBIlCgVldmVudBgQIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJRChBMaXN0VXNlc1Jlc3BvbnNlEiQKBHVzZXMYASADKAsyFi5vYm9sZS5kZWxpdmVyeS52MS5Vc2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIj8KFkNvdW50RGVsaXZlcmllc1JlcXVlc3QSJQoFYWZ0ZXIYASABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IikwEKDURlbGl2ZXJ5Q291bnQSLwoFc3RhdGUYASABKA4yIC5vYm9sZS5kZWxpdmVyeS52MS5EZWxpdmVyeVN0YXRlEioKB2Jsb2NrZWQYAiABKA4yGS5vYm9sZS5kZWxpdmVyeS52MS5SZWFzb24SEgoKZGVsaXZlcmllcxgDIAEoBBIRCgluZXdlc3RfYXQYBCABKAMiSwoXQ291bnREZWxpdmVyaWVzUmVzcG9uc2USMAoGY291bnRzGAEgAygLMiAub2JvbGUuZGVsaXZlcnkudjEuRGVsaXZlcnlDb3VudCKeAQoRTGlzdFJlY29yZFJlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIRCglwYWdlX3NpemUYAiABKA0SEgoKcGFnZV90b2tlbhgDIAEoCRIlCgVhZnRlchgEIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvchIkCgRvbmx5GAUgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yImsKEkxpc3RSZWNvcmRSZXNwb25zZRInCgdlbnRyaWVzGAEgAygLMhYub2JvbGUucmVjb3JkLnYxLkVudHJ5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRITCgt3YXRjaF90b2tlbhgDIAEoCSJAChJXYXRjaFJlY29yZFJlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRITCgt3YXRjaF90b2tlbhgCIAEoCSJRChNXYXRjaFJlY29yZFJlc3BvbnNlEiUKBWVudHJ5GAEgASgLMhYub2JvbGUucmVjb3JkLnYxLkVudHJ5EhMKC3dhdGNoX3Rva2VuGAIgASgJKr4BCg1EZWxpdmVyeVN0YXRlEh4KGkRFTElWRVJZX1NUQVRFX1VOU1BFQ0lGSUVEEAASGwoXREVMSVZFUllfU1RBVEVfUFJFUEFSRUQQARIcChhERUxJVkVSWV9TVEFURV9SRUNFSVBURUQQAhIbChdERUxJVkVSWV9TVEFURV9SRUxFQVNFRBADEhoKFkRFTElWRVJZX1NUQVRFX0JMT0NLRUQQBBIZChVERUxJVkVSWV9TVEFURV9MQVBTRUQQBTLYEAoPRGVsaXZlcnlTZXJ2aWNlEmIKDUNvbm5lY3RTb3VyY2USJy5vYm9sZS5kZWxpdmVyeS52MS5Db25uZWN0U291cmNlUmVxdWVzdBooLm9ib2xlLmRlbGl2ZXJ5LnYxLkNvbm5lY3RTb3VyY2VSZXNwb25zZRJcCgtMaXN0U291cmNlcxIlLm9ib2xlLmRlbGl2ZXJ5LnYxLkxpc3RTb3VyY2VzUmVxdWVzdBomLm9ib2xlLmRlbGl2ZXJ5LnYxLkxpc3RTb3VyY2VzUmVzcG9uc2USTwoGSW1wb3J0EiAub2JvbGUuZGVsaXZlcnkudjEuSW1wb3J0UmVxdWVzdBohLm9ib2xlLmRlbGl2ZXJ5LnYxLkltcG9ydFJlc3BvbnNlKAESWgoJUHV0UG9pbnRzEiMub2JvbGUuZGVsaXZlcnkudjEuUHV0UG9pbnRzUmVxdWVzdBokLm9ib2xlLmRlbGl2ZXJ5LnYxLlB1dFBvaW50c1Jlc3BvbnNlKAEwARJZCgpMaXN0UG9pbnRzEiQub2JvbGUuZGVsaXZlcnkudjEuTGlzdFBvaW50c1JlcXVlc3QaJS5vYm9sZS5kZWxpdmVyeS52MS5MaXN0UG9pbnRzUmVzcG9uc2USVgoJR2V0U2VyaWVzEiMub2JvbGUuZGVsaXZlcnkudjEuR2V0U2VyaWVzUmVxdWVzdBokLm9ib2xlLmRlbGl2ZXJ5LnYxLkdldFNlcmllc1Jlc3BvbnNlElkKCkdldFN1bW1hcnkSJC5vYm9sZS5kZWxpdmVyeS52MS5HZXRTdW1tYXJ5UmVxdWVzdBolLm9ib2xlLmRlbGl2ZXJ5LnYxLkdldFN1bW1hcnlSZXNwb25zZRJhCgxFeHBvcnRQb2ludHMSJi5vYm9sZS5kZWxpdmVyeS52MS5FeHBvcnRQb2ludHNSZXF1ZXN0Gicub2JvbGUuZGVsaXZlcnkudjEuRXhwb3J0UG9pbnRzUmVzcG9uc2UwARJlCg5QcmV2aWV3UGFja2FnZRIoLm9ib2xlLmRlbGl2ZXJ5LnYxLlByZXZpZXdQYWNrYWdlUmVxdWVzdBopLm9ib2xlLmRlbGl2ZXJ5LnYxLlByZXZpZXdQYWNrYWdlUmVzcG9uc2USUwoIR2V0RmFjdHMSIi5vYm9sZS5kZWxpdmVyeS52MS5HZXRGYWN0c1JlcXVlc3QaIy5vYm9sZS5kZWxpdmVyeS52MS5HZXRGYWN0c1Jlc3BvbnNlEmsKEEVzdGltYXRlQXVkaWVuY2USKi5vYm9sZS5kZWxpdmVyeS52MS5Fc3RpbWF0ZUF1ZGllbmNlUmVxdWVzdBorLm9ib2xlLmRlbGl2ZXJ5LnYxLkVzdGltYXRlQXVkaWVuY2VSZXNwb25zZRJoCg9EZXNjcmliZVByb2R1Y3QSKS5vYm9sZS5kZWxpdmVyeS52MS5EZXNjcmliZVByb2R1Y3RSZXF1ZXN0Gioub2JvbGUuZGVsaXZlcnkudjEuRGVzY3JpYmVQcm9kdWN0UmVzcG9uc2USXwoMTGlzdFByb2R1Y3RzEiYub2JvbGUuZGVsaXZlcnkudjEuTGlzdFByb2R1Y3RzUmVxdWVzdBonLm9ib2xlLmRlbGl2ZXJ5LnYxLkxpc3RQcm9kdWN0c1Jlc3BvbnNlEmUKDkxpc3REZWxpdmVyaWVzEigub2JvbGUuZGVsaXZlcnkudjEuTGlzdERlbGl2ZXJpZXNSZXF1ZXN0Gikub2JvbGUuZGVsaXZlcnkudjEuTGlzdERlbGl2ZXJpZXNSZXNwb25zZRJqCg9XYXRjaERlbGl2ZXJpZXMSKS5vYm9sZS5kZWxpdmVyeS52MS5XYXRjaERlbGl2ZXJpZXNSZXF1ZXN0Gioub2JvbGUuZGVsaXZlcnkudjEuV2F0Y2hEZWxpdmVyaWVzUmVzcG9uc2UwARJhCgxGZXRjaFBhY2thZ2USJi5vYm9sZS5kZWxpdmVyeS52MS5GZXRjaFBhY2thZ2VSZXF1ZXN0Gicub2JvbGUuZGVsaXZlcnkudjEuRmV0Y2hQYWNrYWdlUmVzcG9uc2UwARJcCgtTaWduUmVjZWlwdBIlLm9ib2xlLmRlbGl2ZXJ5LnYxLlNpZ25SZWNlaXB0UmVxdWVzdBomLm9ib2xlLmRlbGl2ZXJ5LnYxLlNpZ25SZWNlaXB0UmVzcG9uc2USYwoMU2lnblJlY2VpcHRzEiYub2JvbGUuZGVsaXZlcnkudjEuU2lnblJlY2VpcHRzUmVxdWVzdBonLm9ib2xlLmRlbGl2ZXJ5LnYxLlNpZ25SZWNlaXB0c1Jlc3BvbnNlKAEwARJTCghMaXN0VXNlcxIiLm9ib2xlLmRlbGl2ZXJ5LnYxLkxpc3RVc2VzUmVxdWVzdBojLm9ib2xlLmRlbGl2ZXJ5LnYxLkxpc3RVc2VzUmVzcG9uc2USWQoKTGlzdFJlY29yZBIkLm9ib2xlLmRlbGl2ZXJ5LnYxLkxpc3RSZWNvcmRSZXF1ZXN0GiUub2JvbGUuZGVsaXZlcnkudjEuTGlzdFJlY29yZFJlc3BvbnNlEl4KC1dhdGNoUmVjb3JkEiUub2JvbGUuZGVsaXZlcnkudjEuV2F0Y2hSZWNvcmRSZXF1ZXN0GiYub2JvbGUuZGVsaXZlcnkudjEuV2F0Y2hSZWNvcmRSZXNwb25zZTABEmgKD0NvdW50RGVsaXZlcmllcxIpLm9ib2xlLmRlbGl2ZXJ5LnYxLkNvdW50RGVsaXZlcmllc1JlcXVlc3QaKi5vYm9sZS5kZWxpdmVyeS52MS5Db3VudERlbGl2ZXJpZXNSZXNwb25zZULRAQoVY29tLm9ib2xlLmRlbGl2ZXJ5LnYxQgxTZXJ2aWNlUHJvdG9QAVpEZ2l0aHViLmNvbS9vYm9sZS1tYXJrZXQvb2JvbGUvcHJvdG8vZ2VuL29ib2xlL2RlbGl2ZXJ5L3YxO2RlbGl2ZXJ5djGiAgNPRFiqAhFPYm9sZS5EZWxpdmVyeS5WMcoCEU9ib2xlXERlbGl2ZXJ5XFYx4gIdT2JvbGVcRGVsaXZlcnlcVjFcR1BCTWV0YWRhdGHqAhNPYm9sZTo6RGVsaXZlcnk6OlYxYgZwcm90bzM", [file_obole_delivery_v1_events, file_obole_event_v1_event, file_obole_market_v1_market, file_obole_money_v1_money, file_obole_record_v1_record]);
 
 /**
  * ConnectSourceRequest describes a source.
@@ -541,6 +545,594 @@ export const ListPointsResponseSchema: GenMessage<ListPointsResponse> = /*@__PUR
   messageDesc(file_obole_delivery_v1_service, 11);
 
 /**
+ * GetSeriesRequest says what to gather.
+ *
+ * @generated from message obole.delivery.v1.GetSeriesRequest
+ */
+export type GetSeriesRequest = Message<"obole.delivery.v1.GetSeriesRequest"> & {
+  /**
+   * Whose.
+   *
+   * @generated from field: string subscriber_id = 1;
+   */
+  subscriberId: string;
+
+  /**
+   * Schema, as in "omh:step-count:3.0".
+   *
+   * @generated from field: string schema = 2;
+   */
+  schema: string;
+
+  /**
+   * Which quantity of it, as its body names it ("step_count"); empty means the schema's first. GetSummary lists them.
+   *
+   * @generated from field: string measure = 3;
+   */
+  measure: string;
+
+  /**
+   * Days, both included, by the clock that the measurements carry; at most 3660.
+   *
+   * @generated from field: string first = 4;
+   */
+  first: string;
+
+  /**
+   * Last day.
+   *
+   * @generated from field: string last = 5;
+   */
+  last: string;
+
+  /**
+   * At most so many buckets; 0 means 500.
+   *
+   * @generated from field: uint32 buckets = 6;
+   */
+  buckets: number;
+
+  /**
+   * Only from this source; empty means all.
+   *
+   * @generated from field: string source_id = 7;
+   */
+  sourceId: string;
+
+  /**
+   * Answer only when this position is seen.
+   *
+   * @generated from field: obole.event.v1.Cursor after = 8;
+   */
+  after?: Cursor | undefined;
+};
+
+/**
+ * Describes the message obole.delivery.v1.GetSeriesRequest.
+ * Use `create(GetSeriesRequestSchema)` to create a new message.
+ */
+export const GetSeriesRequestSchema: GenMessage<GetSeriesRequest> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_service, 12);
+
+/**
+ * Bucket gathers the points that begin in one stretch of time. Quantities are in thousandths of the unit.
+ *
+ * @generated from message obole.delivery.v1.Bucket
+ */
+export type Bucket = Message<"obole.delivery.v1.Bucket"> & {
+  /**
+   * First moment, microseconds since 1970-01-01T00:00 by the clock that the measurements carry (no zone).
+   *
+   * @generated from field: int64 from = 1;
+   */
+  from: bigint;
+
+  /**
+   * Points in it, at least 1.
+   *
+   * @generated from field: uint32 points = 2;
+   */
+  points: number;
+
+  /**
+   * Least quantity of a point.
+   *
+   * @generated from field: int64 least = 3;
+   */
+  least: bigint;
+
+  /**
+   * Greatest quantity of a point.
+   *
+   * @generated from field: int64 most = 4;
+   */
+  most: bigint;
+
+  /**
+   * Sum of all.
+   *
+   * @generated from field: int64 sum = 5;
+   */
+  sum: bigint;
+
+  /**
+   * Mean of all, rounded to the nearest.
+   *
+   * @generated from field: int64 mean = 6;
+   */
+  mean: bigint;
+};
+
+/**
+ * Describes the message obole.delivery.v1.Bucket.
+ * Use `create(BucketSchema)` to create a new message.
+ */
+export const BucketSchema: GenMessage<Bucket> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_service, 13);
+
+/**
+ * GetSeriesResponse is a series, gathered.
+ *
+ * @generated from message obole.delivery.v1.GetSeriesResponse
+ */
+export type GetSeriesResponse = Message<"obole.delivery.v1.GetSeriesResponse"> & {
+  /**
+   * Quantity that was gathered, as the schema's body names it.
+   *
+   * @generated from field: string measure = 1;
+   */
+  measure: string;
+
+  /**
+   * Unit, as the schema spells it; empty where it is a bare number.
+   *
+   * @generated from field: string unit = 2;
+   */
+  unit: string;
+
+  /**
+   * Whether quantities add up over time (steps, energy, seconds of sleep), so that sums mean something; else means do (weight, pulse).
+   *
+   * @generated from field: bool adds_up = 3;
+   */
+  addsUp: boolean;
+
+  /**
+   * Length of a bucket in microseconds: a whole number of days, or a part of a day that divides it.
+   *
+   * @generated from field: int64 width = 4;
+   */
+  width: bigint;
+
+  /**
+   * Buckets that hold something, oldest first.
+   *
+   * @generated from field: repeated obole.delivery.v1.Bucket buckets = 5;
+   */
+  buckets: Bucket[];
+
+  /**
+   * Days without any measurement between the first and the last that have one, in runs, oldest first.
+   *
+   * @generated from field: repeated obole.market.v1.Days gaps = 6;
+   */
+  gaps: Days[];
+
+  /**
+   * Points that were gathered.
+   *
+   * @generated from field: uint32 points = 7;
+   */
+  points: number;
+
+  /**
+   * Points that were left out, as others say the same of the same time.
+   *
+   * @generated from field: uint32 overlapped = 8;
+   */
+  overlapped: number;
+};
+
+/**
+ * Describes the message obole.delivery.v1.GetSeriesResponse.
+ * Use `create(GetSeriesResponseSchema)` to create a new message.
+ */
+export const GetSeriesResponseSchema: GenMessage<GetSeriesResponse> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_service, 14);
+
+/**
+ * GetSummaryRequest names the person.
+ *
+ * @generated from message obole.delivery.v1.GetSummaryRequest
+ */
+export type GetSummaryRequest = Message<"obole.delivery.v1.GetSummaryRequest"> & {
+  /**
+   * Whose.
+   *
+   * @generated from field: string subscriber_id = 1;
+   */
+  subscriberId: string;
+
+  /**
+   * Answer only when this position is seen.
+   *
+   * @generated from field: obole.event.v1.Cursor after = 2;
+   */
+  after?: Cursor | undefined;
+};
+
+/**
+ * Describes the message obole.delivery.v1.GetSummaryRequest.
+ * Use `create(GetSummaryRequestSchema)` to create a new message.
+ */
+export const GetSummaryRequestSchema: GenMessage<GetSummaryRequest> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_service, 15);
+
+/**
+ * Quantity is one thing that a schema's body may hold.
+ *
+ * @generated from message obole.delivery.v1.Quantity
+ */
+export type Quantity = Message<"obole.delivery.v1.Quantity"> & {
+  /**
+   * Name in the body, as in "step_count".
+   *
+   * @generated from field: string measure = 1;
+   */
+  measure: string;
+
+  /**
+   * Unit, empty where there is none.
+   *
+   * @generated from field: string unit = 2;
+   */
+  unit: string;
+};
+
+/**
+ * Describes the message obole.delivery.v1.Quantity.
+ * Use `create(QuantitySchema)` to create a new message.
+ */
+export const QuantitySchema: GenMessage<Quantity> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_service, 16);
+
+/**
+ * Share is what one source gave of a schema.
+ *
+ * @generated from message obole.delivery.v1.Share
+ */
+export type Share = Message<"obole.delivery.v1.Share"> & {
+  /**
+   * Source.
+   *
+   * @generated from field: string source_id = 1;
+   */
+  sourceId: string;
+
+  /**
+   * Points that came from it.
+   *
+   * @generated from field: uint64 points = 2;
+   */
+  points: bigint;
+
+  /**
+   * First and last day they touch.
+   *
+   * @generated from field: obole.market.v1.Days days = 3;
+   */
+  days?: Days | undefined;
+};
+
+/**
+ * Describes the message obole.delivery.v1.Share.
+ * Use `create(ShareSchema)` to create a new message.
+ */
+export const ShareSchema: GenMessage<Share> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_service, 17);
+
+/**
+ * Category is what is held of one schema.
+ *
+ * @generated from message obole.delivery.v1.Category
+ */
+export type Category = Message<"obole.delivery.v1.Category"> & {
+  /**
+   * Schema, as in "omh:step-count:3.0".
+   *
+   * @generated from field: string schema = 1;
+   */
+  schema: string;
+
+  /**
+   * What its bodies may hold.
+   *
+   * @generated from field: repeated obole.delivery.v1.Quantity quantities = 2;
+   */
+  quantities: Quantity[];
+
+  /**
+   * Points in all.
+   *
+   * @generated from field: uint64 points = 3;
+   */
+  points: bigint;
+
+  /**
+   * First and last day that has some.
+   *
+   * @generated from field: obole.market.v1.Days days = 4;
+   */
+  days?: Days | undefined;
+
+  /**
+   * Days that have some.
+   *
+   * @generated from field: uint32 measured_days = 5;
+   */
+  measuredDays: number;
+
+  /**
+   * By source, in the order in which they were connected.
+   *
+   * @generated from field: repeated obole.delivery.v1.Share shares = 6;
+   */
+  shares: Share[];
+
+  /**
+   * Products that are made of it, by id.
+   *
+   * @generated from field: repeated string products = 7;
+   */
+  products: string[];
+};
+
+/**
+ * Describes the message obole.delivery.v1.Category.
+ * Use `create(CategorySchema)` to create a new message.
+ */
+export const CategorySchema: GenMessage<Category> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_service, 18);
+
+/**
+ * GetSummaryResponse answers GetSummary.
+ *
+ * @generated from message obole.delivery.v1.GetSummaryResponse
+ */
+export type GetSummaryResponse = Message<"obole.delivery.v1.GetSummaryResponse"> & {
+  /**
+   * Categories that hold something, by schema.
+   *
+   * @generated from field: repeated obole.delivery.v1.Category categories = 1;
+   */
+  categories: Category[];
+
+  /**
+   * Slots that count, by product.
+   *
+   * @generated from field: repeated obole.delivery.v1.Stock stock = 2;
+   */
+  stock: Stock[];
+};
+
+/**
+ * Describes the message obole.delivery.v1.GetSummaryResponse.
+ * Use `create(GetSummaryResponseSchema)` to create a new message.
+ */
+export const GetSummaryResponseSchema: GenMessage<GetSummaryResponse> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_service, 19);
+
+/**
+ * ExportPointsRequest names the person.
+ *
+ * @generated from message obole.delivery.v1.ExportPointsRequest
+ */
+export type ExportPointsRequest = Message<"obole.delivery.v1.ExportPointsRequest"> & {
+  /**
+   * Whose.
+   *
+   * @generated from field: string subscriber_id = 1;
+   */
+  subscriberId: string;
+
+  /**
+   * Answer only when this position is seen.
+   *
+   * @generated from field: obole.event.v1.Cursor after = 2;
+   */
+  after?: Cursor | undefined;
+};
+
+/**
+ * Describes the message obole.delivery.v1.ExportPointsRequest.
+ * Use `create(ExportPointsRequestSchema)` to create a new message.
+ */
+export const ExportPointsRequestSchema: GenMessage<ExportPointsRequest> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_service, 20);
+
+/**
+ * ExportPointsResponse is some measurements of one schema.
+ *
+ * @generated from message obole.delivery.v1.ExportPointsResponse
+ */
+export type ExportPointsResponse = Message<"obole.delivery.v1.ExportPointsResponse"> & {
+  /**
+   * Schema of all of them, as in "omh:step-count:3.0".
+   *
+   * @generated from field: string schema = 1;
+   */
+  schema: string;
+
+  /**
+   * Data points in the JSON of their schema, at most 500; none in the last message.
+   *
+   * @generated from field: repeated bytes points = 2;
+   */
+  points: Uint8Array[];
+
+  /**
+   * Points sent so far, these included.
+   *
+   * @generated from field: uint64 sent = 3;
+   */
+  sent: bigint;
+
+  /**
+   * Nothing follows: the export is whole.
+   *
+   * @generated from field: bool last = 4;
+   */
+  last: boolean;
+};
+
+/**
+ * Describes the message obole.delivery.v1.ExportPointsResponse.
+ * Use `create(ExportPointsResponseSchema)` to create a new message.
+ */
+export const ExportPointsResponseSchema: GenMessage<ExportPointsResponse> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_service, 21);
+
+/**
+ * PreviewPackageRequest says what would leave.
+ *
+ * @generated from message obole.delivery.v1.PreviewPackageRequest
+ */
+export type PreviewPackageRequest = Message<"obole.delivery.v1.PreviewPackageRequest"> & {
+  /**
+   * Whose.
+   *
+   * @generated from field: string subscriber_id = 1;
+   */
+  subscriberId: string;
+
+  /**
+   * To whom: slots that its group has already are left out, as they would be.
+   *
+   * @generated from field: string buyer_id = 2;
+   */
+  buyerId: string;
+
+  /**
+   * Product and version.
+   *
+   * @generated from field: obole.market.v1.ProductRef product = 3;
+   */
+  product?: ProductRef | undefined;
+
+  /**
+   * Fields at their rungs, each once.
+   *
+   * @generated from field: repeated obole.market.v1.GrantedField fields = 4;
+   */
+  fields: GrantedField[];
+
+  /**
+   * Days whose slots would be licensed.
+   *
+   * @generated from field: obole.market.v1.Days slots = 5;
+   */
+  slots?: Days | undefined;
+
+  /**
+   * Slots at most, as on the card.
+   *
+   * @generated from field: uint32 max_slots = 6;
+   */
+  maxSlots: number;
+
+  /**
+   * Weakest route that counts; unset means any.
+   *
+   * @generated from field: obole.market.v1.Assurance min_assurance = 7;
+   */
+  minAssurance: Assurance;
+
+  /**
+   * Answer only when this position is seen.
+   *
+   * @generated from field: obole.event.v1.Cursor after = 8;
+   */
+  after?: Cursor | undefined;
+};
+
+/**
+ * Describes the message obole.delivery.v1.PreviewPackageRequest.
+ * Use `create(PreviewPackageRequestSchema)` to create a new message.
+ */
+export const PreviewPackageRequestSchema: GenMessage<PreviewPackageRequest> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_service, 22);
+
+/**
+ * PreviewPackageResponse is what would leave of what is there now.
+ *
+ * @generated from message obole.delivery.v1.PreviewPackageResponse
+ */
+export type PreviewPackageResponse = Message<"obole.delivery.v1.PreviewPackageResponse"> & {
+  /**
+   * The rows, one JSON object a line, in the order in which they would leave. Only "person" is another than it would be.
+   *
+   * @generated from field: bytes rows = 1;
+   */
+  rows: Uint8Array;
+
+  /**
+   * How many.
+   *
+   * @generated from field: uint32 row_count = 2;
+   */
+  rowCount: number;
+
+  /**
+   * What stands as "person" in these rows: of the form of the pseudonym that the buyer would see, and the same in every preview.
+   *
+   * @generated from field: string person = 3;
+   */
+  person: string;
+
+  /**
+   * Slots in it, as local days; they leave only where the date does, exactly.
+   *
+   * @generated from field: repeated string slots = 4;
+   */
+  slots: string[];
+
+  /**
+   * Days in the range that have any measurement of the product.
+   *
+   * @generated from field: uint32 expected_slots = 5;
+   */
+  expectedSlots: number;
+
+  /**
+   * Of these, those that count.
+   *
+   * @generated from field: uint32 valid_slots = 6;
+   */
+  validSlots: number;
+
+  /**
+   * Of these, those that the buyer's group has already.
+   *
+   * @generated from field: uint32 taken_slots = 7;
+   */
+  takenSlots: number;
+
+  /**
+   * JSON Schema of a row.
+   *
+   * @generated from field: bytes json_schema = 8;
+   */
+  jsonSchema: Uint8Array;
+};
+
+/**
+ * Describes the message obole.delivery.v1.PreviewPackageResponse.
+ * Use `create(PreviewPackageResponseSchema)` to create a new message.
+ */
+export const PreviewPackageResponseSchema: GenMessage<PreviewPackageResponse> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_service, 23);
+
+/**
  * GetFactsRequest names the person who asks for offers.
  *
  * @generated from message obole.delivery.v1.GetFactsRequest
@@ -559,7 +1151,7 @@ export type GetFactsRequest = Message<"obole.delivery.v1.GetFactsRequest"> & {
  * Use `create(GetFactsRequestSchema)` to create a new message.
  */
 export const GetFactsRequestSchema: GenMessage<GetFactsRequest> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 12);
+  messageDesc(file_obole_delivery_v1_service, 24);
 
 /**
  * Stock says what a person has of a product.
@@ -601,7 +1193,7 @@ export type Stock = Message<"obole.delivery.v1.Stock"> & {
  * Use `create(StockSchema)` to create a new message.
  */
 export const StockSchema: GenMessage<Stock> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 13);
+  messageDesc(file_obole_delivery_v1_service, 25);
 
 /**
  * GetFactsResponse is what offers may know for the length of one call.
@@ -629,7 +1221,7 @@ export type GetFactsResponse = Message<"obole.delivery.v1.GetFactsResponse"> & {
  * Use `create(GetFactsResponseSchema)` to create a new message.
  */
 export const GetFactsResponseSchema: GenMessage<GetFactsResponse> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 14);
+  messageDesc(file_obole_delivery_v1_service, 26);
 
 /**
  * EstimateAudienceRequest carries the terms that restrict the audience.
@@ -650,7 +1242,7 @@ export type EstimateAudienceRequest = Message<"obole.delivery.v1.EstimateAudienc
  * Use `create(EstimateAudienceRequestSchema)` to create a new message.
  */
 export const EstimateAudienceRequestSchema: GenMessage<EstimateAudienceRequest> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 15);
+  messageDesc(file_obole_delivery_v1_service, 27);
 
 /**
  * EstimateAudienceResponse counts.
@@ -671,7 +1263,7 @@ export type EstimateAudienceResponse = Message<"obole.delivery.v1.EstimateAudien
  * Use `create(EstimateAudienceResponseSchema)` to create a new message.
  */
 export const EstimateAudienceResponseSchema: GenMessage<EstimateAudienceResponse> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 16);
+  messageDesc(file_obole_delivery_v1_service, 28);
 
 /**
  * DescribeProductRequest names a product.
@@ -692,7 +1284,7 @@ export type DescribeProductRequest = Message<"obole.delivery.v1.DescribeProductR
  * Use `create(DescribeProductRequestSchema)` to create a new message.
  */
 export const DescribeProductRequestSchema: GenMessage<DescribeProductRequest> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 17);
+  messageDesc(file_obole_delivery_v1_service, 29);
 
 /**
  * Rung is one step of a granularity ladder.
@@ -720,7 +1312,7 @@ export type Rung = Message<"obole.delivery.v1.Rung"> & {
  * Use `create(RungSchema)` to create a new message.
  */
 export const RungSchema: GenMessage<Rung> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 18);
+  messageDesc(file_obole_delivery_v1_service, 30);
 
 /**
  * ProductField is one field of a product.
@@ -769,7 +1361,7 @@ export type ProductField = Message<"obole.delivery.v1.ProductField"> & {
  * Use `create(ProductFieldSchema)` to create a new message.
  */
 export const ProductFieldSchema: GenMessage<ProductField> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 19);
+  messageDesc(file_obole_delivery_v1_service, 31);
 
 /**
  * Product is a data product of the catalogue.
@@ -839,7 +1431,7 @@ export type Product = Message<"obole.delivery.v1.Product"> & {
  * Use `create(ProductSchema)` to create a new message.
  */
 export const ProductSchema: GenMessage<Product> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 20);
+  messageDesc(file_obole_delivery_v1_service, 32);
 
 /**
  * DescribeProductResponse describes a product.
@@ -874,7 +1466,7 @@ export type DescribeProductResponse = Message<"obole.delivery.v1.DescribeProduct
  * Use `create(DescribeProductResponseSchema)` to create a new message.
  */
 export const DescribeProductResponseSchema: GenMessage<DescribeProductResponse> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 21);
+  messageDesc(file_obole_delivery_v1_service, 33);
 
 /**
  * ListProductsRequest asks for the catalogue.
@@ -902,7 +1494,7 @@ export type ListProductsRequest = Message<"obole.delivery.v1.ListProductsRequest
  * Use `create(ListProductsRequestSchema)` to create a new message.
  */
 export const ListProductsRequestSchema: GenMessage<ListProductsRequest> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 22);
+  messageDesc(file_obole_delivery_v1_service, 34);
 
 /**
  * ListProductsResponse is a page of the catalogue.
@@ -930,7 +1522,7 @@ export type ListProductsResponse = Message<"obole.delivery.v1.ListProductsRespon
  * Use `create(ListProductsResponseSchema)` to create a new message.
  */
 export const ListProductsResponseSchema: GenMessage<ListProductsResponse> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 23);
+  messageDesc(file_obole_delivery_v1_service, 35);
 
 /**
  * Delivery is a delivery as a buyer sees it.
@@ -1042,7 +1634,7 @@ export type Delivery = Message<"obole.delivery.v1.Delivery"> & {
  * Use `create(DeliverySchema)` to create a new message.
  */
 export const DeliverySchema: GenMessage<Delivery> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 24);
+  messageDesc(file_obole_delivery_v1_service, 36);
 
 /**
  * ListDeliveriesRequest asks for a page.
@@ -1098,7 +1690,7 @@ export type ListDeliveriesRequest = Message<"obole.delivery.v1.ListDeliveriesReq
  * Use `create(ListDeliveriesRequestSchema)` to create a new message.
  */
 export const ListDeliveriesRequestSchema: GenMessage<ListDeliveriesRequest> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 25);
+  messageDesc(file_obole_delivery_v1_service, 37);
 
 /**
  * ListDeliveriesResponse is a page of deliveries.
@@ -1126,7 +1718,7 @@ export type ListDeliveriesResponse = Message<"obole.delivery.v1.ListDeliveriesRe
  * Use `create(ListDeliveriesResponseSchema)` to create a new message.
  */
 export const ListDeliveriesResponseSchema: GenMessage<ListDeliveriesResponse> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 26);
+  messageDesc(file_obole_delivery_v1_service, 38);
 
 /**
  * WatchDeliveriesRequest asks to be told.
@@ -1162,7 +1754,7 @@ export type WatchDeliveriesRequest = Message<"obole.delivery.v1.WatchDeliveriesR
  * Use `create(WatchDeliveriesRequestSchema)` to create a new message.
  */
 export const WatchDeliveriesRequestSchema: GenMessage<WatchDeliveriesRequest> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 27);
+  messageDesc(file_obole_delivery_v1_service, 39);
 
 /**
  * WatchDeliveriesResponse is a delivery as it stands now.
@@ -1190,7 +1782,7 @@ export type WatchDeliveriesResponse = Message<"obole.delivery.v1.WatchDeliveries
  * Use `create(WatchDeliveriesResponseSchema)` to create a new message.
  */
 export const WatchDeliveriesResponseSchema: GenMessage<WatchDeliveriesResponse> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 28);
+  messageDesc(file_obole_delivery_v1_service, 40);
 
 /**
  * FetchPackageRequest names a package and where to begin.
@@ -1225,7 +1817,7 @@ export type FetchPackageRequest = Message<"obole.delivery.v1.FetchPackageRequest
  * Use `create(FetchPackageRequestSchema)` to create a new message.
  */
 export const FetchPackageRequestSchema: GenMessage<FetchPackageRequest> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 29);
+  messageDesc(file_obole_delivery_v1_service, 41);
 
 /**
  * FetchPackageResponse is a piece of the ciphertext.
@@ -1253,7 +1845,7 @@ export type FetchPackageResponse = Message<"obole.delivery.v1.FetchPackageRespon
  * Use `create(FetchPackageResponseSchema)` to create a new message.
  */
 export const FetchPackageResponseSchema: GenMessage<FetchPackageResponse> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 30);
+  messageDesc(file_obole_delivery_v1_service, 42);
 
 /**
  * SignReceiptRequest is a receipt.
@@ -1302,7 +1894,7 @@ export type SignReceiptRequest = Message<"obole.delivery.v1.SignReceiptRequest">
  * Use `create(SignReceiptRequestSchema)` to create a new message.
  */
 export const SignReceiptRequestSchema: GenMessage<SignReceiptRequest> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 31);
+  messageDesc(file_obole_delivery_v1_service, 43);
 
 /**
  * SignReceiptResponse carries the key.
@@ -1344,7 +1936,7 @@ export type SignReceiptResponse = Message<"obole.delivery.v1.SignReceiptResponse
  * Use `create(SignReceiptResponseSchema)` to create a new message.
  */
 export const SignReceiptResponseSchema: GenMessage<SignReceiptResponse> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 32);
+  messageDesc(file_obole_delivery_v1_service, 44);
 
 /**
  * SignReceiptsRequest carries several receipts of one buyer.
@@ -1372,7 +1964,7 @@ export type SignReceiptsRequest = Message<"obole.delivery.v1.SignReceiptsRequest
  * Use `create(SignReceiptsRequestSchema)` to create a new message.
  */
 export const SignReceiptsRequestSchema: GenMessage<SignReceiptsRequest> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 33);
+  messageDesc(file_obole_delivery_v1_service, 45);
 
 /**
  * SignedReceipt answers one receipt.
@@ -1407,7 +1999,7 @@ export type SignedReceipt = Message<"obole.delivery.v1.SignedReceipt"> & {
  * Use `create(SignedReceiptSchema)` to create a new message.
  */
 export const SignedReceiptSchema: GenMessage<SignedReceipt> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 34);
+  messageDesc(file_obole_delivery_v1_service, 46);
 
 /**
  * SignReceiptsResponse answers in order.
@@ -1428,7 +2020,7 @@ export type SignReceiptsResponse = Message<"obole.delivery.v1.SignReceiptsRespon
  * Use `create(SignReceiptsResponseSchema)` to create a new message.
  */
 export const SignReceiptsResponseSchema: GenMessage<SignReceiptsResponse> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 35);
+  messageDesc(file_obole_delivery_v1_service, 47);
 
 /**
  * ListUsesRequest asks for a page.
@@ -1463,6 +2055,20 @@ export type ListUsesRequest = Message<"obole.delivery.v1.ListUsesRequest"> & {
    * @generated from field: obole.event.v1.Cursor after = 4;
    */
   after?: Cursor | undefined;
+
+  /**
+   * Only under this agreement; empty means all.
+   *
+   * @generated from field: string agreement_id = 5;
+   */
+  agreementId: string;
+
+  /**
+   * Only this delivery; empty means all.
+   *
+   * @generated from field: string delivery_id = 6;
+   */
+  deliveryId: string;
 };
 
 /**
@@ -1470,7 +2076,7 @@ export type ListUsesRequest = Message<"obole.delivery.v1.ListUsesRequest"> & {
  * Use `create(ListUsesRequestSchema)` to create a new message.
  */
 export const ListUsesRequestSchema: GenMessage<ListUsesRequest> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 36);
+  messageDesc(file_obole_delivery_v1_service, 48);
 
 /**
  * Use is one delivery about a person.
@@ -1554,6 +2160,41 @@ export type Use = Message<"obole.delivery.v1.Use"> & {
    * @generated from field: int64 released_at = 11;
    */
   releasedAt: bigint;
+
+  /**
+   * Bid.
+   *
+   * @generated from field: string bid_id = 12;
+   */
+  bidId: string;
+
+  /**
+   * Price of a slot that was agreed, before VAT, commission included. What was posted is settlement's to say.
+   *
+   * @generated from field: obole.money.v1.UnitPrice unit_price = 13;
+   */
+  unitPrice?: UnitPrice | undefined;
+
+  /**
+   * Days after the delivery until the buyer must have deleted it.
+   *
+   * @generated from field: uint32 retention_days = 14;
+   */
+  retentionDays: number;
+
+  /**
+   * To whom the buyer passes it on.
+   *
+   * @generated from field: repeated obole.market.v1.Recipient recipients = 15;
+   */
+  recipients: Recipient[];
+
+  /**
+   * Event that prepared it.
+   *
+   * @generated from field: obole.event.v1.Cursor event = 16;
+   */
+  event?: Cursor | undefined;
 };
 
 /**
@@ -1561,7 +2202,7 @@ export type Use = Message<"obole.delivery.v1.Use"> & {
  * Use `create(UseSchema)` to create a new message.
  */
 export const UseSchema: GenMessage<Use> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 37);
+  messageDesc(file_obole_delivery_v1_service, 49);
 
 /**
  * ListUsesResponse is a page of uses.
@@ -1589,7 +2230,232 @@ export type ListUsesResponse = Message<"obole.delivery.v1.ListUsesResponse"> & {
  * Use `create(ListUsesResponseSchema)` to create a new message.
  */
 export const ListUsesResponseSchema: GenMessage<ListUsesResponse> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 38);
+  messageDesc(file_obole_delivery_v1_service, 50);
+
+/**
+ * CountDeliveriesRequest asks for counts.
+ *
+ * @generated from message obole.delivery.v1.CountDeliveriesRequest
+ */
+export type CountDeliveriesRequest = Message<"obole.delivery.v1.CountDeliveriesRequest"> & {
+  /**
+   * Answer only when this position is seen.
+   *
+   * @generated from field: obole.event.v1.Cursor after = 1;
+   */
+  after?: Cursor | undefined;
+};
+
+/**
+ * Describes the message obole.delivery.v1.CountDeliveriesRequest.
+ * Use `create(CountDeliveriesRequestSchema)` to create a new message.
+ */
+export const CountDeliveriesRequestSchema: GenMessage<CountDeliveriesRequest> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_service, 51);
+
+/**
+ * DeliveryCount counts deliveries that stand alike.
+ *
+ * @generated from message obole.delivery.v1.DeliveryCount
+ */
+export type DeliveryCount = Message<"obole.delivery.v1.DeliveryCount"> & {
+  /**
+   * Where they stand.
+   *
+   * @generated from field: obole.delivery.v1.DeliveryState state = 1;
+   */
+  state: DeliveryState;
+
+  /**
+   * What blocked them last; unset where nothing did.
+   *
+   * @generated from field: obole.delivery.v1.Reason blocked = 2;
+   */
+  blocked: Reason;
+
+  /**
+   * How many.
+   *
+   * @generated from field: uint64 deliveries = 3;
+   */
+  deliveries: bigint;
+
+  /**
+   * When the newest of them was prepared, microseconds since 1970-01-01T00:00Z.
+   *
+   * @generated from field: int64 newest_at = 4;
+   */
+  newestAt: bigint;
+};
+
+/**
+ * Describes the message obole.delivery.v1.DeliveryCount.
+ * Use `create(DeliveryCountSchema)` to create a new message.
+ */
+export const DeliveryCountSchema: GenMessage<DeliveryCount> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_service, 52);
+
+/**
+ * CountDeliveriesResponse answers CountDeliveries.
+ *
+ * @generated from message obole.delivery.v1.CountDeliveriesResponse
+ */
+export type CountDeliveriesResponse = Message<"obole.delivery.v1.CountDeliveriesResponse"> & {
+  /**
+   * Counts, by state and reason; those that are zero are left out.
+   *
+   * @generated from field: repeated obole.delivery.v1.DeliveryCount counts = 1;
+   */
+  counts: DeliveryCount[];
+};
+
+/**
+ * Describes the message obole.delivery.v1.CountDeliveriesResponse.
+ * Use `create(CountDeliveriesResponseSchema)` to create a new message.
+ */
+export const CountDeliveriesResponseSchema: GenMessage<CountDeliveriesResponse> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_service, 53);
+
+/**
+ * ListRecordRequest asks for a page of a person's history.
+ *
+ * @generated from message obole.delivery.v1.ListRecordRequest
+ */
+export type ListRecordRequest = Message<"obole.delivery.v1.ListRecordRequest"> & {
+  /**
+   * Whose.
+   *
+   * @generated from field: string subscriber_id = 1;
+   */
+  subscriberId: string;
+
+  /**
+   * At most so many; 0 means 100.
+   *
+   * @generated from field: uint32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * next_page_token of the page before.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+
+  /**
+   * Answer only when this position is seen.
+   *
+   * @generated from field: obole.event.v1.Cursor after = 4;
+   */
+  after?: Cursor | undefined;
+
+  /**
+   * Only the entry at this place, if it is about the person: its partition and position are looked at. Without page_token.
+   *
+   * @generated from field: obole.event.v1.Cursor only = 5;
+   */
+  only?: Cursor | undefined;
+};
+
+/**
+ * Describes the message obole.delivery.v1.ListRecordRequest.
+ * Use `create(ListRecordRequestSchema)` to create a new message.
+ */
+export const ListRecordRequestSchema: GenMessage<ListRecordRequest> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_service, 54);
+
+/**
+ * ListRecordResponse is a page of a person's history.
+ *
+ * @generated from message obole.delivery.v1.ListRecordResponse
+ */
+export type ListRecordResponse = Message<"obole.delivery.v1.ListRecordResponse"> & {
+  /**
+   * Entries, newest first.
+   *
+   * @generated from field: repeated obole.record.v1.Entry entries = 1;
+   */
+  entries: Entry[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+
+  /**
+   * Where WatchRecord goes on: behind everything that this list has seen, at most 2 KiB. On the first page only.
+   *
+   * @generated from field: string watch_token = 3;
+   */
+  watchToken: string;
+};
+
+/**
+ * Describes the message obole.delivery.v1.ListRecordResponse.
+ * Use `create(ListRecordResponseSchema)` to create a new message.
+ */
+export const ListRecordResponseSchema: GenMessage<ListRecordResponse> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_service, 55);
+
+/**
+ * WatchRecordRequest asks to be told.
+ *
+ * @generated from message obole.delivery.v1.WatchRecordRequest
+ */
+export type WatchRecordRequest = Message<"obole.delivery.v1.WatchRecordRequest"> & {
+  /**
+   * Whose.
+   *
+   * @generated from field: string subscriber_id = 1;
+   */
+  subscriberId: string;
+
+  /**
+   * watch_token of the last message that was taken in, or of a list, to go on behind it; empty begins at the log's end. It is of one
+   * person, and of the log as it is: after a restore that began a new incarnation it is refused.
+   *
+   * @generated from field: string watch_token = 2;
+   */
+  watchToken: string;
+};
+
+/**
+ * Describes the message obole.delivery.v1.WatchRecordRequest.
+ * Use `create(WatchRecordRequestSchema)` to create a new message.
+ */
+export const WatchRecordRequestSchema: GenMessage<WatchRecordRequest> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_service, 56);
+
+/**
+ * WatchRecordResponse is something that happened, or a sign that the stream lives.
+ *
+ * @generated from message obole.delivery.v1.WatchRecordResponse
+ */
+export type WatchRecordResponse = Message<"obole.delivery.v1.WatchRecordResponse"> & {
+  /**
+   * What happened; unset in a sign of life, the first of which comes at once.
+   *
+   * @generated from field: obole.record.v1.Entry entry = 1;
+   */
+  entry?: Entry | undefined;
+
+  /**
+   * Where the stream goes on behind this message; at most 2 KiB.
+   *
+   * @generated from field: string watch_token = 2;
+   */
+  watchToken: string;
+};
+
+/**
+ * Describes the message obole.delivery.v1.WatchRecordResponse.
+ * Use `create(WatchRecordResponseSchema)` to create a new message.
+ */
+export const WatchRecordResponseSchema: GenMessage<WatchRecordResponse> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_service, 57);
 
 /**
  * DeliveryState says where a delivery stands.
@@ -1706,6 +2572,48 @@ export const DeliveryService: GenService<{
     output: typeof ListPointsResponseSchema;
   },
   /**
+   * GetSeries reads one quantity of a person's own measurements over some days, gathered in buckets, so that a plot of 100,000 points is
+   * small. No moment is counted twice: where points overlap, the most assured and, for buckets shorter than a day, the finest count.
+   *
+   * @generated from rpc obole.delivery.v1.DeliveryService.GetSeries
+   */
+  getSeries: {
+    methodKind: "unary";
+    input: typeof GetSeriesRequestSchema;
+    output: typeof GetSeriesResponseSchema;
+  },
+  /**
+   * GetSummary says what is held about a person: by schema, from when to when, how much and from where, and what of it counts as slots.
+   *
+   * @generated from rpc obole.delivery.v1.DeliveryService.GetSummary
+   */
+  getSummary: {
+    methodKind: "unary";
+    input: typeof GetSummaryRequestSchema;
+    output: typeof GetSummaryResponseSchema;
+  },
+  /**
+   * ExportPoints streams all of a person's own measurements, oldest first within a schema, with the schema of each message.
+   *
+   * @generated from rpc obole.delivery.v1.DeliveryService.ExportPoints
+   */
+  exportPoints: {
+    methodKind: "server_streaming";
+    input: typeof ExportPointsRequestSchema;
+    output: typeof ExportPointsResponseSchema;
+  },
+  /**
+   * PreviewPackage makes the very rows that would leave now under some terms, and how the person would be named in them. Nothing is
+   * recorded, and the pseudonym that the buyer would see is not made: another stands in its place.
+   *
+   * @generated from rpc obole.delivery.v1.DeliveryService.PreviewPackage
+   */
+  previewPackage: {
+    methodKind: "unary";
+    input: typeof PreviewPackageRequestSchema;
+    output: typeof PreviewPackageResponseSchema;
+  },
+  /**
    * GetFacts tells offers what the rules say of a person and which products the person has valid slots of; nothing of it is stored there.
    * Log and store answer as they are at the moment of the call, so it takes no cursor.
    *
@@ -1809,6 +2717,37 @@ export const DeliveryService: GenService<{
     methodKind: "unary";
     input: typeof ListUsesRequestSchema;
     output: typeof ListUsesResponseSchema;
+  },
+  /**
+   * ListRecord lists what this service's log holds about a person, newest first, each with its id and place.
+   *
+   * @generated from rpc obole.delivery.v1.DeliveryService.ListRecord
+   */
+  listRecord: {
+    methodKind: "unary";
+    input: typeof ListRecordRequestSchema;
+    output: typeof ListRecordResponseSchema;
+  },
+  /**
+   * WatchRecord streams what happens to a person from now on, or behind a token. While nothing happens a message without an entry comes
+   * every 15 seconds, so that a stream that has broken is noticed.
+   *
+   * @generated from rpc obole.delivery.v1.DeliveryService.WatchRecord
+   */
+  watchRecord: {
+    methodKind: "server_streaming";
+    input: typeof WatchRecordRequestSchema;
+    output: typeof WatchRecordResponseSchema;
+  },
+  /**
+   * CountDeliveries counts deliveries by state and by what blocked them, of all buyers and nobody in particular.
+   *
+   * @generated from rpc obole.delivery.v1.DeliveryService.CountDeliveries
+   */
+  countDeliveries: {
+    methodKind: "unary";
+    input: typeof CountDeliveriesRequestSchema;
+    output: typeof CountDeliveriesResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_obole_delivery_v1_service, 0);

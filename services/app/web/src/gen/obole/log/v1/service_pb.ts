@@ -4,8 +4,8 @@
 
 // Access to a service's log beside its topic. Every service serves it.
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { StoredEvent } from "../../event/v1/event_pb";
 import { file_obole_event_v1_event } from "../../event/v1/event_pb";
 import type { Message } from "@bufbuild/protobuf";
@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file obole/log/v1/service.proto.
  */
 export const file_obole_log_v1_service: GenFile = /*@__PURE__*/
-  fileDesc("ChpvYm9sZS9sb2cvdjEvc2VydmljZS5wcm90bxIMb2JvbGUubG9nLnYxIlYKDlJlYWRMb2dSZXF1ZXN0EhEKCXBhcnRpdGlvbhgBIAEoBRINCgVhZnRlchgCIAEoAxINCgVsaW1pdBgDIAEoAxITCgtpbmNhcm5hdGlvbhgEIAEoDCJTCg9SZWFkTG9nUmVzcG9uc2USEwoLaW5jYXJuYXRpb24YASABKAwSKwoGZXZlbnRzGAIgAygLMhsub2JvbGUuZXZlbnQudjEuU3RvcmVkRXZlbnQiOgoRTGlzdFBhcmtlZFJlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkioAEKBlBhcmtlZBIQCghyZWFjdGlvbhgBIAEoCRINCgV0b3BpYxgCIAEoCRIOCgZzdHJlYW0YAyABKAkSEAoIcG9zaXRpb24YBCABKAMSEQoJcGFydGl0aW9uGAUgASgFEgwKBHR5cGUYBiABKAkSDgoGcmVhc29uGAcgASgJEg8KB3dhaXRpbmcYCCABKAMSEQoJcGFya2VkX2F0GAkgASgDIlMKEkxpc3RQYXJrZWRSZXNwb25zZRIkCgZwYXJrZWQYASADKAsyFC5vYm9sZS5sb2cudjEuUGFya2VkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJBCg5SZWRyaXZlUmVxdWVzdBIQCghyZWFjdGlvbhgBIAEoCRINCgV0b3BpYxgCIAEoCRIOCgZzdHJlYW0YAyABKAkiMAoPUmVkcml2ZVJlc3BvbnNlEg8KB2hhbmRsZWQYASABKAMSDAoEbGVmdBgCIAEoAzLvAQoKTG9nU2VydmljZRJICgdSZWFkTG9nEhwub2JvbGUubG9nLnYxLlJlYWRMb2dSZXF1ZXN0Gh0ub2JvbGUubG9nLnYxLlJlYWRMb2dSZXNwb25zZTABEk8KCkxpc3RQYXJrZWQSHy5vYm9sZS5sb2cudjEuTGlzdFBhcmtlZFJlcXVlc3QaIC5vYm9sZS5sb2cudjEuTGlzdFBhcmtlZFJlc3BvbnNlEkYKB1JlZHJpdmUSHC5vYm9sZS5sb2cudjEuUmVkcml2ZVJlcXVlc3QaHS5vYm9sZS5sb2cudjEuUmVkcml2ZVJlc3BvbnNlQq4BChBjb20ub2JvbGUubG9nLnYxQgxTZXJ2aWNlUHJvdG9QAVo6Z2l0aHViLmNvbS9vYm9sZS1tYXJrZXQvb2JvbGUvcHJvdG8vZ2VuL29ib2xlL2xvZy92MTtsb2d2MaICA09MWKoCDE9ib2xlLkxvZy5WMcoCDE9ib2xlXExvZ1xWMeICGE9ib2xlXExvZ1xWMVxHUEJNZXRhZGF0YeoCDk9ib2xlOjpMb2c6OlYxYgZwcm90bzM", [file_obole_event_v1_event]);
+  fileDesc("ChpvYm9sZS9sb2cvdjEvc2VydmljZS5wcm90bxIMb2JvbGUubG9nLnYxIlYKDlJlYWRMb2dSZXF1ZXN0EhEKCXBhcnRpdGlvbhgBIAEoBRINCgVhZnRlchgCIAEoAxINCgVsaW1pdBgDIAEoAxITCgtpbmNhcm5hdGlvbhgEIAEoDCJTCg9SZWFkTG9nUmVzcG9uc2USEwoLaW5jYXJuYXRpb24YASABKAwSKwoGZXZlbnRzGAIgAygLMhsub2JvbGUuZXZlbnQudjEuU3RvcmVkRXZlbnQiOgoRTGlzdFBhcmtlZFJlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkioAEKBlBhcmtlZBIQCghyZWFjdGlvbhgBIAEoCRINCgV0b3BpYxgCIAEoCRIOCgZzdHJlYW0YAyABKAkSEAoIcG9zaXRpb24YBCABKAMSEQoJcGFydGl0aW9uGAUgASgFEgwKBHR5cGUYBiABKAkSDgoGcmVhc29uGAcgASgJEg8KB3dhaXRpbmcYCCABKAMSEQoJcGFya2VkX2F0GAkgASgDIlMKEkxpc3RQYXJrZWRSZXNwb25zZRIkCgZwYXJrZWQYASADKAsyFC5vYm9sZS5sb2cudjEuUGFya2VkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSISChBHZXRTdGF0dXNSZXF1ZXN0IjUKBFBhcnQSDAoEbmFtZRgBIAEoCRINCgV3b3JrcxgCIAEoCBIQCghyZXF1aXJlZBgDIAEoCCJyCg9QYXJ0aXRpb25TdGF0dXMSEQoJcGFydGl0aW9uGAEgASgFEgwKBHRhaWwYAiABKAMSKwoHcHVibGlzaBgDIAEoDjIaLm9ib2xlLmxvZy52MS5QdWJsaXNoU3RhdGUSEQoJcHVibGlzaGVkGAQgASgDImAKDFJlYWRlclN0YXR1cxIMCgRuYW1lGAEgASgJEg0KBXRvcGljGAIgASgJEhEKCXBhcnRpdGlvbhgDIAEoBRIQCghwb3NpdGlvbhgEIAEoAxIOCgZiZWhpbmQYBSABKAMiQAoLUGFya2VkQ291bnQSEAoIcmVhY3Rpb24YASABKAkSDgoGZXZlbnRzGAIgASgDEg8KB3N0cmVhbXMYAyABKAMi7QEKEUdldFN0YXR1c1Jlc3BvbnNlEg8KB3NlcnZpY2UYASABKAkSDQoFcmVhZHkYAiABKAgSIQoFcGFydHMYAyADKAsyEi5vYm9sZS5sb2cudjEuUGFydBIxCgpwYXJ0aXRpb25zGAQgAygLMh0ub2JvbGUubG9nLnYxLlBhcnRpdGlvblN0YXR1cxIrCgdyZWFkZXJzGAUgAygLMhoub2JvbGUubG9nLnYxLlJlYWRlclN0YXR1cxIpCgZwYXJrZWQYBiADKAsyGS5vYm9sZS5sb2cudjEuUGFya2VkQ291bnQSCgoCYXQYByABKAMiQQoOUmVkcml2ZVJlcXVlc3QSEAoIcmVhY3Rpb24YASABKAkSDQoFdG9waWMYAiABKAkSDgoGc3RyZWFtGAMgASgJIjAKD1JlZHJpdmVSZXNwb25zZRIPCgdoYW5kbGVkGAEgASgDEgwKBGxlZnQYAiABKAMqgQEKDFB1Ymxpc2hTdGF0ZRIdChlQVUJMSVNIX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVUFVCTElTSF9TVEFURV9TVE9QUEVEEAESHAoYUFVCTElTSF9TVEFURV9QVUJMSVNISU5HEAISGQoVUFVCTElTSF9TVEFURV9XQUlUSU5HEAMyvQIKCkxvZ1NlcnZpY2USSAoHUmVhZExvZxIcLm9ib2xlLmxvZy52MS5SZWFkTG9nUmVxdWVzdBodLm9ib2xlLmxvZy52MS5SZWFkTG9nUmVzcG9uc2UwARJPCgpMaXN0UGFya2VkEh8ub2JvbGUubG9nLnYxLkxpc3RQYXJrZWRSZXF1ZXN0GiAub2JvbGUubG9nLnYxLkxpc3RQYXJrZWRSZXNwb25zZRJMCglHZXRTdGF0dXMSHi5vYm9sZS5sb2cudjEuR2V0U3RhdHVzUmVxdWVzdBofLm9ib2xlLmxvZy52MS5HZXRTdGF0dXNSZXNwb25zZRJGCgdSZWRyaXZlEhwub2JvbGUubG9nLnYxLlJlZHJpdmVSZXF1ZXN0Gh0ub2JvbGUubG9nLnYxLlJlZHJpdmVSZXNwb25zZUKuAQoQY29tLm9ib2xlLmxvZy52MUIMU2VydmljZVByb3RvUAFaOmdpdGh1Yi5jb20vb2JvbGUtbWFya2V0L29ib2xlL3Byb3RvL2dlbi9vYm9sZS9sb2cvdjE7bG9ndjGiAgNPTFiqAgxPYm9sZS5Mb2cuVjHKAgxPYm9sZVxMb2dcVjHiAhhPYm9sZVxMb2dcVjFcR1BCTWV0YWRhdGHqAg5PYm9sZTo6TG9nOjpWMWIGcHJvdG8z", [file_obole_event_v1_event]);
 
 /**
  * ReadLogRequest asks for records.
@@ -220,6 +220,245 @@ export const ListParkedResponseSchema: GenMessage<ListParkedResponse> = /*@__PUR
   messageDesc(file_obole_log_v1_service, 4);
 
 /**
+ * GetStatusRequest asks for the status.
+ *
+ * @generated from message obole.log.v1.GetStatusRequest
+ */
+export type GetStatusRequest = Message<"obole.log.v1.GetStatusRequest"> & {
+};
+
+/**
+ * Describes the message obole.log.v1.GetStatusRequest.
+ * Use `create(GetStatusRequestSchema)` to create a new message.
+ */
+export const GetStatusRequestSchema: GenMessage<GetStatusRequest> = /*@__PURE__*/
+  messageDesc(file_obole_log_v1_service, 5);
+
+/**
+ * Part is something of a service that works or does not.
+ *
+ * @generated from message obole.log.v1.Part
+ */
+export type Part = Message<"obole.log.v1.Part"> & {
+  /**
+   * Name, as in "tails" or "relay".
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Whether it works.
+   *
+   * @generated from field: bool works = 2;
+   */
+  works: boolean;
+
+  /**
+   * Whether the service does nothing without it.
+   *
+   * @generated from field: bool required = 3;
+   */
+  required: boolean;
+};
+
+/**
+ * Describes the message obole.log.v1.Part.
+ * Use `create(PartSchema)` to create a new message.
+ */
+export const PartSchema: GenMessage<Part> = /*@__PURE__*/
+  messageDesc(file_obole_log_v1_service, 6);
+
+/**
+ * PartitionStatus is how one partition of the service's own log stands.
+ *
+ * @generated from message obole.log.v1.PartitionStatus
+ */
+export type PartitionStatus = Message<"obole.log.v1.PartitionStatus"> & {
+  /**
+   * Partition, from 0.
+   *
+   * @generated from field: int32 partition = 1;
+   */
+  partition: number;
+
+  /**
+   * Its newest position; 0 while it is empty.
+   *
+   * @generated from field: int64 tail = 2;
+   */
+  tail: bigint;
+
+  /**
+   * How it stands with the relay.
+   *
+   * @generated from field: obole.log.v1.PublishState publish = 3;
+   */
+  publish: PublishState;
+
+  /**
+   * Position up to which the topic has it; -1 where another process publishes or nobody knows.
+   *
+   * @generated from field: int64 published = 4;
+   */
+  published: bigint;
+};
+
+/**
+ * Describes the message obole.log.v1.PartitionStatus.
+ * Use `create(PartitionStatusSchema)` to create a new message.
+ */
+export const PartitionStatusSchema: GenMessage<PartitionStatus> = /*@__PURE__*/
+  messageDesc(file_obole_log_v1_service, 7);
+
+/**
+ * ReaderStatus is how far something that reads a log has come.
+ *
+ * @generated from message obole.log.v1.ReaderStatus
+ */
+export type ReaderStatus = Message<"obole.log.v1.ReaderStatus"> & {
+  /**
+   * Name of the projection or reaction.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Topic that it reads; empty for tables of the service's own log.
+   *
+   * @generated from field: string topic = 2;
+   */
+  topic: string;
+
+  /**
+   * Partition, from 0.
+   *
+   * @generated from field: int32 partition = 3;
+   */
+  partition: number;
+
+  /**
+   * Newest position that it has taken in.
+   *
+   * @generated from field: int64 position = 4;
+   */
+  position: bigint;
+
+  /**
+   * Events that it has not taken in; -1 where this process does not read the partition, or the broker does not answer.
+   *
+   * @generated from field: int64 behind = 5;
+   */
+  behind: bigint;
+};
+
+/**
+ * Describes the message obole.log.v1.ReaderStatus.
+ * Use `create(ReaderStatusSchema)` to create a new message.
+ */
+export const ReaderStatusSchema: GenMessage<ReaderStatus> = /*@__PURE__*/
+  messageDesc(file_obole_log_v1_service, 8);
+
+/**
+ * ParkedCount counts what a reaction has set aside.
+ *
+ * @generated from message obole.log.v1.ParkedCount
+ */
+export type ParkedCount = Message<"obole.log.v1.ParkedCount"> & {
+  /**
+   * Reaction.
+   *
+   * @generated from field: string reaction = 1;
+   */
+  reaction: string;
+
+  /**
+   * Events set aside, those that wait behind them included.
+   *
+   * @generated from field: int64 events = 2;
+   */
+  events: bigint;
+
+  /**
+   * Streams that were set aside.
+   *
+   * @generated from field: int64 streams = 3;
+   */
+  streams: bigint;
+};
+
+/**
+ * Describes the message obole.log.v1.ParkedCount.
+ * Use `create(ParkedCountSchema)` to create a new message.
+ */
+export const ParkedCountSchema: GenMessage<ParkedCount> = /*@__PURE__*/
+  messageDesc(file_obole_log_v1_service, 9);
+
+/**
+ * GetStatusResponse is how a service stands.
+ *
+ * @generated from message obole.log.v1.GetStatusResponse
+ */
+export type GetStatusResponse = Message<"obole.log.v1.GetStatusResponse"> & {
+  /**
+   * Service.
+   *
+   * @generated from field: string service = 1;
+   */
+  service: string;
+
+  /**
+   * Whether it can do its work.
+   *
+   * @generated from field: bool ready = 2;
+   */
+  ready: boolean;
+
+  /**
+   * Its parts, by name.
+   *
+   * @generated from field: repeated obole.log.v1.Part parts = 3;
+   */
+  parts: Part[];
+
+  /**
+   * Its own log, by partition.
+   *
+   * @generated from field: repeated obole.log.v1.PartitionStatus partitions = 4;
+   */
+  partitions: PartitionStatus[];
+
+  /**
+   * What reads logs, by name, topic and partition.
+   *
+   * @generated from field: repeated obole.log.v1.ReaderStatus readers = 5;
+   */
+  readers: ReaderStatus[];
+
+  /**
+   * What is set aside, by reaction; reactions that have set nothing aside are left out.
+   *
+   * @generated from field: repeated obole.log.v1.ParkedCount parked = 6;
+   */
+  parked: ParkedCount[];
+
+  /**
+   * When this was looked at, by the process's clock, microseconds since 1970-01-01T00:00Z.
+   *
+   * @generated from field: int64 at = 7;
+   */
+  at: bigint;
+};
+
+/**
+ * Describes the message obole.log.v1.GetStatusResponse.
+ * Use `create(GetStatusResponseSchema)` to create a new message.
+ */
+export const GetStatusResponseSchema: GenMessage<GetStatusResponse> = /*@__PURE__*/
+  messageDesc(file_obole_log_v1_service, 10);
+
+/**
  * RedriveRequest names what to handle again.
  *
  * @generated from message obole.log.v1.RedriveRequest
@@ -252,7 +491,7 @@ export type RedriveRequest = Message<"obole.log.v1.RedriveRequest"> & {
  * Use `create(RedriveRequestSchema)` to create a new message.
  */
 export const RedriveRequestSchema: GenMessage<RedriveRequest> = /*@__PURE__*/
-  messageDesc(file_obole_log_v1_service, 5);
+  messageDesc(file_obole_log_v1_service, 11);
 
 /**
  * RedriveResponse says how far it came.
@@ -280,7 +519,48 @@ export type RedriveResponse = Message<"obole.log.v1.RedriveResponse"> & {
  * Use `create(RedriveResponseSchema)` to create a new message.
  */
 export const RedriveResponseSchema: GenMessage<RedriveResponse> = /*@__PURE__*/
-  messageDesc(file_obole_log_v1_service, 6);
+  messageDesc(file_obole_log_v1_service, 12);
+
+/**
+ * PublishState says how a partition stands with the relay of the asked process.
+ *
+ * @generated from enum obole.log.v1.PublishState
+ */
+export enum PublishState {
+  /**
+   * Unset.
+   *
+   * @generated from enum value: PUBLISH_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Not published as far as this process knows: the broker or the database is away, or the topic unfit.
+   *
+   * @generated from enum value: PUBLISH_STATE_STOPPED = 1;
+   */
+  STOPPED = 1,
+
+  /**
+   * Published by this process.
+   *
+   * @generated from enum value: PUBLISH_STATE_PUBLISHING = 2;
+   */
+  PUBLISHING = 2,
+
+  /**
+   * Published by another process.
+   *
+   * @generated from enum value: PUBLISH_STATE_WAITING = 3;
+   */
+  WAITING = 3,
+}
+
+/**
+ * Describes the enum obole.log.v1.PublishState.
+ */
+export const PublishStateSchema: GenEnum<PublishState> = /*@__PURE__*/
+  enumDesc(file_obole_log_v1_service, 0);
 
 /**
  * LogService lets readers refetch what their topic withheld, and operators re-drive what was set aside. Refusals carry as
@@ -309,6 +589,17 @@ export const LogService: GenService<{
     methodKind: "unary";
     input: typeof ListParkedRequestSchema;
     output: typeof ListParkedResponseSchema;
+  },
+  /**
+   * GetStatus says how this process of a service stands: what works, how far its log is published, and how far behind its tables and
+   * reactions are. It tells of positions and names of parts, never of people.
+   *
+   * @generated from rpc obole.log.v1.LogService.GetStatus
+   */
+  getStatus: {
+    methodKind: "unary";
+    input: typeof GetStatusRequestSchema;
+    output: typeof GetStatusResponseSchema;
   },
   /**
    * Redrive handles a parked stream's events again, in order, and stops at the first that fails again.

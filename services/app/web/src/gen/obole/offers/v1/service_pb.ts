@@ -6,6 +6,8 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Rules } from "../../consent/v1/events_pb";
+import { file_obole_consent_v1_events } from "../../consent/v1/events_pb";
 import type { Cursor, PolicyRef } from "../../event/v1/event_pb";
 import { file_obole_event_v1_event } from "../../event/v1/event_pb";
 import type { Allocation, Cadence, Days, Exclusivity, Predicate, PricingMode, ProductRef, Recipient, Terms, TransferTool } from "../../market/v1/market_pb";
@@ -14,13 +16,15 @@ import type { Money, UnitPrice } from "../../money/v1/money_pb";
 import { file_obole_money_v1_money } from "../../money/v1/money_pb";
 import type { BuyerKey, CloseReason, LegalEntity, Reason } from "./events_pb";
 import { file_obole_offers_v1_events } from "./events_pb";
+import type { Entry } from "../../record/v1/record_pb";
+import { file_obole_record_v1_record } from "../../record/v1/record_pb";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file obole/offers/v1/service.proto.
  */
 export const file_obole_offers_v1_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1vYm9sZS9vZmZlcnMvdjEvc2VydmljZS5wcm90bxIPb2JvbGUub2ZmZXJzLnYxIqoBChRSZWdpc3RlckJ1eWVyUmVxdWVzdBIQCghidXllcl9pZBgBIAEoCRIQCghncm91cF9pZBgCIAEoCRIsCgZlbnRpdHkYAyABKAsyHC5vYm9sZS5vZmZlcnMudjEuTGVnYWxFbnRpdHkSJwoEa2V5cxgEIAMoCzIZLm9ib2xlLm9mZmVycy52MS5CdXllcktleRIXCg9pZGVtcG90ZW5jeV9rZXkYBSABKAkiZgoVUmVnaXN0ZXJCdXllclJlc3BvbnNlEiUKBWJ1eWVyGAEgASgLMhYub2JvbGUub2ZmZXJzLnYxLkJ1eWVyEiYKBmN1cnNvchgCIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciLfAQoFQnV5ZXISEAoIYnV5ZXJfaWQYASABKAkSEAoIZ3JvdXBfaWQYAiABKAkSLAoGZW50aXR5GAMgASgLMhwub2JvbGUub2ZmZXJzLnYxLkxlZ2FsRW50aXR5EicKBGtleXMYBCADKAsyGS5vYm9sZS5vZmZlcnMudjEuQnV5ZXJLZXkSKgoFc3RhdGUYBSABKA4yGy5vYm9sZS5vZmZlcnMudjEuQnV5ZXJTdGF0ZRIVCg1yZWdpc3RlcmVkX2F0GAYgASgDEhgKEGNsYWltZWRfZ3JvdXBfaWQYByABKAkiTgoPVmV0QnV5ZXJSZXF1ZXN0EhAKCGJ1eWVyX2lkGAEgASgJEhcKD2lkZW1wb3RlbmN5X2tleRgCIAEoCRIQCghncm91cF9pZBgDIAEoCSI6ChBWZXRCdXllclJlc3BvbnNlEiYKBmN1cnNvchgBIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJQChNTdXNwZW5kQnV5ZXJSZXF1ZXN0EhAKCGJ1eWVyX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIXCg9pZGVtcG90ZW5jeV9rZXkYAyABKAkiPgoUU3VzcGVuZEJ1eWVyUmVzcG9uc2USJgoGY3Vyc29yGAEgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yIkIKFVJlaW5zdGF0ZUJ1eWVyUmVxdWVzdBIQCghidXllcl9pZBgBIAEoCRIXCg9pZGVtcG90ZW5jeV9rZXkYAiABKAkiQAoWUmVpbnN0YXRlQnV5ZXJSZXNwb25zZRImCgZjdXJzb3IYASABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IidwoQUm90YXRlS2V5UmVxdWVzdBIQCghidXllcl9pZBgBIAEoCRImCgNrZXkYAiABKAsyGS5vYm9sZS5vZmZlcnMudjEuQnV5ZXJLZXkSEAoIcmVwbGFjZXMYAyABKAkSFwoPaWRlbXBvdGVuY3lfa2V5GAQgASgJIjsKEVJvdGF0ZUtleVJlc3BvbnNlEiYKBmN1cnNvchgBIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJKCg9HZXRCdXllclJlcXVlc3QSEAoIYnV5ZXJfaWQYASABKAkSJQoFYWZ0ZXIYAiABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiOQoQR2V0QnV5ZXJSZXNwb25zZRIlCgVidXllchgBIAEoCzIWLm9ib2xlLm9mZmVycy52MS5CdXllciJhChFMaXN0QnV5ZXJzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKA0SEgoKcGFnZV90b2tlbhgCIAEoCRIlCgVhZnRlchgDIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJVChJMaXN0QnV5ZXJzUmVzcG9uc2USJgoGYnV5ZXJzGAEgAygLMhYub2JvbGUub2ZmZXJzLnYxLkJ1eWVyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKfAgoGTmV3QmlkEhAKCGJ1eWVyX2lkGAEgASgJEiUKBXRlcm1zGAIgASgLMhYub2JvbGUubWFya2V0LnYxLlRlcm1zEhAKCHF1YW50aXR5GAMgASgNEhIKCmNvaG9ydF9taW4YBCABKA0SEAoIb3BlbnNfYXQYBSABKAMSEQoJY2xvc2VzX2F0GAYgASgDEi0KB3ByaWNpbmcYByABKA4yHC5vYm9sZS5tYXJrZXQudjEuUHJpY2luZ01vZGUSLwoKYWxsb2NhdGlvbhgIIAEoDjIbLm9ib2xlLm1hcmtldC52MS5BbGxvY2F0aW9uEjEKC2V4Y2x1c2l2aXR5GAkgASgOMhwub2JvbGUubWFya2V0LnYxLkV4Y2x1c2l2aXR5IlAKD1BsYWNlQmlkUmVxdWVzdBIkCgNiaWQYASABKAsyFy5vYm9sZS5vZmZlcnMudjEuTmV3QmlkEhcKD2lkZW1wb3RlbmN5X2tleRgCIAEoCSJvChBQbGFjZUJpZFJlc3BvbnNlEg4KBmJpZF9pZBgBIAEoCRIjCgRob2xkGAIgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSJgoGY3Vyc29yGAMgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yIlQKEFBsYWNlQmlkc1JlcXVlc3QSEAoIYnV5ZXJfaWQYASABKAkSLgoEYmlkcxgCIAMoCzIgLm9ib2xlLm9mZmVycy52MS5QbGFjZUJpZFJlcXVlc3QilAEKCVBsYWNlZEJpZBIXCg9pZGVtcG90ZW5jeV9rZXkYASABKAkSDgoGYmlkX2lkGAIgASgJEiMKBGhvbGQYAyABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leRIoCgdyZWZ1c2VkGAQgASgOMhcub2JvbGUub2ZmZXJzLnYxLlJlYXNvbhIPCgdwcm9ibGVtGAUgASgJImYKEVBsYWNlQmlkc1Jlc3BvbnNlEigKBGJpZHMYASADKAsyGi5vYm9sZS5vZmZlcnMudjEuUGxhY2VkQmlkEicKB2N1cnNvcnMYAiADKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiNQoNVHJ5QmlkUmVxdWVzdBIkCgNiaWQYASABKAsyFy5vYm9sZS5vZmZlcnMudjEuTmV3QmlkIlYKB1Byb2JsZW0SDQoFZmllbGQYASABKAkSJwoGcmVhc29uGAIgASgOMhcub2JvbGUub2ZmZXJzLnYxLlJlYXNvbhITCgtkZXNjcmlwdGlvbhgDIAEoCSInCgRCYW5kEhAKCGF0X2xlYXN0GAEgASgNEg0KBWJlbG93GAIgASgNIq4BCg5UcnlCaWRSZXNwb25zZRIjCgRob2xkGAEgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSIgoDdGF4GAIgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSJwoIYXVkaWVuY2UYAyABKAsyFS5vYm9sZS5vZmZlcnMudjEuQmFuZBIqCghwcm9ibGVtcxgEIAMoCzIYLm9ib2xlLm9mZmVycy52MS5Qcm9ibGVtIpsCCgNCaWQSDgoGYmlkX2lkGAEgASgJEiQKA2JpZBgCIAEoCzIXLm9ib2xlLm9mZmVycy52MS5OZXdCaWQSKAoFc3RhdGUYAyABKA4yGS5vYm9sZS5vZmZlcnMudjEuQmlkU3RhdGUSKQoIcmVqZWN0ZWQYBCABKA4yFy5vYm9sZS5vZmZlcnMudjEuUmVhc29uEiwKBmNsb3NlZBgFIAEoDjIcLm9ib2xlLm9mZmVycy52MS5DbG9zZVJlYXNvbhIPCgdjbGVhcmVkGAYgASgIEhIKCmZpbGxlZF9wcG0YByABKA0SIwoEaGVsZBgIIAEoCzIVLm9ib2xlLm1vbmV5LnYxLk1vbmV5EhEKCXBsYWNlZF9hdBgJIAEoAyJYCg1HZXRCaWRSZXF1ZXN0Eg4KBmJpZF9pZBgBIAEoCRIQCghidXllcl9pZBgCIAEoCRIlCgVhZnRlchgDIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciIzCg5HZXRCaWRSZXNwb25zZRIhCgNiaWQYASABKAsyFC5vYm9sZS5vZmZlcnMudjEuQmlkInEKD0xpc3RCaWRzUmVxdWVzdBIQCghidXllcl9pZBgBIAEoCRIRCglwYWdlX3NpemUYAiABKA0SEgoKcGFnZV90b2tlbhgDIAEoCRIlCgVhZnRlchgEIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJPChBMaXN0Qmlkc1Jlc3BvbnNlEiIKBGJpZHMYASADKAsyFC5vYm9sZS5vZmZlcnMudjEuQmlkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIkChBXYXRjaEJpZHNSZXF1ZXN0EhAKCGJ1eWVyX2lkGAEgASgJIjYKEVdhdGNoQmlkc1Jlc3BvbnNlEiEKA2JpZBgBIAEoCzIULm9ib2xlLm9mZmVycy52MS5CaWQiTwoSV2l0aGRyYXdCaWRSZXF1ZXN0Eg4KBmJpZF9pZBgBIAEoCRIQCghidXllcl9pZBgCIAEoCRIXCg9pZGVtcG90ZW5jeV9rZXkYAyABKAkiPQoTV2l0aGRyYXdCaWRSZXNwb25zZRImCgZjdXJzb3IYASABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiigEKEUxpc3RPZmZlcnNSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSEAoIbGFuZ3VhZ2UYAiABKAkSEQoJcGFnZV9zaXplGAMgASgNEhIKCnBhZ2VfdG9rZW4YBCABKAkSJQoFYWZ0ZXIYBSABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IijgEKBU9mZmVyEhAKCG9mZmVyX2lkGAEgASgJEioKBXN0YXRlGAIgASgOMhsub2JvbGUub2ZmZXJzLnYxLk9mZmVyU3RhdGUSDAoEY2FyZBgDIAEoDBITCgtjYXJkX3NoYTI1NhgEIAEoDBIUCgxhZ3JlZW1lbnRfaWQYBSABKAkSDgoGdm9pZGVkGAYgASgJIpwBCglDYXJkRmllbGQSCgoCaWQYASABKAkSEwoLZGVzY3JpcHRpb24YAiABKAkSDAoEdW5pdBgDIAEoCRIMCgRydW5nGAQgASgJEhgKEHJ1bmdfZGVzY3JpcHRpb24YBSABKAkSEAoIcmVxdWlyZWQYBiABKAgSJgoDbmV0GAcgASgLMhkub2JvbGUubW9uZXkudjEuVW5pdFByaWNlIqcICgRDYXJkEg4KBmJpZF9pZBgBIAEoCRITCgtiaWRfdmVyc2lvbhgCIAEoDRIWCg5ub3RpY2VfdmVyc2lvbhgDIAEoCRIQCghsYW5ndWFnZRgEIAEoCRISCgpidXllcl9uYW1lGAUgASgJEhUKDWJ1eWVyX2NvdW50cnkYBiABKAkSGQoRYnV5ZXJfZHBvX2NvbnRhY3QYByABKAkSHAoUYnV5ZXJfcHJpdmFjeV9ub3RpY2UYCCABKAkSLAoHcHJvZHVjdBgJIAEoCzIbLm9ib2xlLm1hcmtldC52MS5Qcm9kdWN0UmVmEhsKE3Byb2R1Y3RfZGVzY3JpcHRpb24YCiABKAkSKgoGZmllbGRzGAsgAygLMhoub2JvbGUub2ZmZXJzLnYxLkNhcmRGaWVsZBIPCgdwdXJwb3NlGAwgASgJEhsKE3B1cnBvc2VfZGVzY3JpcHRpb24YDSABKAkSJAoFc2xvdHMYDiABKAsyFS5vYm9sZS5tYXJrZXQudjEuRGF5cxIpCgdjYWRlbmNlGA8gASgOMhgub2JvbGUubWFya2V0LnYxLkNhZGVuY2USEQoJbWF4X3Nsb3RzGBAgASgNEigKBWdyb3NzGBEgASgLMhkub2JvbGUubW9uZXkudjEuVW5pdFByaWNlEi0KCmNvbW1pc3Npb24YEiABKAsyGS5vYm9sZS5tb25leS52MS5Vbml0UHJpY2USKwoId2l0aGhlbGQYEyABKAsyGS5vYm9sZS5tb25leS52MS5Vbml0UHJpY2USJgoDbmV0GBQgASgLMhkub2JvbGUubW9uZXkudjEuVW5pdFByaWNlEhwKFGF2YWlsYWJsZV9hZnRlcl9kYXlzGBUgASgNEi4KCnJlY2lwaWVudHMYFiADKAsyGi5vYm9sZS5tYXJrZXQudjEuUmVjaXBpZW50EjQKDXRyYW5zZmVyX3Rvb2wYFyABKA4yHS5vYm9sZS5tYXJrZXQudjEuVHJhbnNmZXJUb29sEhwKFHByb2Nlc3NpbmdfY291bnRyaWVzGBggAygJEhYKDnJldGVudGlvbl9kYXlzGBkgASgNEhsKE2F1dG9tYXRlZF9kZWNpc2lvbnMYGiABKAgSEwoLYWlfdHJhaW5pbmcYGyABKAgSLgoKcHJlZGljYXRlcxgcIAMoCzIaLm9ib2xlLm1hcmtldC52MS5QcmVkaWNhdGUSFQoNZXhwbGljaXRfc3RlcBgdIAEoCBIvCgphbGxvY2F0aW9uGB4gASgOMhsub2JvbGUubWFya2V0LnYxLkFsbG9jYXRpb24SEgoKZXhwaXJlc19hdBgfIAEoAxIpCgZwb2xpY3kYICABKAsyGS5vYm9sZS5ldmVudC52MS5Qb2xpY3lSZWYSEgoKY29ob3J0X21pbhghIAEoDSLfAQoSTGlzdE9mZmVyc1Jlc3BvbnNlEiYKBm9mZmVycxgBIAMoCzIWLm9ib2xlLm9mZmVycy52MS5PZmZlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSFwoPaGlkZGVuX2J5X2Zsb29yGAMgASgNEhcKD2hpZGRlbl9ieV9ydWxlcxgEIAEoDRItCgxub3RfZWxpZ2libGUYBSABKA4yFy5vYm9sZS5vZmZlcnMudjEuUmVhc29uEicKB2N1cnNvcnMYBiADKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiogEKEkFjY2VwdE9mZmVyUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEhAKCG9mZmVyX2lkGAIgASgJEg4KBmJpZF9pZBgDIAEoCRITCgtjYXJkX3NoYTI1NhgEIAEoDBIOCgZmaWVsZHMYBSADKAkSFQoNZXhwbGljaXRfc3RlcBgGIAEoCBIXCg9pZGVtcG90ZW5jeV9rZXkYByABKAkiewoTQWNjZXB0T2ZmZXJSZXNwb25zZRIUCgxhZ3JlZW1lbnRfaWQYASABKAkSJgoDbmV0GAIgASgLMhkub2JvbGUubW9uZXkudjEuVW5pdFByaWNlEiYKBmN1cnNvchgDIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJnChNEZWNsaW5lT2ZmZXJSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSEAoIb2ZmZXJfaWQYAiABKAkSDgoGYmlkX2lkGAMgASgJEhcKD2lkZW1wb3RlbmN5X2tleRgEIAEoCSI+ChREZWNsaW5lT2ZmZXJSZXNwb25zZRImCgZjdXJzb3IYASABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiJgoUQ29uZmlybUNvaG9ydFJlcXVlc3QSDgoGYmlkX2lkGAEgASgJIlIKFUNvbmZpcm1Db2hvcnRSZXNwb25zZRIRCgljb25maXJtZWQYASABKAgSJgoGY3Vyc29yGAIgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yKngKCkJ1eWVyU3RhdGUSGwoXQlVZRVJfU1RBVEVfVU5TUEVDSUZJRUQQABIaChZCVVlFUl9TVEFURV9SRUdJU1RFUkVEEAESFgoSQlVZRVJfU1RBVEVfVkVUVEVEEAISGQoVQlVZRVJfU1RBVEVfU1VTUEVOREVEEAMqlAEKCEJpZFN0YXRlEhkKFUJJRF9TVEFURV9VTlNQRUNJRklFRBAAEhQKEEJJRF9TVEFURV9QTEFDRUQQARISCg5CSURfU1RBVEVfT1BFThACEhYKEkJJRF9TVEFURV9SRUpFQ1RFRBADEhQKEEJJRF9TVEFURV9DTE9TRUQQBBIVChFCSURfU1RBVEVfRFJBSU5FRBAFKsIBCgpPZmZlclN0YXRlEhsKF09GRkVSX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVT0ZGRVJfU1RBVEVfUFJFU0VOVEVEEAESGAoUT0ZGRVJfU1RBVEVfQUNDRVBURUQQAhIYChRPRkZFUl9TVEFURV9ERUNMSU5FRBADEhYKEk9GRkVSX1NUQVRFX1ZPSURFRBAEEhYKEk9GRkVSX1NUQVRFX0FHUkVFRBAFEhgKFE9GRkVSX1NUQVRFX0ZJTklTSEVEEAYyqgwKDU9mZmVyc1NlcnZpY2USXgoNUmVnaXN0ZXJCdXllchIlLm9ib2xlLm9mZmVycy52MS5SZWdpc3RlckJ1eWVyUmVxdWVzdBomLm9ib2xlLm9mZmVycy52MS5SZWdpc3RlckJ1eWVyUmVzcG9uc2USTwoIVmV0QnV5ZXISIC5vYm9sZS5vZmZlcnMudjEuVmV0QnV5ZXJSZXF1ZXN0GiEub2JvbGUub2ZmZXJzLnYxLlZldEJ1eWVyUmVzcG9uc2USWwoMU3VzcGVuZEJ1eWVyEiQub2JvbGUub2ZmZXJzLnYxLlN1c3BlbmRCdXllclJlcXVlc3QaJS5vYm9sZS5vZmZlcnMudjEuU3VzcGVuZEJ1eWVyUmVzcG9uc2USYQoOUmVpbnN0YXRlQnV5ZXISJi5vYm9sZS5vZmZlcnMudjEuUmVpbnN0YXRlQnV5ZXJSZXF1ZXN0Gicub2JvbGUub2ZmZXJzLnYxLlJlaW5zdGF0ZUJ1eWVyUmVzcG9uc2USUgoJUm90YXRlS2V5EiEub2JvbGUub2ZmZXJzLnYxLlJvdGF0ZUtleVJlcXVlc3QaIi5vYm9sZS5vZmZlcnMudjEuUm90YXRlS2V5UmVzcG9uc2USTwoIR2V0QnV5ZXISIC5vYm9sZS5vZmZlcnMudjEuR2V0QnV5ZXJSZXF1ZXN0GiEub2JvbGUub2ZmZXJzLnYxLkdldEJ1eWVyUmVzcG9uc2USVQoKTGlzdEJ1eWVycxIiLm9ib2xlLm9mZmVycy52MS5MaXN0QnV5ZXJzUmVxdWVzdBojLm9ib2xlLm9mZmVycy52MS5MaXN0QnV5ZXJzUmVzcG9uc2USTwoIUGxhY2VCaWQSIC5vYm9sZS5vZmZlcnMudjEuUGxhY2VCaWRSZXF1ZXN0GiEub2JvbGUub2ZmZXJzLnYxLlBsYWNlQmlkUmVzcG9uc2USVgoJUGxhY2VCaWRzEiEub2JvbGUub2ZmZXJzLnYxLlBsYWNlQmlkc1JlcXVlc3QaIi5vYm9sZS5vZmZlcnMudjEuUGxhY2VCaWRzUmVzcG9uc2UoATABEkkKBlRyeUJpZBIeLm9ib2xlLm9mZmVycy52MS5UcnlCaWRSZXF1ZXN0Gh8ub2JvbGUub2ZmZXJzLnYxLlRyeUJpZFJlc3BvbnNlEkkKBkdldEJpZBIeLm9ib2xlLm9mZmVycy52MS5HZXRCaWRSZXF1ZXN0Gh8ub2JvbGUub2ZmZXJzLnYxLkdldEJpZFJlc3BvbnNlEk8KCExpc3RCaWRzEiAub2JvbGUub2ZmZXJzLnYxLkxpc3RCaWRzUmVxdWVzdBohLm9ib2xlLm9mZmVycy52MS5MaXN0Qmlkc1Jlc3BvbnNlElQKCVdhdGNoQmlkcxIhLm9ib2xlLm9mZmVycy52MS5XYXRjaEJpZHNSZXF1ZXN0GiIub2JvbGUub2ZmZXJzLnYxLldhdGNoQmlkc1Jlc3BvbnNlMAESWAoLV2l0aGRyYXdCaWQSIy5vYm9sZS5vZmZlcnMudjEuV2l0aGRyYXdCaWRSZXF1ZXN0GiQub2JvbGUub2ZmZXJzLnYxLldpdGhkcmF3QmlkUmVzcG9uc2USVQoKTGlzdE9mZmVycxIiLm9ib2xlLm9mZmVycy52MS5MaXN0T2ZmZXJzUmVxdWVzdBojLm9ib2xlLm9mZmVycy52MS5MaXN0T2ZmZXJzUmVzcG9uc2USWAoLQWNjZXB0T2ZmZXISIy5vYm9sZS5vZmZlcnMudjEuQWNjZXB0T2ZmZXJSZXF1ZXN0GiQub2JvbGUub2ZmZXJzLnYxLkFjY2VwdE9mZmVyUmVzcG9uc2USWwoMRGVjbGluZU9mZmVyEiQub2JvbGUub2ZmZXJzLnYxLkRlY2xpbmVPZmZlclJlcXVlc3QaJS5vYm9sZS5vZmZlcnMudjEuRGVjbGluZU9mZmVyUmVzcG9uc2USXgoNQ29uZmlybUNvaG9ydBIlLm9ib2xlLm9mZmVycy52MS5Db25maXJtQ29ob3J0UmVxdWVzdBomLm9ib2xlLm9mZmVycy52MS5Db25maXJtQ29ob3J0UmVzcG9uc2VCwwEKE2NvbS5vYm9sZS5vZmZlcnMudjFCDFNlcnZpY2VQcm90b1ABWkBnaXRodWIuY29tL29ib2xlLW1hcmtldC9vYm9sZS9wcm90by9nZW4vb2JvbGUvb2ZmZXJzL3YxO29mZmVyc3YxogIDT09YqgIPT2JvbGUuT2ZmZXJzLlYxygIPT2JvbGVcT2ZmZXJzXFYx4gIbT2JvbGVcT2ZmZXJzXFYxXEdQQk1ldGFkYXRh6gIRT2JvbGU6Ok9mZmVyczo6VjFiBnByb3RvMw", [file_obole_event_v1_event, file_obole_market_v1_market, file_obole_money_v1_money, file_obole_offers_v1_events]);
+  fileDesc("Ch1vYm9sZS9vZmZlcnMvdjEvc2VydmljZS5wcm90bxIPb2JvbGUub2ZmZXJzLnYxIqoBChRSZWdpc3RlckJ1eWVyUmVxdWVzdBIQCghidXllcl9pZBgBIAEoCRIQCghncm91cF9pZBgCIAEoCRIsCgZlbnRpdHkYAyABKAsyHC5vYm9sZS5vZmZlcnMudjEuTGVnYWxFbnRpdHkSJwoEa2V5cxgEIAMoCzIZLm9ib2xlLm9mZmVycy52MS5CdXllcktleRIXCg9pZGVtcG90ZW5jeV9rZXkYBSABKAkiZgoVUmVnaXN0ZXJCdXllclJlc3BvbnNlEiUKBWJ1eWVyGAEgASgLMhYub2JvbGUub2ZmZXJzLnYxLkJ1eWVyEiYKBmN1cnNvchgCIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciLfAQoFQnV5ZXISEAoIYnV5ZXJfaWQYASABKAkSEAoIZ3JvdXBfaWQYAiABKAkSLAoGZW50aXR5GAMgASgLMhwub2JvbGUub2ZmZXJzLnYxLkxlZ2FsRW50aXR5EicKBGtleXMYBCADKAsyGS5vYm9sZS5vZmZlcnMudjEuQnV5ZXJLZXkSKgoFc3RhdGUYBSABKA4yGy5vYm9sZS5vZmZlcnMudjEuQnV5ZXJTdGF0ZRIVCg1yZWdpc3RlcmVkX2F0GAYgASgDEhgKEGNsYWltZWRfZ3JvdXBfaWQYByABKAkiTgoPVmV0QnV5ZXJSZXF1ZXN0EhAKCGJ1eWVyX2lkGAEgASgJEhcKD2lkZW1wb3RlbmN5X2tleRgCIAEoCRIQCghncm91cF9pZBgDIAEoCSI6ChBWZXRCdXllclJlc3BvbnNlEiYKBmN1cnNvchgBIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJQChNTdXNwZW5kQnV5ZXJSZXF1ZXN0EhAKCGJ1eWVyX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIXCg9pZGVtcG90ZW5jeV9rZXkYAyABKAkiPgoUU3VzcGVuZEJ1eWVyUmVzcG9uc2USJgoGY3Vyc29yGAEgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yIkIKFVJlaW5zdGF0ZUJ1eWVyUmVxdWVzdBIQCghidXllcl9pZBgBIAEoCRIXCg9pZGVtcG90ZW5jeV9rZXkYAiABKAkiQAoWUmVpbnN0YXRlQnV5ZXJSZXNwb25zZRImCgZjdXJzb3IYASABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IidwoQUm90YXRlS2V5UmVxdWVzdBIQCghidXllcl9pZBgBIAEoCRImCgNrZXkYAiABKAsyGS5vYm9sZS5vZmZlcnMudjEuQnV5ZXJLZXkSEAoIcmVwbGFjZXMYAyABKAkSFwoPaWRlbXBvdGVuY3lfa2V5GAQgASgJIjsKEVJvdGF0ZUtleVJlc3BvbnNlEiYKBmN1cnNvchgBIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJKCg9HZXRCdXllclJlcXVlc3QSEAoIYnV5ZXJfaWQYASABKAkSJQoFYWZ0ZXIYAiABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiOQoQR2V0QnV5ZXJSZXNwb25zZRIlCgVidXllchgBIAEoCzIWLm9ib2xlLm9mZmVycy52MS5CdXllciKNAQoRTGlzdEJ1eWVyc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkSJQoFYWZ0ZXIYAyABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3ISKgoFc3RhdGUYBCABKA4yGy5vYm9sZS5vZmZlcnMudjEuQnV5ZXJTdGF0ZSJVChJMaXN0QnV5ZXJzUmVzcG9uc2USJgoGYnV5ZXJzGAEgAygLMhYub2JvbGUub2ZmZXJzLnYxLkJ1eWVyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJRChVEZXNjcmliZUJ1eWVyc1JlcXVlc3QSEQoJYnV5ZXJfaWRzGAEgAygJEiUKBWFmdGVyGAIgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yItQBCglCdXllckNhcmQSEAoIYnV5ZXJfaWQYASABKAkSEgoKbGVnYWxfbmFtZRgCIAEoCRIPCgdjb3VudHJ5GAMgASgJEhMKC2Rwb19jb250YWN0GAQgASgJEhoKEnByaXZhY3lfbm90aWNlX3VyaRgFIAEoCRIcChRwcm9jZXNzaW5nX2NvdW50cmllcxgGIAMoCRIVCg1pc19nYXRla2VlcGVyGAcgASgIEioKBXN0YXRlGAggASgOMhsub2JvbGUub2ZmZXJzLnYxLkJ1eWVyU3RhdGUiRAoWRGVzY3JpYmVCdXllcnNSZXNwb25zZRIqCgZidXllcnMYASADKAsyGi5vYm9sZS5vZmZlcnMudjEuQnV5ZXJDYXJkIp8CCgZOZXdCaWQSEAoIYnV5ZXJfaWQYASABKAkSJQoFdGVybXMYAiABKAsyFi5vYm9sZS5tYXJrZXQudjEuVGVybXMSEAoIcXVhbnRpdHkYAyABKA0SEgoKY29ob3J0X21pbhgEIAEoDRIQCghvcGVuc19hdBgFIAEoAxIRCgljbG9zZXNfYXQYBiABKAMSLQoHcHJpY2luZxgHIAEoDjIcLm9ib2xlLm1hcmtldC52MS5QcmljaW5nTW9kZRIvCgphbGxvY2F0aW9uGAggASgOMhsub2JvbGUubWFya2V0LnYxLkFsbG9jYXRpb24SMQoLZXhjbHVzaXZpdHkYCSABKA4yHC5vYm9sZS5tYXJrZXQudjEuRXhjbHVzaXZpdHkiUAoPUGxhY2VCaWRSZXF1ZXN0EiQKA2JpZBgBIAEoCzIXLm9ib2xlLm9mZmVycy52MS5OZXdCaWQSFwoPaWRlbXBvdGVuY3lfa2V5GAIgASgJIm8KEFBsYWNlQmlkUmVzcG9uc2USDgoGYmlkX2lkGAEgASgJEiMKBGhvbGQYAiABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leRImCgZjdXJzb3IYAyABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiVAoQUGxhY2VCaWRzUmVxdWVzdBIQCghidXllcl9pZBgBIAEoCRIuCgRiaWRzGAIgAygLMiAub2JvbGUub2ZmZXJzLnYxLlBsYWNlQmlkUmVxdWVzdCKUAQoJUGxhY2VkQmlkEhcKD2lkZW1wb3RlbmN5X2tleRgBIAEoCRIOCgZiaWRfaWQYAiABKAkSIwoEaG9sZBgDIAEoCzIVLm9ib2xlLm1vbmV5LnYxLk1vbmV5EigKB3JlZnVzZWQYBCABKA4yFy5vYm9sZS5vZmZlcnMudjEuUmVhc29uEg8KB3Byb2JsZW0YBSABKAkiZgoRUGxhY2VCaWRzUmVzcG9uc2USKAoEYmlkcxgBIAMoCzIaLm9ib2xlLm9mZmVycy52MS5QbGFjZWRCaWQSJwoHY3Vyc29ycxgCIAMoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciI1Cg1UcnlCaWRSZXF1ZXN0EiQKA2JpZBgBIAEoCzIXLm9ib2xlLm9mZmVycy52MS5OZXdCaWQiVgoHUHJvYmxlbRINCgVmaWVsZBgBIAEoCRInCgZyZWFzb24YAiABKA4yFy5vYm9sZS5vZmZlcnMudjEuUmVhc29uEhMKC2Rlc2NyaXB0aW9uGAMgASgJIicKBEJhbmQSEAoIYXRfbGVhc3QYASABKA0SDQoFYmVsb3cYAiABKA0irgEKDlRyeUJpZFJlc3BvbnNlEiMKBGhvbGQYASABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leRIiCgN0YXgYAiABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leRInCghhdWRpZW5jZRgDIAEoCzIVLm9ib2xlLm9mZmVycy52MS5CYW5kEioKCHByb2JsZW1zGAQgAygLMhgub2JvbGUub2ZmZXJzLnYxLlByb2JsZW0imwIKA0JpZBIOCgZiaWRfaWQYASABKAkSJAoDYmlkGAIgASgLMhcub2JvbGUub2ZmZXJzLnYxLk5ld0JpZBIoCgVzdGF0ZRgDIAEoDjIZLm9ib2xlLm9mZmVycy52MS5CaWRTdGF0ZRIpCghyZWplY3RlZBgEIAEoDjIXLm9ib2xlLm9mZmVycy52MS5SZWFzb24SLAoGY2xvc2VkGAUgASgOMhwub2JvbGUub2ZmZXJzLnYxLkNsb3NlUmVhc29uEg8KB2NsZWFyZWQYBiABKAgSEgoKZmlsbGVkX3BwbRgHIAEoDRIjCgRoZWxkGAggASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSEQoJcGxhY2VkX2F0GAkgASgDIlgKDUdldEJpZFJlcXVlc3QSDgoGYmlkX2lkGAEgASgJEhAKCGJ1eWVyX2lkGAIgASgJEiUKBWFmdGVyGAMgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yIjMKDkdldEJpZFJlc3BvbnNlEiEKA2JpZBgBIAEoCzIULm9ib2xlLm9mZmVycy52MS5CaWQicQoPTGlzdEJpZHNSZXF1ZXN0EhAKCGJ1eWVyX2lkGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoDRISCgpwYWdlX3Rva2VuGAMgASgJEiUKBWFmdGVyGAQgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yIk8KEExpc3RCaWRzUmVzcG9uc2USIgoEYmlkcxgBIAMoCzIULm9ib2xlLm9mZmVycy52MS5CaWQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiQKEFdhdGNoQmlkc1JlcXVlc3QSEAoIYnV5ZXJfaWQYASABKAkiNgoRV2F0Y2hCaWRzUmVzcG9uc2USIQoDYmlkGAEgASgLMhQub2JvbGUub2ZmZXJzLnYxLkJpZCJPChJXaXRoZHJhd0JpZFJlcXVlc3QSDgoGYmlkX2lkGAEgASgJEhAKCGJ1eWVyX2lkGAIgASgJEhcKD2lkZW1wb3RlbmN5X2tleRgDIAEoCSI9ChNXaXRoZHJhd0JpZFJlc3BvbnNlEiYKBmN1cnNvchgBIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciKKAQoRTGlzdE9mZmVyc1JlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIQCghsYW5ndWFnZRgCIAEoCRIRCglwYWdlX3NpemUYAyABKA0SEgoKcGFnZV90b2tlbhgEIAEoCRIlCgVhZnRlchgFIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciKgAQoFT2ZmZXISEAoIb2ZmZXJfaWQYASABKAkSKgoFc3RhdGUYAiABKA4yGy5vYm9sZS5vZmZlcnMudjEuT2ZmZXJTdGF0ZRIMCgRjYXJkGAMgASgMEhMKC2NhcmRfc2hhMjU2GAQgASgMEhQKDGFncmVlbWVudF9pZBgFIAEoCRIOCgZ2b2lkZWQYBiABKAkSEAoIYnV5ZXJfaWQYByABKAkinAEKCUNhcmRGaWVsZBIKCgJpZBgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCRIMCgR1bml0GAMgASgJEgwKBHJ1bmcYBCABKAkSGAoQcnVuZ19kZXNjcmlwdGlvbhgFIAEoCRIQCghyZXF1aXJlZBgGIAEoCBImCgNuZXQYByABKAsyGS5vYm9sZS5tb25leS52MS5Vbml0UHJpY2UipwgKBENhcmQSDgoGYmlkX2lkGAEgASgJEhMKC2JpZF92ZXJzaW9uGAIgASgNEhYKDm5vdGljZV92ZXJzaW9uGAMgASgJEhAKCGxhbmd1YWdlGAQgASgJEhIKCmJ1eWVyX25hbWUYBSABKAkSFQoNYnV5ZXJfY291bnRyeRgGIAEoCRIZChFidXllcl9kcG9fY29udGFjdBgHIAEoCRIcChRidXllcl9wcml2YWN5X25vdGljZRgIIAEoCRIsCgdwcm9kdWN0GAkgASgLMhsub2JvbGUubWFya2V0LnYxLlByb2R1Y3RSZWYSGwoTcHJvZHVjdF9kZXNjcmlwdGlvbhgKIAEoCRIqCgZmaWVsZHMYCyADKAsyGi5vYm9sZS5vZmZlcnMudjEuQ2FyZEZpZWxkEg8KB3B1cnBvc2UYDCABKAkSGwoTcHVycG9zZV9kZXNjcmlwdGlvbhgNIAEoCRIkCgVzbG90cxgOIAEoCzIVLm9ib2xlLm1hcmtldC52MS5EYXlzEikKB2NhZGVuY2UYDyABKA4yGC5vYm9sZS5tYXJrZXQudjEuQ2FkZW5jZRIRCgltYXhfc2xvdHMYECABKA0SKAoFZ3Jvc3MYESABKAsyGS5vYm9sZS5tb25leS52MS5Vbml0UHJpY2USLQoKY29tbWlzc2lvbhgSIAEoCzIZLm9ib2xlLm1vbmV5LnYxLlVuaXRQcmljZRIrCgh3aXRoaGVsZBgTIAEoCzIZLm9ib2xlLm1vbmV5LnYxLlVuaXRQcmljZRImCgNuZXQYFCABKAsyGS5vYm9sZS5tb25leS52MS5Vbml0UHJpY2USHAoUYXZhaWxhYmxlX2FmdGVyX2RheXMYFSABKA0SLgoKcmVjaXBpZW50cxgWIAMoCzIaLm9ib2xlLm1hcmtldC52MS5SZWNpcGllbnQSNAoNdHJhbnNmZXJfdG9vbBgXIAEoDjIdLm9ib2xlLm1hcmtldC52MS5UcmFuc2ZlclRvb2wSHAoUcHJvY2Vzc2luZ19jb3VudHJpZXMYGCADKAkSFgoOcmV0ZW50aW9uX2RheXMYGSABKA0SGwoTYXV0b21hdGVkX2RlY2lzaW9ucxgaIAEoCBITCgthaV90cmFpbmluZxgbIAEoCBIuCgpwcmVkaWNhdGVzGBwgAygLMhoub2JvbGUubWFya2V0LnYxLlByZWRpY2F0ZRIVCg1leHBsaWNpdF9zdGVwGB0gASgIEi8KCmFsbG9jYXRpb24YHiABKA4yGy5vYm9sZS5tYXJrZXQudjEuQWxsb2NhdGlvbhISCgpleHBpcmVzX2F0GB8gASgDEikKBnBvbGljeRggIAEoCzIZLm9ib2xlLmV2ZW50LnYxLlBvbGljeVJlZhISCgpjb2hvcnRfbWluGCEgASgNIt8BChJMaXN0T2ZmZXJzUmVzcG9uc2USJgoGb2ZmZXJzGAEgAygLMhYub2JvbGUub2ZmZXJzLnYxLk9mZmVyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIXCg9oaWRkZW5fYnlfZmxvb3IYAyABKA0SFwoPaGlkZGVuX2J5X3J1bGVzGAQgASgNEi0KDG5vdF9lbGlnaWJsZRgFIAEoDjIXLm9ib2xlLm9mZmVycy52MS5SZWFzb24SJwoHY3Vyc29ycxgGIAMoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciKiAQoSQWNjZXB0T2ZmZXJSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSEAoIb2ZmZXJfaWQYAiABKAkSDgoGYmlkX2lkGAMgASgJEhMKC2NhcmRfc2hhMjU2GAQgASgMEg4KBmZpZWxkcxgFIAMoCRIVCg1leHBsaWNpdF9zdGVwGAYgASgIEhcKD2lkZW1wb3RlbmN5X2tleRgHIAEoCSJ7ChNBY2NlcHRPZmZlclJlc3BvbnNlEhQKDGFncmVlbWVudF9pZBgBIAEoCRImCgNuZXQYAiABKAsyGS5vYm9sZS5tb25leS52MS5Vbml0UHJpY2USJgoGY3Vyc29yGAMgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yImcKE0RlY2xpbmVPZmZlclJlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIQCghvZmZlcl9pZBgCIAEoCRIOCgZiaWRfaWQYAyABKAkSFwoPaWRlbXBvdGVuY3lfa2V5GAQgASgJIj4KFERlY2xpbmVPZmZlclJlc3BvbnNlEiYKBmN1cnNvchgBIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJ7ChNQcmV2aWV3UnVsZXNSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSJgoFcnVsZXMYAiABKAsyFy5vYm9sZS5jb25zZW50LnYxLlJ1bGVzEiUKBWFmdGVyGAMgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yImQKClJ1bGVFZmZlY3QSJwoEa2luZBgBIAEoDjIZLm9ib2xlLm9mZmVycy52MS5SdWxlS2luZBIPCgdzdWJqZWN0GAIgASgJEg0KBWhpZGVzGAMgASgNEg0KBWFsb25lGAQgASgNIr0BChRQcmV2aWV3UnVsZXNSZXNwb25zZRINCgVzaG93bhgBIAEoDRIOCgZoaWRkZW4YAiABKA0SFAoMbmV3bHlfaGlkZGVuGAMgASgNEhMKC25ld2x5X3Nob3duGAQgASgNEiwKB2VmZmVjdHMYBSADKAsyGy5vYm9sZS5vZmZlcnMudjEuUnVsZUVmZmVjdBItCgxub3RfZWxpZ2libGUYBiABKA4yFy5vYm9sZS5vZmZlcnMudjEuUmVhc29uIp4BChFMaXN0UmVjb3JkUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoDRISCgpwYWdlX3Rva2VuGAMgASgJEiUKBWFmdGVyGAQgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yEiQKBG9ubHkYBSABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiawoSTGlzdFJlY29yZFJlc3BvbnNlEicKB2VudHJpZXMYASADKAsyFi5vYm9sZS5yZWNvcmQudjEuRW50cnkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhMKC3dhdGNoX3Rva2VuGAMgASgJIkAKEldhdGNoUmVjb3JkUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEhMKC3dhdGNoX3Rva2VuGAIgASgJIlEKE1dhdGNoUmVjb3JkUmVzcG9uc2USJQoFZW50cnkYASABKAsyFi5vYm9sZS5yZWNvcmQudjEuRW50cnkSEwoLd2F0Y2hfdG9rZW4YAiABKAkiJgoUQ29uZmlybUNvaG9ydFJlcXVlc3QSDgoGYmlkX2lkGAEgASgJIlIKFUNvbmZpcm1Db2hvcnRSZXNwb25zZRIRCgljb25maXJtZWQYASABKAgSJgoGY3Vyc29yGAIgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yKngKCkJ1eWVyU3RhdGUSGwoXQlVZRVJfU1RBVEVfVU5TUEVDSUZJRUQQABIaChZCVVlFUl9TVEFURV9SRUdJU1RFUkVEEAESFgoSQlVZRVJfU1RBVEVfVkVUVEVEEAISGQoVQlVZRVJfU1RBVEVfU1VTUEVOREVEEAMqlAEKCEJpZFN0YXRlEhkKFUJJRF9TVEFURV9VTlNQRUNJRklFRBAAEhQKEEJJRF9TVEFURV9QTEFDRUQQARISCg5CSURfU1RBVEVfT1BFThACEhYKEkJJRF9TVEFURV9SRUpFQ1RFRBADEhQKEEJJRF9TVEFURV9DTE9TRUQQBBIVChFCSURfU1RBVEVfRFJBSU5FRBAFKsIBCgpPZmZlclN0YXRlEhsKF09GRkVSX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVT0ZGRVJfU1RBVEVfUFJFU0VOVEVEEAESGAoUT0ZGRVJfU1RBVEVfQUNDRVBURUQQAhIYChRPRkZFUl9TVEFURV9ERUNMSU5FRBADEhYKEk9GRkVSX1NUQVRFX1ZPSURFRBAEEhYKEk9GRkVSX1NUQVRFX0FHUkVFRBAFEhgKFE9GRkVSX1NUQVRFX0ZJTklTSEVEEAYqqgEKCFJ1bGVLaW5kEhkKFVJVTEVfS0lORF9VTlNQRUNJRklFRBAAEhMKD1JVTEVfS0lORF9GTE9PUhABEhYKElJVTEVfS0lORF9NQVRDSElORxACEhUKEVJVTEVfS0lORF9QVVJQT1NFEAMSEwoPUlVMRV9LSU5EX0JVWUVSEAQSFQoRUlVMRV9LSU5EX1BST0RVQ1QQBRITCg9SVUxFX0tJTkRfTElNSVQQBjKdDwoNT2ZmZXJzU2VydmljZRJeCg1SZWdpc3RlckJ1eWVyEiUub2JvbGUub2ZmZXJzLnYxLlJlZ2lzdGVyQnV5ZXJSZXF1ZXN0GiYub2JvbGUub2ZmZXJzLnYxLlJlZ2lzdGVyQnV5ZXJSZXNwb25zZRJPCghWZXRCdXllchIgLm9ib2xlLm9mZmVycy52MS5WZXRCdXllclJlcXVlc3QaIS5vYm9sZS5vZmZlcnMudjEuVmV0QnV5ZXJSZXNwb25zZRJbCgxTdXNwZW5kQnV5ZXISJC5vYm9sZS5vZmZlcnMudjEuU3VzcGVuZEJ1eWVyUmVxdWVzdBolLm9ib2xlLm9mZmVycy52MS5TdXNwZW5kQnV5ZXJSZXNwb25zZRJhCg5SZWluc3RhdGVCdXllchImLm9ib2xlLm9mZmVycy52MS5SZWluc3RhdGVCdXllclJlcXVlc3QaJy5vYm9sZS5vZmZlcnMudjEuUmVpbnN0YXRlQnV5ZXJSZXNwb25zZRJSCglSb3RhdGVLZXkSIS5vYm9sZS5vZmZlcnMudjEuUm90YXRlS2V5UmVxdWVzdBoiLm9ib2xlLm9mZmVycy52MS5Sb3RhdGVLZXlSZXNwb25zZRJPCghHZXRCdXllchIgLm9ib2xlLm9mZmVycy52MS5HZXRCdXllclJlcXVlc3QaIS5vYm9sZS5vZmZlcnMudjEuR2V0QnV5ZXJSZXNwb25zZRJVCgpMaXN0QnV5ZXJzEiIub2JvbGUub2ZmZXJzLnYxLkxpc3RCdXllcnNSZXF1ZXN0GiMub2JvbGUub2ZmZXJzLnYxLkxpc3RCdXllcnNSZXNwb25zZRJhCg5EZXNjcmliZUJ1eWVycxImLm9ib2xlLm9mZmVycy52MS5EZXNjcmliZUJ1eWVyc1JlcXVlc3QaJy5vYm9sZS5vZmZlcnMudjEuRGVzY3JpYmVCdXllcnNSZXNwb25zZRJPCghQbGFjZUJpZBIgLm9ib2xlLm9mZmVycy52MS5QbGFjZUJpZFJlcXVlc3QaIS5vYm9sZS5vZmZlcnMudjEuUGxhY2VCaWRSZXNwb25zZRJWCglQbGFjZUJpZHMSIS5vYm9sZS5vZmZlcnMudjEuUGxhY2VCaWRzUmVxdWVzdBoiLm9ib2xlLm9mZmVycy52MS5QbGFjZUJpZHNSZXNwb25zZSgBMAESSQoGVHJ5QmlkEh4ub2JvbGUub2ZmZXJzLnYxLlRyeUJpZFJlcXVlc3QaHy5vYm9sZS5vZmZlcnMudjEuVHJ5QmlkUmVzcG9uc2USSQoGR2V0QmlkEh4ub2JvbGUub2ZmZXJzLnYxLkdldEJpZFJlcXVlc3QaHy5vYm9sZS5vZmZlcnMudjEuR2V0QmlkUmVzcG9uc2USTwoITGlzdEJpZHMSIC5vYm9sZS5vZmZlcnMudjEuTGlzdEJpZHNSZXF1ZXN0GiEub2JvbGUub2ZmZXJzLnYxLkxpc3RCaWRzUmVzcG9uc2USVAoJV2F0Y2hCaWRzEiEub2JvbGUub2ZmZXJzLnYxLldhdGNoQmlkc1JlcXVlc3QaIi5vYm9sZS5vZmZlcnMudjEuV2F0Y2hCaWRzUmVzcG9uc2UwARJYCgtXaXRoZHJhd0JpZBIjLm9ib2xlLm9mZmVycy52MS5XaXRoZHJhd0JpZFJlcXVlc3QaJC5vYm9sZS5vZmZlcnMudjEuV2l0aGRyYXdCaWRSZXNwb25zZRJVCgpMaXN0T2ZmZXJzEiIub2JvbGUub2ZmZXJzLnYxLkxpc3RPZmZlcnNSZXF1ZXN0GiMub2JvbGUub2ZmZXJzLnYxLkxpc3RPZmZlcnNSZXNwb25zZRJYCgtBY2NlcHRPZmZlchIjLm9ib2xlLm9mZmVycy52MS5BY2NlcHRPZmZlclJlcXVlc3QaJC5vYm9sZS5vZmZlcnMudjEuQWNjZXB0T2ZmZXJSZXNwb25zZRJbCgxEZWNsaW5lT2ZmZXISJC5vYm9sZS5vZmZlcnMudjEuRGVjbGluZU9mZmVyUmVxdWVzdBolLm9ib2xlLm9mZmVycy52MS5EZWNsaW5lT2ZmZXJSZXNwb25zZRJbCgxQcmV2aWV3UnVsZXMSJC5vYm9sZS5vZmZlcnMudjEuUHJldmlld1J1bGVzUmVxdWVzdBolLm9ib2xlLm9mZmVycy52MS5QcmV2aWV3UnVsZXNSZXNwb25zZRJVCgpMaXN0UmVjb3JkEiIub2JvbGUub2ZmZXJzLnYxLkxpc3RSZWNvcmRSZXF1ZXN0GiMub2JvbGUub2ZmZXJzLnYxLkxpc3RSZWNvcmRSZXNwb25zZRJaCgtXYXRjaFJlY29yZBIjLm9ib2xlLm9mZmVycy52MS5XYXRjaFJlY29yZFJlcXVlc3QaJC5vYm9sZS5vZmZlcnMudjEuV2F0Y2hSZWNvcmRSZXNwb25zZTABEl4KDUNvbmZpcm1Db2hvcnQSJS5vYm9sZS5vZmZlcnMudjEuQ29uZmlybUNvaG9ydFJlcXVlc3QaJi5vYm9sZS5vZmZlcnMudjEuQ29uZmlybUNvaG9ydFJlc3BvbnNlQsMBChNjb20ub2JvbGUub2ZmZXJzLnYxQgxTZXJ2aWNlUHJvdG9QAVpAZ2l0aHViLmNvbS9vYm9sZS1tYXJrZXQvb2JvbGUvcHJvdG8vZ2VuL29ib2xlL29mZmVycy92MTtvZmZlcnN2MaICA09PWKoCD09ib2xlLk9mZmVycy5WMcoCD09ib2xlXE9mZmVyc1xWMeICG09ib2xlXE9mZmVyc1xWMVxHUEJNZXRhZGF0YeoCEU9ib2xlOjpPZmZlcnM6OlYxYgZwcm90bzM", [file_obole_consent_v1_events, file_obole_event_v1_event, file_obole_market_v1_market, file_obole_money_v1_money, file_obole_offers_v1_events, file_obole_record_v1_record]);
 
 /**
  * RegisterBuyerRequest describes a legal entity.
@@ -462,6 +466,13 @@ export type ListBuyersRequest = Message<"obole.offers.v1.ListBuyersRequest"> & {
    * @generated from field: obole.event.v1.Cursor after = 3;
    */
   after?: Cursor | undefined;
+
+  /**
+   * Only those in this state; unset means all.
+   *
+   * @generated from field: obole.offers.v1.BuyerState state = 4;
+   */
+  state: BuyerState;
 };
 
 /**
@@ -498,6 +509,125 @@ export type ListBuyersResponse = Message<"obole.offers.v1.ListBuyersResponse"> &
  */
 export const ListBuyersResponseSchema: GenMessage<ListBuyersResponse> = /*@__PURE__*/
   messageDesc(file_obole_offers_v1_service, 14);
+
+/**
+ * DescribeBuyersRequest names buyers.
+ *
+ * @generated from message obole.offers.v1.DescribeBuyersRequest
+ */
+export type DescribeBuyersRequest = Message<"obole.offers.v1.DescribeBuyersRequest"> & {
+  /**
+   * Buyers' ids.
+   *
+   * @generated from field: repeated string buyer_ids = 1;
+   */
+  buyerIds: string[];
+
+  /**
+   * Answer only when this position is seen.
+   *
+   * @generated from field: obole.event.v1.Cursor after = 2;
+   */
+  after?: Cursor | undefined;
+};
+
+/**
+ * Describes the message obole.offers.v1.DescribeBuyersRequest.
+ * Use `create(DescribeBuyersRequestSchema)` to create a new message.
+ */
+export const DescribeBuyersRequestSchema: GenMessage<DescribeBuyersRequest> = /*@__PURE__*/
+  messageDesc(file_obole_offers_v1_service, 15);
+
+/**
+ * BuyerCard is who a buyer is, as everybody who is asked by it is told.
+ *
+ * @generated from message obole.offers.v1.BuyerCard
+ */
+export type BuyerCard = Message<"obole.offers.v1.BuyerCard"> & {
+  /**
+   * Buyer's id.
+   *
+   * @generated from field: string buyer_id = 1;
+   */
+  buyerId: string;
+
+  /**
+   * Registered name.
+   *
+   * @generated from field: string legal_name = 2;
+   */
+  legalName: string;
+
+  /**
+   * Seat, ISO 3166-1 alpha-2.
+   *
+   * @generated from field: string country = 3;
+   */
+  country: string;
+
+  /**
+   * Contact of its data protection officer.
+   *
+   * @generated from field: string dpo_contact = 4;
+   */
+  dpoContact: string;
+
+  /**
+   * Its privacy notice, https.
+   *
+   * @generated from field: string privacy_notice_uri = 5;
+   */
+  privacyNoticeUri: string;
+
+  /**
+   * Countries where it processes data, ISO 3166-1 alpha-2.
+   *
+   * @generated from field: repeated string processing_countries = 6;
+   */
+  processingCountries: string[];
+
+  /**
+   * Gatekeeper under Regulation (EU) 2022/1925, article 3.
+   *
+   * @generated from field: bool is_gatekeeper = 7;
+   */
+  isGatekeeper: boolean;
+
+  /**
+   * What it may do now.
+   *
+   * @generated from field: obole.offers.v1.BuyerState state = 8;
+   */
+  state: BuyerState;
+};
+
+/**
+ * Describes the message obole.offers.v1.BuyerCard.
+ * Use `create(BuyerCardSchema)` to create a new message.
+ */
+export const BuyerCardSchema: GenMessage<BuyerCard> = /*@__PURE__*/
+  messageDesc(file_obole_offers_v1_service, 16);
+
+/**
+ * DescribeBuyersResponse answers DescribeBuyers.
+ *
+ * @generated from message obole.offers.v1.DescribeBuyersResponse
+ */
+export type DescribeBuyersResponse = Message<"obole.offers.v1.DescribeBuyersResponse"> & {
+  /**
+   * Those that are known.
+   *
+   * @generated from field: repeated obole.offers.v1.BuyerCard buyers = 1;
+   */
+  buyers: BuyerCard[];
+};
+
+/**
+ * Describes the message obole.offers.v1.DescribeBuyersResponse.
+ * Use `create(DescribeBuyersResponseSchema)` to create a new message.
+ */
+export const DescribeBuyersResponseSchema: GenMessage<DescribeBuyersResponse> = /*@__PURE__*/
+  messageDesc(file_obole_offers_v1_service, 17);
 
 /**
  * NewBid is what a buyer asks for.
@@ -574,7 +704,7 @@ export type NewBid = Message<"obole.offers.v1.NewBid"> & {
  * Use `create(NewBidSchema)` to create a new message.
  */
 export const NewBidSchema: GenMessage<NewBid> = /*@__PURE__*/
-  messageDesc(file_obole_offers_v1_service, 15);
+  messageDesc(file_obole_offers_v1_service, 18);
 
 /**
  * PlaceBidRequest places one bid.
@@ -602,7 +732,7 @@ export type PlaceBidRequest = Message<"obole.offers.v1.PlaceBidRequest"> & {
  * Use `create(PlaceBidRequestSchema)` to create a new message.
  */
 export const PlaceBidRequestSchema: GenMessage<PlaceBidRequest> = /*@__PURE__*/
-  messageDesc(file_obole_offers_v1_service, 16);
+  messageDesc(file_obole_offers_v1_service, 19);
 
 /**
  * PlaceBidResponse answers PlaceBid.
@@ -637,7 +767,7 @@ export type PlaceBidResponse = Message<"obole.offers.v1.PlaceBidResponse"> & {
  * Use `create(PlaceBidResponseSchema)` to create a new message.
  */
 export const PlaceBidResponseSchema: GenMessage<PlaceBidResponse> = /*@__PURE__*/
-  messageDesc(file_obole_offers_v1_service, 17);
+  messageDesc(file_obole_offers_v1_service, 20);
 
 /**
  * PlaceBidsRequest places several bids of one buyer.
@@ -665,7 +795,7 @@ export type PlaceBidsRequest = Message<"obole.offers.v1.PlaceBidsRequest"> & {
  * Use `create(PlaceBidsRequestSchema)` to create a new message.
  */
 export const PlaceBidsRequestSchema: GenMessage<PlaceBidsRequest> = /*@__PURE__*/
-  messageDesc(file_obole_offers_v1_service, 18);
+  messageDesc(file_obole_offers_v1_service, 21);
 
 /**
  * PlacedBid is the answer to one bid of a message.
@@ -714,7 +844,7 @@ export type PlacedBid = Message<"obole.offers.v1.PlacedBid"> & {
  * Use `create(PlacedBidSchema)` to create a new message.
  */
 export const PlacedBidSchema: GenMessage<PlacedBid> = /*@__PURE__*/
-  messageDesc(file_obole_offers_v1_service, 19);
+  messageDesc(file_obole_offers_v1_service, 22);
 
 /**
  * PlaceBidsResponse answers the bids of one message, in their order.
@@ -742,7 +872,7 @@ export type PlaceBidsResponse = Message<"obole.offers.v1.PlaceBidsResponse"> & {
  * Use `create(PlaceBidsResponseSchema)` to create a new message.
  */
 export const PlaceBidsResponseSchema: GenMessage<PlaceBidsResponse> = /*@__PURE__*/
-  messageDesc(file_obole_offers_v1_service, 20);
+  messageDesc(file_obole_offers_v1_service, 23);
 
 /**
  * TryBidRequest describes a bid without placing it.
@@ -763,7 +893,7 @@ export type TryBidRequest = Message<"obole.offers.v1.TryBidRequest"> & {
  * Use `create(TryBidRequestSchema)` to create a new message.
  */
 export const TryBidRequestSchema: GenMessage<TryBidRequest> = /*@__PURE__*/
-  messageDesc(file_obole_offers_v1_service, 21);
+  messageDesc(file_obole_offers_v1_service, 24);
 
 /**
  * Problem is something that would make a bid be refused, or never be filled.
@@ -798,7 +928,7 @@ export type Problem = Message<"obole.offers.v1.Problem"> & {
  * Use `create(ProblemSchema)` to create a new message.
  */
 export const ProblemSchema: GenMessage<Problem> = /*@__PURE__*/
-  messageDesc(file_obole_offers_v1_service, 22);
+  messageDesc(file_obole_offers_v1_service, 25);
 
 /**
  * Band is a range of people, wide enough that nobody can be counted.
@@ -826,7 +956,7 @@ export type Band = Message<"obole.offers.v1.Band"> & {
  * Use `create(BandSchema)` to create a new message.
  */
 export const BandSchema: GenMessage<Band> = /*@__PURE__*/
-  messageDesc(file_obole_offers_v1_service, 23);
+  messageDesc(file_obole_offers_v1_service, 26);
 
 /**
  * TryBidResponse answers TryBid.
@@ -868,7 +998,7 @@ export type TryBidResponse = Message<"obole.offers.v1.TryBidResponse"> & {
  * Use `create(TryBidResponseSchema)` to create a new message.
  */
 export const TryBidResponseSchema: GenMessage<TryBidResponse> = /*@__PURE__*/
-  messageDesc(file_obole_offers_v1_service, 24);
+  messageDesc(file_obole_offers_v1_service, 27);
 
 /**
  * Bid is a bid as it stands.
@@ -945,7 +1075,7 @@ export type Bid = Message<"obole.offers.v1.Bid"> & {
  * Use `create(BidSchema)` to create a new message.
  */
 export const BidSchema: GenMessage<Bid> = /*@__PURE__*/
-  messageDesc(file_obole_offers_v1_service, 25);
+  messageDesc(file_obole_offers_v1_service, 28);
 
 /**
  * GetBidRequest names the bid.
@@ -980,7 +1110,7 @@ export type GetBidRequest = Message<"obole.offers.v1.GetBidRequest"> & {
  * Use `create(GetBidRequestSchema)` to create a new message.
  */
 export const GetBidRequestSchema: GenMessage<GetBidRequest> = /*@__PURE__*/
-  messageDesc(file_obole_offers_v1_service, 26);
+  messageDesc(file_obole_offers_v1_service, 29);
 
 /**
  * GetBidResponse answers GetBid.
@@ -1001,7 +1131,7 @@ export type GetBidResponse = Message<"obole.offers.v1.GetBidResponse"> & {
  * Use `create(GetBidResponseSchema)` to create a new message.
  */
 export const GetBidResponseSchema: GenMessage<GetBidResponse> = /*@__PURE__*/
-  messageDesc(file_obole_offers_v1_service, 27);
+  messageDesc(file_obole_offers_v1_service, 30);
 
 /**
  * ListBidsRequest asks for a page.
@@ -1043,7 +1173,7 @@ export type ListBidsRequest = Message<"obole.offers.v1.ListBidsRequest"> & {
  * Use `create(ListBidsRequestSchema)` to create a new message.
  */
 export const ListBidsRequestSchema: GenMessage<ListBidsRequest> = /*@__PURE__*/
-  messageDesc(file_obole_offers_v1_service, 28);
+  messageDesc(file_obole_offers_v1_service, 31);
 
 /**
  * ListBidsResponse is a page of bids.
@@ -1071,7 +1201,7 @@ export type ListBidsResponse = Message<"obole.offers.v1.ListBidsResponse"> & {
  * Use `create(ListBidsResponseSchema)` to create a new message.
  */
 export const ListBidsResponseSchema: GenMessage<ListBidsResponse> = /*@__PURE__*/
-  messageDesc(file_obole_offers_v1_service, 29);
+  messageDesc(file_obole_offers_v1_service, 32);
 
 /**
  * WatchBidsRequest asks to be told.
@@ -1092,7 +1222,7 @@ export type WatchBidsRequest = Message<"obole.offers.v1.WatchBidsRequest"> & {
  * Use `create(WatchBidsRequestSchema)` to create a new message.
  */
 export const WatchBidsRequestSchema: GenMessage<WatchBidsRequest> = /*@__PURE__*/
-  messageDesc(file_obole_offers_v1_service, 30);
+  messageDesc(file_obole_offers_v1_service, 33);
 
 /**
  * WatchBidsResponse is a bid as it stands, or stands now.
@@ -1113,7 +1243,7 @@ export type WatchBidsResponse = Message<"obole.offers.v1.WatchBidsResponse"> & {
  * Use `create(WatchBidsResponseSchema)` to create a new message.
  */
 export const WatchBidsResponseSchema: GenMessage<WatchBidsResponse> = /*@__PURE__*/
-  messageDesc(file_obole_offers_v1_service, 31);
+  messageDesc(file_obole_offers_v1_service, 34);
 
 /**
  * WithdrawBidRequest names the bid.
@@ -1148,7 +1278,7 @@ export type WithdrawBidRequest = Message<"obole.offers.v1.WithdrawBidRequest"> &
  * Use `create(WithdrawBidRequestSchema)` to create a new message.
  */
 export const WithdrawBidRequestSchema: GenMessage<WithdrawBidRequest> = /*@__PURE__*/
-  messageDesc(file_obole_offers_v1_service, 32);
+  messageDesc(file_obole_offers_v1_service, 35);
 
 /**
  * WithdrawBidResponse answers WithdrawBid.
@@ -1169,7 +1299,7 @@ export type WithdrawBidResponse = Message<"obole.offers.v1.WithdrawBidResponse">
  * Use `create(WithdrawBidResponseSchema)` to create a new message.
  */
 export const WithdrawBidResponseSchema: GenMessage<WithdrawBidResponse> = /*@__PURE__*/
-  messageDesc(file_obole_offers_v1_service, 33);
+  messageDesc(file_obole_offers_v1_service, 36);
 
 /**
  * ListOffersRequest asks for the offers of one person.
@@ -1218,7 +1348,7 @@ export type ListOffersRequest = Message<"obole.offers.v1.ListOffersRequest"> & {
  * Use `create(ListOffersRequestSchema)` to create a new message.
  */
 export const ListOffersRequestSchema: GenMessage<ListOffersRequest> = /*@__PURE__*/
-  messageDesc(file_obole_offers_v1_service, 34);
+  messageDesc(file_obole_offers_v1_service, 37);
 
 /**
  * Offer is an offer to one person.
@@ -1267,6 +1397,13 @@ export type Offer = Message<"obole.offers.v1.Offer"> & {
    * @generated from field: string voided = 6;
    */
   voided: string;
+
+  /**
+   * Who asks, by id: to preview what would leave and to never be asked by it again. The card has its name.
+   *
+   * @generated from field: string buyer_id = 7;
+   */
+  buyerId: string;
 };
 
 /**
@@ -1274,7 +1411,7 @@ export type Offer = Message<"obole.offers.v1.Offer"> & {
  * Use `create(OfferSchema)` to create a new message.
  */
 export const OfferSchema: GenMessage<Offer> = /*@__PURE__*/
-  messageDesc(file_obole_offers_v1_service, 35);
+  messageDesc(file_obole_offers_v1_service, 38);
 
 /**
  * CardField is a field on a card.
@@ -1337,7 +1474,7 @@ export type CardField = Message<"obole.offers.v1.CardField"> & {
  * Use `create(CardFieldSchema)` to create a new message.
  */
 export const CardFieldSchema: GenMessage<CardField> = /*@__PURE__*/
-  messageDesc(file_obole_offers_v1_service, 36);
+  messageDesc(file_obole_offers_v1_service, 39);
 
 /**
  * Card is what a person is shown: everything that the decision needs, and nothing that presses for it.
@@ -1582,7 +1719,7 @@ export type Card = Message<"obole.offers.v1.Card"> & {
  * Use `create(CardSchema)` to create a new message.
  */
 export const CardSchema: GenMessage<Card> = /*@__PURE__*/
-  messageDesc(file_obole_offers_v1_service, 37);
+  messageDesc(file_obole_offers_v1_service, 40);
 
 /**
  * ListOffersResponse is a page of offers.
@@ -1638,7 +1775,7 @@ export type ListOffersResponse = Message<"obole.offers.v1.ListOffersResponse"> &
  * Use `create(ListOffersResponseSchema)` to create a new message.
  */
 export const ListOffersResponseSchema: GenMessage<ListOffersResponse> = /*@__PURE__*/
-  messageDesc(file_obole_offers_v1_service, 38);
+  messageDesc(file_obole_offers_v1_service, 41);
 
 /**
  * AcceptOfferRequest accepts a card.
@@ -1701,7 +1838,7 @@ export type AcceptOfferRequest = Message<"obole.offers.v1.AcceptOfferRequest"> &
  * Use `create(AcceptOfferRequestSchema)` to create a new message.
  */
 export const AcceptOfferRequestSchema: GenMessage<AcceptOfferRequest> = /*@__PURE__*/
-  messageDesc(file_obole_offers_v1_service, 39);
+  messageDesc(file_obole_offers_v1_service, 42);
 
 /**
  * AcceptOfferResponse answers AcceptOffer.
@@ -1736,7 +1873,7 @@ export type AcceptOfferResponse = Message<"obole.offers.v1.AcceptOfferResponse">
  * Use `create(AcceptOfferResponseSchema)` to create a new message.
  */
 export const AcceptOfferResponseSchema: GenMessage<AcceptOfferResponse> = /*@__PURE__*/
-  messageDesc(file_obole_offers_v1_service, 40);
+  messageDesc(file_obole_offers_v1_service, 43);
 
 /**
  * DeclineOfferRequest declines.
@@ -1778,7 +1915,7 @@ export type DeclineOfferRequest = Message<"obole.offers.v1.DeclineOfferRequest">
  * Use `create(DeclineOfferRequestSchema)` to create a new message.
  */
 export const DeclineOfferRequestSchema: GenMessage<DeclineOfferRequest> = /*@__PURE__*/
-  messageDesc(file_obole_offers_v1_service, 41);
+  messageDesc(file_obole_offers_v1_service, 44);
 
 /**
  * DeclineOfferResponse answers DeclineOffer.
@@ -1799,7 +1936,282 @@ export type DeclineOfferResponse = Message<"obole.offers.v1.DeclineOfferResponse
  * Use `create(DeclineOfferResponseSchema)` to create a new message.
  */
 export const DeclineOfferResponseSchema: GenMessage<DeclineOfferResponse> = /*@__PURE__*/
-  messageDesc(file_obole_offers_v1_service, 42);
+  messageDesc(file_obole_offers_v1_service, 45);
+
+/**
+ * PreviewRulesRequest brings rules to be tried.
+ *
+ * @generated from message obole.offers.v1.PreviewRulesRequest
+ */
+export type PreviewRulesRequest = Message<"obole.offers.v1.PreviewRulesRequest"> & {
+  /**
+   * Whose.
+   *
+   * @generated from field: string subscriber_id = 1;
+   */
+  subscriberId: string;
+
+  /**
+   * Rules as they would be set, whole; unset means those that stand.
+   *
+   * @generated from field: obole.consent.v1.Rules rules = 2;
+   */
+  rules?: Rules | undefined;
+
+  /**
+   * Answer only when this position is seen.
+   *
+   * @generated from field: obole.event.v1.Cursor after = 3;
+   */
+  after?: Cursor | undefined;
+};
+
+/**
+ * Describes the message obole.offers.v1.PreviewRulesRequest.
+ * Use `create(PreviewRulesRequestSchema)` to create a new message.
+ */
+export const PreviewRulesRequestSchema: GenMessage<PreviewRulesRequest> = /*@__PURE__*/
+  messageDesc(file_obole_offers_v1_service, 46);
+
+/**
+ * RuleEffect is what one rule does.
+ *
+ * @generated from message obole.offers.v1.RuleEffect
+ */
+export type RuleEffect = Message<"obole.offers.v1.RuleEffect"> & {
+  /**
+   * Which kind of rule.
+   *
+   * @generated from field: obole.offers.v1.RuleKind kind = 1;
+   */
+  kind: RuleKind;
+
+  /**
+   * Which one of its kind: the product's id of a floor or product, the IRI of a purpose, the id of a buyer; empty for the others.
+   *
+   * @generated from field: string subject = 2;
+   */
+  subject: string;
+
+  /**
+   * Open offers that it hides, whatever else hides them too.
+   *
+   * @generated from field: uint32 hides = 3;
+   */
+  hides: number;
+
+  /**
+   * Of these, those that nothing else hides: without the rule they would be shown.
+   *
+   * @generated from field: uint32 alone = 4;
+   */
+  alone: number;
+};
+
+/**
+ * Describes the message obole.offers.v1.RuleEffect.
+ * Use `create(RuleEffectSchema)` to create a new message.
+ */
+export const RuleEffectSchema: GenMessage<RuleEffect> = /*@__PURE__*/
+  messageDesc(file_obole_offers_v1_service, 47);
+
+/**
+ * PreviewRulesResponse says what rules do to the offers that are open now and that the person has the data for. Whether matching shows
+ * an offer whose conditions the person does not meet is not counted: it would never be shown.
+ *
+ * @generated from message obole.offers.v1.PreviewRulesResponse
+ */
+export type PreviewRulesResponse = Message<"obole.offers.v1.PreviewRulesResponse"> & {
+  /**
+   * Offers that these rules show.
+   *
+   * @generated from field: uint32 shown = 1;
+   */
+  shown: number;
+
+  /**
+   * Offers that these rules hide.
+   *
+   * @generated from field: uint32 hidden = 2;
+   */
+  hidden: number;
+
+  /**
+   * Of those hidden, the ones that the rules that stand show.
+   *
+   * @generated from field: uint32 newly_hidden = 3;
+   */
+  newlyHidden: number;
+
+  /**
+   * Of those shown, the ones that the rules that stand hide.
+   *
+   * @generated from field: uint32 newly_shown = 4;
+   */
+  newlyShown: number;
+
+  /**
+   * What each rule does, those that do nothing included, in the order of the rules.
+   *
+   * @generated from field: repeated obole.offers.v1.RuleEffect effects = 5;
+   */
+  effects: RuleEffect[];
+
+  /**
+   * Why no paid offer is made at all; unset when some may be. All else is unset then.
+   *
+   * @generated from field: obole.offers.v1.Reason not_eligible = 6;
+   */
+  notEligible: Reason;
+};
+
+/**
+ * Describes the message obole.offers.v1.PreviewRulesResponse.
+ * Use `create(PreviewRulesResponseSchema)` to create a new message.
+ */
+export const PreviewRulesResponseSchema: GenMessage<PreviewRulesResponse> = /*@__PURE__*/
+  messageDesc(file_obole_offers_v1_service, 48);
+
+/**
+ * ListRecordRequest asks for a page of a person's history.
+ *
+ * @generated from message obole.offers.v1.ListRecordRequest
+ */
+export type ListRecordRequest = Message<"obole.offers.v1.ListRecordRequest"> & {
+  /**
+   * Whose.
+   *
+   * @generated from field: string subscriber_id = 1;
+   */
+  subscriberId: string;
+
+  /**
+   * At most so many; 0 means 100.
+   *
+   * @generated from field: uint32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * next_page_token of the page before.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+
+  /**
+   * Answer only when this position is seen.
+   *
+   * @generated from field: obole.event.v1.Cursor after = 4;
+   */
+  after?: Cursor | undefined;
+
+  /**
+   * Only the entry at this place, if it is about the person: its partition and position are looked at. Without page_token.
+   *
+   * @generated from field: obole.event.v1.Cursor only = 5;
+   */
+  only?: Cursor | undefined;
+};
+
+/**
+ * Describes the message obole.offers.v1.ListRecordRequest.
+ * Use `create(ListRecordRequestSchema)` to create a new message.
+ */
+export const ListRecordRequestSchema: GenMessage<ListRecordRequest> = /*@__PURE__*/
+  messageDesc(file_obole_offers_v1_service, 49);
+
+/**
+ * ListRecordResponse is a page of a person's history.
+ *
+ * @generated from message obole.offers.v1.ListRecordResponse
+ */
+export type ListRecordResponse = Message<"obole.offers.v1.ListRecordResponse"> & {
+  /**
+   * Entries, newest first.
+   *
+   * @generated from field: repeated obole.record.v1.Entry entries = 1;
+   */
+  entries: Entry[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+
+  /**
+   * Where WatchRecord goes on: behind everything that this list has seen, at most 2 KiB. On the first page only.
+   *
+   * @generated from field: string watch_token = 3;
+   */
+  watchToken: string;
+};
+
+/**
+ * Describes the message obole.offers.v1.ListRecordResponse.
+ * Use `create(ListRecordResponseSchema)` to create a new message.
+ */
+export const ListRecordResponseSchema: GenMessage<ListRecordResponse> = /*@__PURE__*/
+  messageDesc(file_obole_offers_v1_service, 50);
+
+/**
+ * WatchRecordRequest asks to be told.
+ *
+ * @generated from message obole.offers.v1.WatchRecordRequest
+ */
+export type WatchRecordRequest = Message<"obole.offers.v1.WatchRecordRequest"> & {
+  /**
+   * Whose.
+   *
+   * @generated from field: string subscriber_id = 1;
+   */
+  subscriberId: string;
+
+  /**
+   * watch_token of the last message that was taken in, or of a list, to go on behind it; empty begins at the log's end. It is of one
+   * person, and of the log as it is: after a restore that began a new incarnation it is refused.
+   *
+   * @generated from field: string watch_token = 2;
+   */
+  watchToken: string;
+};
+
+/**
+ * Describes the message obole.offers.v1.WatchRecordRequest.
+ * Use `create(WatchRecordRequestSchema)` to create a new message.
+ */
+export const WatchRecordRequestSchema: GenMessage<WatchRecordRequest> = /*@__PURE__*/
+  messageDesc(file_obole_offers_v1_service, 51);
+
+/**
+ * WatchRecordResponse is something that happened, or a sign that the stream lives.
+ *
+ * @generated from message obole.offers.v1.WatchRecordResponse
+ */
+export type WatchRecordResponse = Message<"obole.offers.v1.WatchRecordResponse"> & {
+  /**
+   * What happened; unset in a sign of life, the first of which comes at once.
+   *
+   * @generated from field: obole.record.v1.Entry entry = 1;
+   */
+  entry?: Entry | undefined;
+
+  /**
+   * Where the stream goes on behind this message; at most 2 KiB.
+   *
+   * @generated from field: string watch_token = 2;
+   */
+  watchToken: string;
+};
+
+/**
+ * Describes the message obole.offers.v1.WatchRecordResponse.
+ * Use `create(WatchRecordResponseSchema)` to create a new message.
+ */
+export const WatchRecordResponseSchema: GenMessage<WatchRecordResponse> = /*@__PURE__*/
+  messageDesc(file_obole_offers_v1_service, 52);
 
 /**
  * ConfirmCohortRequest names the bid.
@@ -1820,7 +2232,7 @@ export type ConfirmCohortRequest = Message<"obole.offers.v1.ConfirmCohortRequest
  * Use `create(ConfirmCohortRequestSchema)` to create a new message.
  */
 export const ConfirmCohortRequestSchema: GenMessage<ConfirmCohortRequest> = /*@__PURE__*/
-  messageDesc(file_obole_offers_v1_service, 43);
+  messageDesc(file_obole_offers_v1_service, 53);
 
 /**
  * ConfirmCohortResponse answers ConfirmCohort.
@@ -1848,7 +2260,7 @@ export type ConfirmCohortResponse = Message<"obole.offers.v1.ConfirmCohortRespon
  * Use `create(ConfirmCohortResponseSchema)` to create a new message.
  */
 export const ConfirmCohortResponseSchema: GenMessage<ConfirmCohortResponse> = /*@__PURE__*/
-  messageDesc(file_obole_offers_v1_service, 44);
+  messageDesc(file_obole_offers_v1_service, 54);
 
 /**
  * BuyerState says what a buyer may do.
@@ -2009,6 +2421,68 @@ export const OfferStateSchema: GenEnum<OfferState> = /*@__PURE__*/
   enumDesc(file_obole_offers_v1_service, 2);
 
 /**
+ * RuleKind says which of a person's rules is meant.
+ *
+ * @generated from enum obole.offers.v1.RuleKind
+ */
+export enum RuleKind {
+  /**
+   * Unset.
+   *
+   * @generated from enum value: RULE_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The floor of a product.
+   *
+   * @generated from enum value: RULE_KIND_FLOOR = 1;
+   */
+  FLOOR = 1,
+
+  /**
+   * Matching, or matching by facts on health, is off.
+   *
+   * @generated from enum value: RULE_KIND_MATCHING = 2;
+   */
+  MATCHING = 2,
+
+  /**
+   * A purpose that is never wanted.
+   *
+   * @generated from enum value: RULE_KIND_PURPOSE = 3;
+   */
+  PURPOSE = 3,
+
+  /**
+   * A buyer that is never wanted.
+   *
+   * @generated from enum value: RULE_KIND_BUYER = 4;
+   */
+  BUYER = 4,
+
+  /**
+   * A product that is never offered.
+   *
+   * @generated from enum value: RULE_KIND_PRODUCT = 5;
+   */
+  PRODUCT = 5,
+
+  /**
+   * How many agreements at once.
+   *
+   * @generated from enum value: RULE_KIND_LIMIT = 6;
+   */
+  LIMIT = 6,
+}
+
+/**
+ * Describes the enum obole.offers.v1.RuleKind.
+ */
+export const RuleKindSchema: GenEnum<RuleKind> = /*@__PURE__*/
+  enumDesc(file_obole_offers_v1_service, 3);
+
+/**
  * OffersService decides which bids are open, who may be shown what, and who accepted.
  *
  * Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package, or of the common
@@ -2089,6 +2563,16 @@ export const OffersService: GenService<{
     methodKind: "unary";
     input: typeof ListBuyersRequestSchema;
     output: typeof ListBuyersResponseSchema;
+  },
+  /**
+   * DescribeBuyers says who some buyers are, in the order asked: what every card tells of them, and nothing else. Unknown ones are left out.
+   *
+   * @generated from rpc obole.offers.v1.OffersService.DescribeBuyers
+   */
+  describeBuyers: {
+    methodKind: "unary";
+    input: typeof DescribeBuyersRequestSchema;
+    output: typeof DescribeBuyersResponseSchema;
   },
   /**
    * PlaceBid records a bid. It opens when settlement has held its money.
@@ -2189,6 +2673,38 @@ export const OffersService: GenService<{
     methodKind: "unary";
     input: typeof DeclineOfferRequestSchema;
     output: typeof DeclineOfferResponseSchema;
+  },
+  /**
+   * PreviewRules says what rules would do to the offers that are open now, without setting them; without rules, what those that stand do.
+   * It records no card as shown.
+   *
+   * @generated from rpc obole.offers.v1.OffersService.PreviewRules
+   */
+  previewRules: {
+    methodKind: "unary";
+    input: typeof PreviewRulesRequestSchema;
+    output: typeof PreviewRulesResponseSchema;
+  },
+  /**
+   * ListRecord lists what this service's log holds about a person, newest first, each with its id and place.
+   *
+   * @generated from rpc obole.offers.v1.OffersService.ListRecord
+   */
+  listRecord: {
+    methodKind: "unary";
+    input: typeof ListRecordRequestSchema;
+    output: typeof ListRecordResponseSchema;
+  },
+  /**
+   * WatchRecord streams what happens to a person from now on, or behind a token. While nothing happens a message without an entry comes
+   * every 15 seconds, so that a stream that has broken is noticed.
+   *
+   * @generated from rpc obole.offers.v1.OffersService.WatchRecord
+   */
+  watchRecord: {
+    methodKind: "server_streaming";
+    input: typeof WatchRecordRequestSchema;
+    output: typeof WatchRecordResponseSchema;
   },
   /**
    * ConfirmCohort asks, before the first key of a bid leaves, whether enough people are still in it; if not, everything of the bid is voided.

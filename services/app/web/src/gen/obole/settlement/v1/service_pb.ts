@@ -4,12 +4,14 @@
 
 // The ledger: who owes whom, and the stream from which finance proves it.
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Cursor, Life, StoredEvent } from "../../event/v1/event_pb";
 import { file_obole_event_v1_event } from "../../event/v1/event_pb";
-import type { Money } from "../../money/v1/money_pb";
+import type { Money, UnitPrice } from "../../money/v1/money_pb";
 import { file_obole_money_v1_money } from "../../money/v1/money_pb";
+import type { Entry } from "../../record/v1/record_pb";
+import { file_obole_record_v1_record } from "../../record/v1/record_pb";
 import type { AccountKind } from "./events_pb";
 import { file_obole_settlement_v1_events } from "./events_pb";
 import type { Message } from "@bufbuild/protobuf";
@@ -18,7 +20,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file obole/settlement/v1/service.proto.
  */
 export const file_obole_settlement_v1_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFvYm9sZS9zZXR0bGVtZW50L3YxL3NlcnZpY2UucHJvdG8SE29ib2xlLnNldHRsZW1lbnQudjEiiQEKDkRlcG9zaXRSZXF1ZXN0EhAKCGJ1eWVyX2lkGAEgASgJEiUKBmFtb3VudBgCIAEoCzIVLm9ib2xlLm1vbmV5LnYxLk1vbmV5EhEKCXJlZmVyZW5jZRgDIAEoCRISCgp2YWx1ZV9kYXRlGAQgASgJEhcKD2lkZW1wb3RlbmN5X2tleRgFIAEoCSJjCg9EZXBvc2l0UmVzcG9uc2USKAoJYXZhaWxhYmxlGAEgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSJgoGY3Vyc29yGAIgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yInEKD0dldEZ1bmRzUmVxdWVzdBIQCghidXllcl9pZBgBIAEoCRIlCgVhZnRlchgCIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvchIRCglwYWdlX3NpemUYAyABKA0SEgoKcGFnZV90b2tlbhgEIAEoCSKMAQoESG9sZBIOCgZiaWRfaWQYASABKAkSIwoEaGVsZBgCIAEoCzIVLm9ib2xlLm1vbmV5LnYxLk1vbmV5EiYKB2luaXRpYWwYAyABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leRInCghjYXB0dXJlZBgEIAEoCzIVLm9ib2xlLm1vbmV5LnYxLk1vbmV5IswBChBHZXRGdW5kc1Jlc3BvbnNlEigKCWF2YWlsYWJsZRgBIAEoCzIVLm9ib2xlLm1vbmV5LnYxLk1vbmV5EiMKBGhlbGQYAiABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leRIoCgVob2xkcxgDIAMoCzIZLm9ib2xlLnNldHRsZW1lbnQudjEuSG9sZBImCgZjdXJzb3IYBCABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3ISFwoPbmV4dF9wYWdlX3Rva2VuGAUgASgJIlIKEkdldEVhcm5pbmdzUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEiUKBWFmdGVyGAIgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yIs0BChNHZXRFYXJuaW5nc1Jlc3BvbnNlEiYKB3BlbmRpbmcYASABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leRIoCglhdmFpbGFibGUYAiABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leRIjCgRwYWlkGAMgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSFwoPcmVzaWR1YWxfbWljcm9zGAQgASgDEiYKBmN1cnNvchgFIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJ6ChNMaXN0RWFybmluZ3NSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgNEhIKCnBhZ2VfdG9rZW4YAyABKAkSJQoFYWZ0ZXIYBCABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IisgIKB0Vhcm5pbmcSEwoLZGVsaXZlcnlfaWQYASABKAkSFAoMYWdyZWVtZW50X2lkGAIgASgJEhAKCGJ1eWVyX2lkGAMgASgJEhIKCnByb2R1Y3RfaWQYBCABKAkSDQoFc2xvdHMYBSABKA0SIgoDbmV0GAYgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSKQoKY29tbWlzc2lvbhgHIAEoCzIVLm9ib2xlLm1vbmV5LnYxLk1vbmV5EicKCHdpdGhoZWxkGAggASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSEgoKc2V0dGxlZF9hdBgJIAEoAxIUCgxhdmFpbGFibGVfYXQYCiABKAMSJQoFZXZlbnQYCyABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiXwoUTGlzdEVhcm5pbmdzUmVzcG9uc2USLgoIZWFybmluZ3MYASADKAsyHC5vYm9sZS5zZXR0bGVtZW50LnYxLkVhcm5pbmcSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIksKB0FjY291bnQSLgoEa2luZBgBIAEoDjIgLm9ib2xlLnNldHRsZW1lbnQudjEuQWNjb3VudEtpbmQSEAoIb3duZXJfaWQYAiABKAkikwEKFExpc3RTdGF0ZW1lbnRSZXF1ZXN0Ei0KB2FjY291bnQYASABKAsyHC5vYm9sZS5zZXR0bGVtZW50LnYxLkFjY291bnQSEQoJcGFnZV9zaXplGAIgASgNEhIKCnBhZ2VfdG9rZW4YAyABKAkSJQoFYWZ0ZXIYBCABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IipgEKBExpbmUSEAoIcG9zaXRpb24YASABKAMSDAoEdHlwZRgCIAEoCRIlCgZhbW91bnQYAyABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leRImCgdiYWxhbmNlGAQgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSDgoGYmlkX2lkGAUgASgJEhMKC2RlbGl2ZXJ5X2lkGAYgASgJEgoKAmF0GAcgASgDIloKFUxpc3RTdGF0ZW1lbnRSZXNwb25zZRIoCgVsaW5lcxgBIAMoCzIZLm9ib2xlLnNldHRsZW1lbnQudjEuTGluZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiYwoTVHJpYWxCYWxhbmNlUmVxdWVzdBIlCgVhc19vZhgBIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvchIlCgVhZnRlchgCIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJvCgNTdW0SLgoEa2luZBgBIAEoDjIgLm9ib2xlLnNldHRsZW1lbnQudjEuQWNjb3VudEtpbmQSEAoIYWNjb3VudHMYAiABKAMSJgoHYmFsYW5jZRgDIAEoCzIVLm9ib2xlLm1vbmV5LnYxLk1vbmV5IosBChRUcmlhbEJhbGFuY2VSZXNwb25zZRImCgRzdW1zGAEgAygLMhgub2JvbGUuc2V0dGxlbWVudC52MS5TdW0SJAoFdG90YWwYAiABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leRIlCgVhc19vZhgDIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJOCgxSZXBsYXlGaWx0ZXISEAoIYnV5ZXJfaWQYASABKAkSEgoKcHJvZHVjdF9pZBgCIAEoCRIMCgRmcm9tGAMgASgDEgoKAnRvGAQgASgDIn8KE1JlcGxheUV2ZW50c1JlcXVlc3QSJQoFYWZ0ZXIYASABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3ISMQoGZmlsdGVyGAIgASgLMiEub2JvbGUuc2V0dGxlbWVudC52MS5SZXBsYXlGaWx0ZXISDgoGZm9sbG93GAMgASgIIp4BChRSZXBsYXlFdmVudHNSZXNwb25zZRIrCgZldmVudHMYASADKAsyGy5vYm9sZS5ldmVudC52MS5TdG9yZWRFdmVudBImCgZjdXJzb3IYAiABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3ISDAoEdGFpbBgDIAEoAxIjCgVsaXZlcxgEIAMoCzIULm9ib2xlLmV2ZW50LnYxLkxpZmUyvQUKEVNldHRsZW1lbnRTZXJ2aWNlElQKB0RlcG9zaXQSIy5vYm9sZS5zZXR0bGVtZW50LnYxLkRlcG9zaXRSZXF1ZXN0GiQub2JvbGUuc2V0dGxlbWVudC52MS5EZXBvc2l0UmVzcG9uc2USVwoIR2V0RnVuZHMSJC5vYm9sZS5zZXR0bGVtZW50LnYxLkdldEZ1bmRzUmVxdWVzdBolLm9ib2xlLnNldHRsZW1lbnQudjEuR2V0RnVuZHNSZXNwb25zZRJgCgtHZXRFYXJuaW5ncxInLm9ib2xlLnNldHRsZW1lbnQudjEuR2V0RWFybmluZ3NSZXF1ZXN0Gigub2JvbGUuc2V0dGxlbWVudC52MS5HZXRFYXJuaW5nc1Jlc3BvbnNlEmMKDExpc3RFYXJuaW5ncxIoLm9ib2xlLnNldHRsZW1lbnQudjEuTGlzdEVhcm5pbmdzUmVxdWVzdBopLm9ib2xlLnNldHRsZW1lbnQudjEuTGlzdEVhcm5pbmdzUmVzcG9uc2USZgoNTGlzdFN0YXRlbWVudBIpLm9ib2xlLnNldHRsZW1lbnQudjEuTGlzdFN0YXRlbWVudFJlcXVlc3QaKi5vYm9sZS5zZXR0bGVtZW50LnYxLkxpc3RTdGF0ZW1lbnRSZXNwb25zZRJjCgxUcmlhbEJhbGFuY2USKC5vYm9sZS5zZXR0bGVtZW50LnYxLlRyaWFsQmFsYW5jZVJlcXVlc3QaKS5vYm9sZS5zZXR0bGVtZW50LnYxLlRyaWFsQmFsYW5jZVJlc3BvbnNlEmUKDFJlcGxheUV2ZW50cxIoLm9ib2xlLnNldHRsZW1lbnQudjEuUmVwbGF5RXZlbnRzUmVxdWVzdBopLm9ib2xlLnNldHRsZW1lbnQudjEuUmVwbGF5RXZlbnRzUmVzcG9uc2UwAULfAQoXY29tLm9ib2xlLnNldHRsZW1lbnQudjFCDFNlcnZpY2VQcm90b1ABWkhnaXRodWIuY29tL29ib2xlLW1hcmtldC9vYm9sZS9wcm90by9nZW4vb2JvbGUvc2V0dGxlbWVudC92MTtzZXR0bGVtZW50djGiAgNPU1iqAhNPYm9sZS5TZXR0bGVtZW50LlYxygITT2JvbGVcU2V0dGxlbWVudFxWMeICH09ib2xlXFNldHRsZW1lbnRcVjFcR1BCTWV0YWRhdGHqAhVPYm9sZTo6U2V0dGxlbWVudDo6VjFiBnByb3RvMw", [file_obole_event_v1_event, file_obole_money_v1_money, file_obole_settlement_v1_events]);
+  fileDesc("CiFvYm9sZS9zZXR0bGVtZW50L3YxL3NlcnZpY2UucHJvdG8SE29ib2xlLnNldHRsZW1lbnQudjEiiQEKDkRlcG9zaXRSZXF1ZXN0EhAKCGJ1eWVyX2lkGAEgASgJEiUKBmFtb3VudBgCIAEoCzIVLm9ib2xlLm1vbmV5LnYxLk1vbmV5EhEKCXJlZmVyZW5jZRgDIAEoCRISCgp2YWx1ZV9kYXRlGAQgASgJEhcKD2lkZW1wb3RlbmN5X2tleRgFIAEoCSJjCg9EZXBvc2l0UmVzcG9uc2USKAoJYXZhaWxhYmxlGAEgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSJgoGY3Vyc29yGAIgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yInEKD0dldEZ1bmRzUmVxdWVzdBIQCghidXllcl9pZBgBIAEoCRIlCgVhZnRlchgCIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvchIRCglwYWdlX3NpemUYAyABKA0SEgoKcGFnZV90b2tlbhgEIAEoCSKMAQoESG9sZBIOCgZiaWRfaWQYASABKAkSIwoEaGVsZBgCIAEoCzIVLm9ib2xlLm1vbmV5LnYxLk1vbmV5EiYKB2luaXRpYWwYAyABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leRInCghjYXB0dXJlZBgEIAEoCzIVLm9ib2xlLm1vbmV5LnYxLk1vbmV5IswBChBHZXRGdW5kc1Jlc3BvbnNlEigKCWF2YWlsYWJsZRgBIAEoCzIVLm9ib2xlLm1vbmV5LnYxLk1vbmV5EiMKBGhlbGQYAiABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leRIoCgVob2xkcxgDIAMoCzIZLm9ib2xlLnNldHRsZW1lbnQudjEuSG9sZBImCgZjdXJzb3IYBCABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3ISFwoPbmV4dF9wYWdlX3Rva2VuGAUgASgJIlIKEkdldEVhcm5pbmdzUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEiUKBWFmdGVyGAIgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yIs0BChNHZXRFYXJuaW5nc1Jlc3BvbnNlEiYKB3BlbmRpbmcYASABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leRIoCglhdmFpbGFibGUYAiABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leRIjCgRwYWlkGAMgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSFwoPcmVzaWR1YWxfbWljcm9zGAQgASgDEiYKBmN1cnNvchgFIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciLbAQoTTGlzdEVhcm5pbmdzUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoDRISCgpwYWdlX3Rva2VuGAMgASgJEiUKBWFmdGVyGAQgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yEhAKCGJ1eWVyX2lkGAUgASgJEhIKCnByb2R1Y3RfaWQYBiABKAkSDQoFbW9udGgYByABKAkSFAoMYWdyZWVtZW50X2lkGAggASgJEhQKDGRlbGl2ZXJ5X2lkcxgJIAMoCSKyAgoHRWFybmluZxITCgtkZWxpdmVyeV9pZBgBIAEoCRIUCgxhZ3JlZW1lbnRfaWQYAiABKAkSEAoIYnV5ZXJfaWQYAyABKAkSEgoKcHJvZHVjdF9pZBgEIAEoCRINCgVzbG90cxgFIAEoDRIiCgNuZXQYBiABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leRIpCgpjb21taXNzaW9uGAcgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSJwoId2l0aGhlbGQYCCABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leRISCgpzZXR0bGVkX2F0GAkgASgDEhQKDGF2YWlsYWJsZV9hdBgKIAEoAxIlCgVldmVudBgLIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJfChRMaXN0RWFybmluZ3NSZXNwb25zZRIuCghlYXJuaW5ncxgBIAMoCzIcLm9ib2xlLnNldHRsZW1lbnQudjEuRWFybmluZxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiqAEKElN1bUVhcm5pbmdzUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEi0KAmJ5GAIgASgOMiEub2JvbGUuc2V0dGxlbWVudC52MS5FYXJuaW5nR3JvdXASEQoJcGFnZV9zaXplGAMgASgNEhIKCnBhZ2VfdG9rZW4YBCABKAkSJQoFYWZ0ZXIYBSABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3Ii1wEKCkVhcm5pbmdTdW0SCwoDa2V5GAEgASgJEhIKCmRlbGl2ZXJpZXMYAiABKA0SDQoFc2xvdHMYAyABKA0SIgoDbmV0GAQgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSKQoKY29tbWlzc2lvbhgFIAEoCzIVLm9ib2xlLm1vbmV5LnYxLk1vbmV5EicKCHdpdGhoZWxkGAYgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSEAoIZmlyc3RfYXQYByABKAMSDwoHbGFzdF9hdBgIIAEoAyK1AQoTU3VtRWFybmluZ3NSZXNwb25zZRItCgRzdW1zGAEgAygLMh8ub2JvbGUuc2V0dGxlbWVudC52MS5FYXJuaW5nU3VtEi4KBXRvdGFsGAIgASgLMh8ub2JvbGUuc2V0dGxlbWVudC52MS5FYXJuaW5nU3VtEhcKD25leHRfcGFnZV90b2tlbhgDIAEoCRImCgZjdXJzb3IYBCABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiUgoUQ29tcGFyZVByaWNlc1JlcXVlc3QSEwoLcHJvZHVjdF9pZHMYASADKAkSJQoFYWZ0ZXIYAiABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IisAEKClByaWNlUmFuZ2USEgoKcHJvZHVjdF9pZBgBIAEoCRIPCgd0b29fZmV3GAIgASgIEigKBWxvd2VyGAMgASgLMhkub2JvbGUubW9uZXkudjEuVW5pdFByaWNlEikKBm1lZGlhbhgEIAEoCzIZLm9ib2xlLm1vbmV5LnYxLlVuaXRQcmljZRIoCgV1cHBlchgFIAEoCzIZLm9ib2xlLm1vbmV5LnYxLlVuaXRQcmljZSJ0ChVDb21wYXJlUHJpY2VzUmVzcG9uc2USLwoGcmFuZ2VzGAEgAygLMh8ub2JvbGUuc2V0dGxlbWVudC52MS5QcmljZVJhbmdlEhQKDGxlYXN0X2J1eWVycxgCIAEoDRIUCgxsZWFzdF9wZW9wbGUYAyABKA0ingEKEUxpc3RSZWNvcmRSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgNEhIKCnBhZ2VfdG9rZW4YAyABKAkSJQoFYWZ0ZXIYBCABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3ISJAoEb25seRgFIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJrChJMaXN0UmVjb3JkUmVzcG9uc2USJwoHZW50cmllcxgBIAMoCzIWLm9ib2xlLnJlY29yZC52MS5FbnRyeRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEwoLd2F0Y2hfdG9rZW4YAyABKAkiQAoSV2F0Y2hSZWNvcmRSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSEwoLd2F0Y2hfdG9rZW4YAiABKAkiUQoTV2F0Y2hSZWNvcmRSZXNwb25zZRIlCgVlbnRyeRgBIAEoCzIWLm9ib2xlLnJlY29yZC52MS5FbnRyeRITCgt3YXRjaF90b2tlbhgCIAEoCSJLCgdBY2NvdW50Ei4KBGtpbmQYASABKA4yIC5vYm9sZS5zZXR0bGVtZW50LnYxLkFjY291bnRLaW5kEhAKCG93bmVyX2lkGAIgASgJIpMBChRMaXN0U3RhdGVtZW50UmVxdWVzdBItCgdhY2NvdW50GAEgASgLMhwub2JvbGUuc2V0dGxlbWVudC52MS5BY2NvdW50EhEKCXBhZ2Vfc2l6ZRgCIAEoDRISCgpwYWdlX3Rva2VuGAMgASgJEiUKBWFmdGVyGAQgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yIqYBCgRMaW5lEhAKCHBvc2l0aW9uGAEgASgDEgwKBHR5cGUYAiABKAkSJQoGYW1vdW50GAMgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSJgoHYmFsYW5jZRgEIAEoCzIVLm9ib2xlLm1vbmV5LnYxLk1vbmV5Eg4KBmJpZF9pZBgFIAEoCRITCgtkZWxpdmVyeV9pZBgGIAEoCRIKCgJhdBgHIAEoAyJaChVMaXN0U3RhdGVtZW50UmVzcG9uc2USKAoFbGluZXMYASADKAsyGS5vYm9sZS5zZXR0bGVtZW50LnYxLkxpbmUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJImMKE1RyaWFsQmFsYW5jZVJlcXVlc3QSJQoFYXNfb2YYASABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3ISJQoFYWZ0ZXIYAiABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IibwoDU3VtEi4KBGtpbmQYASABKA4yIC5vYm9sZS5zZXR0bGVtZW50LnYxLkFjY291bnRLaW5kEhAKCGFjY291bnRzGAIgASgDEiYKB2JhbGFuY2UYAyABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leSKLAQoUVHJpYWxCYWxhbmNlUmVzcG9uc2USJgoEc3VtcxgBIAMoCzIYLm9ib2xlLnNldHRsZW1lbnQudjEuU3VtEiQKBXRvdGFsGAIgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSJQoFYXNfb2YYAyABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiTgoMUmVwbGF5RmlsdGVyEhAKCGJ1eWVyX2lkGAEgASgJEhIKCnByb2R1Y3RfaWQYAiABKAkSDAoEZnJvbRgDIAEoAxIKCgJ0bxgEIAEoAyJ/ChNSZXBsYXlFdmVudHNSZXF1ZXN0EiUKBWFmdGVyGAEgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yEjEKBmZpbHRlchgCIAEoCzIhLm9ib2xlLnNldHRsZW1lbnQudjEuUmVwbGF5RmlsdGVyEg4KBmZvbGxvdxgDIAEoCCKeAQoUUmVwbGF5RXZlbnRzUmVzcG9uc2USKwoGZXZlbnRzGAEgAygLMhsub2JvbGUuZXZlbnQudjEuU3RvcmVkRXZlbnQSJgoGY3Vyc29yGAIgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yEgwKBHRhaWwYAyABKAMSIwoFbGl2ZXMYBCADKAsyFC5vYm9sZS5ldmVudC52MS5MaWZlKpcBCgxFYXJuaW5nR3JvdXASHQoZRUFSTklOR19HUk9VUF9VTlNQRUNJRklFRBAAEhcKE0VBUk5JTkdfR1JPVVBfQlVZRVIQARIZChVFQVJOSU5HX0dST1VQX1BST0RVQ1QQAhIXChNFQVJOSU5HX0dST1VQX01PTlRIEAMSGwoXRUFSTklOR19HUk9VUF9BR1JFRU1FTlQQBDLKCAoRU2V0dGxlbWVudFNlcnZpY2USVAoHRGVwb3NpdBIjLm9ib2xlLnNldHRsZW1lbnQudjEuRGVwb3NpdFJlcXVlc3QaJC5vYm9sZS5zZXR0bGVtZW50LnYxLkRlcG9zaXRSZXNwb25zZRJXCghHZXRGdW5kcxIkLm9ib2xlLnNldHRsZW1lbnQudjEuR2V0RnVuZHNSZXF1ZXN0GiUub2JvbGUuc2V0dGxlbWVudC52MS5HZXRGdW5kc1Jlc3BvbnNlEmAKC0dldEVhcm5pbmdzEicub2JvbGUuc2V0dGxlbWVudC52MS5HZXRFYXJuaW5nc1JlcXVlc3QaKC5vYm9sZS5zZXR0bGVtZW50LnYxLkdldEVhcm5pbmdzUmVzcG9uc2USYwoMTGlzdEVhcm5pbmdzEigub2JvbGUuc2V0dGxlbWVudC52MS5MaXN0RWFybmluZ3NSZXF1ZXN0Gikub2JvbGUuc2V0dGxlbWVudC52MS5MaXN0RWFybmluZ3NSZXNwb25zZRJgCgtTdW1FYXJuaW5ncxInLm9ib2xlLnNldHRsZW1lbnQudjEuU3VtRWFybmluZ3NSZXF1ZXN0Gigub2JvbGUuc2V0dGxlbWVudC52MS5TdW1FYXJuaW5nc1Jlc3BvbnNlEmYKDUNvbXBhcmVQcmljZXMSKS5vYm9sZS5zZXR0bGVtZW50LnYxLkNvbXBhcmVQcmljZXNSZXF1ZXN0Gioub2JvbGUuc2V0dGxlbWVudC52MS5Db21wYXJlUHJpY2VzUmVzcG9uc2USXQoKTGlzdFJlY29yZBImLm9ib2xlLnNldHRsZW1lbnQudjEuTGlzdFJlY29yZFJlcXVlc3QaJy5vYm9sZS5zZXR0bGVtZW50LnYxLkxpc3RSZWNvcmRSZXNwb25zZRJiCgtXYXRjaFJlY29yZBInLm9ib2xlLnNldHRsZW1lbnQudjEuV2F0Y2hSZWNvcmRSZXF1ZXN0Gigub2JvbGUuc2V0dGxlbWVudC52MS5XYXRjaFJlY29yZFJlc3BvbnNlMAESZgoNTGlzdFN0YXRlbWVudBIpLm9ib2xlLnNldHRsZW1lbnQudjEuTGlzdFN0YXRlbWVudFJlcXVlc3QaKi5vYm9sZS5zZXR0bGVtZW50LnYxLkxpc3RTdGF0ZW1lbnRSZXNwb25zZRJjCgxUcmlhbEJhbGFuY2USKC5vYm9sZS5zZXR0bGVtZW50LnYxLlRyaWFsQmFsYW5jZVJlcXVlc3QaKS5vYm9sZS5zZXR0bGVtZW50LnYxLlRyaWFsQmFsYW5jZVJlc3BvbnNlEmUKDFJlcGxheUV2ZW50cxIoLm9ib2xlLnNldHRsZW1lbnQudjEuUmVwbGF5RXZlbnRzUmVxdWVzdBopLm9ib2xlLnNldHRsZW1lbnQudjEuUmVwbGF5RXZlbnRzUmVzcG9uc2UwAULfAQoXY29tLm9ib2xlLnNldHRsZW1lbnQudjFCDFNlcnZpY2VQcm90b1ABWkhnaXRodWIuY29tL29ib2xlLW1hcmtldC9vYm9sZS9wcm90by9nZW4vb2JvbGUvc2V0dGxlbWVudC92MTtzZXR0bGVtZW50djGiAgNPU1iqAhNPYm9sZS5TZXR0bGVtZW50LlYxygITT2JvbGVcU2V0dGxlbWVudFxWMeICH09ib2xlXFNldHRsZW1lbnRcVjFcR1BCTWV0YWRhdGHqAhVPYm9sZTo6U2V0dGxlbWVudDo6VjFiBnByb3RvMw", [file_obole_event_v1_event, file_obole_money_v1_money, file_obole_record_v1_record, file_obole_settlement_v1_events]);
 
 /**
  * DepositRequest is money that came in.
@@ -340,6 +342,41 @@ export type ListEarningsRequest = Message<"obole.settlement.v1.ListEarningsReque
    * @generated from field: obole.event.v1.Cursor after = 4;
    */
   after?: Cursor | undefined;
+
+  /**
+   * Only from this buyer; empty means all.
+   *
+   * @generated from field: string buyer_id = 5;
+   */
+  buyerId: string;
+
+  /**
+   * Only of this product, by its id; empty means all.
+   *
+   * @generated from field: string product_id = 6;
+   */
+  productId: string;
+
+  /**
+   * Only settled in this month of UTC, YYYY-MM; empty means all.
+   *
+   * @generated from field: string month = 7;
+   */
+  month: string;
+
+  /**
+   * Only under this agreement; empty means all.
+   *
+   * @generated from field: string agreement_id = 8;
+   */
+  agreementId: string;
+
+  /**
+   * Only of these deliveries; empty means all.
+   *
+   * @generated from field: repeated string delivery_ids = 9;
+   */
+  deliveryIds: string[];
 };
 
 /**
@@ -469,6 +506,421 @@ export const ListEarningsResponseSchema: GenMessage<ListEarningsResponse> = /*@_
   messageDesc(file_obole_settlement_v1_service, 9);
 
 /**
+ * SumEarningsRequest asks for a page of sums.
+ *
+ * @generated from message obole.settlement.v1.SumEarningsRequest
+ */
+export type SumEarningsRequest = Message<"obole.settlement.v1.SumEarningsRequest"> & {
+  /**
+   * Whose.
+   *
+   * @generated from field: string subscriber_id = 1;
+   */
+  subscriberId: string;
+
+  /**
+   * By what.
+   *
+   * @generated from field: obole.settlement.v1.EarningGroup by = 2;
+   */
+  by: EarningGroup;
+
+  /**
+   * At most so many; 0 means 100.
+   *
+   * @generated from field: uint32 page_size = 3;
+   */
+  pageSize: number;
+
+  /**
+   * next_page_token of the page before.
+   *
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
+
+  /**
+   * Answer only when this position is seen.
+   *
+   * @generated from field: obole.event.v1.Cursor after = 5;
+   */
+  after?: Cursor | undefined;
+};
+
+/**
+ * Describes the message obole.settlement.v1.SumEarningsRequest.
+ * Use `create(SumEarningsRequestSchema)` to create a new message.
+ */
+export const SumEarningsRequestSchema: GenMessage<SumEarningsRequest> = /*@__PURE__*/
+  messageDesc(file_obole_settlement_v1_service, 10);
+
+/**
+ * EarningSum is what some settlements come to.
+ *
+ * @generated from message obole.settlement.v1.EarningSum
+ */
+export type EarningSum = Message<"obole.settlement.v1.EarningSum"> & {
+  /**
+   * The buyer's or agreement's id, the product's id, or the month YYYY-MM.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * Settlements.
+   *
+   * @generated from field: uint32 deliveries = 2;
+   */
+  deliveries: number;
+
+  /**
+   * Slots.
+   *
+   * @generated from field: uint32 slots = 3;
+   */
+  slots: number;
+
+  /**
+   * What was posted to the person.
+   *
+   * @generated from field: obole.money.v1.Money net = 4;
+   */
+  net?: Money | undefined;
+
+  /**
+   * Commission.
+   *
+   * @generated from field: obole.money.v1.Money commission = 5;
+   */
+  commission?: Money | undefined;
+
+  /**
+   * Tax withheld.
+   *
+   * @generated from field: obole.money.v1.Money withheld = 6;
+   */
+  withheld?: Money | undefined;
+
+  /**
+   * First and last settlement, microseconds since 1970-01-01T00:00Z.
+   *
+   * @generated from field: int64 first_at = 7;
+   */
+  firstAt: bigint;
+
+  /**
+   * Last settlement.
+   *
+   * @generated from field: int64 last_at = 8;
+   */
+  lastAt: bigint;
+};
+
+/**
+ * Describes the message obole.settlement.v1.EarningSum.
+ * Use `create(EarningSumSchema)` to create a new message.
+ */
+export const EarningSumSchema: GenMessage<EarningSum> = /*@__PURE__*/
+  messageDesc(file_obole_settlement_v1_service, 11);
+
+/**
+ * SumEarningsResponse is a page of sums.
+ *
+ * @generated from message obole.settlement.v1.SumEarningsResponse
+ */
+export type SumEarningsResponse = Message<"obole.settlement.v1.SumEarningsResponse"> & {
+  /**
+   * Sums, by key; months newest first.
+   *
+   * @generated from field: repeated obole.settlement.v1.EarningSum sums = 1;
+   */
+  sums: EarningSum[];
+
+  /**
+   * All settlements of the person, whatever the page.
+   *
+   * @generated from field: obole.settlement.v1.EarningSum total = 2;
+   */
+  total?: EarningSum | undefined;
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 3;
+   */
+  nextPageToken: string;
+
+  /**
+   * Position that this shows.
+   *
+   * @generated from field: obole.event.v1.Cursor cursor = 4;
+   */
+  cursor?: Cursor | undefined;
+};
+
+/**
+ * Describes the message obole.settlement.v1.SumEarningsResponse.
+ * Use `create(SumEarningsResponseSchema)` to create a new message.
+ */
+export const SumEarningsResponseSchema: GenMessage<SumEarningsResponse> = /*@__PURE__*/
+  messageDesc(file_obole_settlement_v1_service, 12);
+
+/**
+ * ComparePricesRequest names products.
+ *
+ * @generated from message obole.settlement.v1.ComparePricesRequest
+ */
+export type ComparePricesRequest = Message<"obole.settlement.v1.ComparePricesRequest"> & {
+  /**
+   * Products' ids.
+   *
+   * @generated from field: repeated string product_ids = 1;
+   */
+  productIds: string[];
+
+  /**
+   * Answer only when this position is seen.
+   *
+   * @generated from field: obole.event.v1.Cursor after = 2;
+   */
+  after?: Cursor | undefined;
+};
+
+/**
+ * Describes the message obole.settlement.v1.ComparePricesRequest.
+ * Use `create(ComparePricesRequestSchema)` to create a new message.
+ */
+export const ComparePricesRequestSchema: GenMessage<ComparePricesRequest> = /*@__PURE__*/
+  messageDesc(file_obole_settlement_v1_service, 13);
+
+/**
+ * PriceRange is what slots of a product were settled at. Each agreement counts once, whatever it delivered, at its price of a slot before
+ * VAT with commission included, as cards show it.
+ *
+ * @generated from message obole.settlement.v1.PriceRange
+ */
+export type PriceRange = Message<"obole.settlement.v1.PriceRange"> & {
+  /**
+   * Product's id.
+   *
+   * @generated from field: string product_id = 1;
+   */
+  productId: string;
+
+  /**
+   * Too few buyers or people: nothing else is said.
+   *
+   * @generated from field: bool too_few = 2;
+   */
+  tooFew: boolean;
+
+  /**
+   * A quarter of the agreements were at this price or less.
+   *
+   * @generated from field: obole.money.v1.UnitPrice lower = 3;
+   */
+  lower?: UnitPrice | undefined;
+
+  /**
+   * Half of the agreements were at this price or less.
+   *
+   * @generated from field: obole.money.v1.UnitPrice median = 4;
+   */
+  median?: UnitPrice | undefined;
+
+  /**
+   * Three quarters of the agreements were at this price or less.
+   *
+   * @generated from field: obole.money.v1.UnitPrice upper = 5;
+   */
+  upper?: UnitPrice | undefined;
+};
+
+/**
+ * Describes the message obole.settlement.v1.PriceRange.
+ * Use `create(PriceRangeSchema)` to create a new message.
+ */
+export const PriceRangeSchema: GenMessage<PriceRange> = /*@__PURE__*/
+  messageDesc(file_obole_settlement_v1_service, 14);
+
+/**
+ * ComparePricesResponse answers ComparePrices.
+ *
+ * @generated from message obole.settlement.v1.ComparePricesResponse
+ */
+export type ComparePricesResponse = Message<"obole.settlement.v1.ComparePricesResponse"> & {
+  /**
+   * Ranges, in the order asked.
+   *
+   * @generated from field: repeated obole.settlement.v1.PriceRange ranges = 1;
+   */
+  ranges: PriceRange[];
+
+  /**
+   * Distinct buyers that it takes at least.
+   *
+   * @generated from field: uint32 least_buyers = 2;
+   */
+  leastBuyers: number;
+
+  /**
+   * Distinct people that it takes at least.
+   *
+   * @generated from field: uint32 least_people = 3;
+   */
+  leastPeople: number;
+};
+
+/**
+ * Describes the message obole.settlement.v1.ComparePricesResponse.
+ * Use `create(ComparePricesResponseSchema)` to create a new message.
+ */
+export const ComparePricesResponseSchema: GenMessage<ComparePricesResponse> = /*@__PURE__*/
+  messageDesc(file_obole_settlement_v1_service, 15);
+
+/**
+ * ListRecordRequest asks for a page of a person's history.
+ *
+ * @generated from message obole.settlement.v1.ListRecordRequest
+ */
+export type ListRecordRequest = Message<"obole.settlement.v1.ListRecordRequest"> & {
+  /**
+   * Whose.
+   *
+   * @generated from field: string subscriber_id = 1;
+   */
+  subscriberId: string;
+
+  /**
+   * At most so many; 0 means 100.
+   *
+   * @generated from field: uint32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * next_page_token of the page before.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+
+  /**
+   * Answer only when this position is seen.
+   *
+   * @generated from field: obole.event.v1.Cursor after = 4;
+   */
+  after?: Cursor | undefined;
+
+  /**
+   * Only the entry at this place, if it is about the person: its partition and position are looked at. Without page_token.
+   *
+   * @generated from field: obole.event.v1.Cursor only = 5;
+   */
+  only?: Cursor | undefined;
+};
+
+/**
+ * Describes the message obole.settlement.v1.ListRecordRequest.
+ * Use `create(ListRecordRequestSchema)` to create a new message.
+ */
+export const ListRecordRequestSchema: GenMessage<ListRecordRequest> = /*@__PURE__*/
+  messageDesc(file_obole_settlement_v1_service, 16);
+
+/**
+ * ListRecordResponse is a page of a person's history.
+ *
+ * @generated from message obole.settlement.v1.ListRecordResponse
+ */
+export type ListRecordResponse = Message<"obole.settlement.v1.ListRecordResponse"> & {
+  /**
+   * Entries, newest first.
+   *
+   * @generated from field: repeated obole.record.v1.Entry entries = 1;
+   */
+  entries: Entry[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+
+  /**
+   * Where WatchRecord goes on: behind everything that this list has seen, at most 2 KiB. On the first page only.
+   *
+   * @generated from field: string watch_token = 3;
+   */
+  watchToken: string;
+};
+
+/**
+ * Describes the message obole.settlement.v1.ListRecordResponse.
+ * Use `create(ListRecordResponseSchema)` to create a new message.
+ */
+export const ListRecordResponseSchema: GenMessage<ListRecordResponse> = /*@__PURE__*/
+  messageDesc(file_obole_settlement_v1_service, 17);
+
+/**
+ * WatchRecordRequest asks to be told.
+ *
+ * @generated from message obole.settlement.v1.WatchRecordRequest
+ */
+export type WatchRecordRequest = Message<"obole.settlement.v1.WatchRecordRequest"> & {
+  /**
+   * Whose.
+   *
+   * @generated from field: string subscriber_id = 1;
+   */
+  subscriberId: string;
+
+  /**
+   * watch_token of the last message that was taken in, or of a list, to go on behind it; empty begins at the log's end. It is of one
+   * person, and of the log as it is: after a restore that began a new incarnation it is refused.
+   *
+   * @generated from field: string watch_token = 2;
+   */
+  watchToken: string;
+};
+
+/**
+ * Describes the message obole.settlement.v1.WatchRecordRequest.
+ * Use `create(WatchRecordRequestSchema)` to create a new message.
+ */
+export const WatchRecordRequestSchema: GenMessage<WatchRecordRequest> = /*@__PURE__*/
+  messageDesc(file_obole_settlement_v1_service, 18);
+
+/**
+ * WatchRecordResponse is something that happened, or a sign that the stream lives.
+ *
+ * @generated from message obole.settlement.v1.WatchRecordResponse
+ */
+export type WatchRecordResponse = Message<"obole.settlement.v1.WatchRecordResponse"> & {
+  /**
+   * What happened; unset in a sign of life, the first of which comes at once.
+   *
+   * @generated from field: obole.record.v1.Entry entry = 1;
+   */
+  entry?: Entry | undefined;
+
+  /**
+   * Where the stream goes on behind this message; at most 2 KiB.
+   *
+   * @generated from field: string watch_token = 2;
+   */
+  watchToken: string;
+};
+
+/**
+ * Describes the message obole.settlement.v1.WatchRecordResponse.
+ * Use `create(WatchRecordResponseSchema)` to create a new message.
+ */
+export const WatchRecordResponseSchema: GenMessage<WatchRecordResponse> = /*@__PURE__*/
+  messageDesc(file_obole_settlement_v1_service, 19);
+
+/**
  * Account names an account of the book.
  *
  * @generated from message obole.settlement.v1.Account
@@ -494,7 +946,7 @@ export type Account = Message<"obole.settlement.v1.Account"> & {
  * Use `create(AccountSchema)` to create a new message.
  */
 export const AccountSchema: GenMessage<Account> = /*@__PURE__*/
-  messageDesc(file_obole_settlement_v1_service, 10);
+  messageDesc(file_obole_settlement_v1_service, 20);
 
 /**
  * ListStatementRequest asks for a page of one account.
@@ -536,7 +988,7 @@ export type ListStatementRequest = Message<"obole.settlement.v1.ListStatementReq
  * Use `create(ListStatementRequestSchema)` to create a new message.
  */
 export const ListStatementRequestSchema: GenMessage<ListStatementRequest> = /*@__PURE__*/
-  messageDesc(file_obole_settlement_v1_service, 11);
+  messageDesc(file_obole_settlement_v1_service, 21);
 
 /**
  * Line is one posting on a statement.
@@ -599,7 +1051,7 @@ export type Line = Message<"obole.settlement.v1.Line"> & {
  * Use `create(LineSchema)` to create a new message.
  */
 export const LineSchema: GenMessage<Line> = /*@__PURE__*/
-  messageDesc(file_obole_settlement_v1_service, 12);
+  messageDesc(file_obole_settlement_v1_service, 22);
 
 /**
  * ListStatementResponse is a page of a statement.
@@ -627,7 +1079,7 @@ export type ListStatementResponse = Message<"obole.settlement.v1.ListStatementRe
  * Use `create(ListStatementResponseSchema)` to create a new message.
  */
 export const ListStatementResponseSchema: GenMessage<ListStatementResponse> = /*@__PURE__*/
-  messageDesc(file_obole_settlement_v1_service, 13);
+  messageDesc(file_obole_settlement_v1_service, 23);
 
 /**
  * TrialBalanceRequest says as of when.
@@ -655,7 +1107,7 @@ export type TrialBalanceRequest = Message<"obole.settlement.v1.TrialBalanceReque
  * Use `create(TrialBalanceRequestSchema)` to create a new message.
  */
 export const TrialBalanceRequestSchema: GenMessage<TrialBalanceRequest> = /*@__PURE__*/
-  messageDesc(file_obole_settlement_v1_service, 14);
+  messageDesc(file_obole_settlement_v1_service, 24);
 
 /**
  * Sum is all accounts of one kind.
@@ -690,7 +1142,7 @@ export type Sum = Message<"obole.settlement.v1.Sum"> & {
  * Use `create(SumSchema)` to create a new message.
  */
 export const SumSchema: GenMessage<Sum> = /*@__PURE__*/
-  messageDesc(file_obole_settlement_v1_service, 15);
+  messageDesc(file_obole_settlement_v1_service, 25);
 
 /**
  * TrialBalanceResponse answers TrialBalance.
@@ -725,7 +1177,7 @@ export type TrialBalanceResponse = Message<"obole.settlement.v1.TrialBalanceResp
  * Use `create(TrialBalanceResponseSchema)` to create a new message.
  */
 export const TrialBalanceResponseSchema: GenMessage<TrialBalanceResponse> = /*@__PURE__*/
-  messageDesc(file_obole_settlement_v1_service, 16);
+  messageDesc(file_obole_settlement_v1_service, 26);
 
 /**
  * ReplayFilter picks events; what is unset does not restrict.
@@ -767,7 +1219,7 @@ export type ReplayFilter = Message<"obole.settlement.v1.ReplayFilter"> & {
  * Use `create(ReplayFilterSchema)` to create a new message.
  */
 export const ReplayFilterSchema: GenMessage<ReplayFilter> = /*@__PURE__*/
-  messageDesc(file_obole_settlement_v1_service, 17);
+  messageDesc(file_obole_settlement_v1_service, 27);
 
 /**
  * ReplayEventsRequest says from where.
@@ -802,7 +1254,7 @@ export type ReplayEventsRequest = Message<"obole.settlement.v1.ReplayEventsReque
  * Use `create(ReplayEventsRequestSchema)` to create a new message.
  */
 export const ReplayEventsRequestSchema: GenMessage<ReplayEventsRequest> = /*@__PURE__*/
-  messageDesc(file_obole_settlement_v1_service, 18);
+  messageDesc(file_obole_settlement_v1_service, 28);
 
 /**
  * ReplayEventsResponse carries some events.
@@ -844,7 +1296,55 @@ export type ReplayEventsResponse = Message<"obole.settlement.v1.ReplayEventsResp
  * Use `create(ReplayEventsResponseSchema)` to create a new message.
  */
 export const ReplayEventsResponseSchema: GenMessage<ReplayEventsResponse> = /*@__PURE__*/
-  messageDesc(file_obole_settlement_v1_service, 19);
+  messageDesc(file_obole_settlement_v1_service, 29);
+
+/**
+ * EarningGroup says by what earnings are summed.
+ *
+ * @generated from enum obole.settlement.v1.EarningGroup
+ */
+export enum EarningGroup {
+  /**
+   * Unset; refused.
+   *
+   * @generated from enum value: EARNING_GROUP_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * By buyer.
+   *
+   * @generated from enum value: EARNING_GROUP_BUYER = 1;
+   */
+  BUYER = 1,
+
+  /**
+   * By product.
+   *
+   * @generated from enum value: EARNING_GROUP_PRODUCT = 2;
+   */
+  PRODUCT = 2,
+
+  /**
+   * By month of UTC.
+   *
+   * @generated from enum value: EARNING_GROUP_MONTH = 3;
+   */
+  MONTH = 3,
+
+  /**
+   * By agreement.
+   *
+   * @generated from enum value: EARNING_GROUP_AGREEMENT = 4;
+   */
+  AGREEMENT = 4,
+}
+
+/**
+ * Describes the enum obole.settlement.v1.EarningGroup.
+ */
+export const EarningGroupSchema: GenEnum<EarningGroup> = /*@__PURE__*/
+  enumDesc(file_obole_settlement_v1_service, 0);
 
 /**
  * SettlementService keeps the books.
@@ -895,6 +1395,49 @@ export const SettlementService: GenService<{
     methodKind: "unary";
     input: typeof ListEarningsRequestSchema;
     output: typeof ListEarningsResponseSchema;
+  },
+  /**
+   * SumEarnings sums a person's settlements by buyer, product, month or agreement. Its sums come to its total, and at the same cursor its
+   * total is GetEarnings' pending, available and paid together.
+   *
+   * @generated from rpc obole.settlement.v1.SettlementService.SumEarnings
+   */
+  sumEarnings: {
+    methodKind: "unary";
+    input: typeof SumEarningsRequestSchema;
+    output: typeof SumEarningsResponseSchema;
+  },
+  /**
+   * ComparePrices says what slots of some products were settled at in the last 365 days, in quartiles; of a product that too few buyers
+   * paid for, or too few people were paid for, only that. It is the same for whoever asks.
+   *
+   * @generated from rpc obole.settlement.v1.SettlementService.ComparePrices
+   */
+  comparePrices: {
+    methodKind: "unary";
+    input: typeof ComparePricesRequestSchema;
+    output: typeof ComparePricesResponseSchema;
+  },
+  /**
+   * ListRecord lists what this service's log holds about a person, newest first, each with its id and place.
+   *
+   * @generated from rpc obole.settlement.v1.SettlementService.ListRecord
+   */
+  listRecord: {
+    methodKind: "unary";
+    input: typeof ListRecordRequestSchema;
+    output: typeof ListRecordResponseSchema;
+  },
+  /**
+   * WatchRecord streams what happens to a person from now on, or behind a token. While nothing happens a message without an entry comes
+   * every 15 seconds, so that a stream that has broken is noticed.
+   *
+   * @generated from rpc obole.settlement.v1.SettlementService.WatchRecord
+   */
+  watchRecord: {
+    methodKind: "server_streaming";
+    input: typeof WatchRecordRequestSchema;
+    output: typeof WatchRecordResponseSchema;
   },
   /**
    * ListStatement lists the postings of one account, oldest first, with the balance after each.
