@@ -32,8 +32,8 @@ var ours = regexp.MustCompile(`^(projection \w+|` + strings.Join(speakers, "|") 
 
 // speakers are the packages that name themselves in their errors, and whose errors a service may log.
 var speakers = []string{
-	"boot", "bus", "catalog", "delivery", "es", "esmem", "espg", "id", "ledger", "mill", "money", "node", "parcel", "policy", "projection", "react", "rpc",
-	"settlement", "source", "store", "token", "view", "wire",
+	"app", "boot", "bus", "catalog", "delivery", "es", "esmem", "espg", "id", "ledger", "login", "mill", "money", "node", "notice", "parcel", "policy", "projection", "react", "rpc",
+	"session", "settlement", "site", "source", "store", "token", "upload", "view", "wire",
 }
 
 // plain are errors of the standard library whose text is always the same.

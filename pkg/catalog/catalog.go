@@ -158,6 +158,15 @@ func (c *Catalog) Fact(id string) (Fact, bool) {
 	return f, ok
 }
 
+// Facts lists all derived facts, by id.
+func (c *Catalog) Facts() []Fact {
+	out := make([]Fact, 0, len(c.facts))
+	for _, id := range slices.Sorted(maps.Keys(c.facts)) {
+		out = append(out, c.facts[id])
+	}
+	return out
+}
+
 // Field finds a field of the product.
 func (p *Product) Field(id string) (Field, bool) {
 	for _, f := range p.Fields {

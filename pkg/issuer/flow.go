@@ -5,7 +5,6 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
-	"html/template"
 	"math/big"
 	"net/http"
 	"net/url"
@@ -37,6 +36,7 @@ func (i *Issuer) routes() {
 	i.mux.HandleFunc("GET /keys", i.keys)
 	i.mux.HandleFunc("GET /authorize", i.page)
 	i.mux.HandleFunc("POST /authorize", i.authorize)
+	i.mux.HandleFunc("GET /style.css", style)
 	i.mux.HandleFunc("POST /token", i.token)
 }
 
@@ -52,7 +52,11 @@ func (i *Issuer) discovery(w http.ResponseWriter, _ *http.Request) {
 		"id_token_signing_alg_values_supported": []string{"RS256"},
 		"token_endpoint_auth_methods_supported": []string{"client_secret_post", "client_secret_basic", "none"},
 		"code_challenge_methods_supported":      []string{"S256"},
-		"scopes_supported":                      []string{"openid"},
+		"scopes_supported":                      []string{"openid", "profile"},
+		"claims_supported":                      []string{"iss", "aud", "sub", "iat", "exp", "jti", "nonce", "name", "roles"},
+		"ui_locales_supported":                  languages,
+
+		"authorization_response_iss_parameter_supported": true,
 	})
 }
 
@@ -79,21 +83,29 @@ func (i *Issuer) asked(w http.ResponseWriter, q url.Values) (grant, bool) {
 	return grant{client: c.ID, redirect: q.Get("redirect_uri"), challenge: q.Get("code_challenge"), nonce: q.Get("nonce")}, true
 }
 
-var page = template.Must(template.New("page").Parse(`<!doctype html><html lang="en"><meta charset="utf-8">
-<meta name="viewport" content="width=device-width"><title>Sign in</title>
-<style>body{font:1rem/1.5 system-ui;max-width:32rem;margin:2rem auto;padding:0 1rem}button{display:block;width:100%;margin:.5rem 0;padding:.75rem;font:inherit;text-align:left}</style>
-<h1>Sign in as</h1><p>This issuer serves one machine and asks for no password.</p><form method="post">
-{{range .}}<button name="subject" value="{{.Subject}}">{{.Label}}</button>{{end}}</form></html>
-`))
+// newcomer is the subject of the button for somebody new.
+const newcomer = "new"
 
-// page lets a person choose who to be. The form posts back to the same address, parameters included.
-func (i *Issuer) page(w http.ResponseWriter, r *http.Request) {
-	if _, ok := i.asked(w, r.URL.Query()); !ok {
-		return
+// everybody who may sign in: those of the configuration, and those who have come since.
+func (i *Issuer) everybody() ([]Principal, error) {
+	if i.cfg.People == nil {
+		return i.cfg.Principals, nil
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("X-Frame-Options", "DENY")
-	_ = page.Execute(w, i.cfg.Principals) // the reader has gone, nobody to tell
+	more, err := i.cfg.People()
+	return slices.Concat(i.cfg.Principals, more), err
+}
+
+// chosen is who was chosen on the page, nobody where there is no such principal.
+func (i *Issuer) chosen(subject string) (Principal, error) {
+	if subject == newcomer && i.cfg.Newcomer != nil {
+		return i.cfg.Newcomer()
+	}
+	all, err := i.everybody()
+	n := slices.IndexFunc(all, func(p Principal) bool { return p.Subject == subject })
+	if err != nil || n < 0 {
+		return Principal{}, err
+	}
+	return all[n], nil
 }
 
 func (i *Issuer) authorize(w http.ResponseWriter, r *http.Request) {
@@ -101,12 +113,16 @@ func (i *Issuer) authorize(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	n := slices.IndexFunc(i.cfg.Principals, func(p Principal) bool { return p.Subject == r.PostFormValue("subject") })
-	if n < 0 {
+	who, err := i.chosen(r.PostFormValue("subject"))
+	switch {
+	case err != nil:
+		http.Error(w, "who may sign in cannot be read now", http.StatusServiceUnavailable)
+		return
+	case who.Subject == "":
 		http.Error(w, "no such principal", http.StatusForbidden)
 		return
 	}
-	g.principal, g.until = i.cfg.Principals[n], i.cfg.Now().Add(codeLife)
+	g.principal, g.until = who, i.cfg.Now().Add(codeLife)
 	code, err := i.nonce()
 	if err != nil || !i.remember(code, g) {
 		http.Error(w, "too many are signing in at once", http.StatusServiceUnavailable)
@@ -120,6 +136,7 @@ func (i *Issuer) authorize(w http.ResponseWriter, r *http.Request) {
 	q := back.Query()
 	q.Set("code", code)
 	q.Set("state", r.URL.Query().Get("state"))
+	q.Set("iss", i.cfg.URL) // RFC 9207
 	back.RawQuery = q.Encode()
 	http.Redirect(w, r, back.String(), http.StatusSeeOther)
 }
@@ -183,6 +200,9 @@ func (i *Issuer) exchange(w http.ResponseWriter, form url.Values, c Client) {
 		return
 	}
 	claims := jwt.MapClaims{"sub": g.principal.Subject}
+	if g.principal.Label != "" {
+		claims["name"] = g.principal.Label
+	}
 	if g.nonce != "" {
 		claims["nonce"] = g.nonce
 	}

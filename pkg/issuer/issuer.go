@@ -64,7 +64,11 @@ type Config struct {
 	// Lifetime of tokens; 0 means an hour.
 	Lifetime   time.Duration
 	Principals []Principal
-	Clients    []Client
+	// People gives further principals each time that somebody is about to sign in; nil means none.
+	People func() ([]Principal, error)
+	// Newcomer makes a principal whom nobody knows yet, for who chooses to be somebody new; nil means that the page does not offer it.
+	Newcomer func() (Principal, error)
+	Clients  []Client
 	// Now is the clock, nil means time.Now. Rand makes secrets, codes and token ids, nil means crypto/rand; the
 	// signing key is always the system's.
 	Now  func() time.Time

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"slices"
@@ -116,6 +117,9 @@ func read(b []byte) (p Pack, err error) {
 	}
 	return p, nil
 }
+
+// Countries are those that any pack is for, by code.
+func (s *Set) Countries() []string { return slices.Sorted(maps.Keys(s.packs)) }
 
 // At is the pack that applies to a country at a time.
 func (s *Set) At(country string, at time.Time) (Pack, error) {

@@ -60,6 +60,23 @@ func NewKey(who, algorithm string) (*KeyFile, error) {
 	}, nil
 }
 
+// Save writes a key to a file that does not exist yet, for its owner only.
+func (k *KeyFile) Save(file string) error {
+	b, err := json.MarshalIndent(k, "", "  ")
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return client.Usage("%s exists: a key that is overwritten opens nothing any more", file)
+	}
+	if err != nil {
+		return client.Usage("%w", err)
+	}
+	_, err = f.Write(append(b, '\n'))
+	return errors.Join(err, f.Close())
+}
+
 // Keys makes a key file.
 type Keys struct {
 	File   string `arg:"" help:"File to write; it must not exist."`
@@ -94,19 +111,7 @@ func (c *Keys) Run(s *client.Session) error {
 	if err != nil {
 		return err
 	}
-	b, err := json.MarshalIndent(k, "", "  ")
-	if err != nil {
-		return err
-	}
-	f, err := os.OpenFile(c.File, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return client.Usage("%s exists: a key that is overwritten opens nothing any more", c.File)
-	}
-	if err != nil {
-		return client.Usage("%w", err)
-	}
-	_, err = f.Write(append(b, '\n'))
-	if err := errors.Join(err, f.Close()); err != nil {
+	if err := k.Save(c.File); err != nil {
 		return err
 	}
 	if s.JSON {

@@ -79,6 +79,9 @@ func (c *register) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
+	if err := s.Welcome(client.Buyer(k.Buyer), c.Name); err != nil {
+		return err
+	}
 	seen(ctx, market, k.Buyer, r.GetCursor())
 	return s.One(r.GetBuyer(), "registered %s, %s; it may bid once it is vetted", k.Buyer, c.Name)
 }

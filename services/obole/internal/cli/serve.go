@@ -11,7 +11,7 @@ import (
 
 // alone is a command on one service, with its own flags behind its name.
 type alone struct {
-	Args []string `arg:"" passthrough:"" name:"service" help:"Service (offers, consent, delivery or settlement), then its own flags; SERVICE --help lists them."`
+	Args []string `arg:"" passthrough:"" name:"service" help:"Service (offers, consent, delivery, settlement, or app for serve), then its own flags; SERVICE --help lists them."`
 }
 
 func (a *alone) do(ctx context.Context, verb string) error {
@@ -30,7 +30,8 @@ func (*serve) Help() string {
 Examples:
   obole migrate consent --config deploy/config/consent.json
   obole serve consent --config deploy/config/consent.json
-  obole serve consent --help`
+  obole serve consent --help
+  obole serve app --config deploy/config/app.json       # the page`
 }
 
 func (c *serve) Run(ctx context.Context) error { return c.do(ctx, "serve") }

@@ -17,7 +17,7 @@ import (
 
 // up runs the whole market.
 type up struct {
-	Port     int    `default:"7400" placeholder:"N" help:"First of six ports in a row, on this machine only: issuer, offers, consent, delivery, settlement, broker; 7400 unless told. 0 takes free ones."`
+	Port     int    `default:"7400" placeholder:"N" help:"First of seven ports in a row, on this machine only: issuer, offers, consent, delivery, settlement, broker, page; 7400 unless told. 0 takes free ones."`
 	Policy   string `placeholder:"DIR" help:"Folder of the policy packs; empty means those built in."`
 	Products string `placeholder:"DIR" help:"Folder of the data products; empty means those built in."`
 }
@@ -38,8 +38,8 @@ func (u *up) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
-	if u.Port < 0 || u.Port > 65530 {
-		return client.Usage("--port %d: want 0, or a number up to 65530", u.Port)
+	if u.Port < 0 || u.Port > 65529 {
+		return client.Usage("--port %d: want 0, or a number up to 65529", u.Port)
 	}
 	if _, err := policy.Open(u.Policy); err != nil {
 		return client.Usage("--policy: %w", err)
@@ -68,6 +68,7 @@ func told(s *client.Session, data place.Folder, r place.Running) error {
 	for _, name := range names {
 		fmt.Fprintf(s.Out, "  %-11s %s (gRPC)\n", name, r.Services[name])
 	}
-	_, err := fmt.Fprintf(s.Out, "  %-11s %s (Kafka's protocol)\n  %-11s %s\n", "broker", r.Broker, "log", r.Log)
+	fmt.Fprintf(s.Out, "  %-11s %s (Kafka's protocol)\n  %-11s %s\n", "broker", r.Broker, "log", r.Log)
+	_, err := fmt.Fprintf(s.Out, "\nThe page: %s (sign in as somebody new, as one of the staff, or as anybody who was enrolled or registered here)\n", r.Page)
 	return err
 }

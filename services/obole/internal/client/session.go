@@ -75,10 +75,7 @@ func Operator() Who { return staff("operator", eventv1.Role_ROLE_OPERATOR) }
 // Finance is whoever keeps the books.
 func Finance() Who { return staff("finance", eventv1.Role_ROLE_FINANCE) }
 
-// staff have ids that say nothing, and the same in every run.
-func staff(name string, role eventv1.Role) Who {
-	return Who{id.Derive([]byte("staff"), []byte(name)).String(), role}
-}
+func staff(name string, role eventv1.Role) Who { return Who{place.Staff(name), role} }
 
 // Buyer is the buyer with the id.
 func Buyer(subject string) Who { return Who{subject, eventv1.Role_ROLE_BUYER} }
@@ -195,6 +192,18 @@ func (s *Session) source(issuer string, w Who) (oauth2.TokenSource, error) {
 		return nil, err
 	}
 	return source, nil
+}
+
+// Welcome has the page of the data folder's market list somebody among those who may sign in. A market elsewhere has an issuer of its own.
+func (s *Session) Welcome(w Who, label string) error {
+	if s.TokenFile != "" {
+		return nil
+	}
+	data, err := s.Folder()
+	if err != nil {
+		return err
+	}
+	return data.Welcome(place.Someone{Subject: w.Subject, Label: label, Roles: []string{token.RoleName(w.Role)}})
 }
 
 // Close ends the connections.

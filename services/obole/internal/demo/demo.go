@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/term"
+
 	"github.com/obole-market/obole/pkg/policy"
 	"github.com/obole-market/obole/services/obole/internal/client"
 	"github.com/obole-market/obole/services/obole/internal/finance"
@@ -19,8 +21,8 @@ import (
 
 // Demo is the command.
 type Demo struct {
-	Stay bool `help:"Leave the market running afterwards, until Ctrl-C, to look around in it."`
-	Port int  `default:"0" placeholder:"N" help:"First of six ports in a row; 0, as it is unless told, takes free ones."`
+	Stay *bool `negatable:"" help:"Leave the market running afterwards, until Ctrl-C, to look around in it. Unless told, it stays where somebody sits at a terminal."`
+	Port int   `default:"0" placeholder:"N" help:"First of seven ports in a row; 0, as it is unless told, takes free ones."`
 }
 
 // Help has the examples.
@@ -32,7 +34,7 @@ ages, countries, rules, answers and buyers are made up. With --data the market i
 
 Examples:
   obole demo
-  obole demo --data ./demo --stay       # then, in another shell: obole --data ./demo finance balance
+  obole demo --data ./demo --stay       # then open the page, or in another shell: obole --data ./demo finance balance
   obole demo --json`
 }
 
@@ -67,7 +69,7 @@ func (c *Demo) Run(ctx context.Context, s *client.Session) (err error) {
 	if err == nil && !s.JSON {
 		fmt.Fprintf(s.Out, "\nPlayed in %s.\n", time.Since(began).Round(100*time.Millisecond))
 	}
-	if err == nil && c.Stay {
+	if err == nil && c.stays(s) {
 		fmt.Fprintf(s.Err, "obole: the market of %s stays until Ctrl-C\n", folder)
 		return <-ended
 	}
@@ -76,19 +78,32 @@ func (c *Demo) Run(ctx context.Context, s *client.Session) (err error) {
 	return errors.Join(err, <-ended)
 }
 
+// stays says whether the market is to be looked at afterwards: by who asked for it, or sits at a terminal.
+func (c *Demo) stays(s *client.Session) bool {
+	if c.Stay != nil {
+		return *c.Stay
+	}
+	in, isIn := s.In.(*os.File)
+	out, isOut := s.Out.(*os.File)
+	return !s.JSON && isIn && isOut && term.IsTerminal(int(in.Fd())) && term.IsTerminal(int(out.Fd()))
+}
+
 // act plays the story and tells what came of it.
 func act(ctx context.Context, s *client.Session, packages string) error {
 	p, err := newPlay(s, packages)
 	if err != nil {
 		return err
 	}
-	for _, scene := range []func(context.Context) error{p.buyersBid, p.peopleJoin, p.peopleImport, p.peopleAnswer, p.packagesCome, p.daysFollow, p.moneyArrives, p.tell} {
+	for _, scene := range []func(context.Context) error{p.buyersBid, p.peopleJoin, p.guestsCome, p.peopleImport, p.peopleAnswer, p.packagesCome, p.daysFollow, p.moneyArrives, p.tell} {
 		if err := scene(ctx); err != nil {
 			return err
 		}
 	}
 	p.say("\nFinance replays the stream\n")
-	return finance.Prove(ctx, s)
+	if err := finance.Prove(ctx, s); err != nil {
+		return err
+	}
+	return p.tellPage(ctx)
 }
 
 // stageFor makes the folder of the market: the one that is named, which must hold nothing yet, or one that is thrown away.

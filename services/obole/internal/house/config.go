@@ -18,7 +18,7 @@ import (
 
 // Config is that of one service of a market that runs on the folder.
 func Config(data place.Folder, r place.Running, service string) boot.Config {
-	db := deploy.DatabaseOf(service)
+	db := deploy.DatabaseOf(service) // the page's edge has none, and asks for none
 	c := boot.Config{
 		Service: service, Peers: r.Services, Keys: data.Keys(), Partitions: partitions,
 		Database:  boot.Database{URL: database(r.Socket, db.Name, db.App), OwnerURL: database(r.Socket, db.Name, db.Owner), Role: db.App},

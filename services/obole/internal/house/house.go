@@ -21,6 +21,7 @@ import (
 	"github.com/obole-market/obole/pkg/issuer"
 	"github.com/obole-market/obole/pkg/vault"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
+	"github.com/obole-market/obole/services/app"
 	"github.com/obole-market/obole/services/obole/internal/place"
 	"github.com/obole-market/obole/services/obole/internal/roster"
 )
@@ -28,13 +29,13 @@ import (
 // partitions of every log on one machine.
 const partitions = 2
 
-// The row of ports: the issuer on the first, then these, then the broker. A service's place in it never changes.
+// The row of ports: the issuer on the first, then these, then the broker, then the page. A service's place in it never changes.
 var row = []string{"offers", "consent", "delivery", "settlement"}
 
 // Options of a market.
 type Options struct {
 	Data place.Folder
-	// Port is the first of six in a row; 0 takes free ones.
+	// Port is the first of seven in a row; 0 takes free ones.
 	Port int
 	// Policy and Products are folders of policy packs and data products; empty means those built in.
 	Policy, Products string
@@ -100,27 +101,41 @@ func (h *house) logs(context.Context) error {
 // ports takes all addresses at once, so that one in use is named before anything is started.
 func (h *house) ports(ctx context.Context) error {
 	for i, name := range row {
-		l, err := new(net.ListenConfig).Listen(ctx, "tcp", h.at(i+1))
-		if err != nil {
-			return h.inUse(i+1, name, err)
+		if err := h.listen(ctx, i+1, name, name); err != nil {
+			return err
 		}
-		h.running.Services[name] = l.Addr().String()
-		h.undo = append(h.undo, func() error {
-			_ = l.Close() // its service has closed it
-			return nil
-		})
-		h.listeners[name] = l
+		h.running.Services[name] = h.listeners[name].Addr().String()
 	}
-	clients := []issuer.Client{{ID: place.Admin, Admin: true}}
+	if err := h.listen(ctx, len(row)+2, app.Name, "the page"); err != nil {
+		return err
+	}
+	h.running.Page = "http://" + h.listeners[app.Name].Addr().String()
+	clients := []issuer.Client{{ID: place.Admin, Admin: true}, {ID: app.Name, Redirects: []string{h.running.Page + "/login/done"}}}
 	for _, s := range roster.All {
 		clients = append(clients, issuer.Client{ID: s.Name, Roles: []eventv1.Role{eventv1.Role_ROLE_SERVICE}})
 	}
 	var err error
-	h.issuer, err = issuer.Open(issuer.Config{Listen: h.at(0), Folder: h.Data.Issuer(), Clients: clients})
+	h.issuer, err = issuer.Open(issuer.Config{
+		Listen: h.at(0), Folder: h.Data.Issuer(), Clients: clients, Principals: staff(), People: h.guests, Newcomer: h.newcomer,
+	})
 	if err != nil {
 		return h.inUse(0, "the issuer", err)
 	}
 	h.running.Issuer = h.issuer.URL()
+	return nil
+}
+
+// listen takes the port of that number in the row, for what answers there.
+func (h *house) listen(ctx context.Context, n int, name, what string) error {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", h.at(n))
+	if err != nil {
+		return h.inUse(n, what, err)
+	}
+	h.undo = append(h.undo, func() error {
+		_ = l.Close() // its service has closed it
+		return nil
+	})
+	h.listeners[name] = l
 	return nil
 }
 
@@ -230,6 +245,10 @@ func (h *house) services(ctx context.Context) error {
 		c.Seams.Listener, c.Seams.Log = h.listeners[s.Name], h.log
 		h.group.Add(s.Name, func(ctx context.Context) error { return s.Run(ctx, c) })
 	}
+	page := app.Config{Config: Config(h.Data, h.running, app.Name), URL: h.running.Page}
+	page.Policy, page.Products = h.Policy, h.Products
+	page.Seams.Listener, page.Seams.Log = h.listeners[app.Name], h.log
+	h.group.Add(app.Name, func(ctx context.Context) error { return app.Run(ctx, page) })
 	return nil
 }
 

@@ -58,6 +58,9 @@ func (c *Enrol) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
+	if err := s.Welcome(client.Person(c.Subscriber), "Person "+c.Subscriber[:8]); err != nil {
+		return err
+	}
 	if s.JSON {
 		return s.Object(map[string]string{"subscriber_id": c.Subscriber})
 	}

@@ -51,6 +51,7 @@ type Running struct {
 	Process  int               `json:"process"`
 	Issuer   string            `json:"issuer"`   // URL
 	Services map[string]string `json:"services"` // gRPC addresses
+	Page     string            `json:"page"`     // URL
 	Broker   string            `json:"broker"`
 	Socket   string            `json:"socket"` // URL of the database server for role and database "postgres", over its Unix socket
 	Log      string            `json:"log"`

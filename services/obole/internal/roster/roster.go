@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/obole-market/obole/pkg/boot"
+	"github.com/obole-market/obole/services/app"
 	"github.com/obole-market/obole/services/consent"
 	"github.com/obole-market/obole/services/delivery"
 	"github.com/obole-market/obole/services/offers"
@@ -21,6 +22,9 @@ var All = []Service{
 	of(delivery.Name, func(c boot.Config) delivery.Config { return delivery.Config{Config: c} }, delivery.Run, delivery.Migrate, delivery.Rebuild, delivery.Fsck),
 	of(offers.Name, func(c boot.Config) offers.Config { return offers.Config{Config: c} }, offers.Run, offers.Migrate, offers.Rebuild, offers.Fsck),
 }
+
+// Page is the edge that people's browsers talk to. It can be served; there is no database to migrate, rebuild or check.
+const Page = app.Name
 
 // Service is what can be done with one.
 type Service struct {
@@ -56,11 +60,28 @@ func Alone(verb string, args []string) (func(context.Context) error, error) {
 	if len(args) == 0 {
 		return nil, fmt.Errorf("%s which service? One of %s", verb, strings.Join(Names(), ", "))
 	}
+	if args[0] == Page {
+		return page(verb, args[1:])
+	}
 	n := slices.IndexFunc(All, func(s Service) bool { return s.Name == args[0] })
 	if n < 0 {
 		return nil, fmt.Errorf("no service %q: there are %s", args[0], strings.Join(Names(), ", "))
 	}
 	return All[n].alone(verb, args[1:])
+}
+
+// page serves the edge by its own flags.
+func page(verb string, args []string) (func(context.Context) error, error) {
+	if verb != "serve" {
+		return nil, fmt.Errorf("%s has no database: there is nothing to %s", Page, verb)
+	}
+	var cli struct {
+		Config app.Config `embed:""`
+	}
+	if _, err := boot.Parse(&cli, "obole serve "+Page, "The page's edge of Obole.", args); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) error { return app.Run(ctx, cli.Config) }, nil
 }
 
 // Names of the services.

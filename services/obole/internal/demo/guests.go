@@ -1,0 +1,67 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/obole-market/obole/services/obole/internal/client"
+)
+
+// guestsCome: whoever takes part may sign in to the page.
+func (p *play) guestsCome(context.Context) error {
+	for _, a := range p.buyers {
+		if err := p.s.Welcome(client.Buyer(a.key.Buyer), a.name); err != nil {
+			return err
+		}
+		if err := a.key.Save(p.keyFile(a)); err != nil {
+			return err
+		}
+	}
+	for _, who := range p.people {
+		if err := p.s.Welcome(client.Person(who.id), who.label()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// label is what the page that asks who to be shows: the participant's number in the study, and what is made up.
+func (who *person) label() string {
+	born := "age unknown"
+	if who.Born != "" {
+		born = "born " + who.Born[:4]
+	}
+	return fmt.Sprintf("Participant %s, %s, %s", who.Participant, who.Country, born)
+}
+
+// keyFile is where a buyer's keys are: the page opens packages with them, on the buyer's own machine.
+func (p *play) keyFile(a *actor) string { return filepath.Join(p.dir, a.key.Key+".key") }
+
+// tellPage says where the page is and as whom it is worth a look.
+func (p *play) tellPage(context.Context) error {
+	data, err := p.s.Folder()
+	if err != nil {
+		return err
+	}
+	running, err := data.Running()
+	if err != nil {
+		return err
+	}
+	p.say("\nThe page: %s\nIt asks for no password. Sign in as one of these, or as any other of %d people, or as somebody new:\n", running.Page, len(p.people))
+	shown := func(what string, is func(*person) bool) {
+		if n := slices.IndexFunc(p.people, is); n >= 0 {
+			p.say("  %-42s %s\n", p.people[n].label(), what)
+		}
+	}
+	shown("delivered day after day, then withdrew", func(w *person) bool { return w.Participant == p.Walker.Participant })
+	shown("accepted in part", func(w *person) bool { return len(w.Without) > 0 })
+	shown("a floor hides offers", func(w *person) bool { return len(w.Floors) > 0 })
+	shown("under 18: nothing paid is offered", func(w *person) bool { return w.answer.GetNotEligible() != 0 && w.Born != "" })
+	for _, a := range p.buyers {
+		p.say("  %-42s a buyer; keys in %s\n", a.name, p.keyFile(a))
+	}
+	p.say("  %-42s of the operator\n", "Finance, Operator, Auditor")
+	return nil
+}
