@@ -18,7 +18,7 @@ import (
 )
 
 // Screens are the paths, with those below them, that the page itself answers.
-var Screens = []string{"/data", "/offers", "/rules", "/uses", "/money", "/inbox", "/record", "/rights", "/privacy", "/console", "/welcome"}
+var Screens = []string{"/data", "/offers", "/rules", "/uses", "/money", "/inbox", "/record", "/rights", "/privacy", "/more", "/console", "/welcome"}
 
 // hashed is the folder whose files have a hash of their content in their names.
 const hashed = "assets/"

@@ -129,6 +129,15 @@ function Inside({ me, config, speak }: { me: Me; config: Config; speak: (l: Lang
     return () => end.abort();
   }, [me.subject, subscriber, over, reads]);
 
+  // Without the streams the page asks by itself, so that what it shows is not old for long.
+  useEffect(() => {
+    if (!subscriber || over || line === "live") return;
+    const timer = setInterval(() => {
+      if (document.visibilityState === "visible" && navigator.onLine) reads.happened(...watched);
+    }, 10_000);
+    return () => clearInterval(timer);
+  }, [subscriber, over, line, reads]);
+
   useEffect(() => {
     const net = () => {
       setOnline(navigator.onLine);

@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from "preact/compat";
 import { Route } from "../gen/obole/delivery/v1/events_pb";
 import type { ImportResponse, Source } from "../gen/obole/delivery/v1/service_pb";
 import { useSpeech } from "../i18n";
+import { guess, importers } from "../model/importer";
 import { delivery, newKey } from "../net/client";
 import { Fault, faultOf } from "../net/fault";
 import { useReads } from "../net/reads";
@@ -11,15 +12,6 @@ import { usePage } from "../page";
 import { Icon } from "../ui/icon";
 import { Button, Card, Field, Notice, Problem, Section, Select } from "../ui/parts";
 import { importerName, schemaName } from "../ui/words";
-
-/** Importers that read a file of a person's own. */
-export const importers = ["fitabase-csv", "withings-json", "points"] as const;
-
-/** Which importer a file is most likely for, by its name. */
-export function guess(name: string): (typeof importers)[number] {
-  if (/\.csv$/i.test(name)) return "fitabase-csv";
-  return /withings|measure|sleep_?summary/i.test(name) ? "withings-json" : "points";
-}
 
 type State = { kind: "idle" } | { kind: "sending"; sent: number } | { kind: "done"; answer: ImportResponse } | { kind: "failed"; fault: Fault };
 

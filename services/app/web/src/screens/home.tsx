@@ -19,7 +19,7 @@ export function Home() {
   const account = useAccount();
   // Whoever is signed in need not have joined.
   if (account.error?.reason === "SUBSCRIBER_UNKNOWN") return <Join />;
-  const name = me.name.split(" ")[0] ?? "";
+  const name = me.name.split(",")[0] ?? "";
   return (
     <>
       <PageHead title={name ? t("home.title", { name }) : t("home.title.nobody")} />

@@ -33,24 +33,19 @@ export function Money({ query }: { query: URLSearchParams }) {
                 <p class="total num" data-testid="earned-total">
                   {money({ minor: (e.pending?.minor ?? 0n) + (e.available?.minor ?? 0n) + (e.paid?.minor ?? 0n), currency })}
                 </p>
-                <dl class="three">
-                  <div>
-                    <dt>{t("money.pending")}</dt>
-                    <dd class="num">{money(e.pending)}</dd>
-                    <dd class="soft tiny">{t("money.pending.text")}</dd>
-                  </div>
-                  <div>
-                    <dt>{t("money.available")}</dt>
-                    <dd class="num">{money(e.available)}</dd>
-                    <dd class="soft tiny">{t("money.available.text")}</dd>
-                  </div>
-                  <div>
-                    <dt>{t("money.paid")}</dt>
-                    <dd class="num">{money(e.paid)}</dd>
-                    <dd class="soft tiny">{t("money.paid.text")}</dd>
-                  </div>
+                <dl class="sums">
+                  {(["pending", "available", "paid"] as const).map((k) => (
+                    <div key={k}>
+                      <dt>
+                        {t(`money.${k}`)}
+                        <span class="soft tiny">{t(`money.${k}.text`)}</span>
+                      </dt>
+                      <dd class="num">{money(e[k])}</dd>
+                    </div>
+                  ))}
                 </dl>
-                {e.residualMicros !== 0n && <p class="soft small">{t("money.residual", { amount: price({ micros: e.residualMicros, currency }) })}</p>}
+                {e.residualMicros > 0n && <p class="soft small">{t("money.residual", { amount: price({ micros: e.residualMicros, currency }) })}</p>}
+                {e.residualMicros < 0n && <p class="soft small">{t("money.residual.less", { amount: price({ micros: -e.residualMicros, currency }) })}</p>}
                 <p class="soft tiny">{t("money.position", { place: placeText(e.cursor) })}</p>
               </Card>
             );
