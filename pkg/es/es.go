@@ -88,6 +88,9 @@ type Reader interface {
 	// Scan calls visit for at most limit records after the position, in order, and says how many it visited. The
 	// record and its slices are only valid during the call. An error of visit ends the scan and is returned as it is.
 	Scan(ctx context.Context, p Partition, after Position, limit int, visit func(*Record) error) (int, error)
+	// Pick calls visit for those of some positions of a partition that there are, in order. The positions are in order, each once;
+	// the record and visit's error are as in Scan.
+	Pick(ctx context.Context, p Partition, at []Position, visit func(*Record) error) error
 	// Fresh lends the newest records after a position, with the life they are of, if this process has appended them a
 	// moment ago: who follows a log need not read again what was just written. nil: read the log. What is lent is never
 	// changed.

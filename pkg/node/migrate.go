@@ -69,8 +69,11 @@ func up(ctx context.Context, db *sql.DB, table string, files fs.FS) error {
 	return nil
 }
 
-// Tables does something to a service's projection as the database's owner: migrating, rebuilding, verifying.
-func Tables(ctx context.Context, c *boot.Config, rows func(*pgxpool.Pool, es.Reader) *projection.Projection, do func(*projection.Projection) error) error {
+// Rows makes a projection of a service's log.
+type Rows = func(*pgxpool.Pool, es.Reader) *projection.Projection
+
+// Tables does something to each of a service's projections as the database's owner: migrating, rebuilding, verifying.
+func Tables(ctx context.Context, c *boot.Config, rows []Rows, do func(*projection.Projection) error) error {
 	url, err := c.DatabaseURL(true)
 	if err != nil {
 		return err
@@ -85,7 +88,12 @@ func Tables(ctx context.Context, c *boot.Config, rows func(*pgxpool.Pool, es.Rea
 		return err
 	}
 	defer log.Close()
-	return do(rows(pool, log))
+	for _, p := range rows {
+		if err := do(p(pool, log)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // grant lets the application work with the tables that are not the log's.

@@ -310,7 +310,7 @@ func (h *house) check(reconcile bool) error {
 	if err != nil {
 		return err
 	}
-	return node.Tables(h.t.Context(), &c, tables, node.Verify(h.t.Context(), &c))
+	return node.Tables(h.t.Context(), &c, []node.Rows{tables}, node.Verify(h.t.Context(), &c))
 }
 
 // TestAnOlderCopyIsMadeWhole: a database is restored from an older copy while the topic is ahead. The writer refuses and says

@@ -23,6 +23,13 @@ import (
 	"github.com/obole-market/obole/services/app/internal/login"
 	"github.com/obole-market/obole/services/app/internal/notice"
 	"github.com/obole-market/obole/services/app/internal/session"
+
+	// The contracts of those behind, which the bridge finds by their descriptors.
+	_ "github.com/obole-market/obole/proto/gen/obole/consent/v1"
+	_ "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
+	_ "github.com/obole-market/obole/proto/gen/obole/log/v1"
+	_ "github.com/obole-market/obole/proto/gen/obole/offers/v1"
+	_ "github.com/obole-market/obole/proto/gen/obole/settlement/v1"
 )
 
 // Name of the service.
@@ -96,26 +103,26 @@ func Run(ctx context.Context, c Config) (err error) {
 			return fmt.Errorf("app: listen: %w", err)
 		}
 	}
-	defer listener.Close()
+	defer func() { _ = listener.Close() }() // the server has closed it, where it came to that
 	stopping, stop := context.WithCancel(context.Background())
 	defer stop()
 	e := &edge{Config: c, log: telemetry.Log, conns: map[string]*grpc.ClientConn{}, stopping: stopping}
+	defer func() {
+		for _, conn := range e.conns {
+			err = errors.Join(err, conn.Close())
+		}
+		err = errors.Join(err, telemetry.Close(context.WithoutCancel(ctx)))
+	}()
 	for _, step := range []func(net.Addr) error{e.address, e.people, e.words, e.services(telemetry)} {
 		if err := step(listener.Addr()); err != nil {
 			return err
 		}
 	}
-	defer func() {
-		for _, conn := range e.conns {
-			err = errors.Join(err, conn.Close())
-		}
-	}()
 	routes, err := e.routes(telemetry)
 	if err != nil {
 		return err
 	}
 	health := boot.NewHealth(Name)
-	defer func() { err = errors.Join(err, telemetry.Close(context.WithoutCancel(ctx))) }()
 	var g boot.Group
 	g.Add("sessions", e.sessions.Run)
 	g.Add("admin", boot.ServeHTTP(c.Admin, boot.Admin(telemetry, health)))

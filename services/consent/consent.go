@@ -15,6 +15,7 @@ import (
 	"github.com/obole-market/obole/pkg/node"
 	"github.com/obole-market/obole/pkg/policy"
 	"github.com/obole-market/obole/pkg/projection"
+	"github.com/obole-market/obole/pkg/record"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	"github.com/obole-market/obole/services/consent/internal/react"
@@ -30,6 +31,14 @@ const Name = "consent"
 // Config of the service.
 type Config struct {
 	boot.Config
+}
+
+// tables are the service's projections.
+var tables = []node.Rows{people, trail}
+
+// trail is which events are about whom.
+func trail(pool *pgxpool.Pool, log es.Reader) *projection.Projection {
+	return record.New(Name, (*consentv1.Event)(nil), pool, log)
 }
 
 func people(pool *pgxpool.Pool, log es.Reader) *projection.Projection {
@@ -54,19 +63,23 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	persons, parties := es.Register(n.Engine, wire.People()), es.Register(n.Engine, wire.Parties())
-	rows := people(n.Pool, n.Log)
-	if err := rows.Open(ctx); err != nil {
-		return err
+	rows, seen := people(n.Pool, n.Log), trail(n.Pool, n.Log)
+	for _, p := range []*projection.Projection{rows, seen} {
+		if err := p.Open(ctx); err != nil {
+			return err
+		}
+		n.Project(p)
 	}
-	n.Project(rows)
 
 	reactor := &react.Reactor{People: persons, Parties: parties, Keys: keys, Policy: rules, Now: c.Now, Cause: cause}
 	n.React(&bus.Reaction{Name: react.Name, Types: react.Types, Handle: reactor.Handle}, react.Sources...)
 	n.Deadlines("people", reactor.Expire)
 
-	consentv1.RegisterConsentServiceServer(n.Server, &rpc.Server{
+	server := &rpc.Server{
 		People: persons, Parties: parties, Keys: keys, Policy: rules, View: view.View{Pool: n.Pool}, Seen: rows, Log: n.Log, Now: c.Now,
-	})
+	}
+	server.Record = &record.Book{Service: Name, Pool: n.Pool, Log: n.Log, Seen: seen, Tell: server.Tell}
+	consentv1.RegisterConsentServiceServer(n.Server, server)
 	return n.Run(ctx)
 }
 
@@ -78,13 +91,13 @@ func Migrate(ctx context.Context, c Config) error {
 	if err := node.Migrate(ctx, &c.Config, nil); err != nil {
 		return err
 	}
-	return node.Tables(ctx, &c.Config, people, func(p *projection.Projection) error { return p.Migrate(ctx, c.Database.Role) })
+	return node.Tables(ctx, &c.Config, tables, func(p *projection.Projection) error { return p.Migrate(ctx, c.Database.Role) })
 }
 
 // Rebuild folds the log into new tables beside the live ones and swaps them.
 func Rebuild(ctx context.Context, c Config) error {
 	c.Service = Name
-	return node.Tables(ctx, &c.Config, people, func(p *projection.Projection) error { return p.Rebuild(ctx) })
+	return node.Tables(ctx, &c.Config, tables, func(p *projection.Projection) error { return p.Rebuild(ctx) })
 }
 
 // Fsck folds everything again and compares: the chain, the states and the tables.
@@ -100,5 +113,5 @@ func Fsck(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	return node.Tables(ctx, &c.Config, people, node.Verify(ctx, &c.Config))
+	return node.Tables(ctx, &c.Config, tables, node.Verify(ctx, &c.Config))
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/node"
 	"github.com/obole-market/obole/pkg/projection"
+	"github.com/obole-market/obole/pkg/record"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
@@ -48,6 +49,14 @@ type Config struct {
 
 func (c Config) patience() time.Duration { return cmp.Or(c.Lapse, shelf.Patience) }
 
+// tables are the service's projections.
+var tables = []node.Rows{shelves, trail}
+
+// trail is which events are about whom.
+func trail(pool *pgxpool.Pool, log es.Reader) *projection.Projection {
+	return record.New(Name, (*deliveryv1.Event)(nil), pool, log)
+}
+
 func shelves(pool *pgxpool.Pool, log es.Reader) *projection.Projection {
 	return projection.New(projection.Options{
 		Name: "shelves", Service: Name, Fold: view.Fold, Tables: schema.Shelves, Pool: pool, Log: log, Project: view.Project,
@@ -73,11 +82,13 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	holdings, roots := es.Register(n.Engine, wire.Holdings()), es.Register(n.Engine, wire.Shelves())
-	rows := shelves(n.Pool, n.Log)
-	if err := rows.Open(ctx); err != nil {
-		return err
+	rows, seen := shelves(n.Pool, n.Log), trail(n.Pool, n.Log)
+	for _, p := range []*projection.Projection{rows, seen} {
+		if err := p.Open(ctx); err != nil {
+			return err
+		}
+		n.Project(p)
 	}
-	n.Project(rows)
 	market, err := n.Peers.Dial("offers")
 	if err != nil {
 		return err
@@ -87,7 +98,7 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	offers, consent := offersv1.NewOffersServiceClient(market), consentv1.NewConsentServiceClient(consenting)
-	kept, tables, buyers := store.Store{Pool: n.Pool}, view.View{Pool: n.Pool}, packing.NewBuyers(offers, c.Now)
+	kept, answers, buyers := store.Store{Pool: n.Pool}, view.View{Pool: n.Pool}, packing.NewBuyers(offers, c.Now)
 
 	packer := &packing.Packer{
 		Shelves: roots, Keys: keys, Store: kept, Catalog: products, Buyers: buyers, Consent: consent, Now: c.Now, NewID: c.NewID, Random: c.Random(),
@@ -95,17 +106,18 @@ func Run(ctx context.Context, c Config) error {
 	}
 	reactor := &react.Reactor{
 		Shelves: roots, Keys: keys, Store: kept, Packer: packer, Buyers: buyers, Cause: cause, Caught: caught(n.Log, rows),
-		OfBid: agreements(tables.OfBid), Unreleased: unreleased(tables),
+		OfBid: agreements(answers.OfBid), Unreleased: unreleased(answers),
 	}
 	n.React(&bus.Reaction{Name: react.Name, Types: react.Types, Handle: reactor.Handle}, react.Sources...)
-	clock := &react.Clock{Reactor: reactor, Owner: owner(tables)}
+	clock := &react.Clock{Reactor: reactor, Owner: owner(answers)}
 	n.Deadlines("shelves", clock.Due)
 
 	m := newMetrics(n.Telemetry.Registry)
 	server := &rpc.Server{
-		Holdings: holdings, Shelves: roots, Keys: keys, Store: kept, Catalog: products, View: tables, Seen: rows, Log: n.Log, Buyers: buyers,
+		Holdings: holdings, Shelves: roots, Keys: keys, Store: kept, Catalog: products, View: answers, Seen: rows, Log: n.Log, Buyers: buyers,
 		Offers: offers, Consent: consent, Now: c.Now, Tick: c.Now, NewID: c.NewID, Patience: c.patience(), Gate: m.gate, Sent: m.sent,
 	}
+	server.Record = &record.Book{Service: Name, Pool: n.Pool, Log: n.Log, Seen: seen, Tell: server.Tell}
 	deliveryv1.RegisterDeliveryServiceServer(n.Server, server)
 	n.Group.Add("sweep", (&sweep{
 		now: c.Now, caught: caught(n.Log, rows), old: kept.Old, destroy: kept.Destroy, unrecorded: kept.Unrecorded,
@@ -204,13 +216,13 @@ func Migrate(ctx context.Context, c Config) error {
 	if err := node.Migrate(ctx, &c.Config, own); err != nil {
 		return err
 	}
-	return node.Tables(ctx, &c.Config, shelves, func(p *projection.Projection) error { return p.Migrate(ctx, c.Database.Role) })
+	return node.Tables(ctx, &c.Config, tables, func(p *projection.Projection) error { return p.Migrate(ctx, c.Database.Role) })
 }
 
 // Rebuild folds the log into new tables beside the live ones and swaps them.
 func Rebuild(ctx context.Context, c Config) error {
 	c.Service = Name
-	return node.Tables(ctx, &c.Config, shelves, func(p *projection.Projection) error { return p.Rebuild(ctx) })
+	return node.Tables(ctx, &c.Config, tables, func(p *projection.Projection) error { return p.Rebuild(ctx) })
 }
 
 // Fsck folds everything again and compares: the chain, the states and the tables.
@@ -229,7 +241,7 @@ func Fsck(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	return node.Tables(ctx, &c.Config, shelves, node.Verify(ctx, &c.Config))
+	return node.Tables(ctx, &c.Config, tables, node.Verify(ctx, &c.Config))
 }
 
 // owners reads whose each shelf is: the first event on it says so.

@@ -16,6 +16,7 @@ import (
 	"github.com/obole-market/obole/pkg/node"
 	"github.com/obole-market/obole/pkg/policy"
 	"github.com/obole-market/obole/pkg/projection"
+	"github.com/obole-market/obole/pkg/record"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
@@ -56,6 +57,14 @@ func (c *Config) commission() int64 {
 	return c.Commission
 }
 
+// tables are the service's projections.
+var tables = []node.Rows{market, trail}
+
+// trail is which events are about whom.
+func trail(pool *pgxpool.Pool, log es.Reader) *projection.Projection {
+	return record.New(Name, (*offersv1.Event)(nil), pool, log)
+}
+
 func market(pool *pgxpool.Pool, log es.Reader) *projection.Projection {
 	return projection.New(projection.Options{
 		Name: "market", Service: Name, Fold: view.Fold, Tables: schema.Market, Pool: pool, Log: log, Project: view.Project,
@@ -78,11 +87,13 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	buyers, bids := es.Register(n.Engine, wire.Buyers()), es.Register(n.Engine, wire.Bids())
-	rows := market(n.Pool, n.Log)
-	if err := rows.Open(ctx); err != nil {
-		return err
+	rows, seen := market(n.Pool, n.Log), trail(n.Pool, n.Log)
+	for _, p := range []*projection.Projection{rows, seen} {
+		if err := p.Open(ctx); err != nil {
+			return err
+		}
+		n.Project(p)
 	}
-	n.Project(rows)
 	consent, err := n.Peers.Dial("consent")
 	if err != nil {
 		return err
@@ -91,14 +102,15 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	tables := view.View{Pool: n.Pool}
-	reactor := &react.Reactor{Bids: bids, Still: tables.Still, Running: tables.Running, Caught: rows.Wait, Cause: cause}
+	answers := view.View{Pool: n.Pool}
+	reactor := &react.Reactor{Bids: bids, Still: answers.Still, Running: answers.Running, Caught: rows.Wait, Cause: cause}
 	n.React(&bus.Reaction{Name: react.Name, Types: react.Types, Handle: reactor.Handle}, react.Sources...)
 	n.Deadlines("market", reactor.Due)
 
 	offersv1.RegisterOffersServiceServer(n.Server, &rpc.Server{
-		Buyers: buyers, Bids: bids, View: tables, Seen: rows, Log: n.Log, Catalog: products, Policy: rules, Consent: consentv1.NewConsentServiceClient(consent),
+		Buyers: buyers, Bids: bids, View: answers, Seen: rows, Log: n.Log, Catalog: products, Policy: rules, Consent: consentv1.NewConsentServiceClient(consent),
 		Delivery: deliveryv1.NewDeliveryServiceClient(delivery), Now: c.Now, Currency: c.currency(), Commission: c.commission(),
+		Record: &record.Book{Service: Name, Pool: n.Pool, Log: n.Log, Seen: seen, Tell: rpc.Tell},
 	})
 	return n.Run(ctx)
 }
@@ -111,13 +123,13 @@ func Migrate(ctx context.Context, c Config) error {
 	if err := node.Migrate(ctx, &c.Config, nil); err != nil {
 		return err
 	}
-	return node.Tables(ctx, &c.Config, market, func(p *projection.Projection) error { return p.Migrate(ctx, c.Database.Role) })
+	return node.Tables(ctx, &c.Config, tables, func(p *projection.Projection) error { return p.Migrate(ctx, c.Database.Role) })
 }
 
 // Rebuild folds the log into new tables beside the live ones and swaps them.
 func Rebuild(ctx context.Context, c Config) error {
 	c.Service = Name
-	return node.Tables(ctx, &c.Config, market, func(p *projection.Projection) error { return p.Rebuild(ctx) })
+	return node.Tables(ctx, &c.Config, tables, func(p *projection.Projection) error { return p.Rebuild(ctx) })
 }
 
 // Fsck folds everything again and compares: the chain, the states and the tables.
@@ -133,5 +145,5 @@ func Fsck(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	return node.Tables(ctx, &c.Config, market, node.Verify(ctx, &c.Config))
+	return node.Tables(ctx, &c.Config, tables, node.Verify(ctx, &c.Config))
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/obole-market/obole/pkg/money"
 	"github.com/obole-market/obole/pkg/node"
 	"github.com/obole-market/obole/pkg/projection"
+	"github.com/obole-market/obole/pkg/record"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
 	settlementv1 "github.com/obole-market/obole/proto/gen/obole/settlement/v1"
@@ -75,6 +76,11 @@ func ledger(pool *pgxpool.Pool, log es.Reader, codec wire.Codec) *projection.Pro
 	})
 }
 
+// trail is which events are about whom.
+func trail(pool *pgxpool.Pool, log es.Reader) *projection.Projection {
+	return record.New(Name, (*settlementv1.Event)(nil), pool, log)
+}
+
 // Run serves until ctx ends.
 func Run(ctx context.Context, c Config) error {
 	c.Service = Name
@@ -87,11 +93,13 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	root := es.Register(n.Engine, wire.Rules(rules, codec))
-	rows := ledger(n.Pool, n.Log, codec)
-	if err := rows.Open(ctx); err != nil {
-		return err
+	rows, seen := ledger(n.Pool, n.Log, codec), trail(n.Pool, n.Log)
+	for _, p := range []*projection.Projection{rows, seen} {
+		if err := p.Open(ctx); err != nil {
+			return err
+		}
+		n.Project(p)
 	}
-	n.Project(rows)
 
 	market, err := n.Peers.Dial("offers")
 	if err != nil {
@@ -103,10 +111,12 @@ func Run(ctx context.Context, c Config) error {
 	n.React(&bus.Reaction{Name: react.Name, Types: react.Types, Handle: reactor.Handle}, react.Sources...)
 	n.Deadlines("ledger", reactor.Mature)
 
-	settlementv1.RegisterSettlementServiceServer(n.Server, &rpc.Server{
+	server := &rpc.Server{
 		Book: number, Currency: codec.Currency, Root: root, Offers: offersv1.NewOffersServiceClient(market), Log: n.Log, View: view.View{Pool: n.Pool}, Seen: rows,
 		Partition: es.PartitionOf(wire.Stream(book.On{Book: number}), n.Log.Partitions()),
-	})
+	}
+	server.Record = &record.Book{Service: Name, Pool: n.Pool, Log: n.Log, Seen: seen, Tell: server.Tell}
+	settlementv1.RegisterSettlementServiceServer(n.Server, server)
 	return n.Run(ctx)
 }
 
@@ -143,11 +153,13 @@ func Fsck(ctx context.Context, c Config) error {
 	return c.tables(ctx, node.Verify(ctx, &c.Config))
 }
 
-// tables does something to the projection as the database's owner.
+// tables does something to the projections as the database's owner.
 func (c *Config) tables(ctx context.Context, do func(*projection.Projection) error) error {
 	_, _, codec, err := c.ledger()
 	if err != nil {
 		return err
 	}
-	return node.Tables(ctx, &c.Config, func(pool *pgxpool.Pool, log es.Reader) *projection.Projection { return ledger(pool, log, codec) }, do)
+	return node.Tables(ctx, &c.Config, []node.Rows{
+		func(pool *pgxpool.Pool, log es.Reader) *projection.Projection { return ledger(pool, log, codec) }, trail,
+	}, do)
 }

@@ -87,6 +87,24 @@ func (l *Log) Scan(_ context.Context, p es.Partition, after es.Position, limit i
 	return len(records), nil
 }
 
+// Pick implements es.Reader.
+func (l *Log) Pick(_ context.Context, p es.Partition, at []es.Position, visit func(*es.Record) error) error {
+	part := l.partitions[p]
+	part.mu.Lock()
+	records := part.records // stored records never change
+	part.mu.Unlock()
+	for _, position := range at {
+		if position < 1 || int(position) > len(records) {
+			continue
+		}
+		r := records[position-1]
+		if err := visit(&r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Fresh implements es.Reader: all of it is in memory, so there is nothing to spare.
 func (l *Log) Fresh(es.Partition, es.Position) ([]es.Record, es.Incarnation) {
 	return nil, es.Incarnation{}

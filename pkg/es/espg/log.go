@@ -145,6 +145,19 @@ func (l *Log) Scan(ctx context.Context, p es.Partition, after es.Position, limit
 	return n, err
 }
 
+// Pick implements es.Reader.
+func (l *Log) Pick(ctx context.Context, p es.Partition, at []es.Position, visit func(*es.Record) error) error {
+	r, types := es.Record{Partition: p}, names(nil)
+	positions := make([]int64, len(at))
+	for i, position := range at {
+		positions[i] = int64(position)
+	}
+	return l.query(ctx, func(v [][]byte) error {
+		readRecord(v, &r, &types)
+		return visit(&r)
+	}, sqlPick, p, positions)
+}
+
 // States implements es.Log.
 func (l *Log) States(ctx context.Context, p es.Partition, visit func(*es.StateRow) error) error {
 	return l.query(ctx, func(v [][]byte) error {

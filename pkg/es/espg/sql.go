@@ -35,6 +35,12 @@ const (
 	sqlScan = `select ` + eventColumns + ` from event e
 		where e.partition = $1 and e.position > $2 order by e.position limit $3`
 
+	// One probe of the index for each position.
+	sqlPick = `select ` + eventColumns + `
+		from unnest($2::bigint[]) with ordinality w (position, n)
+		join lateral (select * from event e where e.partition = $1 and e.position = w.position) e on true
+		order by w.n`
+
 	sqlRows = `select stream, version, position, fold, data from state
 		where partition = $1 and stream = any($2::text[])`
 

@@ -27,7 +27,7 @@ func Run(t *testing.T, open Open) {
 		"many engines": manyEngines, "evicted states": evicted, "what cannot be read": unreadable, "limits": limits, "states refolded": refolded,
 		"held states": held, "many at once": many, "rows of a root": rows, "held at once": heldAtOnce,
 		"new streams": created, "created at once": createdAtOnce, "said to be new": saidToBeNew, "a repeated creation": recreated,
-		"a clock that steps back": stepsBack, "whose turn it is": turns,
+		"a clock that steps back": stepsBack, "whose turn it is": turns, "picked": picked,
 	} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, open) })
 	}

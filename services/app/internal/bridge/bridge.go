@@ -83,6 +83,9 @@ func (b *Bridge) Handler() (http.Handler, error) {
 	}
 	mux, main := http.NewServeMux(), connect.NewServer()
 	for service, conn := range b.Conns {
+		if len(methods[service]) == 0 || len(methods[""]) == 0 {
+			return nil, fmt.Errorf("bridge: the contract of %s, or the log's, is not linked", service)
+		}
 		main.Register(b.methods(service, conn, methods[service])...)
 		own := connect.NewServer()
 		own.Register(b.methods(service, conn, methods[""])...)
@@ -152,7 +155,7 @@ func (c *call) unary(ctx context.Context, _ connect.Spec, from connect.ServerStr
 	var header, trailer metadata.MD
 	err = c.conn.Invoke(As(ctx, session.Of(ctx)), c.Name, req, answer, grpc.Header(&header), grpc.Trailer(&trailer))
 	if err != nil {
-		return c.failed(err, header, trailer)
+		return Failed(c.service, err, header, trailer)
 	}
 	return from.Send(answer)
 }
@@ -177,10 +180,10 @@ func (c *call) stream(ctx context.Context, _ connect.Spec, from connect.ServerSt
 	defer context.AfterFunc(c.Stopping, func() { cancel(errStopping) })()
 	to, err := c.conn.NewStream(As(ctx, own), &grpc.StreamDesc{ServerStreams: true}, c.Name)
 	if err != nil {
-		return c.failed(err, nil, nil)
+		return Failed(c.service, err, nil, nil)
 	}
 	if err := errors.Join(to.SendMsg(req), to.CloseSend()); err != nil && !errors.Is(err, io.EOF) { // io.EOF: RecvMsg says why
-		return c.failed(err, nil, nil)
+		return Failed(c.service, err, nil, nil)
 	}
 	at, _ := ctx.Value(inContext{}).(*http.ResponseController)
 	unlimited(at)
@@ -198,8 +201,8 @@ func (c *call) stream(ctx context.Context, _ connect.Spec, from connect.ServerSt
 		case err != nil && ctx.Err() != nil:
 			return reply.Error(context.Cause(ctx))
 		case err != nil:
-			header, _ := to.Header() //nolint:errcheck // it fails as the stream has
-			return c.failed(err, header, to.Trailer())
+			header, _ := to.Header() // it fails as the stream has
+			return Failed(c.service, err, header, to.Trailer())
 		}
 		if err := timely(at, func() error { return from.Send(answer) }); err != nil {
 			return err
@@ -237,12 +240,12 @@ func As(ctx context.Context, s *session.Session) context.Context {
 	return metadata.NewOutgoingContext(ctx, metadata.Pairs("authorization", "Bearer "+s.Token))
 }
 
-// failed passes on what the service says. What its library says of a connection names addresses: that is not for the page. An answer of
+// Failed passes on what a service says. What the library says of a connection names addresses: that is not for the page. An answer of
 // the service has a header or a trailer.
-func (c *call) failed(err error, header, trailer metadata.MD) error {
+func Failed(service string, err error, header, trailer metadata.MD) error {
 	var s interface{ GRPCStatus() *status.Status }
 	if errors.As(err, &s) && s.GRPCStatus().Code() == codes.Unavailable && len(header) == 0 && len(trailer) == 0 {
-		err = fault.Unavailable(c.service + " cannot be reached").After(time.Second)
+		err = fault.Unavailable(service + " cannot be reached").After(time.Second)
 	}
 	return reply.Error(err)
 }

@@ -134,7 +134,7 @@ func (d *Door) host(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// Logins stands before what signs people in: it asks the issuer, and whoever guesses begins here.
+// Login stands before what signs people in: it asks the issuer, and whoever guesses begins here.
 func (d *Door) Login(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := admit(d.logins, d.Address(r), d.Options.Logins, d.Now()); err != nil {

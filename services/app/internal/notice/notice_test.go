@@ -250,10 +250,12 @@ func TestOperatorsFile(t *testing.T) {
 		t.Errorf("%s", e.body)
 	}
 	for name, change := range map[string]func(map[string]any){
-		"dpo":         func(m map[string]any) { m["dpo"] = "" },
-		"country":     func(m map[string]any) { m["country"] = "XX" },
-		"unknown":     func(m map[string]any) { m["phone"] = "1" },
-		"no French":   func(m map[string]any) { m["changes"].([]any)[0].(map[string]any)["what"] = map[string]any{"en": []any{"a"}} },
+		"dpo":     func(m map[string]any) { m["dpo"] = "" },
+		"country": func(m map[string]any) { m["country"] = "XX" },
+		"unknown": func(m map[string]any) { m["phone"] = "1" },
+		"no French": func(m map[string]any) {
+			m["changes"].([]any)[0].(map[string]any)["what"] = map[string]any{"en": []any{"a"}}
+		},
 		"since":       func(m map[string]any) { m["changes"].([]any)[0].(map[string]any)["since"] = "soon" },
 		"no https":    func(m map[string]any) { m["authorities"].([]any)[0].(map[string]any)["url"] = "http://land.example" },
 		"no name":     func(m map[string]any) { m["authorities"].([]any)[0].(map[string]any)["name"] = "" },

@@ -40,7 +40,10 @@ type Site struct {
 func Open(folder fs.FS) (*Site, error) {
 	s := &Site{files: map[string]*file{}}
 	err := fs.WalkDir(folder, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || packedName(folder, name) || strings.HasPrefix(path.Base(name), ".") {
+		if err == nil && d.IsDir() && name != "." && strings.HasPrefix(d.Name(), ".") {
+			return fs.SkipDir // what a builder has left for itself
+		}
+		if err != nil || d.IsDir() || packedName(folder, name) || strings.HasPrefix(d.Name(), ".") {
 			return err
 		}
 		f, err := read(folder, name)

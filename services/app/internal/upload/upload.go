@@ -95,7 +95,7 @@ func (u *Upload) take(w http.ResponseWriter, r *http.Request) (*deliveryv1.Impor
 func (u *Upload) send(ctx context.Context, header *deliveryv1.ImportHeader, body io.Reader) (*deliveryv1.ImportResponse, error) {
 	to, err := u.Delivery.Import(ctx)
 	if err != nil {
-		return nil, err
+		return nil, bridge.Failed("delivery", err, nil, nil)
 	}
 	err = to.Send(&deliveryv1.ImportRequest{Part: &deliveryv1.ImportRequest_Header{Header: header}})
 	buffer, sent := make([]byte, piece), int64(0)
@@ -117,9 +117,14 @@ func (u *Upload) send(ctx context.Context, header *deliveryv1.ImportHeader, body
 	}
 	// io.EOF is the file's end, or delivery's early answer, which it gives now.
 	if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, err
+		return nil, bridge.Failed("delivery", err, nil, nil)
 	}
-	return to.CloseAndRecv()
+	answer, err := to.CloseAndRecv()
+	if err != nil {
+		head, _ := to.Header() // it fails as the stream has
+		return nil, bridge.Failed("delivery", err, head, to.Trailer())
+	}
+	return answer, nil
 }
 
 func (u *Upload) large() error {

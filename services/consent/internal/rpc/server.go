@@ -14,6 +14,7 @@ import (
 	"github.com/obole-market/obole/pkg/money"
 	"github.com/obole-market/obole/pkg/policy"
 	"github.com/obole-market/obole/pkg/projection"
+	"github.com/obole-market/obole/pkg/record"
 	"github.com/obole-market/obole/pkg/vault"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
@@ -34,6 +35,7 @@ type Server struct {
 	View    view.View
 	Seen    *projection.Projection
 	Log     es.Reader
+	Record  *record.Book
 	Now     func() time.Time
 }
 

@@ -130,18 +130,24 @@ type Opener interface {
 
 // Message reads a stored event with its personal fields put back; those of forgotten classes stay empty.
 func Message(r *es.Record, keys Opener) (*consentv1.Event, error) {
-	m := new(consentv1.Event)
+	m, _, err := Told(r, keys)
+	return m, err
+}
+
+// Told is Message, and says whether anything of it is forgotten.
+func Told(r *es.Record, keys Opener) (m *consentv1.Event, forgotten bool, err error) {
+	m = new(consentv1.Event)
 	if err := proto.Unmarshal(r.Data, m); err != nil {
-		return nil, fmt.Errorf("wire: %w", err)
+		return nil, false, fmt.Errorf("wire: %w", err)
 	}
-	_, err := keys.Open(m, m.GetSealed(), vault.AAD(r.ID, string(r.Stream), int64(r.Version), r.Type, Schema))
+	gone, err := keys.Open(m, m.GetSealed(), vault.AAD(r.ID, string(r.Stream), int64(r.Version), r.Type, Schema))
 	if errors.Is(err, vault.ErrKeyUnknown) {
-		return nil, es.ErrKeys
+		return nil, false, es.ErrKeys
 	}
 	if err != nil {
-		return nil, fmt.Errorf("wire: open %s: %w", r.Type, err)
+		return nil, false, fmt.Errorf("wire: open %s: %w", r.Type, err)
 	}
-	return m, nil
+	return m, len(gone) > 0, nil
 }
 
 // Person reads a stored event about a person.

@@ -13,6 +13,7 @@ import (
 	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/projection"
+	"github.com/obole-market/obole/pkg/record"
 	"github.com/obole-market/obole/pkg/vault"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
@@ -38,6 +39,7 @@ type Server struct {
 	View     view.View
 	Seen     *projection.Projection
 	Log      es.Reader
+	Record   *record.Book
 	Buyers   *packing.Buyers
 	Offers   offersv1.OffersServiceClient
 	Consent  consentv1.ConsentServiceClient

@@ -110,7 +110,7 @@ func (h *house) ports(ctx context.Context) error {
 		return err
 	}
 	h.running.Page = "http://" + h.listeners[app.Name].Addr().String()
-	clients := []issuer.Client{{ID: place.Admin, Admin: true}, {ID: app.Name, Redirects: []string{h.running.Page + "/login/done"}}}
+	clients := []issuer.Client{{ID: place.Admin, Admin: true}, {ID: app.Name, Redirects: []string{"http://127.0.0.1/login/done"}}}
 	for _, s := range roster.All {
 		clients = append(clients, issuer.Client{ID: s.Name, Roles: []eventv1.Role{eventv1.Role_ROLE_SERVICE}})
 	}

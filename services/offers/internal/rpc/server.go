@@ -15,6 +15,7 @@ import (
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/policy"
 	"github.com/obole-market/obole/pkg/projection"
+	"github.com/obole-market/obole/pkg/record"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
@@ -33,6 +34,7 @@ type Server struct {
 	View     view.View
 	Seen     *projection.Projection
 	Log      es.Reader
+	Record   *record.Book
 	Catalog  *catalog.Catalog
 	Policy   *policy.Set
 	Consent  consentv1.ConsentServiceClient

@@ -10,6 +10,7 @@ import (
 	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/projection"
+	"github.com/obole-market/obole/pkg/record"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	moneyv1 "github.com/obole-market/obole/proto/gen/obole/money/v1"
 	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
@@ -28,6 +29,7 @@ type Server struct {
 	Root     *es.Root[book.State, book.Command, book.Event]
 	Offers   offersv1.OffersServiceClient
 	Log      es.Reader
+	Record   *record.Book
 	View     view.View
 	Seen     *projection.Projection
 	// Partition of the book's log.

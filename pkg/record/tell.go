@@ -1,0 +1,28 @@
+package record
+
+import (
+	"fmt"
+	"strings"
+
+	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
+	recordv1 "github.com/obole-market/obole/proto/gen/obole/record/v1"
+)
+
+// Licence puts what was agreed into an entry.
+func Licence(e *recordv1.Entry, l *marketv1.Licence) {
+	if l == nil {
+		return // it is forgotten
+	}
+	e.AgreementId, e.OfferId, e.BidId, e.BuyerId = l.GetAgreementId(), l.GetOfferId(), l.GetBidId(), l.GetBuyerId()
+	e.Product, e.Purpose, e.Fields, e.Days = l.GetProduct(), l.GetPurpose(), l.GetFields(), l.GetSlots()
+	e.UnitPrice, e.Slots, e.CardSha256 = l.GetUnitPrice(), l.GetSlotsReserved(), l.GetCardSha256()
+}
+
+// Reason is the name of an enum's value without its prefix, as in "REASON_"; empty where it is unset.
+func Reason(value fmt.Stringer, prefix string) string {
+	name := strings.TrimPrefix(value.String(), prefix)
+	if name == "UNSPECIFIED" {
+		return ""
+	}
+	return name
+}

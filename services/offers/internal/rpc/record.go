@@ -1,0 +1,59 @@
+package rpc
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/obole-market/obole/pkg/es"
+	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/record"
+	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
+	recordv1 "github.com/obole-market/obole/proto/gen/obole/record/v1"
+)
+
+// ListRecord lists what the log holds about a person, newest first.
+func (s *Server) ListRecord(ctx context.Context, r *offersv1.ListRecordRequest) (*offersv1.ListRecordResponse, error) {
+	p, err := s.Record.List(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return &offersv1.ListRecordResponse{Entries: p.Entries, NextPageToken: p.Next, WatchToken: p.Watch}, nil
+}
+
+// WatchRecord streams what happens to a person.
+func (s *Server) WatchRecord(r *offersv1.WatchRecordRequest, stream grpc.ServerStreamingServer[offersv1.WatchRecordResponse]) error {
+	return s.Record.Watch(stream.Context(), r, func(e *recordv1.Entry, token string) error {
+		return stream.Send(&offersv1.WatchRecordResponse{Entry: e, WatchToken: token})
+	})
+}
+
+// Tell makes the entry of an event about a person.
+func Tell(_ context.Context, _ id.ID, r *es.Record) (*recordv1.Entry, error) {
+	m := new(offersv1.Event)
+	if err := proto.Unmarshal(r.Data, m); err != nil {
+		return nil, err
+	}
+	out := &recordv1.Entry{By: record.By(m.GetMeta())}
+	switch arm := m.GetEvent().(type) {
+	case *offersv1.Event_OfferPresented:
+		e := arm.OfferPresented
+		out.OfferId, out.BidId, out.CardSha256, out.Language = e.GetOfferId(), e.GetBidId(), e.GetCardSha256(), e.GetLanguage()
+	case *offersv1.Event_OfferAccepted:
+		record.Licence(out, arm.OfferAccepted.GetLicence())
+		out.OfferId, out.CardSha256, out.Due = arm.OfferAccepted.GetOfferId(), arm.OfferAccepted.GetCardSha256(), arm.OfferAccepted.GetAnswerDue()
+	case *offersv1.Event_OfferDeclined:
+		out.OfferId, out.BidId = arm.OfferDeclined.GetOfferId(), arm.OfferDeclined.GetBidId()
+	case *offersv1.Event_OfferVoided:
+		e := arm.OfferVoided
+		out.OfferId, out.BidId, out.AgreementId, out.Reason, out.Slots = e.GetOfferId(), e.GetBidId(), e.GetAgreementId(), e.GetReason(), e.GetSlots()
+	case *offersv1.Event_AgreementFormed:
+		record.Licence(out, arm.AgreementFormed.GetLicence())
+		out.Due = arm.AgreementFormed.GetLicence().GetExpiresAt()
+	case *offersv1.Event_AgreementFinished:
+		e := arm.AgreementFinished
+		out.OfferId, out.BidId, out.AgreementId, out.Reason, out.Slots = e.GetOfferId(), e.GetBidId(), e.GetAgreementId(), e.GetReason(), e.GetSlotsDelivered()
+	}
+	return out, nil
+}
