@@ -274,6 +274,7 @@ function Decide({ offer, opened, stale }: { offer: Offer; opened: Opened; stale:
         </Card>
       </Section>
 
+      {open && <p class="soft small">{t("offer.decide.text")}</p>}
       {open && (
         <section class="stack decide" aria-label={t("offer.decide")}>
           {refuse.fault && <Problem fault={refuse.fault} again={refuse.go} />}
@@ -285,7 +286,6 @@ function Decide({ offer, opened, stale }: { offer: Offer; opened: Opened; stale:
               {left.size > 0 ? t("offer.accept.some", { n: fields.length, of: card.fields.length }) : t("offer.accept")}
             </Button>
           </div>
-          <p class="soft small">{t("offer.decide.text")}</p>
         </section>
       )}
 

@@ -73,8 +73,8 @@ function All() {
             row={(e) => (
               <button type="button" class="item" onClick={() => setOpen(e)}>
                 <span class="title">{sentence(speech, e, buyers)}</span>
-                <span class="soft small num">{moment(e.at)}</span>
-                <span class="line">{[byWhom(speech, e, buyers), detail(speech, e)].filter((x) => x !== "").join(" · ")}</span>
+                <span />
+                <span class="line">{[moment(e.at), byWhom(speech, e, buyers), detail(speech, e)].filter((x) => x !== "").join(" · ")}</span>
               </button>
             )}
           />

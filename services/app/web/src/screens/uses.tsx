@@ -231,7 +231,7 @@ function Stopped({ agreement, released }: { agreement: string; released: number 
 
 function Deliveries() {
   const speech = useSpeech();
-  const { t, moment } = speech;
+  const { t, date } = speech;
   const { me } = usePage();
   const list = usePaged(
     DeliveryService.method.listUses,
@@ -262,7 +262,7 @@ function Deliveries() {
               <span class="title">
                 <BuyerName buyer={buyers.get(u.buyerId)} id={u.buyerId} />
               </span>
-              <span class="soft small num">{moment(u.releasedAt > 0n ? u.releasedAt : u.preparedAt)}</span>
+              <span class="soft small num">{date(u.releasedAt > 0n ? u.releasedAt : u.preparedAt)}</span>
               <span class="line">
                 {deliveryState(speech, u.state)} · {productName(speech, u.product?.id ?? "")} · {t("days", { n: u.slots.length })}
               </span>

@@ -346,7 +346,10 @@ export function Dialog({ open, close, title, children }: { open: boolean; close:
     <dialog
       ref={ref}
       aria-labelledby={id}
-      onClose={close}
+      // The event also comes, later, when the page has closed it itself: then another question may stand open already.
+      onClose={() => {
+        if (open) close();
+      }}
       onClick={(e) => {
         if (e.target === ref.current) close();
       }}
