@@ -3,6 +3,8 @@ package boot
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -81,6 +83,26 @@ func serving(works bool) healthpb.HealthCheckResponse_ServingStatus {
 		return healthpb.HealthCheckResponse_SERVING
 	}
 	return healthpb.HealthCheckResponse_NOT_SERVING
+}
+
+// Part is something of a service that works or does not.
+type Part struct {
+	Name            string
+	Works, Required bool
+}
+
+// Parts lists what is known of, by name.
+func (h *Health) Parts() (out []Part) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for name, works := range h.needed {
+		out = append(out, Part{name, works, true})
+	}
+	for name, works := range h.parts {
+		out = append(out, Part{name, works, false})
+	}
+	slices.SortFunc(out, func(a, b Part) int { return strings.Compare(a.Name, b.Name) })
+	return out
 }
 
 // report is what /readyz answers.

@@ -52,12 +52,14 @@ type Node struct {
 	Client    *kafka.Client
 	Group     boot.Group
 
-	router    *mill.Router
-	reactions map[string]*bus.Reaction
-	sources   []string // services whose topics are read
-	metrics   metrics
-	relays    *relays
-	refetch   refetcher
+	router      *mill.Router
+	reactions   map[string]*bus.Reaction
+	projections []*projection.Projection
+	sources     []string // services whose topics are read
+	metrics     metrics
+	relays      *relays
+	lags        lags
+	refetch     refetcher
 }
 
 // Open connects to what the configuration names, without waiting for any of it but the database.
@@ -154,6 +156,7 @@ func stored(folder string, pool *pgxpool.Pool) (vault.Store, *vault.KEKs, error)
 // Project adds a projection of the service's own log.
 func (n *Node) Project(p *projection.Projection) {
 	p.Alarm(func(p es.Partition, err error) { n.alarm("projection", "partition", int(p), "error", err) })
+	n.projections = append(n.projections, p)
 	n.Group.Add("projection", p.Run)
 }
 
@@ -225,8 +228,12 @@ func (n *Node) feed(reader string, take func(context.Context, *bus.Checkpoint, [
 		Topics: topics, Partitions: map[string]int{n.refetch.own: n.Log.Partitions()}, Take: take, Refetch: n.refetch.read,
 		Moved: func(topic string, p es.Partition, at es.Position, behind int64) {
 			n.metrics.behind.WithLabelValues(reader, topic, fmt.Sprint(p)).Set(float64(behind))
+			n.lags.moved(reading{reader, topic, p}, behind)
 		},
-		Lost:   func(topic string, p es.Partition) { n.metrics.behind.DeleteLabelValues(reader, topic, fmt.Sprint(p)) },
+		Lost: func(topic string, p es.Partition) {
+			n.metrics.behind.DeleteLabelValues(reader, topic, fmt.Sprint(p))
+			n.lags.lost(reading{reader, topic, p})
+		},
 		Passed: func(topic, why string) { n.metrics.passed.WithLabelValues(reader, topic, why).Inc() },
 		Alarm: func(topic string, p es.Partition, err error) {
 			n.alarm("reader", "reader", reader, "topic", topic, "partition", int(p), "error", err)

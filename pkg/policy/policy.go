@@ -13,6 +13,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -36,7 +37,11 @@ type Pack struct {
 	DisputeDays    Row[int]   `json:"dispute_days"`    // days for which earnings are pending
 	RepromptDays   Row[int]   `json:"reprompt_days"`   // days before a declined question may be asked again
 	RetentionDays  Row[int]   `json:"retention_days"`  // days for which proof of consent is kept
+	FiscalDays     Row[int]   `json:"fiscal_days"`     // days for which what tax law wants is kept
 	BreachHours    Row[int]   `json:"breach_hours"`    // hours to notify a breach
+
+	Authority    Row[string] `json:"authority"`     // to which a person may complain, by name
+	AuthorityURI Row[string] `json:"authority_uri"` // its page, https
 }
 
 // Set is the packs that a service knows.
@@ -107,10 +112,14 @@ func read(b []byte) (p Pack, err error) {
 		"adult_age": p.AdultAge.Source, "consent_age": p.ConsentAge.Source, "paid_health": p.PaidHealth.Source, "vat_ppm": p.VATPPM.Source,
 		"withholding_ppm": p.WithholdingPPM.Source, "dispute_days": p.DisputeDays.Source, "reprompt_days": p.RepromptDays.Source,
 		"retention_days": p.RetentionDays.Source, "breach_hours": p.BreachHours.Source,
+		"fiscal_days": p.FiscalDays.Source, "authority": p.Authority.Source, "authority_uri": p.AuthorityURI.Source,
 	} {
 		if source == "" {
 			return p, fmt.Errorf("%s names no source", row)
 		}
+	}
+	if p.FiscalDays.Value < 0 || p.RetentionDays.Value < 0 || p.Authority.Value == "" || !strings.HasPrefix(p.AuthorityURI.Value, "https://") {
+		return p, errors.New("a value is out of range: days from 0, an authority has a name and a page with https")
 	}
 	if p.AdultAge.Value < 18 || p.VATPPM.Value < 0 || p.VATPPM.Value > 1_000_000 || p.WithholdingPPM.Value < 0 || p.WithholdingPPM.Value > 1_000_000 || p.DisputeDays.Value < 0 {
 		return p, errors.New("a value is out of range: the adult floor is at least 18, rates are 0 to 1,000,000, days from 0")

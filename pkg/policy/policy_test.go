@@ -47,6 +47,8 @@ func TestAPackWithAFaultIsRefused(t *testing.T) {
 		"a row without a source":  {`"source": "house"`, `"source": ""`},
 		"an adult floor below 18": {`"value": 18`, `"value": 16`},
 		"a rate above 1":          {`210000`, `2100000`},
+		"an authority unnamed":    {`"value": "Autorité de protection des données / Gegevensbeschermingsautoriteit"`, `"value": ""`},
+		"an unsafe page":          {`https://www.data`, `http://www.data`},
 		"no day":                  {`"from": "2026-01-01"`, `"from": "soon"`},
 		"no country":              {`"country": "BE"`, `"country": ""`},
 	} {

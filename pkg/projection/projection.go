@@ -113,6 +113,9 @@ const restFor = 3
 // restWatched is the longest rest while somebody watches, as the relay's.
 const restWatched = 5 * time.Millisecond
 
+// Name of the projection.
+func (p *Projection) Name() string { return p.o.Name }
+
 // Run follows every partition until ctx ends. What goes wrong is retried with growing pauses: a projection that cannot follow
 // says so through the alarm and keeps what it has.
 func (p *Projection) Run(ctx context.Context) error {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -114,14 +115,17 @@ func (b *Book) only(ctx context.Context, who id.ID, at *eventv1.Cursor) (*Page, 
 	err := b.Pool.QueryRow(ctx, `select partition, position, at from record.entry where subscriber = $1 and partition = $2 and position = $3`,
 		[16]byte(who), at.GetPartition(), at.GetPosition()).Scan(&row.partition, &row.position, &row.at)
 	switch {
-	case err == pgx.ErrNoRows: //nolint:errorlint // Scan's own, as it is
+	case errors.Is(err, pgx.ErrNoRows):
 		return new(Page), nil
 	case err != nil:
 		return nil, fmt.Errorf("record: %w", err)
 	}
 	entries, err := b.entries(ctx, who, []placed{row.placed()})
-	if err != nil || len(at.GetIncarnation()) > 0 && string(at.GetIncarnation()) != string(entries[0].GetPlace().GetIncarnation()) {
-		return new(Page), err
+	if err != nil {
+		return nil, err
+	}
+	if life := at.GetIncarnation(); len(life) > 0 && string(life) != string(entries[0].GetPlace().GetIncarnation()) {
+		return new(Page), nil
 	}
 	return &Page{Entries: entries}, nil
 }
@@ -212,14 +216,10 @@ func (b *Book) entries(ctx context.Context, who id.ID, rows []placed) ([]*record
 			if err != nil {
 				return fmt.Errorf("record: %s: %w", r.Type, err)
 			}
-			e.EventId, e.Type, e.At = r.ID[:], r.Type, r.At.UnixMicro()
-			e.EventId = slices.Clone(e.EventId)
+			e.EventId, e.Type, e.At = slices.Clone(r.ID[:]), r.Type, r.At.UnixMicro()
 			e.Place = &eventv1.Cursor{Service: b.Service, Partition: int32(part), Position: int64(r.Position)}
-			for _, l := range lives {
-				if l.After < r.Position {
-					e.Place.Incarnation = slices.Clone(l.Incarnation[:])
-				}
-			}
+			life := es.LifeAt(lives, r.Position).Incarnation
+			e.Place.Incarnation = life[:]
 			told[place{part, r.Position}] = e
 			return nil
 		})
@@ -267,7 +267,7 @@ func cursor(c *eventv1.Cursor) es.Cursor {
 	return out
 }
 
-// place is a position of each partition, in the lives that they are in.
+// here is a position of each partition, in the lives that they are in.
 type here struct {
 	lives [8]byte // of the partitions' incarnations: in another life the same position is another event
 	at    []es.Position

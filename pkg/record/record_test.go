@@ -56,6 +56,7 @@ func begin(t *testing.T, beat time.Duration) *world {
 	}
 	w := &world{t: t, log: esmem.New(2, time.Now), versions: map[es.Stream]es.Version{}, clock: time.Now().UTC().Truncate(time.Microsecond)}
 	table := record.New("offers", (*offersv1.Event)(nil), pool, w.log)
+	table.Alarm(func(_ es.Partition, err error) { t.Errorf("the table does not follow: %v", err) })
 	w.must(table.Migrate(ctx, ""))
 	w.must(table.Open(ctx))
 	running, cancel := context.WithCancel(ctx)
@@ -103,7 +104,7 @@ func (w *world) happens(part es.Partition, on es.Stream, typ string, m *offersv1
 	w.versions[on]++
 	w.clock = w.clock.Add(time.Second)
 	r := es.Record{
-		Position: tail.Position + 1, ID: id.Random(), Stream: on, Version: w.versions[on], Command: id.Random(), Type: typ, Data: data, At: w.clock,
+		Partition: part, Position: tail.Position + 1, ID: id.Random(), Stream: on, Version: w.versions[on], Command: id.Random(), Type: typ, Data: data, At: w.clock,
 	}
 	r.Meta = es.EncodeMeta(es.Meta{ID: r.ID, Hash: [32]byte{1}})
 	r.Chain = es.NextChain(tail.Chain, &r)

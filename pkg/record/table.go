@@ -69,7 +69,7 @@ func paths(event protoreflect.MessageDescriptor) map[string]path {
 
 // find looks for the nearest subscriber_id, at most so many messages deep.
 func find(m protoreflect.MessageDescriptor, deep int) path {
-	if f := m.Fields().ByName("subscriber_id"); f != nil && clear(f) {
+	if f := m.Fields().ByName("subscriber_id"); f != nil && unsealed(f) {
 		return path{f.Number()}
 	}
 	if deep == 1 {
@@ -77,7 +77,7 @@ func find(m protoreflect.MessageDescriptor, deep int) path {
 	}
 	for i := range m.Fields().Len() {
 		f := m.Fields().Get(i)
-		if f.Message() == nil || f.IsList() || f.IsMap() || !clear(f) {
+		if f.Message() == nil || f.IsList() || f.IsMap() || !unsealed(f) {
 			continue
 		}
 		if p := find(f.Message(), deep-1); p != nil {
@@ -87,8 +87,8 @@ func find(m protoreflect.MessageDescriptor, deep int) path {
 	return nil
 }
 
-// clear says that a field is not sealed.
-func clear(f protoreflect.FieldDescriptor) bool {
+// unsealed says that a field is not sealed.
+func unsealed(f protoreflect.FieldDescriptor) bool {
 	class, _ := proto.GetExtension(f.Options(), eventv1.E_Personal).(eventv1.Retention)
 	return class == eventv1.Retention_RETENTION_UNSPECIFIED
 }

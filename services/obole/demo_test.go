@@ -1,11 +1,14 @@
 package main
 
 import (
+	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/obole-market/obole/pkg/money"
 	"github.com/obole-market/obole/services/obole/internal/client"
+	"github.com/obole-market/obole/services/obole/internal/place"
 )
 
 // TestDemo: the story comes out the same every time: who asks, who is refused, who is paid, and that the books agree.
@@ -61,4 +64,17 @@ func TestDemo(t *testing.T) {
 		t.Errorf("the proof: %v", proof)
 	}
 	sh.fails(client.ExitUsage, "is not empty", "demo")
+
+	// Whoever took part may sign in to the page of the market that is left, and finds what happened.
+	guests, err := place.Folder(dir).People()
+	keys, _ := filepath.Glob(filepath.Join(dir, "packages", "k-*.key"))
+	if err != nil || len(guests) != 3+33 || len(keys) != 3 {
+		t.Errorf("%d may sign in, %v; %d key files of buyers", len(guests), err, len(keys))
+	}
+	_, r := up(t, dir)
+	b, who := someone(t, r.Page, "Participant 1503960366, BE, born 1955")
+	a := b.Post("/rpc/obole.settlement.v1.SettlementService/GetEarnings", "application/json", []byte(`{"subscriberId": "`+who+`"}`))
+	if a.Status != http.StatusOK || !strings.Contains(a.Body, `"EUR"`) {
+		t.Errorf("what the walker has earned: %d %s", a.Status, a.Body)
+	}
 }

@@ -2,6 +2,7 @@
 package settlement
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -40,6 +41,9 @@ type Config struct {
 
 	Operator string `placeholder:"ID" help:"Whose book it is, with the currency; empty means obole."`
 	Currency string `placeholder:"CODE" help:"Currency of the book (ISO 4217); empty means EUR."`
+
+	LeastBuyers int `placeholder:"N" help:"Distinct buyers without whom prices are not compared; 0 means 3."`
+	LeastPeople int `placeholder:"N" help:"Distinct people without whom prices are not compared; 0 means 10."`
 }
 
 // ledger is what the configuration says of the book.
@@ -111,7 +115,9 @@ func Run(ctx context.Context, c Config) error {
 	n.React(&bus.Reaction{Name: react.Name, Types: react.Types, Handle: reactor.Handle}, react.Sources...)
 	n.Deadlines("ledger", reactor.Mature)
 
+	const leastBuyers, leastPeople = 3, 10
 	server := &rpc.Server{
+		Now: c.Now, LeastBuyers: cmp.Or(c.LeastBuyers, leastBuyers), LeastPeople: cmp.Or(c.LeastPeople, leastPeople),
 		Book: number, Currency: codec.Currency, Root: root, Offers: offersv1.NewOffersServiceClient(market), Log: n.Log, View: view.View{Pool: n.Pool}, Seen: rows,
 		Partition: es.PartitionOf(wire.Stream(book.On{Book: number}), n.Log.Partitions()),
 	}

@@ -55,6 +55,8 @@ func model() fstest.MapFS {
 	put("proto/gen/x.go", "package notparsed")
 	put("services/internal/journey/journey_test.go", "package journey\nimport _ \""+module+"/services/offers\"\n")
 	put("services/obole/main.go", "package main\nimport _ \""+module+"/services/offers\"\nimport _ \""+module+"/pkg/embedded\"\n")
+	put("services/app/internal/reply/reply.go", "package reply\n")
+	put("services/app/internal/session/session.go", "package session\nimport _ \""+module+"/services/app/internal/reply\"\n")
 	for _, s := range services {
 		dir := "services/" + s + "/"
 		put(dir+"README.md", "")
@@ -145,6 +147,12 @@ func TestPlantedViolations(t *testing.T) {
 		{"a short run", "skipped", "pkg/id/x_test.go", "package id\nimport \"testing\"\nvar s = testing.Short()\n", "testing.Short"},
 		{"a drawer", "drawers", "pkg/util/x.go", "package util\n", "package util is a drawer"},
 		{"a drawer under another name", "drawers", "pkg/common/x.go", "package fine\n", "is a drawer"},
+		{"the edge reaches for a log", "edge", "services/app/internal/session/x.go", imports("session", module+"/pkg/es"), "imports " + module + "/pkg/es"},
+		{"the edge imports a service", "edge", "services/app/x.go", imports("app", module+"/services/offers"), "imports " + module + "/services/offers"},
+		{"the edge's arrow turned round", "edge", "services/app/internal/reply/x.go", imports("reply", module+"/services/app/internal/session"), "internal/session"},
+		{"the edge has a database", "edge", "services/app/internal/session/x.go", imports("session", pgx+"/v5"), "imports " + pgx},
+		{"a room that the edge does not have", "edge", "services/app/internal/extra/x.go", "package extra\n", "stands outside the rooms of app"},
+		{"the edge has randomness of its own", "seams", "services/app/internal/session/x.go", imports("session", "crypto/rand"), "crypto/rand"},
 		{"a service knows the embedded default", "embedded", "services/offers/x.go", imports("offers", module+"/pkg/embedded"), "imports pkg/embedded"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

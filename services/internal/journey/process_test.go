@@ -29,6 +29,7 @@ import (
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/ledger"
 	"github.com/obole-market/obole/pkg/node"
+	"github.com/obole-market/obole/pkg/record"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
@@ -422,9 +423,12 @@ func (f *fleet) rebuilt() {
 	f.t.Helper()
 	for service, schema := range map[string]string{offers.Name: "market", consent.Name: "people", delivery.Name: "shelves", settlement.Name: "ledger"} {
 		f.quiet(service)
-		before := f.rows(service, schema)
+		before, told := f.rows(service, schema), f.rows(service, record.Name)
 		f.once(service, "rebuild")
 		after := f.rows(service, schema)
+		if again := f.rows(service, record.Name); len(told["entry"]) == 0 || !slices.Equal(told["entry"], again["entry"]) || !slices.Equal(told["owner"], again["owner"]) {
+			f.t.Errorf("%s: the record was built anew as something else", service)
+		}
 		for table, rows := range before {
 			if table != "checkpoint" && !slices.Equal(rows, after[table]) {
 				f.t.Errorf("%s: table %s was built anew as something else: %d rows, then %d", service, table, len(rows), len(after[table]))

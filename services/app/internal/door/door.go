@@ -76,8 +76,8 @@ func policy(page *url.URL) string {
 // unused are features of browsers that the page has no use for, as far as browsers know them by name.
 var unused = func() string {
 	features := []string{
-		"accelerometer", "attribution-reporting", "bluetooth", "browsing-topics", "camera", "display-capture", "geolocation", "gyroscope", "hid",
-		"idle-detection", "join-ad-interest-group", "local-fonts", "magnetometer", "microphone", "midi", "payment", "run-ad-auction", "serial", "usb",
+		"accelerometer", "browsing-topics", "camera", "display-capture", "geolocation", "gyroscope", "hid",
+		"idle-detection", "local-fonts", "magnetometer", "microphone", "midi", "payment", "serial", "usb",
 		"xr-spatial-tracking",
 	}
 	for i, f := range features {

@@ -49,7 +49,10 @@ func (n *Notice) data(w *words) []Block {
 	}
 	var kept [][]string
 	for _, p := range n.packs() {
-		kept = append(kept, []string{country(w, p.Country), w.say("common.days", "days", strconv.Itoa(p.RetentionDays.Value)), law(w, p.RetentionDays.Source)})
+		days := func(r policy.Row[int]) string {
+			return w.say("common.days", "days", strconv.Itoa(r.Value)) + " (" + law(w, r.Source) + ")"
+		}
+		kept = append(kept, []string{country(w, p.Country), days(p.RetentionDays), days(p.FiscalDays)})
 	}
 	return []Block{
 		text(w.say("data.account")),
@@ -59,7 +62,7 @@ func (n *Notice) data(w *words) []Block {
 		{List: facts},
 		text(w.say("data.never")),
 		text(w.say("data.kept")),
-		{Head: []string{w.say("data.country"), w.say("data.proof"), w.say("data.source")}, Rows: kept},
+		{Head: []string{w.say("data.country"), w.say("data.proof"), w.say("data.books")}, Rows: kept},
 	}
 }
 
@@ -129,8 +132,8 @@ func (n *Notice) security(w *words) []Block {
 
 func (n *Notice) rights(w *words) []Block {
 	var rows [][]string
-	for _, a := range n.authorities {
-		rows = append(rows, []string{country(w, a.Country), a.Name, a.URL})
+	for _, p := range n.packs() {
+		rows = append(rows, []string{country(w, p.Country), p.Authority.Value, p.AuthorityURI.Value})
 	}
 	return []Block{
 		{List: []string{

@@ -82,9 +82,8 @@ type Options struct {
 type Notice struct {
 	Options
 
-	operator    Operator
-	authorities []Authority
-	history     []Change
+	operator Operator
+	history  []Change
 
 	mu   sync.Mutex
 	day  string // on which the edition was made: a pack may begin to apply at midnight
@@ -110,9 +109,6 @@ func Open(o Options) (*Notice, error) {
 	n := &Notice{Options: o}
 	var err error
 	if n.operator, err = openOperator(o.Operator); err != nil {
-		return nil, err
-	}
-	if n.authorities, err = n.operator.authorities(o.Rules.Countries()); err != nil {
 		return nil, err
 	}
 	if err := decode(historyFile, &n.history); err != nil || len(n.history) == 0 {
@@ -231,9 +227,13 @@ func (n *Notice) Config(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Vary", "Accept-Language, Sec-GPC")
 	operator := n.operator
-	operator.Authorities, operator.Changes = nil, nil
+	operator.Changes = nil
+	authorities := []Authority{}
+	for _, p := range n.packs() {
+		authorities = append(authorities, Authority{p.Country, p.Authority.Value, p.AuthorityURI.Value})
+	}
 	reply.JSON(w, map[string]any{
-		"operator": operator, "authorities": n.authorities, "languages": Languages, "language": e.Language, "gpc": door.Private(r),
+		"operator": operator, "authorities": authorities, "languages": Languages, "language": e.Language, "gpc": door.Private(r),
 		"privacy": map[string]string{"version": e.Version, "since": e.Since}, "import": map[string]int64{"max_bytes": n.Most},
 	})
 }

@@ -6,9 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/obole-market/obole/pkg/locale"
@@ -22,13 +20,11 @@ type Operator struct {
 	DPO     string `json:"dpo"` // where the data protection officer is reached
 	// Synthetic says that there is no such operator.
 	Synthetic bool `json:"synthetic,omitempty"`
-	// Authorities are added to those built in, or take their place.
-	Authorities []Authority `json:"authorities,omitempty"`
 	// Changes are the operator's own, newest first: what it has changed of catalogue, packs or this file.
 	Changes []Change `json:"changes,omitempty"`
 }
 
-// Authority is the data protection authority of a country.
+// Authority is the data protection authority of a country, as its policy pack names it.
 type Authority struct {
 	Country string `json:"country"` // ISO 3166-1 alpha-2
 	Name    string `json:"name"`    // in its own language
@@ -45,9 +41,6 @@ type Change struct {
 
 //go:embed operator.json
 var operatorFile []byte
-
-//go:embed authorities.json
-var authoritiesFile []byte
 
 // openOperator reads a file, without one what is built in for a market on one machine.
 func openOperator(file string) (o Operator, err error) {
@@ -74,30 +67,6 @@ func openOperator(file string) (o Operator, err error) {
 		}
 	}
 	return o, nil
-}
-
-// authorities are those built in with the operator's over them, by country. Each country of a policy pack has one.
-func (o *Operator) authorities(countries []string) ([]Authority, error) {
-	var built []Authority
-	if err := decode(authoritiesFile, &built); err != nil {
-		return nil, fmt.Errorf("notice: authorities: %w", err)
-	}
-	by := map[string]Authority{}
-	for _, a := range slices.Concat(built, o.Authorities) {
-		if u, err := url.Parse(a.URL); err != nil || u.Scheme != "https" || a.Name == "" || !locale.Country(a.Country) {
-			return nil, fmt.Errorf("notice: the authority of %q needs a country, a name and an https address", a.Country)
-		}
-		by[a.Country] = a
-	}
-	out := make([]Authority, 0, len(countries))
-	for _, c := range countries {
-		a, ok := by[c]
-		if !ok {
-			return nil, fmt.Errorf("notice: there is a policy pack for %s, and nobody says which its data protection authority is: put it into the operator's file", c)
-		}
-		out = append(out, a)
-	}
-	return out, nil
 }
 
 func decode(b []byte, to any) error {

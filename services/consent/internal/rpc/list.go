@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"time"
 
 	"github.com/obole-market/obole/pkg/boot"
 	"github.com/obole-market/obole/pkg/es"
@@ -30,6 +31,11 @@ func (s *Server) ListConsents(ctx context.Context, r *consentv1.ListConsentsRequ
 	if err := s.seen(ctx, r.GetAfter()); err != nil {
 		return nil, err
 	}
+	filter := view.Filter{Live: r.GetLive()}
+	filter.Agreement, _ = id.Parse(r.GetAgreementId()) // empty, or held to be one by the contract
+	if r.GetEndsBefore() > 0 {
+		filter.EndsBefore = time.UnixMicro(r.GetEndsBefore()).UTC()
+	}
 	list := "consents/" + who.String()
 	place := new(eventv1.StoredEvent)
 	if err := boot.ParsePage(list, r.GetPageToken(), place); err != nil {
@@ -39,7 +45,7 @@ func (s *Server) ListConsents(ctx context.Context, r *consentv1.ListConsentsRequ
 	if limit == 0 {
 		limit = page
 	}
-	rows, err := s.View.Consents(ctx, who.ID, r.GetLive(), place.GetPosition(), limit+1)
+	rows, err := s.View.Consents(ctx, who.ID, filter, place.GetPosition(), limit+1)
 	if err != nil {
 		return nil, err
 	}
@@ -81,8 +87,14 @@ func consent(row *view.Consent, keys wire.Opener) (*consentv1.Consent, error) {
 		AgreementId: row.Agreement.String(), State: states[row.State], Record: m.GetConsentGiven().GetRecord(),
 		GivenAt: row.Event.At.UnixMicro(), Refused: wire.ReasonProto(row.Refused), Releases: uint32(row.Releases),
 	}
+	if row.PausedAt != nil {
+		out.PausedAt = row.PausedAt.UnixMicro()
+	}
 	if row.EndedAt != nil {
 		out.EndedAt = row.EndedAt.UnixMicro()
+	}
+	if row.Ended != nil {
+		out.Ended = &eventv1.Cursor{Service: "consent", Partition: int32(row.Event.Partition), Position: *row.Ended}
 	}
 	return out, nil
 }

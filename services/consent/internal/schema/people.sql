@@ -8,7 +8,10 @@ create table consent (
     partition  integer     not null, -- of the event that gave or refused it
     position   bigint      not null,
     given_at   timestamptz not null,
+    expires_at timestamptz,          -- when it ends by itself; null where it was refused
+    paused_at  timestamptz,          -- while it is paused by itself
     ended_at   timestamptz,
+    ended      bigint,               -- position of the event that ended it; all are of one partition
     refused    text        not null,
     releases   integer     not null,
     stream     text        not null, -- with the next three, what the event's boxes are bound to

@@ -45,6 +45,13 @@ type Withdraw struct {
 	Initiator  Initiator
 }
 
+// Close ends the account: everything is withdrawn, and the person asks to be forgotten.
+type Close struct {
+	Subscriber ID
+	Initiator  Initiator
+	Retention  []int32 // classes of obole.event.v1.Retention to forget
+}
+
 // Pause stops the use of one consent, or of all, those to come included, where Agreement is zero.
 type Pause struct {
 	Subscriber ID
@@ -80,6 +87,7 @@ func (c AssureAge) on() On { return On{Subscriber: c.Subscriber} }
 func (c SetRules) on() On  { return On{Subscriber: c.Subscriber} }
 func (c Give) on() On      { return On{c.Licence.Subscriber, c.Licence.Agreement} }
 func (c Withdraw) on() On  { return On{c.Subscriber, c.Agreement} }
+func (c Close) on() On     { return On{Subscriber: c.Subscriber} }
 func (c Pause) on() On     { return On{c.Subscriber, c.Agreement} }
 func (c Resume) on() On    { return On(c) }
 func (c Expire) on() On    { return On{c.Subscriber, c.Agreement} }

@@ -26,6 +26,8 @@ func Decide(state func(On) State, c Command, at time.Time) ([]Entry, error) {
 		return one(on, RulesSet(c)), nil
 	case Withdraw:
 		return withdraw(person, state(on), c, at)
+	case Close:
+		return closing(person, c), nil
 	case Pause:
 		return pause(person, state(on), c)
 	case Resume:
@@ -41,8 +43,11 @@ func Decide(state func(On) State, c Command, at time.Time) ([]Entry, error) {
 func one(on On, e Event) []Entry { return []Entry{{On: on, Event: e}} }
 
 func enrol(p Person, enrolled bool, c Enrol) ([]Entry, error) {
-	if !enrolled {
+	switch {
+	case !enrolled:
 		return one(c.on(), Enrolled(c)), nil
+	case p.Closed():
+		return nil, ErrAccountClosed
 	}
 	if p.Identity != c.Identity {
 		return nil, ErrSubscriberExists
@@ -88,6 +93,17 @@ func withdraw(p Person, own State, c Withdraw, at time.Time) ([]Entry, error) {
 	// On the person's own stream: an id that somebody invents makes none.
 	e.Awaited = c.Agreement
 	return one(On{Subscriber: c.Subscriber}, e), nil
+}
+
+// closing withdraws everything, also what was accepted a moment ago, and asks for erasure. An account is closed once.
+func closing(p Person, c Close) []Entry {
+	if p.Closed() {
+		return nil
+	}
+	return []Entry{
+		{On: c.on(), Event: Withdrawn{Subscriber: c.Subscriber, Scope: p.all(), All: true, Initiator: c.Initiator}},
+		{On: c.on(), Event: ErasureRequested{Subscriber: c.Subscriber, Retention: c.Retention}},
+	}
 }
 
 func pause(p Person, own State, c Pause) ([]Entry, error) {

@@ -306,3 +306,40 @@ func TestNothingFollowsAWithdrawal(t *testing.T) {
 		}
 	})
 }
+
+// TestWhoLeavesIsLeftAlone: closing withdraws all, asks to be forgotten, and nothing paid comes to be any more.
+func TestWhoLeavesIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	l := enrolled(t, adult)
+	l.must(t, giving(1), noon)
+	l.must(t, giving(2), noon)
+	leave := subscriber.Close{Subscriber: anna, Initiator: subscriber.InitiatorPerson, Retention: []int32{1, 4}}
+	events := l.must(t, leave, noon)
+	if len(events) != 2 {
+		t.Fatalf("leaving came to %v", events)
+	}
+	if w, ok := events[0].(subscriber.Withdrawn); !ok || !w.All || len(w.Scope) != 2 || w.Initiator != subscriber.InitiatorPerson {
+		t.Errorf("first %v", events[0])
+	}
+	if e, ok := events[1].(subscriber.ErasureRequested); !ok || len(e.Retention) != 2 {
+		t.Errorf("then %v", events[1])
+	}
+	if p, _ := l.states[subscriber.On{Subscriber: anna}].(subscriber.Person); !p.ClosedAt.Equal(noon) || len(p.Living) != 0 {
+		t.Errorf("who left is %v", p)
+	}
+	if again := l.must(t, leave, noon.Add(time.Hour)); len(again) != 0 {
+		t.Errorf("left twice: %v", again)
+	}
+	late := giving(3)
+	late.AcceptedAt = noon.Add(2 * time.Hour)
+	refused := l.must(t, late, noon.Add(2*time.Hour))
+	if r, ok := refused[0].(subscriber.Refused); !ok || r.Reason != "ACCOUNT_CLOSED" {
+		t.Errorf("an acceptance came to %v", refused)
+	}
+	if _, err := l.do(subscriber.Enrol{Subscriber: anna, Identity: adult}, noon); !errors.Is(err, subscriber.ErrAccountClosed) {
+		t.Errorf("enrolling again: %v", err)
+	}
+	if _, err := newLog().do(leave, noon); !errors.Is(err, subscriber.ErrSubscriberUnknown) {
+		t.Errorf("nobody leaves: %v", err)
+	}
+}

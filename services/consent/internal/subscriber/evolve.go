@@ -47,6 +47,8 @@ func person(p Person, e Entry) State {
 		if !ev.Awaited.IsZero() {
 			p = p.await(ev.Awaited, e.At)
 		}
+	case ErasureRequested:
+		p.ClosedAt = e.At
 	case Expired:
 		p = p.without([]Scope{ev.Scope})
 	case Paused:

@@ -25,7 +25,12 @@ type Person struct {
 	// Awaited are agreements that were withdrawn before their acceptances had come here, and when. Never changed in place.
 	Awaited map[AgreementID]time.Time
 	Living  map[AgreementID]Consent
+	// ClosedAt is when the account was closed; zero while it is open.
+	ClosedAt time.Time
 }
+
+// Closed says that the person has left.
+func (p Person) Closed() bool { return !p.ClosedAt.IsZero() }
 
 // Consent is one that was given and has not ended.
 type Consent struct {
@@ -56,6 +61,8 @@ type Law struct {
 // Eligible says why no paid offer may be made to the person at this time, nil when one may.
 func (p Person) Eligible(law Law, at time.Time) *fault.Error {
 	switch {
+	case p.Closed():
+		return ErrAccountClosed
 	case !p.Identity.Birth.IsZero():
 		if p.Identity.Birth.AddDate(law.AdultAge, 0, 0).After(at) {
 			return ErrUnderAge

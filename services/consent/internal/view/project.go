@@ -14,7 +14,7 @@ import (
 )
 
 // Fold is the version of Project: another one means rebuilding.
-const Fold = 1
+const Fold = 2
 
 // Project folds a batch of the log's records into the tables, within the transaction that moves the checkpoint. All
 // statements of a batch go to the database in one round trip.
@@ -43,6 +43,7 @@ func add(b *pgx.Batch, r *es.Record, m *consentv1.Event) {
 	case *consentv1.Event_ConsentGiven:
 		e := arm.ConsentGiven
 		insert(b, r, e.GetAgreementId(), e.GetSubscriberId(), e.GetOfferId(), e.GetBidId(), "given", "")
+		b.Queue(`update consent set expires_at = $2 where agreement = $1`, e.GetAgreementId(), time.UnixMicro(e.GetExpiresAt()).UTC())
 		b.Queue(`insert into deadline (stream, kind, due) values ($1, 'expire', $2)`, string(r.Stream), time.UnixMicro(e.GetExpiresAt()).UTC())
 	case *consentv1.Event_ConsentRefused:
 		e := arm.ConsentRefused
@@ -57,13 +58,13 @@ func add(b *pgx.Batch, r *es.Record, m *consentv1.Event) {
 			b.Queue(`insert into paused (subscriber) values ($1) on conflict do nothing`, e.GetSubscriberId())
 			return
 		}
-		b.Queue(`update consent set state = 'paused' where agreement = any($1::uuid[]) and state = 'given'`, agreements(e.GetScope()))
+		b.Queue(`update consent set state = 'paused', paused_at = $2 where agreement = any($1::uuid[]) and state = 'given'`, agreements(e.GetScope()), r.At)
 	case *consentv1.Event_ConsentResumed:
 		e := arm.ConsentResumed
 		if e.GetAll() {
 			b.Queue(`delete from paused where subscriber = $1`, e.GetSubscriberId())
 		}
-		b.Queue(`update consent set state = 'given' where agreement = any($1::uuid[]) and state = 'paused'`, agreements(e.GetScope()))
+		b.Queue(`update consent set state = 'given', paused_at = null where agreement = any($1::uuid[]) and state = 'paused'`, agreements(e.GetScope()))
 	case *consentv1.Event_ReleaseCommitted:
 		b.Queue(`update consent set releases = releases + 1 where agreement = $1`, arm.ReleaseCommitted.GetAgreementId())
 	}
@@ -82,7 +83,8 @@ func end(b *pgx.Batch, r *es.Record, scope []*consentv1.Ended, state string) {
 	for i, s := range scope {
 		streams[i] = r.Stream.Root() + "/" + s.GetAgreementId()
 	}
-	b.Queue(`update consent set state = $2, ended_at = $3 where agreement = any($1::uuid[]) and state in ('given', 'paused')`, agreements(scope), state, r.At)
+	b.Queue(`update consent set state = $2, ended_at = $3, ended = $4, paused_at = null where agreement = any($1::uuid[]) and state in ('given', 'paused')`,
+		agreements(scope), state, r.At, int64(r.Position))
 	b.Queue(`delete from deadline where stream = any($1)`, streams)
 }
 

@@ -98,6 +98,9 @@ var measures = [...]measure{
 // day is the longest frame, in thousandths of a second.
 const day = Quantity(longest / time.Millisecond)
 
+// AddsUp says that quantities of several frames make one of them together: steps do, and beats a minute do not.
+func (m Measure) AddsUp() bool { return m != Weight && m != Pulse }
+
 // Unit as the schemas spell it.
 func (m Measure) Unit() string { return measures[m].unit }
 

@@ -42,6 +42,9 @@ func (s Schema) Measures() []Measure { return shapes[s].measures }
 // IsInterval says that the schema refuses instants.
 func (s Schema) IsInterval() bool { return shapes[s].interval }
 
+// IsNight says that its frames are of the day on which they end.
+func (s Schema) IsNight() bool { return shapes[s].night }
+
 // shape is what a schema asks of a body.
 type shape struct {
 	measures []Measure

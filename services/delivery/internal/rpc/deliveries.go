@@ -14,6 +14,7 @@ import (
 	"github.com/obole-market/obole/pkg/vault"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	"github.com/obole-market/obole/services/delivery/internal/shelf"
 	"github.com/obole-market/obole/services/delivery/internal/store"
 	"github.com/obole-market/obole/services/delivery/internal/view"
@@ -247,13 +248,15 @@ func (s *Server) ListUses(ctx context.Context, r *deliveryv1.ListUsesRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	list := "uses/" + who.String()
+	list := "uses/" + who.String() + r.GetAgreementId() + "/" + r.GetDeliveryId()
 	place, err := from(list, r.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
+	agreement, _ := id.Parse(r.GetAgreementId()) // empty, or held to be one by the contract
+	delivery, _ := id.Parse(r.GetDeliveryId())
 	limit := page(r.GetPageSize(), 100)
-	rows, err := s.View.Uses(ctx, who, place, limit+1)
+	rows, err := s.View.Uses(ctx, who, agreement, delivery, place, limit+1)
 	if err != nil {
 		return nil, err
 	}
@@ -274,12 +277,31 @@ func (s *Server) ListUses(ctx context.Context, r *deliveryv1.ListUsesRequest) (*
 		use := &deliveryv1.Use{
 			DeliveryId: row.ID.String(), AgreementId: row.Agreement.String(), BuyerId: l.GetBuyerId(), Product: l.GetProduct(), Fields: l.GetFields(),
 			Purpose: l.GetPurpose(), Slots: prepared.GetSlots(), State: states[row.State], Blocked: wire.ReasonProto(row.Blocked),
-			PreparedAt: row.PreparedAt.UnixMicro(),
+			PreparedAt: row.PreparedAt.UnixMicro(), BidId: row.Bid.String(), UnitPrice: l.GetUnitPrice(), RetentionDays: l.GetRetentionDays(),
+			Recipients: l.GetRecipients(), Event: &eventv1.Cursor{Service: "delivery", Partition: int32(row.Partition), Position: row.Position},
 		}
 		if row.ReleasedAt != nil {
 			use.ReleasedAt = row.ReleasedAt.UnixMicro()
 		}
 		out.Uses = append(out.Uses, use)
+	}
+	return out, nil
+}
+
+// CountDeliveries counts deliveries that stand alike, of all buyers.
+func (s *Server) CountDeliveries(ctx context.Context, r *deliveryv1.CountDeliveriesRequest) (*deliveryv1.CountDeliveriesResponse, error) {
+	if err := s.seen(ctx, r.GetAfter()); err != nil {
+		return nil, err
+	}
+	counts, err := s.View.Counts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := new(deliveryv1.CountDeliveriesResponse)
+	for _, c := range counts {
+		out.Counts = append(out.Counts, &deliveryv1.DeliveryCount{
+			State: states[c.State], Blocked: wire.ReasonProto(c.Blocked), Deliveries: uint64(c.Deliveries), NewestAt: c.Newest.UnixMicro(),
+		})
 	}
 	return out, nil
 }

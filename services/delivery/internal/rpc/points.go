@@ -104,21 +104,8 @@ func (s *Server) GetFacts(ctx context.Context, r *deliveryv1.GetFactsRequest) (*
 		}
 		slices.SortFunc(out.Facts, func(a, b *deliveryv1.Fact) int { return cmp.Compare(a.GetId(), b.GetId()) })
 	}
-	stock, err := s.Store.Stock(ctx, ring)
-	if err != nil {
-		return nil, err
-	}
-	for _, p := range s.Catalog.Products() {
-		lot, some := stock[p.ID]
-		if !some {
-			continue
-		}
-		out.Stock = append(out.Stock, &deliveryv1.Stock{
-			Product: p.ID, Days: &marketv1.Days{First: lot.First, Last: lot.Last}, ValidSlots: uint32(lot.Slots()),
-			Assurance: marketv1.Assurance(lot.Strongest()),
-		})
-	}
-	return out, nil
+	out.Stock, err = s.stock(ctx, ring)
+	return out, err
 }
 
 // band is what audiences are rounded down to: nobody learns of fewer people.

@@ -166,12 +166,31 @@ func (v View) Deliveries(ctx context.Context, buyer, bid id.ID, state string, af
 	return collect(rows, err, "deliveries", delivery)
 }
 
-// Uses lists the deliveries about a person before a place, newest first; position 0 means from the newest.
-func (v View) Uses(ctx context.Context, subscriber id.ID, before int64, limit int) ([]Delivery, error) {
+// Uses lists the deliveries about a person before a place, newest first; position 0 means from the newest. Agreement and delivery restrict
+// them where they are set.
+func (v View) Uses(ctx context.Context, subscriber, agreement, delivered id.ID, before int64, limit int) ([]Delivery, error) {
 	rows, err := v.Pool.Query(ctx, `
 		select `+deliveryColumns+` from shelves.delivery d join shelves.agreement a using (agreement)
-		where d.subscriber = $1 and ($2 = 0 or d.position < $2) order by d.position desc limit $3`, [16]byte(subscriber), before, limit)
+		where d.subscriber = $1 and ($2 = 0 or d.position < $2) and ($4::uuid is null or d.agreement = $4) and ($5::uuid is null or d.delivery = $5)
+		order by d.position desc limit $3`, [16]byte(subscriber), before, limit, set(agreement), set(delivered))
 	return collect(rows, err, "uses", delivery)
+}
+
+// Count is how many deliveries stand alike.
+type Count struct {
+	State, Blocked string
+	Deliveries     int64
+	Newest         time.Time // when the last of them was prepared
+}
+
+// Counts counts all deliveries, by state and by what blocked them.
+func (v View) Counts(ctx context.Context) ([]Count, error) {
+	rows, err := v.Pool.Query(ctx, `
+		select state, blocked, count(*), max(prepared_at) from shelves.delivery group by state, blocked order by state, blocked`)
+	return collect(rows, err, "counts", func(row pgx.CollectableRow) (c Count, err error) {
+		err = row.Scan(&c.State, &c.Blocked, &c.Deliveries, &c.Newest)
+		return c, err
+	})
 }
 
 // Agreement names an agreement and whose it is.

@@ -73,6 +73,9 @@ func (c *Demo) Run(ctx context.Context, s *client.Session) (err error) {
 		fmt.Fprintf(s.Err, "obole: the market of %s stays until Ctrl-C\n", folder)
 		return <-ended
 	}
+	if err == nil && !s.JSON {
+		fmt.Fprintln(s.Out, "The market ends here; obole demo --stay leaves it running, with its page.")
+	}
 	s.Close()
 	stop()
 	return errors.Join(err, <-ended)

@@ -291,12 +291,18 @@ func (s *Server) ListBuyers(ctx context.Context, r *offersv1.ListBuyersRequest) 
 		return nil, err
 	}
 	place := new(offersv1.Buyer)
-	if err := boot.ParsePage("buyers", r.GetPageToken(), place); err != nil {
+	list, state := "buyers", ""
+	for name, s := range buyerStates {
+		if s == r.GetState() {
+			list, state = list+"/"+name, name
+		}
+	}
+	if err := boot.ParsePage(list, r.GetPageToken(), place); err != nil {
 		return nil, err
 	}
 	after, _ := id.Parse(place.GetBuyerId()) // none on the first page
 	limit := size(r.GetPageSize())
-	rows, err := s.View.ListBuyers(ctx, time.UnixMicro(place.GetRegisteredAt()).UTC(), after, limit+1)
+	rows, err := s.View.ListBuyers(ctx, state, time.UnixMicro(place.GetRegisteredAt()).UTC(), after, limit+1)
 	if err != nil {
 		return nil, err
 	}
@@ -304,12 +310,45 @@ func (s *Server) ListBuyers(ctx context.Context, r *offersv1.ListBuyersRequest) 
 	if len(rows) > limit {
 		rows = rows[:limit]
 		last := rows[limit-1]
-		if out.NextPageToken, err = boot.PageToken("buyers", &offersv1.Buyer{BuyerId: last.Registered.GetBuyerId(), RegisteredAt: last.RegisteredAt.UnixMicro()}); err != nil {
+		if out.NextPageToken, err = boot.PageToken(list, &offersv1.Buyer{BuyerId: last.Registered.GetBuyerId(), RegisteredAt: last.RegisteredAt.UnixMicro()}); err != nil {
 			return nil, err
 		}
 	}
 	for _, b := range rows {
 		out.Buyers = append(out.Buyers, buyerProto(b))
+	}
+	return out, nil
+}
+
+// DescribeBuyers says who some buyers are, in the order asked.
+func (s *Server) DescribeBuyers(ctx context.Context, r *offersv1.DescribeBuyersRequest) (*offersv1.DescribeBuyersResponse, error) {
+	numbers := make([]id.ID, len(r.GetBuyerIds()))
+	for i, text := range r.GetBuyerIds() {
+		var err error
+		if numbers[i], err = id.Parse(text); err != nil {
+			return nil, fault.Invalid("buyer_ids", "must be UUIDs")
+		}
+	}
+	if err := s.seen(ctx, r.GetAfter()); err != nil {
+		return nil, err
+	}
+	known, err := s.View.Buyers(ctx, numbers)
+	if err != nil {
+		return nil, err
+	}
+	out := new(offersv1.DescribeBuyersResponse)
+	for _, number := range numbers {
+		b, ok := known[number.String()]
+		if !ok {
+			continue
+		}
+		delete(known, number.String()) // each once
+		e := b.Registered.GetEntity()
+		out.Buyers = append(out.Buyers, &offersv1.BuyerCard{
+			BuyerId: number.String(), LegalName: e.GetLegalName(), Country: e.GetCountry(), DpoContact: e.GetDpoContact(),
+			PrivacyNoticeUri: e.GetPrivacyNoticeUri(), ProcessingCountries: e.GetProcessingCountries(), IsGatekeeper: e.GetIsGatekeeper(),
+			State: buyerStates[b.State],
+		})
 	}
 	return out, nil
 }

@@ -85,19 +85,22 @@ const (
 	visible hidden = iota
 	byFloor
 	byRules
-	unfit // the person has not the data, or is not in the audience
+	unfit // the person is in no audience
 )
 
-// fits says whether a bid may be shown to a person, at what it comes to for them.
+// able says whether a bid is for a person, whatever their rules are: the data are there, and the conditions hold.
+func (a asker) able(p *offersv1.BidPlaced) bool {
+	t := p.GetTerms()
+	stock := a.stock(t.GetProduct().GetId())
+	return stock != nil && (overlap(stock.GetDays(), t.GetSlots()) || future(t.GetSlots(), stock.GetDays()) != 0) &&
+		stock.GetAssurance() >= t.GetMinAssurance() && a.within(t.GetPredicates())
+}
+
+// fits says whether a bid that is for a person may be shown to them, at what it comes to for them.
 func (a asker) fits(p *offersv1.BidPlaced, net money64) hidden {
 	t, rules := p.GetTerms(), a.profile.GetRules()
-	stock := a.stock(t.GetProduct().GetId())
 	switch {
-	case stock == nil || !overlap(stock.GetDays(), t.GetSlots()) && future(t.GetSlots(), stock.GetDays()) == 0:
-		return unfit
-	case stock.GetAssurance() < t.GetMinAssurance():
-		return unfit
-	case !a.matches(t.GetPredicates()):
+	case len(t.GetPredicates()) > 0 && !matching(rules):
 		return unfit
 	case slices.Contains(rules.GetPurposesNever(), t.GetPurpose()), slices.Contains(rules.GetBuyersNever(), p.GetBuyerId()),
 		slices.Contains(rules.GetProductsNever(), t.GetProduct().GetId()),
@@ -136,16 +139,12 @@ func future(asked, have *marketv1.Days) int {
 	return 0
 }
 
-// matches says whether a person is in an audience. Whoever has not turned matching on is in none that asks.
-func (a asker) matches(predicates []*marketv1.Predicate) bool {
-	if len(predicates) == 0 {
-		return true
-	}
-	rules := a.profile.GetRules()
-	// Every fact of the catalogue is about health so far, so the explicit step is needed as well.
-	if !rules.GetMatching() || !rules.GetMatchingHealth() {
-		return false
-	}
+// matching says whether a person is in any audience that asks. Every fact of the catalogue is about health so far, so the explicit step is
+// needed as well.
+func matching(rules *consentv1.Rules) bool { return rules.GetMatching() && rules.GetMatchingHealth() }
+
+// within says whether a person is in an audience.
+func (a asker) within(predicates []*marketv1.Predicate) bool {
 	for _, p := range predicates {
 		if !slices.ContainsFunc(a.facts.GetFacts(), func(f *deliveryv1.Fact) bool {
 			return f.GetId() == p.GetFact() && slices.Contains(p.GetBands(), f.GetBand())
@@ -237,6 +236,26 @@ func (c candidate) compare(other candidate) int {
 
 // candidates are all bids that fit the person, in their order; those that the person's own rules hide are counted.
 func (s *Server) candidates(ctx context.Context, a asker, r rates, person id.ID, paidHealth bool, out *offersv1.ListOffersResponse) ([]candidate, error) {
+	all, err := s.reachable(ctx, a, r, person, paidHealth)
+	if err != nil {
+		return nil, err
+	}
+	fit := slices.DeleteFunc(all, func(c candidate) bool {
+		why := a.fits(c.bid.Placed, money64(c.net))
+		switch why {
+		case byFloor:
+			out.HiddenByFloor++
+		case byRules:
+			out.HiddenByRules++
+		}
+		return why != visible
+	})
+	slices.SortFunc(fit, candidate.compare)
+	return fit, nil
+}
+
+// reachable are all bids that are for the person, whatever their rules say.
+func (s *Server) reachable(ctx context.Context, a asker, r rates, person id.ID, paidHealth bool) ([]candidate, error) {
 	var products []string
 	for _, stock := range a.facts.GetStock() {
 		products = append(products, stock.GetProduct())
@@ -259,31 +278,20 @@ func (s *Server) candidates(ctx context.Context, a asker, r rates, person id.ID,
 	if err != nil {
 		return nil, err
 	}
-	var fit []candidate
+	var out []candidate
 	for i, b := range open {
 		who, known := buyers[b.Placed.GetBuyerId()]
 		product, listed := s.Catalog.Product(b.Placed.GetTerms().GetProduct().GetId(), b.Placed.GetTerms().GetProduct().GetVersion())
-		if !known || who.State != "vetted" || !listed || product.Health && !paidHealth {
+		if !known || who.State != "vetted" || !listed || product.Health && !paidHealth || !a.able(b.Placed) {
 			continue
 		}
 		parts, err := r.net(b.Placed.GetTerms().GetUnitPrice().GetMicros())
 		if err != nil {
 			return nil, err
 		}
-		switch a.fits(b.Placed, money64(parts.Net)) {
-		case byFloor:
-			out.HiddenByFloor++
-			continue
-		case byRules:
-			out.HiddenByRules++
-			continue
-		case unfit:
-			continue
-		}
-		fit = append(fit, candidate{bid: b, who: who, product: product, number: numbers[i], offer: answers[numbers[i]], net: parts.Net})
+		out = append(out, candidate{bid: b, who: who, product: product, number: numbers[i], offer: answers[numbers[i]], net: parts.Net})
 	}
-	slices.SortFunc(fit, candidate.compare)
-	return fit, nil
+	return out, nil
 }
 
 var offerStates = map[string]offersv1.OfferState{
@@ -304,8 +312,7 @@ func (s *Server) present(ctx context.Context, person bid.SubscriberID, cards []c
 		if c.offer.Agreement != nil {
 			o.AgreementId = id.ID(*c.offer.Agreement).String()
 		}
-		answered := c.offer.State != "" && c.offer.State != "presented" && c.offer.State != "voided"
-		if !answered {
+		if !answered(c.offer.State) {
 			o.State = offersv1.OfferState_OFFER_STATE_PRESENTED
 			if c.offer.State != "presented" || string(c.offer.Card) != string(c.hash[:]) {
 				commands = append(commands, es.Command[bid.Command]{

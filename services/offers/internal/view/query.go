@@ -83,9 +83,9 @@ func (v View) Buyers(ctx context.Context, ids []id.ID) (map[string]Buyer, error)
 	return out, nil
 }
 
-// ListBuyers lists buyers in the order in which they registered, after one of them.
-func (v View) ListBuyers(ctx context.Context, after time.Time, afterID id.ID, limit int) ([]Buyer, error) {
-	rows, err := v.Pool.Query(ctx, `select `+buyerColumns+` from market.buyer where (registered_at, buyer) > ($1, $2) order by registered_at, buyer limit $3`, after, [16]byte(afterID), limit)
+// ListBuyers lists buyers in the order in which they registered, after one of them; those in one state, where it is set.
+func (v View) ListBuyers(ctx context.Context, state string, after time.Time, afterID id.ID, limit int) ([]Buyer, error) {
+	rows, err := v.Pool.Query(ctx, `select `+buyerColumns+` from market.buyer where (registered_at, buyer) > ($1, $2) and ($4 = '' or state = $4) order by registered_at, buyer limit $3`, after, [16]byte(afterID), limit, state)
 	if err != nil {
 		return nil, fmt.Errorf("view: buyers: %w", err)
 	}

@@ -32,6 +32,9 @@ type Server struct {
 	Record   *record.Book
 	View     view.View
 	Seen     *projection.Projection
+	Now      func() time.Time
+	// LeastBuyers and LeastPeople are the fewest of whom a price comparison says anything.
+	LeastBuyers, LeastPeople int
 	// Partition of the book's log.
 	Partition es.Partition
 }
@@ -144,10 +147,11 @@ func (s *Server) GetEarnings(ctx context.Context, r *settlementv1.GetEarningsReq
 	if err != nil {
 		return nil, err
 	}
-	e, err := s.View.Earner(ctx, owner)
+	e, err := s.View.Earner(ctx, owner, int32(s.Partition))
 	if err != nil {
 		return nil, err
 	}
+	at.Position = e.Position // of the same moment as the amounts
 	return &settlementv1.GetEarningsResponse{
 		Pending: s.money(e.Pending), Available: s.money(e.Payable), Paid: s.money(0), ResidualMicros: e.Residual, Cursor: at,
 	}, nil

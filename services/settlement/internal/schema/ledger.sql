@@ -44,6 +44,7 @@ create table earning (
     buyer        uuid        not null,
     product      text        not null,
     slots        integer     not null,
+    price        bigint      not null, -- micros of a slot, before VAT
     net          bigint      not null,
     commission   bigint      not null,
     withheld     bigint      not null,
@@ -51,6 +52,8 @@ create table earning (
     available_at timestamptz not null,
     primary key (subscriber, partition, position)
 );
+
+create index earning_product on earning (product, settled_at);
 
 -- Earnings that mature.
 create table deadline (

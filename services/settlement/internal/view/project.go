@@ -15,7 +15,7 @@ import (
 )
 
 // Fold is the version of Project: another one means rebuilding.
-const Fold = 2
+const Fold = 3
 
 // ErrUnbalanced: the database refused account rows, as their changes do not sum to zero.
 var ErrUnbalanced = errors.New("view: account changes do not sum to zero")
@@ -309,20 +309,20 @@ func (b *batch) writeEarnings(ctx context.Context, tx pgx.Tx) error {
 	}
 	subscribers, partitions, positions := make([][16]byte, n), make([]int32, n), make([]int64, n)
 	deliveries, agreements, buyers, products := make([][16]byte, n), make([][16]byte, n), make([][16]byte, n), make([]string, n)
-	slots, nets, commissions, withheld := make([]int32, n), make([]int64, n), make([]int64, n), make([]int64, n)
+	slots, prices, nets, commissions, withheld := make([]int32, n), make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n)
 	settled, available := make([]time.Time, n), make([]time.Time, n)
 	for i, e := range b.earnings {
 		s := e.settled
 		subscribers[i], partitions[i], positions[i] = s.Subscriber.ID, int32(e.partition), int64(e.position)
 		deliveries[i], agreements[i], buyers[i], products[i] = s.Delivery.ID, s.Agreement.ID, s.Buyer.ID, s.Product
-		slots[i], nets[i], commissions[i], withheld[i] = int32(s.Slots), e.net, e.commission, e.withheld
+		slots[i], prices[i], nets[i], commissions[i], withheld[i] = int32(s.Slots), s.Price, e.net, e.commission, e.withheld
 		settled[i], available[i] = e.at, s.AvailableAt
 	}
 	_, err := tx.Exec(ctx, `
-		insert into earning (subscriber, partition, position, delivery, agreement, buyer, product, slots, net, commission, withheld, settled_at, available_at)
+		insert into earning (subscriber, partition, position, delivery, agreement, buyer, product, slots, price, net, commission, withheld, settled_at, available_at)
 		select * from unnest($1::uuid[], $2::integer[], $3::bigint[], $4::uuid[], $5::uuid[], $6::uuid[], $7::text[], $8::integer[],
-			$9::bigint[], $10::bigint[], $11::bigint[], $12::timestamptz[], $13::timestamptz[])`,
-		subscribers, partitions, positions, deliveries, agreements, buyers, products, slots, nets, commissions, withheld, settled, available)
+			$9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::timestamptz[], $14::timestamptz[])`,
+		subscribers, partitions, positions, deliveries, agreements, buyers, products, slots, prices, nets, commissions, withheld, settled, available)
 	if err != nil {
 		return fmt.Errorf("view: earnings: %w", err)
 	}

@@ -27,18 +27,19 @@ func (v View) Balance(ctx context.Context, kind book.Kind, owner id.ID) (minor, 
 	return minor, residual, nil
 }
 
-// Earner is a person's money: minor units, and micros below one.
+// Earner is a person's money: minor units, and micros below one; and the position up to which it is so.
 type Earner struct {
 	Pending, Payable, Residual int64
+	Position                   int64
 }
 
 // Earner reads both accounts of a person at one moment. The residual is the person's, whichever account told it last.
-func (v View) Earner(ctx context.Context, subscriber id.ID) (e Earner, err error) {
+func (v View) Earner(ctx context.Context, subscriber id.ID, partition int32) (e Earner, err error) {
 	err = v.Pool.QueryRow(ctx, `
 		select coalesce(sum(balance) filter (where kind = $2), 0)::bigint, coalesce(sum(balance) filter (where kind = $3), 0)::bigint,
-			coalesce((array_agg(residual order by told desc))[1], 0)
+			coalesce((array_agg(residual order by told desc))[1], 0), (select position from ledger.checkpoint where partition = $4)
 		from ledger.account where owner = $1 and kind in ($2, $3)`,
-		[16]byte(subscriber), int16(book.SubscriberPending), int16(book.SubscriberPayable)).Scan(&e.Pending, &e.Payable, &e.Residual)
+		[16]byte(subscriber), int16(book.SubscriberPending), int16(book.SubscriberPayable), partition).Scan(&e.Pending, &e.Payable, &e.Residual, &e.Position)
 	if err != nil {
 		return e, fmt.Errorf("view: earnings: %w", err)
 	}
@@ -73,36 +74,6 @@ type Place struct {
 	Partition int32
 	Position  int64
 	Ordinal   int32
-}
-
-// Earning is one settlement as its person sees it.
-type Earning struct {
-	Place                      Place
-	Delivery, Agreement, Buyer id.ID
-	Product                    string
-	Slots                      int32
-	Net, Commission, Withheld  int64 // minor
-	SettledAt, AvailableAt     time.Time
-}
-
-// Earnings lists a person's settlements before a place, newest first; a zero place means from the newest.
-func (v View) Earnings(ctx context.Context, subscriber id.ID, before Place, limit int) ([]Earning, error) {
-	rows, err := v.Pool.Query(ctx, `
-		select partition, position, delivery, agreement, buyer, product, slots, net, commission, withheld, settled_at, available_at
-		from ledger.earning where subscriber = $1 and ($3 = 0 or (partition, position) < ($2, $3))
-		order by partition desc, position desc limit $4`, [16]byte(subscriber), before.Partition, before.Position, limit)
-	if err != nil {
-		return nil, fmt.Errorf("view: earnings: %w", err)
-	}
-	earnings, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e Earning, err error) {
-		err = row.Scan(&e.Place.Partition, &e.Place.Position, (*[16]byte)(&e.Delivery), (*[16]byte)(&e.Agreement), (*[16]byte)(&e.Buyer),
-			&e.Product, &e.Slots, &e.Net, &e.Commission, &e.Withheld, &e.SettledAt, &e.AvailableAt)
-		return e, err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("view: earnings: %w", err)
-	}
-	return earnings, nil
 }
 
 // Line is one posting on a statement, in minor units.

@@ -1653,7 +1653,11 @@ type Account struct {
 	// Age from which paid offers may be made in the country, in years; 0 where no pack says.
 	AdultAge uint32 `protobuf:"varint,11,opt,name=adult_age,json=adultAge,proto3" json:"adult_age,omitempty"`
 	// Days for which a question that was declined is not asked again; 0 where no pack says.
-	RepromptDays  uint32 `protobuf:"varint,12,opt,name=reprompt_days,json=repromptDays,proto3" json:"reprompt_days,omitempty"`
+	RepromptDays uint32 `protobuf:"varint,12,opt,name=reprompt_days,json=repromptDays,proto3" json:"reprompt_days,omitempty"`
+	// Authority of the country to which the person may complain (GDPR 77): its name, and its page, https; empty where no pack says.
+	AuthorityName string `protobuf:"bytes,13,opt,name=authority_name,json=authorityName,proto3" json:"authority_name,omitempty"`
+	// Its page.
+	AuthorityUri  string `protobuf:"bytes,14,opt,name=authority_uri,json=authorityUri,proto3" json:"authority_uri,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1770,6 +1774,20 @@ func (x *Account) GetRepromptDays() uint32 {
 		return x.RepromptDays
 	}
 	return 0
+}
+
+func (x *Account) GetAuthorityName() string {
+	if x != nil {
+		return x.AuthorityName
+	}
+	return ""
+}
+
+func (x *Account) GetAuthorityUri() string {
+	if x != nil {
+		return x.AuthorityUri
+	}
+	return ""
 }
 
 // GetAccountResponse answers GetAccount.
@@ -3158,7 +3176,7 @@ const file_obole_consent_v1_service_proto_rawDesc = "" +
 	"\x04Kept\x127\n" +
 	"\tretention\x18\x01 \x01(\x0e2\x19.obole.event.v1.RetentionR\tretention\x12\x14\n" +
 	"\x05until\x18\x02 \x01(\tR\x05until\x12\x16\n" +
-	"\x06source\x18\x03 \x01(\tR\x06source\"\xcf\x03\n" +
+	"\x06source\x18\x03 \x01(\tR\x06source\"\x9b\x04\n" +
 	"\aAccount\x12#\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tR\fsubscriberId\x12\x18\n" +
 	"\acountry\x18\x02 \x01(\tR\acountry\x12\x1a\n" +
@@ -3174,7 +3192,9 @@ const file_obole_consent_v1_service_proto_rawDesc = "" +
 	"\x06policy\x18\n" +
 	" \x01(\v2\x19.obole.event.v1.PolicyRefR\x06policy\x12\x1b\n" +
 	"\tadult_age\x18\v \x01(\rR\badultAge\x12#\n" +
-	"\rreprompt_days\x18\f \x01(\rR\frepromptDays\"I\n" +
+	"\rreprompt_days\x18\f \x01(\rR\frepromptDays\x12%\n" +
+	"\x0eauthority_name\x18\r \x01(\tR\rauthorityName\x12#\n" +
+	"\rauthority_uri\x18\x0e \x01(\tR\fauthorityUri\"I\n" +
 	"\x12GetAccountResponse\x123\n" +
 	"\aaccount\x18\x01 \x01(\v2\x19.obole.consent.v1.AccountR\aaccount\"\x9f\x01\n" +
 	"\x13CloseAccountRequest\x12-\n" +

@@ -1,0 +1,216 @@
+package rpc
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/obole-market/obole/pkg/fault"
+	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/vault"
+	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
+	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
+	"github.com/obole-market/obole/services/delivery/internal/minimise"
+	"github.com/obole-market/obole/services/delivery/internal/point"
+	"github.com/obole-market/obole/services/delivery/internal/shelf"
+	"github.com/obole-market/obole/services/delivery/internal/store"
+)
+
+const (
+	usualBuckets = 500
+	longestRange = 3660 // days
+	// stretch is how many days of points are held at a time.
+	stretch = 31
+	oneDay  = 24 * time.Hour
+)
+
+// widths are the parts of a day that divide it, longest first.
+var widths = []time.Duration{
+	12 * time.Hour, 8 * time.Hour, 6 * time.Hour, 4 * time.Hour, 3 * time.Hour, 2 * time.Hour, time.Hour, 30 * time.Minute, 20 * time.Minute,
+	15 * time.Minute, 10 * time.Minute, 5 * time.Minute, 2 * time.Minute, time.Minute, 30 * time.Second, 15 * time.Second, 10 * time.Second,
+	5 * time.Second, time.Second,
+}
+
+// width is the shortest of a bucket such that so many days fit into so many of them: whole days, or where parts make sense a part of one.
+func width(days, buckets int, parts bool) time.Duration {
+	if days >= buckets || !parts {
+		return time.Duration((days+buckets-1)/buckets) * oneDay
+	}
+	out := oneDay
+	for _, w := range widths {
+		if days*int(oneDay/w) > buckets {
+			break
+		}
+		out = w
+	}
+	return out
+}
+
+// series is one being gathered.
+type series struct {
+	schema  point.Schema
+	measure point.Measure
+	source  id.ID // zero means all
+	first   shelf.Day
+	width   time.Duration
+	buckets []deliveryv1.Bucket
+	days    []shelf.Day // that have a point
+	out     *deliveryv1.GetSeriesResponse
+}
+
+// GetSeries gathers one quantity of a person's own measurements.
+func (s *Server) GetSeries(ctx context.Context, r *deliveryv1.GetSeriesRequest) (*deliveryv1.GetSeriesResponse, error) {
+	who, err := parse("subscriber_id", r.GetSubscriberId())
+	if err != nil {
+		return nil, err
+	}
+	g, last, err := asked(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.seen(ctx, r.GetAfter()); err != nil {
+		return nil, err
+	}
+	ring, err := s.Keys.Ring(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	person, err := s.Store.Person(ctx, ring, r.GetFirst(), r.GetLast())
+	if err != nil {
+		return nil, err
+	}
+	err = s.byDay(ctx, ring, person, g.schema, r.GetFirst(), r.GetLast(), func(day shelf.Day, points []*point.Point) error {
+		g.add(day, points)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return g.made(last), nil
+}
+
+// asked reads what is to be gathered.
+func asked(r *deliveryv1.GetSeriesRequest) (g *series, last shelf.Day, err error) {
+	g = &series{out: new(deliveryv1.GetSeriesResponse)}
+	var ok bool
+	if g.schema, ok = point.ParseSchema(r.GetSchema()); !ok || !slices.Contains(point.Schemas(), g.schema) {
+		return nil, 0, fault.Invalid("schema", "is none of the schemas taken here")
+	}
+	measures := g.schema.Measures()
+	g.measure = measures[0]
+	if r.GetMeasure() != "" {
+		at := slices.IndexFunc(measures, func(m point.Measure) bool { return m.Key() == r.GetMeasure() })
+		if at < 0 {
+			return nil, 0, fault.Invalid("measure", "is none of the schema's")
+		}
+		g.measure = measures[at]
+	}
+	if g.first, err = shelf.ParseDay(r.GetFirst()); err != nil {
+		return nil, 0, fault.Invalid("first", "is no day of the calendar")
+	}
+	if last, err = shelf.ParseDay(r.GetLast()); err != nil {
+		return nil, 0, fault.Invalid("last", "is no day of the calendar")
+	}
+	days := int(last-g.first) + 1
+	if days < 1 || days > longestRange {
+		return nil, 0, fault.Invalid("last", "must not be before the first, nor more than 3660 days after it")
+	}
+	if r.GetSourceId() != "" {
+		if g.source, err = parse("source_id", r.GetSourceId()); err != nil {
+			return nil, 0, err
+		}
+	}
+	g.width = width(days, page(r.GetBuckets(), usualBuckets), !g.schema.IsNight())
+	g.buckets = make([]deliveryv1.Bucket, (time.Duration(days)*oneDay+g.width-1)/g.width)
+	g.out.Measure, g.out.Unit, g.out.AddsUp, g.out.Width = g.measure.Key(), g.measure.Unit(), g.measure.AddsUp(), g.width.Microseconds()
+	return g, last, nil
+}
+
+// byDay reads a person's points of a schema some days at a time, and hands them over day by day. They are good during the call only.
+func (s *Server) byDay(
+	ctx context.Context, ring *vault.Ring, person store.Person, schema point.Schema, first, last string, visit func(shelf.Day, []*point.Point) error,
+) error {
+	for days := range slices.Chunk(person.Measured([]point.Schema{schema}, first, last), stretch) {
+		points, err := s.Store.Points(ctx, ring, person, []point.Schema{schema}, days)
+		if err != nil {
+			return err
+		}
+		of := make(map[string][]*point.Point, len(days))
+		for i := range points {
+			of[points[i].Day()] = append(of[points[i].Day()], &points[i])
+		}
+		for _, text := range days {
+			day, err := shelf.ParseDay(text)
+			if err != nil {
+				return fault.Internal("a stored day is none")
+			}
+			if err := visit(day, of[text]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// add gathers a day's points.
+func (g *series) add(day shelf.Day, points []*point.Point) {
+	if !g.source.IsZero() {
+		points = slices.DeleteFunc(points, func(p *point.Point) bool { return p.Source != g.source })
+	}
+	having := 0
+	for _, p := range points {
+		if _, has := p.Value(g.measure); has {
+			having++
+		}
+	}
+	if having == 0 {
+		return
+	}
+	g.days = append(g.days, day)
+	once := minimise.Once(points, g.measure, g.width < oneDay)
+	g.out.Points += uint32(len(once))
+	g.out.Overlapped += uint32(having - len(once))
+	for _, p := range once {
+		q, _ := p.Value(g.measure)
+		g.count(int(g.at(day, p)/g.width), int64(q))
+	}
+}
+
+// at is how long after the first day's beginning a point begins, by its own clock.
+func (g *series) at(day shelf.Day, p *point.Point) time.Duration {
+	since := time.Duration(day-g.first) * oneDay
+	if g.width >= oneDay {
+		return since
+	}
+	h, m, sec := p.Frame.Start.Clock()
+	return since + time.Duration(h)*time.Hour + time.Duration(m)*time.Minute + time.Duration(sec)*time.Second
+}
+
+func (g *series) count(at int, q int64) {
+	b := &g.buckets[at]
+	if b.GetPoints() == 0 {
+		b.Least, b.Most = q, q
+	}
+	b.Points++
+	b.Least, b.Most, b.Sum = min(b.GetLeast(), q), max(b.GetMost(), q), b.GetSum()+q
+}
+
+// made is the answer: buckets that hold something, and the days without anything between those that have some.
+func (g *series) made(last shelf.Day) *deliveryv1.GetSeriesResponse {
+	begin := int64(g.first) * oneDay.Microseconds()
+	for i := range g.buckets {
+		b := &g.buckets[i]
+		if b.GetPoints() == 0 {
+			continue
+		}
+		n := int64(b.GetPoints())
+		b.From, b.Mean = begin+int64(i)*g.width.Microseconds(), (b.GetSum()+n/2)/n
+		g.out.Buckets = append(g.out.Buckets, b)
+	}
+	for i := 1; i < len(g.days) && g.days[i] <= last; i++ {
+		if before, day := g.days[i-1], g.days[i]; day > before+1 {
+			g.out.Gaps = append(g.out.Gaps, &marketv1.Days{First: (before + 1).String(), Last: (day - 1).String()})
+		}
+	}
+	return g.out
+}
