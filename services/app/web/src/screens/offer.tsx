@@ -84,6 +84,7 @@ function Decide({ offer, opened, stale }: { offer: Offer; opened: Opened; stale:
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const [step, setStep] = useState<"none" | "confirm" | "health">("none");
   const [explicit, setExplicit] = useState(false);
+  const [unticked, setUnticked] = useState(false);
   const [answer, setAnswer] = useState<{ agreement: string; net: bigint }>();
   const optional = card.fields.filter((f) => !f.required).map((f) => f.id);
   const left = new Set(optional.filter((f) => !chosen.has(f)));
@@ -119,6 +120,7 @@ function Decide({ offer, opened, stale }: { offer: Offer; opened: Opened; stale:
   const close = () => {
     setStep("none");
     setExplicit(false);
+    setUnticked(false);
     accept.clear();
   };
   const agreement = answer?.agreement || offer.agreementId;
@@ -147,7 +149,7 @@ function Decide({ offer, opened, stale }: { offer: Offer; opened: Opened; stale:
             </p>
             <p class="soft small">{t("offer.most", { n: card.maxSlots, most: price({ micros: most(net, card), currency }) })}</p>
           </div>
-          <OfferStateChip state={answer ? OfferState.ACCEPTED : offer.state} />
+          <OfferStateChip state={answer && offer.state === OfferState.PRESENTED ? OfferState.ACCEPTED : offer.state} />
         </div>
         <More title={t("offer.split")}>
           <Facts
@@ -321,11 +323,16 @@ function Decide({ offer, opened, stale }: { offer: Offer; opened: Opened; stale:
       <Dialog open={step === "health"} close={close} title={t("health.title")}>
         <p>{t("health.text", { product: productName(speech, product) })}</p>
         <Check on={explicit} change={setExplicit} label={t("health.check", { buyer: card.buyerName, purpose: purposeName(speech, card.purpose) })} />
+        {unticked && !explicit && (
+          <p class="wrong" role="alert">
+            {t("health.tick")}
+          </p>
+        )}
         <p class="soft small">{t("health.free")}</p>
         {accept.fault && <Problem fault={accept.fault} again={accept.go} />}
         <div class="choice">
           <Button onClick={close}>{t("health.no")}</Button>
-          <Button onClick={accept.go} busy={accept.busy} disabled={!explicit} testid="confirm-health">
+          <Button onClick={() => (explicit ? accept.go() : setUnticked(true))} busy={accept.busy} testid="confirm-health">
             {t("health.yes")}
           </Button>
         </div>

@@ -21,7 +21,9 @@ export function Rights() {
   const account = useAccount();
   const living = useLiving();
   const land = account.data?.account?.country ?? "";
-  const authority = config.authorities.find((a) => a.country === land);
+  // The person's policy pack names it; where nobody has joined yet, the edge's list does.
+  const listed = config.authorities.find((a) => a.country === (land || config.operator.country));
+  const authority = { name: account.data?.account?.authorityName || (listed?.name ?? ""), uri: account.data?.account?.authorityUri || (listed?.url ?? "") };
   return (
     <>
       <PageHead title={t("rights.title")} lead={t("rights.lead")} />
@@ -62,14 +64,12 @@ export function Rights() {
           <Facts
             rows={[
               [t("rights.dpo", { operator: config.operator.name }), <a href={`mailto:${config.operator.dpo}`}>{config.operator.dpo}</a>],
-              authority
-                ? [
-                    t("rights.authority", { country: country(land) }),
-                    <a href={authority.url} target="_blank" rel="noreferrer noopener">
-                      {authority.name}
-                    </a>,
-                  ]
-                : undefined,
+              authority.uri !== "" && [
+                t("rights.authority", { country: country(land) }),
+                <a href={authority.uri} target="_blank" rel="noreferrer noopener">
+                  {authority.name}
+                </a>,
+              ],
             ]}
           />
         </Right>
