@@ -10,7 +10,7 @@ import { guess } from "./importer";
 import { entryId, merge } from "./history";
 import { letters } from "./inbox";
 import { readRows } from "./rows";
-import { grid, isoDay, shiftDay, smooth, trend } from "./series";
+import { bucketsFor, grid, isoDay, shiftDay, smooth, trend } from "./series";
 
 const entry = (service: string, position: number, at: number, more: Partial<Entry> = {}) =>
   create(EntrySchema, { at: BigInt(at), place: { service, partition: 0, position: BigInt(position) }, type: "consent_given", ...(more as object) });
@@ -76,6 +76,11 @@ describe("a series", () => {
     expect(trend({ buckets, width: day / 24n, addsUp: false })).toBeUndefined();
   });
   it("is smoothed over a week that was measured", () => expect(smooth([1, 2, 3, null, null])).toEqual([null, null, 2, 2, 2]));
+  it("is asked for by the day, finer within two weeks", () => {
+    expect(bucketsFor("2016-04-12", "2016-04-14")).toBe(400);
+    expect(bucketsFor("2016-04-12", "2016-05-12")).toBe(31);
+    expect(bucketsFor("2012-01-01", "2016-05-12")).toBe(400);
+  });
   it("counts days by its own clock", () => {
     expect(isoDay(1_460_419_200_000_000n)).toBe("2016-04-12");
     expect(shiftDay("2016-03-01", -1)).toBe("2016-02-29");

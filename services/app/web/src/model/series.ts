@@ -87,3 +87,9 @@ export function isoDay(micros: bigint): string {
 export function shiftDay(iso: string, days: number): string {
   return new Date(Date.parse(`${iso}T00:00:00Z`) + days * 86_400_000).toISOString().slice(0, 10);
 }
+
+/** How many buckets to ask for: one a day, as days are how people remember; finer within two weeks, coarser beyond what a phone can show. */
+export function bucketsFor(first: string, last: string): number {
+  const days = Math.round((Date.parse(`${last}T00:00:00Z`) - Date.parse(`${first}T00:00:00Z`)) / 86_400_000) + 1;
+  return days <= 14 ? 400 : Math.min(days, 400);
+}
