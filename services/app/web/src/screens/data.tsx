@@ -83,7 +83,7 @@ function Tile({ category: c }: { category: Category }) {
   return (
     <a class="card tile" href={`/data/${encodeURIComponent(c.schema)}`}>
       <Icon name={schemaIcon(c.schema)} />
-      <h3>{schemaName(speech, c.schema)}</h3>
+      <h2>{schemaName(speech, c.schema)}</h2>
       <p class="soft small">
         {t("data.points", { n: Number(c.points), points: number(c.points) })}
         <br />

@@ -43,7 +43,7 @@ export function Offers() {
                   <ul class="plain stack">
                     {answered.map((x) => (
                       <li key={x.offerId}>
-                        <OfferCard offer={x} />
+                        <OfferCard offer={x} deep />
                       </li>
                     ))}
                   </ul>
@@ -76,7 +76,7 @@ export function OfferStateChip({ state }: { state: OfferState }) {
   }
 }
 
-function OfferCard({ offer }: { offer: Offer }) {
+function OfferCard({ offer, deep }: { offer: Offer; deep?: boolean }) {
   const speech = useSpeech();
   const { t, price, days, country } = speech;
   const card = fromBinary(CardSchema, offer.card);
@@ -85,7 +85,7 @@ function OfferCard({ offer }: { offer: Offer }) {
     <a class="card offer" href={`/offers/${offer.offerId}`}>
       <div class="row apart">
         <div>
-          <h3>{card.buyerName}</h3>
+          {deep ? <h3>{card.buyerName}</h3> : <h2>{card.buyerName}</h2>}
           <p class="soft small">{country(card.buyerCountry)}</p>
         </div>
         <OfferStateChip state={offer.state} />

@@ -1,10 +1,17 @@
 // Parts that every screen is made of. They carry no knowledge of any screen; the console uses them as well.
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef } from "preact/compat";
+import { useEffect, useRef, useState } from "preact/compat";
 import { useSpeech } from "../i18n";
 import type { Fault } from "../net/fault";
 import { describe } from "./words";
 import { Icon, type IconName } from "./icon";
+
+let ids = 0;
+
+// Preact's own useId gives one id to several siblings; labels must name one thing each.
+function useId(): string {
+  return useState(() => `i${++ids}`)[0];
+}
 
 interface ButtonProps {
   children: ComponentChildren;
@@ -149,7 +156,7 @@ export function Empty({ icon, title, children, act }: { icon: IconName; title: s
     <div class="empty">
       <Icon name={icon} />
       <div class="stack tight">
-        <h3>{title}</h3>
+        <p class="head">{title}</p>
         {children && <p class="soft">{children}</p>}
       </div>
       {act}
