@@ -32,7 +32,7 @@ var ours = regexp.MustCompile(`^(projection \w+|` + strings.Join(speakers, "|") 
 
 // speakers are the packages that name themselves in their errors, and whose errors a service may log.
 var speakers = []string{
-	"app", "boot", "bridge", "bus", "catalog", "delivery", "es", "esmem", "espg", "id", "ledger", "login", "mill", "money", "node", "notice", "parcel", "policy", "projection", "react", "rpc",
+	"app", "boot", "bridge", "bus", "catalog", "delivery", "es", "esmem", "espg", "id", "ledger", "login", "mill", "money", "node", "notice", "parcel", "policy", "projection", "react", "record", "rpc",
 	"session", "settlement", "site", "source", "store", "token", "upload", "view", "wire",
 }
 

@@ -42,12 +42,12 @@ func add(b *pgx.Batch, r *es.Record, m *consentv1.Event) {
 	switch arm := m.GetEvent().(type) {
 	case *consentv1.Event_ConsentGiven:
 		e := arm.ConsentGiven
-		insert(b, r, e.GetAgreementId(), e.GetSubscriberId(), e.GetOfferId(), e.GetBidId(), "given", "")
-		b.Queue(`update consent set expires_at = $2 where agreement = $1`, e.GetAgreementId(), time.UnixMicro(e.GetExpiresAt()).UTC())
-		b.Queue(`insert into deadline (stream, kind, due) values ($1, 'expire', $2)`, string(r.Stream), time.UnixMicro(e.GetExpiresAt()).UTC())
+		expires := time.UnixMicro(e.GetExpiresAt()).UTC()
+		insert(b, r, e.GetAgreementId(), e.GetSubscriberId(), e.GetOfferId(), e.GetBidId(), "given", "", &expires)
+		b.Queue(`insert into deadline (stream, kind, due) values ($1, 'expire', $2)`, string(r.Stream), expires)
 	case *consentv1.Event_ConsentRefused:
 		e := arm.ConsentRefused
-		insert(b, r, e.GetAgreementId(), e.GetSubscriberId(), e.GetOfferId(), e.GetBidId(), "refused", wire.ReasonName(e.GetReason()))
+		insert(b, r, e.GetAgreementId(), e.GetSubscriberId(), e.GetOfferId(), e.GetBidId(), "refused", wire.ReasonName(e.GetReason()), nil)
 	case *consentv1.Event_ConsentWithdrawn:
 		end(b, r, arm.ConsentWithdrawn.GetScope(), "withdrawn")
 	case *consentv1.Event_ConsentExpired:
@@ -70,12 +70,12 @@ func add(b *pgx.Batch, r *es.Record, m *consentv1.Event) {
 	}
 }
 
-func insert(b *pgx.Batch, r *es.Record, agreement, subscriber, offer, bid, state, refused string) {
+func insert(b *pgx.Batch, r *es.Record, agreement, subscriber, offer, bid, state, refused string, expires *time.Time) {
 	b.Queue(`
-		insert into consent (agreement, subscriber, offer, bid, state, partition, position, given_at, refused, releases, stream, version, type, event, data)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, $13, $14)`,
+		insert into consent (agreement, subscriber, offer, bid, state, partition, position, given_at, refused, releases, stream, version, type, event, data, expires_at)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, $13, $14, $15)`,
 		agreement, subscriber, offer, bid, state, int32(r.Partition), int64(r.Position), r.At, refused,
-		string(r.Stream), int64(r.Version), r.Type, [16]byte(r.ID), r.Data)
+		string(r.Stream), int64(r.Version), r.Type, [16]byte(r.ID), r.Data, expires)
 }
 
 func end(b *pgx.Batch, r *es.Record, scope []*consentv1.Ended, state string) {
