@@ -76,7 +76,7 @@ function OneBlock({ block, label }: { block: Block; label: string }) {
       </ul>
     );
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label={label}>
+    <div class="scroll" tabIndex={0} role="region" aria-label={`${label}: ${block.head.join(", ")}`}>
       <table>
         {block.head.length > 0 && (
           <thead>
