@@ -8,7 +8,10 @@ WITH := scripts/with-services
 # Two packages at once is what two cores carry: all share the servers, and some start a Kafka of their own.
 TEST := $(WITH) go run ./scripts/tally -timeout=20m -p=2
 
-.PHONY: help build up demo test race torture journey wide bench gen contract golden breaking lint fmt vuln tools ci clean
+# The page of the app: TypeScript, built into a folder that is committed and embedded, so that only whoever changes it needs Node.
+WEB := services/app/web
+
+.PHONY: help build up demo web test race torture journey wide bench gen contract golden breaking lint fmt vuln tools ci clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +24,13 @@ demo: build ## play the market's story on a market of its own, and tell what cam
 
 up: build ## run the whole market on this machine, on an embedded broker and database
 	bin/obole up
+
+web: $(WEB)/node_modules/.package-lock.json ## check, test and build the page into services/app/web/dist; needs Node 20.19 or newer
+	cd $(WEB) && npm run --silent types && npm run --silent test && npm run --silent build
+
+$(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json $(WEB)/package.json
+	cd $(WEB) && npm ci --silent --engine-strict=false
+	touch $@
 
 test: ## every test of both modules, on real Kafka and PostgreSQL
 	$(TEST) work
@@ -41,7 +51,7 @@ bench: ## the figures of docs/performance.md, in one run
 	$(WITH) go test -timeout=15m -run '^$$' -bench Paths -benchtime 1x \
 		./pkg/es/espg ./pkg/bus ./pkg/projection ./services/settlement ./services/internal/journey
 
-gen: .tools/buf .tools/protoc-gen-go .tools/protoc-gen-go-grpc ## regenerate the Go code of the contract, and docs/events.md
+gen: .tools/buf .tools/protoc-gen-go .tools/protoc-gen-go-grpc $(WEB)/node_modules/.package-lock.json ## regenerate the contract's Go and TypeScript, and docs/events.md
 	.tools/buf generate
 	if [ -d scripts/events ]; then .tools/buf build proto -o - | go run ./scripts/events > docs/events.md; fi
 

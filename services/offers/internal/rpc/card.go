@@ -27,6 +27,7 @@ const consentDays = 30
 
 // shown is a card with what an acceptance of it needs.
 type shown struct {
+	buyer string // id of who asks
 	card  *offersv1.Card
 	bytes []byte
 	hash  [32]byte
@@ -115,7 +116,7 @@ func (s *Server) show(b view.Bid, who view.Buyer, product catalog.Product, r rat
 		}
 		c.Fields = append(c.Fields, row)
 	}
-	out := &shown{card: c, bytes: wire.Marshal(c), terms: terms, rates: r}
+	out := &shown{buyer: p.GetBuyerId(), card: c, bytes: wire.Marshal(c), terms: terms, rates: r}
 	out.hash = sha256.Sum256(out.bytes)
 	return out, nil
 }

@@ -326,6 +326,7 @@ func (s *Server) present(
 		number := bid.ID{ID: c.number}
 		o := &offersv1.Offer{
 			OfferId: bid.OfferOf(number, person).String(), State: offerStates[c.offer.State], Card: c.bytes, CardSha256: c.hash[:], Voided: c.offer.Voided,
+			BuyerId: c.buyer,
 		}
 		if c.offer.Agreement != nil {
 			o.AgreementId = id.ID(*c.offer.Agreement).String()

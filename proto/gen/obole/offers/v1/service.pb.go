@@ -2737,7 +2737,9 @@ type Offer struct {
 	// Agreement, once accepted.
 	AgreementId string `protobuf:"bytes,5,opt,name=agreement_id,json=agreementId,proto3" json:"agreement_id,omitempty"`
 	// Why it was voided.
-	Voided        string `protobuf:"bytes,6,opt,name=voided,proto3" json:"voided,omitempty"`
+	Voided string `protobuf:"bytes,6,opt,name=voided,proto3" json:"voided,omitempty"`
+	// Who asks, by id: to preview what would leave and to never be asked by it again. The card has its name.
+	BuyerId       string `protobuf:"bytes,7,opt,name=buyer_id,json=buyerId,proto3" json:"buyer_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2810,6 +2812,13 @@ func (x *Offer) GetAgreementId() string {
 func (x *Offer) GetVoided() string {
 	if x != nil {
 		return x.Voided
+	}
+	return ""
+}
+
+func (x *Offer) GetBuyerId() string {
+	if x != nil {
+		return x.BuyerId
 	}
 	return ""
 }
@@ -4505,7 +4514,7 @@ const file_obole_offers_v1_service_proto_rawDesc = "" +
 	"\tpage_size\x18\x03 \x01(\rB\b\xbaH\x05*\x03\x18\xc8\x01R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12,\n" +
-	"\x05after\x18\x05 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\xc5\x01\n" +
+	"\x05after\x18\x05 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\xe0\x01\n" +
 	"\x05Offer\x12\x19\n" +
 	"\boffer_id\x18\x01 \x01(\tR\aofferId\x121\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1b.obole.offers.v1.OfferStateR\x05state\x12\x12\n" +
@@ -4513,7 +4522,8 @@ const file_obole_offers_v1_service_proto_rawDesc = "" +
 	"\vcard_sha256\x18\x04 \x01(\fR\n" +
 	"cardSha256\x12!\n" +
 	"\fagreement_id\x18\x05 \x01(\tR\vagreementId\x12\x16\n" +
-	"\x06voided\x18\x06 \x01(\tR\x06voided\"\xd9\x01\n" +
+	"\x06voided\x18\x06 \x01(\tR\x06voided\x12\x19\n" +
+	"\bbuyer_id\x18\a \x01(\tR\abuyerId\"\xd9\x01\n" +
 	"\tCardField\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x12\n" +

@@ -1,0 +1,133 @@
+// Around every screen: the way to the others, how the line is, and at its foot the privacy policy.
+import type { ComponentChildren } from "preact";
+import { useState } from "preact/compat";
+import { useSpeech, type Key } from "./i18n";
+import { usePage } from "./page";
+import { Coin, Icon, type IconName } from "./ui/icon";
+import { Notice } from "./ui/parts";
+import { Settings } from "./settings";
+
+interface Way {
+  href: string;
+  name: Key;
+  icon: IconName;
+  /** Where on a phone it is behind "more". */
+  rail?: boolean;
+}
+
+const ways: Way[] = [
+  { href: "/", name: "nav.home", icon: "home" },
+  { href: "/data", name: "nav.data", icon: "data" },
+  { href: "/offers", name: "nav.offers", icon: "offers" },
+  { href: "/uses", name: "nav.uses", icon: "uses" },
+  { href: "/money", name: "nav.money", icon: "money", rail: true },
+  { href: "/rules", name: "nav.rules", icon: "rules", rail: true },
+  { href: "/inbox", name: "nav.inbox", icon: "inbox", rail: true },
+  { href: "/record", name: "nav.record", icon: "record", rail: true },
+  { href: "/rights", name: "nav.rights", icon: "rights", rail: true },
+];
+
+/** Everything that is behind "more" on a phone. */
+export const moreWays = ways.filter((w) => w.rail);
+
+function isAt(path: string, href: string): boolean {
+  return href === "/" ? path === "/" : path === href || path.startsWith(`${href}/`);
+}
+
+export function Frame({ path, children }: { path: string; children: ComponentChildren }) {
+  const { t, language } = useSpeech();
+  const page = usePage();
+  const [settings, setSettings] = useState(false);
+  const subscriber = page.me.roles.includes("subscriber");
+  const shown = subscriber ? ways : [];
+  const behindMore = path === "/more" || moreWays.some((w) => isAt(path, w.href));
+  return (
+    <div class="frame">
+      <a class="skip" href="#main">
+        {t("nav.skip")}
+      </a>
+      <header class="top">
+        <a class="brand" href="/">
+          <Coin />
+          Obole
+        </a>
+        <div class="row">
+          <LineMark />
+          <button type="button" class="button plain square" aria-label={t("settings.open", { name: page.me.name })} onClick={() => setSettings(true)}>
+            <Icon name="person" />
+          </button>
+        </div>
+      </header>
+      <nav class="nav" aria-label={t("nav.label")}>
+        <ul class="plain">
+          {shown.map((w) => (
+            <li key={w.href} class={w.rail ? "rail-only" : undefined}>
+              <a href={w.href} aria-current={isAt(path, w.href) ? "page" : undefined}>
+                <Icon name={w.icon} />
+                <span>{t(w.name)}</span>
+              </a>
+            </li>
+          ))}
+          {subscriber && (
+            <li class="bar-only">
+              <a href="/more" aria-current={behindMore ? "page" : undefined}>
+                <Icon name="more" />
+                <span>{t("nav.more")}</span>
+              </a>
+            </li>
+          )}
+        </ul>
+      </nav>
+      <main class="main" id="main">
+        <div class="stack wide">
+          {page.over && (
+            <Notice tone="warn" alert>
+              <p>
+                <strong>{t("fault.session")}</strong> {t("fault.session.do")}
+              </p>
+              <a class="button" href={`/login?to=${encodeURIComponent(path)}&lang=${language}`}>
+                {t("login.again")}
+              </a>
+            </Notice>
+          )}
+          {!page.online && (
+            <Notice tone="warn" icon="offline" alert>
+              <p>
+                <strong>{t("offline.title")}</strong> {t("offline.text")}
+              </p>
+            </Notice>
+          )}
+          {children}
+        </div>
+      </main>
+      <Foot />
+      <Settings open={settings} close={() => setSettings(false)} />
+    </div>
+  );
+}
+
+function LineMark() {
+  const { t } = useSpeech();
+  const { line, online } = usePage();
+  const state = !online ? "off" : line === "live" ? "on" : line === "broken" ? "off" : "";
+  const words = !online ? t("line.offline") : line === "live" ? t("line.live") : line === "broken" ? t("line.broken") : t("line.starting");
+  return (
+    <span class={`live ${state}`} role="status" data-testid="line" data-line={online ? line : "offline"}>
+      {words}
+    </span>
+  );
+}
+
+/** Under every screen, signed in or not. */
+export function Foot({ operator }: { operator?: string }) {
+  const { t } = useSpeech();
+  return (
+    <footer class="foot">
+      <div class="inner">
+        <a href="/privacy">{t("nav.privacy")}</a>
+        <a href="/rights">{t("nav.rights")}</a>
+        <span>{operator ?? t("foot.words")}</span>
+      </div>
+    </footer>
+  );
+}

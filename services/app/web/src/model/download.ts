@@ -1,0 +1,9 @@
+/** Saves pieces of text as a file of the person's own. Nothing leaves the browser. */
+export function download(name: string, pieces: BlobPart[]): void {
+  const url = URL.createObjectURL(new Blob(pieces, { type: "application/json" }));
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}

@@ -1,0 +1,121 @@
+import { create } from "@bufbuild/protobuf";
+import { describe, expect, it } from "vitest";
+import { ConsentSchema } from "../gen/obole/consent/v1/service_pb";
+import { BucketSchema } from "../gen/obole/delivery/v1/service_pb";
+import { EntrySchema, type Entry } from "../gen/obole/record/v1/record_pb";
+import { decodePolicy } from "../net/session";
+import { join } from "../ui/paged";
+import { visible } from "../ui/window";
+import { guess } from "./importer";
+import { entryId, merge } from "./history";
+import { letters } from "./inbox";
+import { readRows } from "./rows";
+import { bucketsFor, grid, isoDay, shiftDay, smooth, trend } from "./series";
+
+const entry = (service: string, position: number, at: number, more: Partial<Entry> = {}) =>
+  create(EntrySchema, { at: BigInt(at), place: { service, partition: 0, position: BigInt(position) }, type: "consent_given", ...(more as object) });
+
+describe("the histories as one", () => {
+  const a = [entry("consent", 9, 90), entry("consent", 5, 50)];
+  const b = [entry("delivery", 8, 80), entry("delivery", 7, 70)];
+  it("shows only what is certain to stand in its place", () => {
+    const m = merge([
+      { entries: a, more: true },
+      { entries: b, more: true },
+    ]);
+    expect(m.entries.map(entryId)).toEqual(["consent/0/9", "delivery/0/8", "delivery/0/7"]);
+    expect(m.next).toBe(1);
+  });
+  it("shows everything once all are whole", () => {
+    const m = merge([
+      { entries: a, more: false },
+      { entries: b, more: false },
+    ]);
+    expect(m.entries.map((e) => Number(e.at))).toEqual([90, 80, 70, 50]);
+    expect(m.next).toBe(-1);
+  });
+  it("keeps an order among those of one moment", () => {
+    const same = [entry("settlement", 1, 5), entry("consent", 2, 5), entry("consent", 3, 5)];
+    expect(merge([{ entries: same, more: false }]).entries.map(entryId)).toEqual(["consent/0/3", "consent/0/2", "settlement/0/1"]);
+  });
+});
+
+describe("the inbox", () => {
+  const ordered = (agreementId: string, due: number) => entry("delivery", due, 10, { type: "deletion_ordered", agreementId, due: BigInt(due) });
+  it("tells of a deletion only when it is overdue and not attested", () => {
+    const entries = [ordered("a", 50), ordered("b", 500), ordered("c", 60), entry("delivery", 1, 20, { type: "deletion_attested", agreementId: "c" })];
+    const told = letters(entries, [], 100n);
+    expect(told.map((l) => [l.kind, "entry" in l ? l.entry.agreementId : ""])).toEqual([["overdue", "a"]]);
+  });
+  it("puts what will end before what has happened, soonest first, and leaves out the rest", () => {
+    const ending = [300n, 200n].map((expiresAt) => create(ConsentSchema, { record: { licence: { expiresAt } } }));
+    const told = letters([entry("delivery", 1, 1, { type: "delivery_released" }), entry("settlement", 1, 2, { type: "delivery_settled" }), entry("consent", 1, 3)], ending, 100n);
+    expect(told.map((l) => [l.kind, Number(l.at)])).toEqual([
+      ["ending", 200],
+      ["ending", 300],
+      ["paid", 2],
+      ["delivered", 1],
+    ]);
+  });
+});
+
+const day = 86_400_000_000n;
+const bucket = (n: number, mean: number) => create(BucketSchema, { from: BigInt(n) * day, points: 1, mean: BigInt(mean), sum: BigInt(mean) * 2n, least: BigInt(mean), most: BigInt(mean) });
+
+describe("a series", () => {
+  it("has a gap where nothing was measured", () => {
+    const g = grid({ buckets: [bucket(0, 5), bucket(3, 7)], width: day, addsUp: false });
+    expect(g.value).toEqual([5, null, null, 7]);
+    expect(g.x).toEqual([0, 86_400, 172_800, 259_200]);
+  });
+  it("sums what adds up", () => expect(grid({ buckets: [bucket(0, 5)], width: day, addsUp: true }).value).toEqual([10]));
+  it("is compared with the person's own weeks before", () => {
+    const buckets = [...Array.from({ length: 28 }, (_, i) => bucket(i, 100)), ...Array.from({ length: 7 }, (_, i) => bucket(28 + i, 150))];
+    expect(trend({ buckets, width: day, addsUp: false })).toEqual({ recent: 150, before: 100, recentDays: 7, beforeDays: 28 });
+    expect(trend({ buckets: buckets.slice(-8), width: day, addsUp: false })).toBeUndefined();
+    expect(trend({ buckets, width: day / 24n, addsUp: false })).toBeUndefined();
+  });
+  it("is smoothed over a week that was measured", () => expect(smooth([1, 2, 3, null, null])).toEqual([null, null, 2, 2, 2]));
+  it("is asked for by the day, finer within two weeks", () => {
+    expect(bucketsFor("2016-04-12", "2016-04-14")).toBe(400);
+    expect(bucketsFor("2016-04-12", "2016-05-12")).toBe(31);
+    expect(bucketsFor("2012-01-01", "2016-05-12")).toBe(400);
+  });
+  it("counts days by its own clock", () => {
+    expect(isoDay(1_460_419_200_000_000n)).toBe("2016-04-12");
+    expect(shiftDay("2016-03-01", -1)).toBe("2016-02-29");
+  });
+});
+
+it("reads the rows that would leave, and leaves out what is none", () => {
+  const bytes = new TextEncoder().encode('{"person":"p1","date":"2016-04-12"}\nno row\n[1]\n{"person":"p1","steps":200}\n');
+  expect(readRows(bytes, 10)).toEqual({ columns: ["person", "date", "steps"], rows: [["p1", "2016-04-12", ""], ["p1", "", "200"]] });
+  expect(readRows(bytes, 1).rows).toHaveLength(1);
+});
+
+describe("long lists", () => {
+  it("draw what is seen and a little more", () => {
+    expect(visible(10_000, 50, 0, 800)).toEqual({ from: 0, to: 24 });
+    expect(visible(10_000, 50, 250_000, 800)).toEqual({ from: 4992, to: 5024 });
+    expect(visible(10, 50, 5_000, 800)).toEqual({ from: 10, to: 10 });
+    expect(visible(0, 50, 0, 800)).toEqual({ from: 0, to: 0 });
+  });
+  it("put a fresh first page before what was known", () => {
+    const id = (s: string) => s;
+    expect(join(["n", "a", "b"], ["a", "b", "c", "d"], id)).toEqual(["n", "a", "b", "c", "d"]);
+    expect(join(["x", "y"], ["a", "b", "c"], id)).toBeUndefined();
+    expect(join(["a", "b"], ["a"], id)).toBeUndefined();
+  });
+});
+
+it("guesses what kind of file it is", () => {
+  expect(guess("dailyActivity_merged.CSV")).toBe("fitabase-csv");
+  expect(guess("withings-measures.json")).toBe("withings-json");
+  expect(guess("points.json")).toBe("points");
+});
+
+it("reads the privacy policy and leaves out blocks that it does not know", () => {
+  const p = decodePolicy({ version: "2", sections: [{ id: "data", title: "Data", blocks: [{ text: "a" }, { list: ["b"] }, { head: ["h"], rows: [["c", 1]] }, { video: "x" }] }] });
+  expect(p.sections[0]?.blocks.map((b) => b.kind)).toEqual(["text", "list", "table"]);
+  expect(decodePolicy("nonsense").sections).toEqual([]);
+});

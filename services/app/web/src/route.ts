@@ -1,0 +1,53 @@
+// Where in the page somebody is: the path, and nothing of it in any log.
+import { useEffect, useState } from "preact/compat";
+
+export interface Place {
+  path: string;
+  query: URLSearchParams;
+}
+
+const listeners = new Set<() => void>();
+
+export function here(): Place {
+  return { path: location.pathname, query: new URLSearchParams(location.search) };
+}
+
+/** Goes to a path of the page. */
+export function go(to: string, replace = false): void {
+  if (replace) history.replaceState(null, "", to);
+  else history.pushState(null, "", to);
+  for (const l of listeners) l();
+}
+
+/** Parts of a path behind a prefix: parts("/offers/abc", "/offers") is ["abc"]; undefined where it is another path. */
+export function parts(path: string, prefix: string): string[] | undefined {
+  if (path === prefix || path === `${prefix}/`) return [];
+  return path.startsWith(`${prefix}/`) ? path.slice(prefix.length + 1).split("/").filter((p) => p !== "").map(decodeURIComponent) : undefined;
+}
+
+/** Follows links of the page without loading it anew, and tells where somebody is now. */
+export function usePlace(): Place {
+  const [place, set] = useState(here);
+  useEffect(() => {
+    const changed = () => set(here());
+    listeners.add(changed);
+    addEventListener("popstate", changed);
+    const click = (e: MouseEvent) => {
+      if (e.defaultPrevented || e.button !== 0 || e.metaKey || e.ctrlKey || e.shiftKey || e.altKey) return;
+      const link = e.target instanceof Element ? e.target.closest("a") : null;
+      if (!link || link.target || link.hasAttribute("download") || link.origin !== location.origin) return;
+      // What the edge answers itself is a real navigation; a place on the same page is the browser's to find.
+      if (/^\/(login|logout|api|import|rpc)(\/|$)/.test(link.pathname)) return;
+      if (link.pathname === location.pathname && link.hash) return;
+      e.preventDefault();
+      go(link.pathname + link.search + link.hash);
+    };
+    document.addEventListener("click", click);
+    return () => {
+      listeners.delete(changed);
+      removeEventListener("popstate", changed);
+      document.removeEventListener("click", click);
+    };
+  }, []);
+  return place;
+}

@@ -1,0 +1,57 @@
+// Which screen a path is. Screens that are rarely the first, or heavy, come when they are gone to.
+import { lazy, Suspense } from "preact/compat";
+import { useSpeech } from "./i18n";
+import { usePage } from "./page";
+import { parts, type Place } from "./route";
+import { Home } from "./screens/home";
+import { More } from "./screens/more";
+import { Bones, Empty, PageHead } from "./ui/parts";
+
+const Data = lazy(() => import("./screens/data").then((m) => ({ default: m.Data })));
+const Category = lazy(() => import("./screens/category").then((m) => ({ default: m.Category })));
+const Offers = lazy(() => import("./screens/offers").then((m) => ({ default: m.Offers })));
+const OfferPage = lazy(() => import("./screens/offer").then((m) => ({ default: m.OfferPage })));
+const Rules = lazy(() => import("./screens/rules").then((m) => ({ default: m.Rules })));
+const Uses = lazy(() => import("./screens/uses").then((m) => ({ default: m.Uses })));
+const UsePage = lazy(() => import("./screens/use").then((m) => ({ default: m.UsePage })));
+const Money = lazy(() => import("./screens/money").then((m) => ({ default: m.Money })));
+const Inbox = lazy(() => import("./screens/inbox").then((m) => ({ default: m.Inbox })));
+const Record = lazy(() => import("./screens/record").then((m) => ({ default: m.Record })));
+const Rights = lazy(() => import("./screens/rights").then((m) => ({ default: m.Rights })));
+const Privacy = lazy(() => import("./screens/privacy").then((m) => ({ default: m.Privacy })));
+
+export function Screen({ place }: { place: Place }) {
+  return <Suspense fallback={<Bones tall />}>{pick(place, usePage().me.roles)}</Suspense>;
+}
+
+function pick({ path, query }: Place, roles: string[]) {
+  if (path === "/privacy") return <Privacy />;
+  if (!roles.includes("subscriber")) return <Elsewhere />;
+  if (path === "/") return <Home />;
+  if (path === "/more") return <More />;
+  const data = parts(path, "/data");
+  if (data) return data[0] ? <Category schema={data[0]} /> : <Data />;
+  const offers = parts(path, "/offers");
+  if (offers) return offers[0] ? <OfferPage id={offers[0]} /> : <Offers />;
+  const uses = parts(path, "/uses");
+  if (uses) return uses[0] ? <UsePage id={uses[0]} /> : <Uses />;
+  const money = parts(path, "/money");
+  if (money) return <Money query={query} />;
+  if (parts(path, "/rules")) return <Rules />;
+  if (parts(path, "/inbox")) return <Inbox />;
+  if (parts(path, "/record")) return <Record query={query} />;
+  if (parts(path, "/rights")) return <Rights />;
+  return <Elsewhere />;
+}
+
+function Elsewhere() {
+  const { t } = useSpeech();
+  return (
+    <>
+      <PageHead title={t("lost.title")} />
+      <Empty icon="info" title={t("lost.what")} act={<a class="button" href="/">{t("lost.home")}</a>}>
+        {t("lost.text")}
+      </Empty>
+    </>
+  );
+}

@@ -1,0 +1,126 @@
+import { useState } from "preact/compat";
+import { ConsentService } from "../gen/obole/consent/v1/service_pb";
+import { useSpeech, type Speech } from "../i18n";
+import { letters, type Letter } from "../model/inbox";
+import { merge } from "../model/history";
+import { useRead } from "../net/reads";
+import { usePage } from "../page";
+import { remember, remembered } from "../remember";
+import { Bones, Button, Chip, Empty, Notice, PageHead, Problem, Stale } from "../ui/parts";
+import type { IconName } from "../ui/icon";
+import { Icon } from "../ui/icon";
+import { productName } from "../ui/words";
+import { useHistories } from "./record";
+import { buyerOf, useBuyers } from "./shared";
+
+const month = 30n * 86_400n * 1_000_000n;
+const shown = 50;
+
+export function Inbox() {
+  const speech = useSpeech();
+  const { t, ago, date } = speech;
+  const { me, config } = usePage();
+  // The moment is kept while the screen is shown, rounded to the hour, so that the same question is one question.
+  const [now] = useState(() => BigInt(Math.ceil(Date.now() / 3_600_000)) * 3_600_000_000n);
+  const ending = useRead(ConsentService.method.listConsents, { subscriberId: me.subject, live: true, endsBefore: now + month, pageSize: 100 });
+  const histories = useHistories(100);
+  const [more, setMore] = useState(shown);
+  const known = histories.every((h) => h.items !== undefined);
+  const broken = histories.find((h) => h.error);
+  const stale = histories.find((h) => h.stale);
+  const merged = merge(histories.map((h) => ({ entries: h.items ?? [], more: h.more !== undefined })));
+  const all = letters(merged.entries, ending.data?.consents ?? [], BigInt(Date.now()) * 1000n);
+  const buyers = useBuyers([...all.map((l) => ("entry" in l ? l.entry.buyerId : buyerOf(l.consent)))]);
+  const next = merged.next >= 0 ? histories[merged.next]?.more : undefined;
+  const name = (id: string) => buyers.get(id)?.legalName ?? t("buyer.unknown");
+  const policySeen = remembered("seen-privacy");
+  const [policyNew, setPolicyNew] = useState(policySeen !== undefined && policySeen !== config.privacy.version);
+  if (policySeen === undefined) remember("seen-privacy", config.privacy.version);
+  return (
+    <>
+      <PageHead title={t("inbox.title")} lead={t("inbox.lead")} />
+      {policyNew && (
+        <Notice>
+          <p>{t("inbox.policy", { when: speech.day(config.privacy.since) })}</p>
+          <div class="row">
+            <a class="button" href="/privacy">
+              {t("inbox.policy.read")}
+            </a>
+            <Button
+              kind="plain"
+              onClick={() => {
+                remember("seen-privacy", config.privacy.version);
+                setPolicyNew(false);
+              }}
+            >
+              {t("inbox.policy.seen")}
+            </Button>
+          </div>
+        </Notice>
+      )}
+      {broken?.error && <Problem fault={broken.error} again={() => histories.forEach((h) => h.error && h.again())} />}
+      {stale && <Stale at={stale.at} />}
+      {!known && !broken && <Bones tall />}
+      {known && all.length === 0 && (
+        <Empty icon="inbox" title={t("inbox.none")}>
+          {t("inbox.none.text")}
+        </Empty>
+      )}
+      {all.length > 0 && (
+        <div class="list">
+          <ul class="plain" aria-label={t("inbox.title")}>
+            {all.slice(0, more).map((l) => {
+              const [title, text, href] = write(speech, l, name);
+              return (
+                <li key={`${l.kind}${"entry" in l ? `${l.entry.place?.service}${l.entry.place?.partition}/${l.entry.place?.position}` : l.consent.agreementId}`}>
+                  <a class="item letter" href={href}>
+                    <span class="title">
+                      <Icon name={icons[l.kind]} />
+                      {title}
+                    </span>
+                    <span class="soft small num">{l.kind === "ending" ? <Chip tone="warn">{date(l.at)}</Chip> : ago(l.at)}</span>
+                    <span class="line">{text}</span>
+                  </a>
+                </li>
+              );
+            })}
+          </ul>
+        </div>
+      )}
+      {(all.length > more || next) && all.length > 0 && (
+        <div>
+          <Button
+            onClick={() => {
+              setMore(more + shown);
+              next?.();
+            }}
+          >
+            {t("act.more")}
+          </Button>
+        </div>
+      )}
+    </>
+  );
+}
+
+const icons: Record<Letter["kind"], IconName> = {
+  overdue: "warn",
+  ending: "clock",
+  delivered: "uses",
+  paid: "money",
+  available: "money",
+  ended: "record",
+  voided: "record",
+  blocked: "rights",
+};
+
+function write(s: Speech, l: Letter, name: (id: string) => string): [title: string, text: string, href: string] {
+  if (l.kind === "ending") {
+    const licence = l.consent.record?.licence;
+    return [s.t("inbox.ending"), s.t("inbox.ending.text", { buyer: name(licence?.buyerId ?? ""), product: productName(s, licence?.product?.id ?? "") }), "/uses"];
+  }
+  const e = l.entry;
+  const values = { buyer: name(e.buyerId), product: e.product?.id ? productName(s, e.product.id) : "", amount: s.money(e.amount), n: e.slots, when: s.date(e.due) };
+  const href = e.deliveryId ? `/uses/${e.deliveryId}` : l.kind === "paid" || l.kind === "available" ? "/money" : "/uses";
+  return [s.t(`inbox.${l.kind}`), s.t(`inbox.${l.kind}.text`, values), href];
+}

@@ -1,0 +1,69 @@
+// What several screens ask for.
+import type { ComponentChildren } from "preact";
+import { useEffect } from "preact/compat";
+import { ConsentService, type Consent } from "../gen/obole/consent/v1/service_pb";
+import { OffersService, type BuyerCard } from "../gen/obole/offers/v1/service_pb";
+import { useSpeech } from "../i18n";
+import { useRead, type Read } from "../net/reads";
+import { usePage } from "../page";
+import { Bones, Problem, Stale } from "../ui/parts";
+
+/** Shows what was read; else bones, or what went wrong. What may have changed since is marked. */
+export function Shown<T>({ read, children, tall }: { read: Read<T>; children: (data: T) => ComponentChildren; tall?: boolean }) {
+  if (read.data === undefined) return read.error ? <Problem fault={read.error} again={read.again} /> : <Bones tall={tall ?? false} />;
+  return (
+    <>
+      {read.stale && <Stale at={read.at} />}
+      {children(read.data)}
+    </>
+  );
+}
+
+/** Offers of the person, asked for again every ten seconds while the page is looked at: they are made for whoever asks. */
+export function useOffers() {
+  const { me } = usePage();
+  const { language } = useSpeech();
+  const read = useRead(OffersService.method.listOffers, { subscriberId: me.subject, language, pageSize: 200 });
+  const { again } = read;
+  useEffect(() => {
+    const timer = setInterval(() => {
+      if (document.visibilityState === "visible" && navigator.onLine) again();
+    }, 10_000);
+    return () => clearInterval(timer);
+  }, [again]);
+  return read;
+}
+
+/** Consents that live. */
+export function useLiving() {
+  const { me } = usePage();
+  return useRead(ConsentService.method.listConsents, { subscriberId: me.subject, live: true, pageSize: 200 });
+}
+
+export function useAccount() {
+  const { me } = usePage();
+  return useRead(ConsentService.method.getAccount, { subscriberId: me.subject });
+}
+
+// DescribeBuyers wants at least one id; a page without buyers asks for nobody's.
+const nobody = "00000000-0000-4000-8000-000000000000";
+
+/** Who some buyers are, by id. */
+export function useBuyers(ids: Iterable<string>): Map<string, BuyerCard> {
+  const wanted = [...new Set(ids)].filter((i) => i !== "").sort();
+  const read = useRead(OffersService.method.describeBuyers, { buyerIds: wanted.length > 0 ? wanted.slice(0, 1000) : [nobody] });
+  return new Map((read.data?.buyers ?? []).map((b) => [b.buyerId, b]));
+}
+
+/** A buyer's name with its country. */
+export function BuyerName({ buyer, id }: { buyer: BuyerCard | undefined; id: string }) {
+  const { country } = useSpeech();
+  if (!buyer) return <span class="mono">{id.slice(0, 8)}</span>;
+  return (
+    <>
+      {buyer.legalName} <span class="soft">({country(buyer.country)})</span>
+    </>
+  );
+}
+
+export const buyerOf = (c: Consent): string => c.record?.licence?.buyerId ?? "";

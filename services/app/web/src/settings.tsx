@@ -1,0 +1,79 @@
+import { useState } from "preact/compat";
+import { languages, useSpeech, type Language } from "./i18n";
+import { faultOf, type Fault } from "./net/fault";
+import { usePage } from "./page";
+import { remember, remembered } from "./remember";
+import { Button, Dialog, Problem, Segments } from "./ui/parts";
+
+const names: Record<Language, string> = { en: "English", fr: "Français", es: "Español" };
+type Theme = "system" | "light" | "dark";
+
+function chosenTheme(): Theme {
+  const theme = remembered("theme");
+  return theme === "light" || theme === "dark" ? theme : "system";
+}
+
+/** One of the languages there are. */
+export function LanguageChoice({ speak }: { speak: (l: Language) => void }) {
+  const { t, language } = useSpeech();
+  return <Segments label={t("settings.language")} value={language} change={speak} options={languages.map((l) => [l, names[l]] as const)} />;
+}
+
+/** Language, theme and signing out. */
+export function Settings({ open, close }: { open: boolean; close: () => void }) {
+  const { t } = useSpeech();
+  const page = usePage();
+  const [theme, setTheme] = useState<Theme>(chosenTheme);
+  const [fault, setFault] = useState<Fault>();
+  const [busy, setBusy] = useState(false);
+  const dress = (to: Theme) => {
+    remember("theme", to === "system" ? undefined : to);
+    if (to === "system") delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = to;
+    setTheme(to);
+  };
+  const out = (everywhere: boolean) => {
+    setBusy(true);
+    page.leave(everywhere).catch((thrown: unknown) => {
+      setFault(faultOf(thrown));
+      setBusy(false);
+    });
+  };
+  return (
+    <Dialog open={open} close={close} title={page.me.name || t("settings.title")}>
+      <div class="stack tight">
+        <h3>{t("settings.language")}</h3>
+        <LanguageChoice speak={page.speak} />
+      </div>
+      <div class="stack tight">
+        <h3>{t("settings.theme")}</h3>
+        <Segments
+          label={t("settings.theme")}
+          value={theme}
+          change={dress}
+          options={[
+            ["system", t("settings.theme.system")],
+            ["light", t("settings.theme.light")],
+            ["dark", t("settings.theme.dark")],
+          ]}
+        />
+      </div>
+      <div class="stack tight">
+        <h3>{t("settings.session")}</h3>
+        <p class="soft small">{t("settings.session.text")}</p>
+        {fault && <Problem fault={fault} />}
+        <div class="row">
+          <Button icon="out" busy={busy} onClick={() => out(false)}>
+            {t("settings.out")}
+          </Button>
+          <Button kind="plain" busy={busy} onClick={() => out(true)}>
+            {t("settings.out.everywhere")}
+          </Button>
+        </div>
+      </div>
+      <div class="row">
+        <Button onClick={close}>{t("act.close")}</Button>
+      </div>
+    </Dialog>
+  );
+}
