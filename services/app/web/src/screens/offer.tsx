@@ -98,6 +98,7 @@ function Decide({ offer, opened, stale }: { offer: Offer; opened: Opened; stale:
       offerId: offer.offerId,
       bidId: card.bidId,
       cardSha256: offer.cardSha256,
+      language: card.language,
       fields,
       explicitStep: card.explicitStep && explicit,
       idempotencyKey,
