@@ -9,6 +9,9 @@
 // A time frame is an instant or an interval, with the offset that the person's clock had. An interval is [Start, End).
 // The days of a frame are counted by that clock, so that nothing that happens later to a zone moves a measurement.
 //
+// Traffic data of the operator (calls, messages) is in schemas of our own, namespace obole, with a Contact: the direction, a pseudonym of the
+// correspondent and the cell. It is shown to its person and read by no product.
+//
 // A point's id is the hash of whose it is, whence, and what was measured (Identify): the same measurement imported again,
 // in another file or after a correction of others, is the same point.
 //

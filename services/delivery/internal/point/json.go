@@ -49,6 +49,9 @@ func (p *Point) AppendJSON(b []byte) []byte {
 		}
 		b = append(b, ',')
 	}
+	if p.Schema.IsTraffic() {
+		b = p.Contact.appendJSON(b)
+	}
 	b = append(b, `"effective_time_frame":{`...)
 	if p.Frame.IsInstant() {
 		b = appendTime(append(b, `"date_time":`...), p.Frame.Start)

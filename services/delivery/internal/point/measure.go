@@ -54,6 +54,8 @@ const (
 	Awakenings                          // times
 	Weight                              // kg
 	Pulse                               // beats/min
+	CallDuration                        // s
+	Messages                            // messages
 )
 
 // measure is what is known of one.
@@ -93,6 +95,10 @@ var measures = [...]measure{
 	Weight: {key: "body_weight", unit: "kg", resolution: 1, least: 2_000, most: 700_000},
 	// From below the slowest at rest on record to what no healthy heart reaches; devices show no more [house].
 	Pulse: {key: "heart_rate", unit: "beats/min", resolution: 100, least: 20_000, most: 300_000},
+	// As long as a frame may be.
+	CallDuration: {key: "call_duration", unit: "sec", resolution: 1000, most: day, within: true},
+	// A point is one message.
+	Messages: {key: "message_count", resolution: 1000, least: 1000, most: 1000},
 }
 
 // day is the longest frame, in thousandths of a second.

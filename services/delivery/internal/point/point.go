@@ -21,6 +21,8 @@ type Point struct {
 	Values []Value
 	// Position on the body, in the source's own words; mostly empty. The same measure of two positions is two points.
 	Position string
+	// Contact is with whom and where, of traffic data; zero in every other schema.
+	Contact Contact
 	// Modality is how.
 	Modality Modality
 	// Created is when the source made this value. A later value of the same frame corrects an earlier one.
@@ -114,7 +116,8 @@ func (p *Point) Value(m Measure) (Quantity, bool) {
 	return 0, false
 }
 
-// Identify is the id of a point: what was measured of whom, through which source, when, how much and where on the body.
+// Identify is the id of a point: what was measured of whom, through which source, when, how much and where on the body;
+// of traffic data also with whom, which way and in which cell.
 // When the source wrote it down and by what clock are no part of it.
 func Identify(person, source id.ID, p *Point) id.ID {
 	var frame [16]byte
@@ -127,6 +130,13 @@ func Identify(person, source id.ID, p *Point) id.ID {
 		values = append(values, v.Measure.Key()...)
 		values = append(values, 0)
 		values = binary.BigEndian.AppendUint64(values, uint64(v.Quantity))
+	}
+	if p.Schema.IsTraffic() {
+		c := &p.Contact
+		return id.Derive(
+			[]byte("traffic point"), source[:], person[:], []byte(p.Schema.String()), frame[:], values, []byte{byte(c.Direction)}, c.Correspondent[:],
+			[]byte(c.Cell),
+		)
 	}
 	return id.Derive([]byte("point"), source[:], person[:], []byte(p.Schema.String()), frame[:], values, []byte(p.Position))
 }
@@ -190,6 +200,9 @@ func (p *Point) Check() error {
 		if wrong := v.Measure.Wrong(v.Quantity, p.Frame); wrong != "" {
 			return fault.Invalid("body."+v.Measure.Key(), wrong)
 		}
+	}
+	if err := p.Contact.check(shape.traffic); err != nil {
+		return err
 	}
 	if shape.required != 0 {
 		if _, ok := p.Value(shape.required); !ok {

@@ -19,9 +19,18 @@ var (
 	SleepEpisode     = Schema{"ieee", "sleep-episode", "1.0"}
 )
 
+// Schemas of our own, for what no published family has: the operator's traffic data. Their JSON Schemas stand beside the importers, in
+// source/schema. They are for their person's eyes only: no product, fact or package reads them (market.md, rule 22).
+var (
+	// PhoneCall is a call: its length, direction, the correspondent's pseudonym and the cell. One that nobody answered is an instant.
+	PhoneCall = Schema{"obole", "phone-call", "1.0"}
+	// TextMessage is one message, at an instant: direction, the correspondent's pseudonym and the cell.
+	TextMessage = Schema{"obole", "text-message", "1.0"}
+)
+
 // Schemas lists them.
 func Schemas() []Schema {
-	return []Schema{StepCount, CaloriesBurned, BodyWeight, HeartRate, PhysicalActivity, TotalSleepTime, TimeInBed, SleepEpisode}
+	return []Schema{StepCount, CaloriesBurned, BodyWeight, HeartRate, PhysicalActivity, TotalSleepTime, TimeInBed, SleepEpisode, PhoneCall, TextMessage}
 }
 
 // String is "namespace:name:version".
@@ -45,6 +54,10 @@ func (s Schema) IsInterval() bool { return shapes[s].interval }
 // IsNight says that its frames are of the day on which they end.
 func (s Schema) IsNight() bool { return shapes[s].night }
 
+// IsTraffic says that its points are the operator's traffic data: each with a Contact, and in no product. Two at once are two, as a
+// second call may come during the first.
+func (s Schema) IsTraffic() bool { return shapes[s].traffic }
+
 // shape is what a schema asks of a body.
 type shape struct {
 	measures []Measure
@@ -52,6 +65,7 @@ type shape struct {
 	interval bool    // instants are refused
 	night    bool    // of the day on which it ends
 	activity string  // activity_name, where the schema requires one
+	traffic  bool    // has a contact
 }
 
 var shapes = map[Schema]shape{
@@ -69,4 +83,6 @@ var shapes = map[Schema]shape{
 		measures: []Measure{Asleep, LightSleep, DeepSleep, REMSleep, FallingAsleep, Arising, AwakeAfterOnset, Awakenings},
 		interval: true, night: true,
 	},
+	PhoneCall:   {measures: []Measure{CallDuration}, required: CallDuration, traffic: true},
+	TextMessage: {measures: []Measure{Messages}, required: Messages, traffic: true},
 }

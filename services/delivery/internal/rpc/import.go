@@ -35,8 +35,12 @@ func (s *Server) ConnectSource(ctx context.Context, r *deliveryv1.ConnectSourceR
 	}
 	switch r.GetImporter() {
 	case source.Fitabase, source.Withings, source.Points:
+	case source.Bandicoot:
+		if holding.Route(r.GetRoute()).Assurance() != holding.OperatorFeed {
+			return nil, fault.Invalid("route", "must be the operator's feed: call detail records come by no other")
+		}
 	default:
-		return nil, fault.Invalid("importer", "is none of "+source.Fitabase+", "+source.Withings+" and "+source.Points)
+		return nil, fault.Invalid("importer", "is none of "+source.Bandicoot+", "+source.Fitabase+", "+source.Withings+" and "+source.Points)
 	}
 	if !mayBring(boot.CallerFrom(ctx).Role, holding.Route(r.GetRoute())) {
 		return nil, fault.Invalid("route", "only the operator and its sources connect what is trusted further than a person's own copy")
@@ -254,10 +258,15 @@ func (s *Server) Import(stream grpc.ClientStreamingServer[deliveryv1.ImportReque
 	defer leave()
 	within, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
+	correspondent, err := store.Correspondents(ring)
+	if err != nil {
+		return err
+	}
 	assurance := point.Assurance(known.Route.Assurance())
 	o := source.Options{
 		Person: who, Source: origin, Importer: known.Importer, File: h.GetFileName(), Zone: h.GetZone(), Participant: h.GetPerson(),
 		First: h.GetDays().GetFirst(), Last: h.GetDays().GetLast(), Assurance: assurance, Now: s.Now(),
+		Correspondent: correspondent,
 	}
 	what := fmt.Sprintf("%x %s %s", sha256.Sum256([]byte(o.Participant)), o.First, o.Last)
 	done, err := s.Store.Read(within, ring, origin, assurance, s.Catalog.Products(), what, s.Now(), func(emit func(*point.Point) error) (source.Summary, error) {

@@ -167,7 +167,10 @@ func (g *series) add(day shelf.Day, points []*point.Point) {
 		return
 	}
 	g.days = append(g.days, day)
-	once := minimise.Once(points, g.measure, g.width < oneDay)
+	once := points // calls and messages at the same time are several
+	if !g.schema.IsTraffic() {
+		once = minimise.Once(points, g.measure, g.width < oneDay)
+	}
 	g.out.Points += uint32(len(once))
 	g.out.Overlapped += uint32(having - len(once))
 	for _, p := range once {

@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -66,6 +67,11 @@ func conform(s *jsonschema.Schema, v any, at ...string) error {
 	return fault.Invalid(where, "goes against "+strings.Join(wrong.ErrorKind.KeywordPath(), "/")+" of "+path.Base(wrong.SchemaURL))
 }
 
+// own are the schemas of namespace obole.
+//
+//go:embed schema
+var own embed.FS
+
 // compiled are the published schemas.
 type compiled struct {
 	dataPoint *jsonschema.Schema
@@ -118,7 +124,11 @@ func (l loader) Load(url string) (any, error) {
 		}
 		name = "ieee/" + name
 	}
-	b, err := fs.ReadFile(l.tree, name)
+	tree := l.tree
+	if mine, ok := strings.CutPrefix(name, "obole/"); ok {
+		tree, name = own, "schema/"+mine
+	}
+	b, err := fs.ReadFile(tree, name)
 	if err != nil {
 		return nil, err
 	}

@@ -20,9 +20,10 @@ import (
 
 // Names of importers, as sources are connected with.
 const (
-	Fitabase = "fitabase-csv"
-	Withings = "withings-json"
-	Points   = "points"
+	Bandicoot = "bandicoot-csv"
+	Fitabase  = "fitabase-csv"
+	Withings  = "withings-json"
+	Points    = "points"
 )
 
 // Version of all importers together. It changes when the same file would give other points.
@@ -42,6 +43,9 @@ type Options struct {
 	Participant string
 	// First and Last are the only local days taken, YYYY-MM-DD, both ends included; empty means no end.
 	First, Last string
+	// Correspondent makes the pseudonym of another person whom a file names, under a key that is the person's own. Nil where none may
+	// be read.
+	Correspondent func(name []byte) id.ID
 	// Assurance is given to every point.
 	Assurance point.Assurance
 	// Now is when the file came; what it measured later is refused. Zero refuses nothing.
@@ -83,6 +87,7 @@ type importer struct {
 }
 
 var importers = []importer{
+	{Bandicoot, isBandicoot, readBandicoot},
 	{Fitabase, isFitabase, readFitabase},
 	{Points, isPoints, readPoints}, // before Withings: its mark is the narrower one
 	{Withings, isWithings, readWithings},

@@ -91,7 +91,12 @@ func read(b []byte) (point.Point, error) {
 	if err := json.Unmarshal(b, &j); err != nil {
 		return point.Point{}, fault.Invalid("point", "is no data point")
 	}
-	return j.point()
+	p, err := j.point()
+	if err == nil && p.Schema.IsTraffic() {
+		// Correspondents would come as whoever wrote the point names them.
+		return p, fault.Invalid("header.schema_id", "is of traffic data, which comes by the operator's feed only")
+	}
+	return p, err
 }
 
 // jsonPoint is a data point as JSON.
@@ -151,6 +156,11 @@ func (j *jsonPoint) point() (point.Point, error) {
 			return p, fault.Invalid("body.position", "is no name of a position")
 		}
 	}
+	if p.Schema.IsTraffic() {
+		if err := j.contact(&p.Contact); err != nil {
+			return p, err
+		}
+	}
 	for _, m := range p.Schema.Measures() {
 		raw := j.Body[m.Key()]
 		if raw == nil {
@@ -169,6 +179,28 @@ func (j *jsonPoint) point() (point.Point, error) {
 		p.Values = append(p.Values, point.Value{Measure: m, Quantity: q})
 	}
 	return p, nil
+}
+
+func (j *jsonPoint) contact(c *point.Contact) error {
+	var direction, correspondent string
+	for key, to := range map[string]*string{"direction": &direction, "correspondent": &correspondent, "cell": &c.Cell} {
+		if raw := j.Body[key]; raw != nil && json.Unmarshal(raw, to) != nil {
+			return fault.Invalid("body."+key, "is no text")
+		}
+	}
+	switch direction {
+	case point.Incoming.String():
+		c.Direction = point.Incoming
+	case point.Outgoing.String():
+		c.Direction = point.Outgoing
+	default:
+		return fault.Invalid("body.direction", "is neither incoming nor outgoing")
+	}
+	var err error
+	if c.Correspondent, err = id.Parse(correspondent); err != nil {
+		return fault.Invalid("body.correspondent", "is no id")
+	}
+	return nil
 }
 
 func (j *jsonPoint) frame() (f point.Frame, err error) {

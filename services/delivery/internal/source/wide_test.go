@@ -81,6 +81,10 @@ func TestWide(t *testing.T) {
 		known++
 		o := berlin
 		o.File = name
+		o.Correspondent = pseudonym
+		if importer == source.Bandicoot {
+			o.Assurance = point.OperatorFeed
+		}
 		people := []string{""}
 		if importer == source.Fitabase {
 			people = participants(t, b)

@@ -32,6 +32,10 @@ func appendPoint(b []byte, p *point.Point) []byte {
 	for _, v := range p.Values {
 		b = binary.AppendVarint(append(b, byte(v.Measure)), int64(v.Quantity))
 	}
+	if p.Schema.IsTraffic() {
+		b = append(append(b, byte(p.Contact.Direction)), p.Contact.Correspondent[:]...)
+		b = append(append(b, byte(len(p.Contact.Cell))), p.Contact.Cell...)
+	}
 	return b
 }
 
@@ -77,36 +81,52 @@ func (r *reader) time() time.Time {
 	return time.UnixMicro(us).In(zone)
 }
 
-// point reads the next point.
-func (r *reader) point() (p point.Point) {
+// text reads a length and as many bytes.
+func (r *reader) text() string {
+	n := int(r.byte())
+	return string(r.take(n))
+}
+
+func (r *reader) take(n int) []byte {
+	if n > len(r.b) {
+		r.bad, r.b = true, nil
+		return nil
+	}
+	v := r.b[:n]
+	r.b = r.b[n:]
+	return v
+}
+
+// point reads the next point of a page.
+func (r *reader) point(schema point.Schema) (p point.Point) {
 	p.Frame.Start = r.time()
 	if r.byte() == 1 {
 		p.Frame.End = r.time()
 	}
 	p.Created = r.time()
 	p.Modality = point.Modality(r.byte())
-	n := int(r.byte())
-	if n > len(r.b) {
-		r.bad, r.b = true, nil
-		return p
-	}
-	p.Position, r.b = string(r.b[:n]), r.b[n:]
+	p.Position = r.text()
 	p.Values = make([]point.Value, int(r.byte()))
 	for i := range p.Values {
 		p.Values[i] = point.Value{Measure: point.Measure(r.byte()), Quantity: point.Quantity(r.int())}
 	}
+	if schema.IsTraffic() {
+		p.Contact.Direction = point.Direction(r.byte())
+		copy(p.Contact.Correspondent[:], r.take(len(p.Contact.Correspondent)))
+		p.Contact.Cell = r.text()
+	}
 	return p
 }
 
-// readPage gives a page's points, without ids.
-func readPage(plain []byte) ([]point.Point, error) {
+// readPage gives the points of a page of a schema, without ids.
+func readPage(schema point.Schema, plain []byte) ([]point.Point, error) {
 	if len(plain) == 0 || plain[0] != pageVersion {
 		return nil, errPage
 	}
 	r := reader{b: plain[1:], zones: map[int]*time.Location{}}
 	var points []point.Point
 	for len(r.b) > 0 && !r.bad {
-		points = append(points, r.point())
+		points = append(points, r.point(schema))
 	}
 	if r.bad {
 		return nil, errPage
@@ -174,7 +194,7 @@ func (p Page) open(ring *vault.Ring, box []byte) ([]point.Point, error) {
 	if len(plain) == 0 {
 		return nil, errPage
 	}
-	list, err := readPage(plain[1:])
+	list, err := readPage(p.Schema, plain[1:])
 	if err != nil {
 		return nil, err
 	}
