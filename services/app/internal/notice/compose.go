@@ -60,6 +60,7 @@ func (n *Notice) data(w *words) []Block {
 		{Head: []string{w.say("data.product"), w.say("data.field"), w.say("data.health")}, Rows: fields},
 		text(w.say("data.facts")),
 		{List: facts},
+		text(w.say("data.traffic")),
 		text(w.say("data.never")),
 		text(w.say("data.kept")),
 		{Head: []string{w.say("data.country"), w.say("data.proof"), w.say("data.books")}, Rows: kept},

@@ -98,7 +98,7 @@ type ConnectSourceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whose.
 	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
-	// Importer: one of "fitabase-csv", "withings-json", "points".
+	// Importer: one of "bandicoot-csv" (by the operator's feed only), "fitabase-csv", "withings-json", "points".
 	Importer string `protobuf:"bytes,2,opt,name=importer,proto3" json:"importer,omitempty"`
 	// How measurements come.
 	Route Route `protobuf:"varint,3,opt,name=route,proto3,enum=obole.delivery.v1.Route" json:"route,omitempty"`

@@ -38,7 +38,7 @@ export type ConnectSourceRequest = Message<"obole.delivery.v1.ConnectSourceReque
   subscriberId: string;
 
   /**
-   * Importer: one of "fitabase-csv", "withings-json", "points".
+   * Importer: one of "bandicoot-csv" (by the operator's feed only), "fitabase-csv", "withings-json", "points".
    *
    * @generated from field: string importer = 2;
    */
