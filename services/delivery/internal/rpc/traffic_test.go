@@ -136,6 +136,9 @@ func TestTrafficDataIsForItsPersonOnly(t *testing.T) {
 	if again := d.feeds(operator, who, file); again.GetImportId() != done.GetImportId() {
 		t.Errorf("the same file is another import: %v", again)
 	}
+	if part := d.feeds(operator, who, file[:bytes.LastIndexByte(file[:len(file)-1], '\n')+1]); part.GetRepeatedPoints() != 313 || len(part.GetArrivals()) != 0 {
+		t.Errorf("the file without its last row: %v", part)
+	}
 	d.feeds(operator, another, file)
 	d.caught()
 
