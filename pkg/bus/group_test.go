@@ -77,7 +77,7 @@ func TestAwayBrokersAreToldOfOnce(t *testing.T) {
 			t.Errorf("turn %d: %d alarms", turn, n)
 		}
 		r.close(false)
-		if failed := <-joined; failed < 1 || turn == 1 && failed < 3 {
+		if failed := <-joined; failed < 1 || turn == 1 && failed < 2 {
 			t.Errorf("turn %d: joined after %d failures", turn, failed)
 		}
 		if n := alarms.Load(); n != turn+1 {

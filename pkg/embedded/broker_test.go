@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/segmentio/kafka-go"
@@ -26,6 +27,27 @@ func startBroker(t *testing.T, o BrokerOptions) *BrokerServer {
 		}
 	})
 	return b
+}
+
+// tried is the last port that was looked at, beyond the beginning, which differs from process to process.
+var tried atomic.Int64
+
+// apart finds a free port below those that the system gives to whoever asks for any: nobody else takes it while a broker is away.
+func apart(t *testing.T) int {
+	t.Helper()
+	for port := 0; port < 32_000; {
+		port = 20_000 + os.Getpid()%5_000 + int(tried.Add(1))
+		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			continue
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return port
+	}
+	t.Fatal("no port is free")
+	return 0
 }
 
 func produce(t *testing.T, addr string, partition int, value string) {
@@ -67,7 +89,7 @@ func consume(t *testing.T, addr string, partition int) []string {
 
 func TestBrokerKeepsItsRecords(t *testing.T) {
 	t.Parallel()
-	o := BrokerOptions{Dir: t.TempDir(), Topics: topics}
+	o := BrokerOptions{Dir: t.TempDir(), Topics: topics, Port: apart(t)}
 	b, err := Broker(timeout(t), o)
 	if err != nil {
 		t.Fatal(err)
@@ -139,7 +161,7 @@ func TestBrokerRefusals(t *testing.T) {
 func TestBrokerUnreadableDataAreSetAside(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	o := BrokerOptions{Dir: dir, Topics: topics}
+	o := BrokerOptions{Dir: dir, Topics: topics, Port: apart(t)}
 	b, err := Broker(timeout(t), o)
 	if err != nil {
 		t.Fatal(err)
