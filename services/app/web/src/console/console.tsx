@@ -1,0 +1,30 @@
+// The console: what buyers and staff see, by role. It is a piece of the page of its own, which no subscriber loads.
+import { useSpeech } from "../i18n";
+import { usePage } from "../page";
+import { Empty, PageHead } from "../ui/parts";
+import { BidForm } from "./bidform";
+import { Bids } from "./bids";
+import { Deliveries } from "./deliveries";
+import { Funds } from "./funds";
+import { roomAt } from "./roles";
+
+export function Console({ path, query }: { path: string; query: URLSearchParams }) {
+  const { t } = useSpeech();
+  const { me } = usePage();
+  switch (roomAt(path, me.roles)?.href) {
+    case "/console/bids":
+      return path === "/console/bids/new" ? <BidForm /> : <Bids />;
+    case "/console/funds":
+      return <Funds />;
+    case "/console/deliveries":
+      return <Deliveries query={query} />;
+  }
+  return (
+    <>
+      <PageHead title={t("lost.title")} />
+      <Empty icon="info" title={t("lost.what")} act={<a class="button" href="/">{t("lost.home")}</a>}>
+        {t("lost.text")}
+      </Empty>
+    </>
+  );
+}
