@@ -5,6 +5,7 @@ import { Empty, PageHead } from "../ui/parts";
 import { BidForm } from "./bidform";
 import { Bids } from "./bids";
 import { Deliveries } from "./deliveries";
+import { Balance, Replay, Statement } from "./finance";
 import { Funds } from "./funds";
 import { roomAt } from "./roles";
 
@@ -18,6 +19,12 @@ export function Console({ path, query }: { path: string; query: URLSearchParams 
       return <Funds />;
     case "/console/deliveries":
       return <Deliveries query={query} />;
+    case "/console/balance":
+      return <Balance />;
+    case "/console/statement":
+      return <Statement />;
+    case "/console/replay":
+      return <Replay />;
   }
   return (
     <>

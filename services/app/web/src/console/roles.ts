@@ -13,6 +13,9 @@ export const rooms: readonly Room[] = [
   { href: "/console/bids", name: "nav.bids", icon: "offers", roles: ["buyer"] },
   { href: "/console/funds", name: "nav.funds", icon: "money", roles: ["buyer"] },
   { href: "/console/deliveries", name: "nav.deliveries", icon: "down", roles: ["buyer"] },
+  { href: "/console/balance", name: "nav.balance", icon: "money", roles: ["finance", "auditor"] },
+  { href: "/console/statement", name: "nav.statement", icon: "record", roles: ["finance", "auditor"] },
+  { href: "/console/replay", name: "nav.replay", icon: "clock", roles: ["finance", "auditor"] },
 ];
 
 /** The rooms that any of somebody's roles opens. */
