@@ -4,10 +4,12 @@ import { usePage } from "../page";
 import { Empty, PageHead } from "../ui/parts";
 import { BidForm } from "./bidform";
 import { Bids } from "./bids";
+import { Buyers } from "./buyers";
 import { Deliveries } from "./deliveries";
 import { Balance, Replay, Statement } from "./finance";
 import { Funds } from "./funds";
 import { roomAt } from "./roles";
+import { Services } from "./services";
 
 export function Console({ path, query }: { path: string; query: URLSearchParams }) {
   const { t } = useSpeech();
@@ -25,6 +27,10 @@ export function Console({ path, query }: { path: string; query: URLSearchParams 
       return <Statement />;
     case "/console/replay":
       return <Replay />;
+    case "/console/buyers":
+      return <Buyers query={query} />;
+    case "/console/services":
+      return <Services />;
   }
   return (
     <>

@@ -8,7 +8,8 @@ describe("rooms of the console", () => {
     expect(roomAt("/console", ["buyer"])?.href).toBe("/console/bids");
     expect(roomAt("/console/bids/new", ["buyer"])?.href).toBe("/console/bids");
     expect(roomAt("/", ["finance"])?.href).toBe("/console/balance");
-    expect(roomsOf(["finance", "auditor"])).toEqual(roomsOf(["finance"]));
+    expect(roomAt("/console", ["operator"])?.href).toBe("/console/buyers");
+    expect(roomsOf(["finance", "operator"])).toEqual(roomsOf(["auditor"]));
   });
 
   it("stay shut for others, and names that only begin alike are none", () => {

@@ -16,6 +16,8 @@ export const rooms: readonly Room[] = [
   { href: "/console/balance", name: "nav.balance", icon: "money", roles: ["finance", "auditor"] },
   { href: "/console/statement", name: "nav.statement", icon: "record", roles: ["finance", "auditor"] },
   { href: "/console/replay", name: "nav.replay", icon: "clock", roles: ["finance", "auditor"] },
+  { href: "/console/buyers", name: "nav.buyers", icon: "person", roles: ["operator", "auditor"] },
+  { href: "/console/services", name: "nav.services", icon: "console", roles: ["operator", "auditor"] },
 ];
 
 /** The rooms that any of somebody's roles opens. */
