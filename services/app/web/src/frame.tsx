@@ -108,7 +108,7 @@ export function Frame({ path, children }: { path: string; children: ComponentChi
           {children}
         </div>
       </main>
-      <Foot />
+      <Foot person={subscriber} />
       <Settings open={settings} close={() => setSettings(false)} />
     </div>
   );
@@ -126,15 +126,15 @@ function LineMark() {
   );
 }
 
-/** Under every screen, signed in or not. */
-export function Foot({ operator }: { operator?: string }) {
+/** Under every screen, signed in or not. A person's rights are no page of a buyer's or of staff. */
+export function Foot({ operator, person = true }: { operator?: string; person?: boolean }) {
   const { t } = useSpeech();
   return (
     <footer class="foot">
       <div class="inner">
         <a href="/privacy">{t("nav.privacy")}</a>
-        <a href="/rights">{t("nav.rights")}</a>
-        <span>{operator ?? t("foot.words")}</span>
+        {person && <a href="/rights">{t("nav.rights")}</a>}
+        {(person || operator) && <span>{operator ?? t("foot.words")}</span>}
       </div>
     </footer>
   );

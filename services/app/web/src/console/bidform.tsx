@@ -119,7 +119,7 @@ function Form({ products, available }: { products: Product[]; available: { minor
   const note = (part: Part, text: string) => problems.set(part, [...(problems.get(part) ?? []), text]);
   for (const p of estimate?.problems ?? []) {
     const part = partOf(p.field);
-    note(part, `${refusal(speech, Reason[p.reason])} ${part === "other" || part === "fields" ? `${p.field}: ` : ""}${p.description}`);
+    note(part, `${refusal(speech, Reason[p.reason])} (${p.field}: ${p.description})`);
   }
   if (act.fault) for (const f of act.fault.facts) if (partOf(f.name) !== "other") note(partOf(f.name), f.text);
   const at = (part: Part): string | undefined => {

@@ -8,13 +8,34 @@ import { Buyers } from "./buyers";
 import { Deliveries } from "./deliveries";
 import { Balance, Replay, Statement } from "./finance";
 import { Funds } from "./funds";
-import { roomAt } from "./roles";
+import { roomAt, roomsOf } from "./roles";
 import { Services } from "./services";
 
 export function Console({ path, query }: { path: string; query: URLSearchParams }) {
   const { t } = useSpeech();
   const { me } = usePage();
-  switch (roomAt(path, me.roles)?.href) {
+  const at = roomAt(path, me.roles)?.href;
+  // Beside a subscriber's own screens the frame has room for one way in, so the rooms are shown here.
+  const rooms = me.roles.includes("subscriber") ? roomsOf(me.roles) : [];
+  return (
+    <>
+      {rooms.length > 1 && (
+        <nav class="row" aria-label={t("nav.console")}>
+          {rooms.map((r) => (
+            <a key={r.href} class="button" href={r.href} aria-current={r.href === at ? "page" : undefined}>
+              {t(r.name)}
+            </a>
+          ))}
+        </nav>
+      )}
+      <Room path={path} query={query} at={at} />
+    </>
+  );
+}
+
+function Room({ path, query, at }: { path: string; query: URLSearchParams; at: string | undefined }) {
+  const { t } = useSpeech();
+  switch (at) {
     case "/console/bids":
       return path === "/console/bids/new" ? <BidForm /> : <Bids />;
     case "/console/funds":

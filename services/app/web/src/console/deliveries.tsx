@@ -23,7 +23,7 @@ const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 function line(s: Speech, d: Delivery): string {
   const of = s.t("deliveries.slots", { n: d.slots, valid: d.validSlots, expected: d.expectedSlots });
   if (d.state === DeliveryState.RELEASED) return `${of} · ${s.moment(d.releasedAt)}`;
-  if (d.state === DeliveryState.BLOCKED) return `${of} · ${refusal(s, Reason[d.blocked])}`;
+  if (d.state === DeliveryState.BLOCKED) return `${refusal(s, Reason[d.blocked])} ${of}`;
   if (d.state === DeliveryState.PREPARED) return `${of} · ${s.t("deliveries.lapses", { when: s.moment(d.lapsesAt) })}`;
   return `${of} · ${s.moment(d.preparedAt)}`;
 }
