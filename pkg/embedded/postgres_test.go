@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -259,7 +260,10 @@ func TestPostgresLongPath(t *testing.T) {
 // what to install.
 func TestPublishedBinaries(t *testing.T) {
 	t.Parallel()
-	bin, err := fetch(timeout(t), func(step string) { t.Log(step) })
+	// What is fetched unpacks in Go, which under the race detector and on busy cores takes more than the minute of the others.
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	bin, err := fetch(ctx, func(step string) { t.Log(step) })
 	if _, e := exec.LookPath("mvn"); e != nil && errors.Is(err, maven.ErrMissing) {
 		return
 	}

@@ -76,7 +76,7 @@ func (s shell) wrong(dir, key, person string) {
 		{2, "is a directory", append(bring, dir)},
 
 		{2, "<agreement>: must be a valid UUID", append([]string{"consent", "withdraw", "x"}, as...)},
-		{1, "[CONSENT_UNKNOWN]", append([]string{"consent", "pause", nobody}, as...)},
+		{1, "[CONSENT_UNKNOWN]", append([]string{"consent", "resume", nobody}, as...)},
 		{2, "say which rules there are to be", append([]string{"consent", "rules", "set"}, as...)},
 		{2, "--floor dreams: there is no such product", append([]string{"consent", "rules", "set", "--floor", "dreams=1 EUR"}, as...)},
 		{2, "--never-product dreams: there is no such product", append([]string{"consent", "rules", "set", "--never-product", "dreams"}, as...)},

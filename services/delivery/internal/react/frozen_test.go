@@ -120,6 +120,7 @@ func TestEveryFrozenShapeIsRead(t *testing.T) {
 		"consent_withdrawn_awaited": {from: "consent", was: taken},
 		"consent_expired":           {from: "consent", was: taken, want: ends(deliveryv1.EndReason_END_REASON_EXPIRED)},
 		"consent_resumed":           {from: "consent", was: taken, asked: true},
+		"consent_resumed_awaited":   {from: "consent", was: taken},
 		"bid_cleared": {from: "offers", was: waits, asked: true, want: func(m *deliveryv1.Event) bool {
 			return m.GetAgreementCleared().GetAgreementId() == named("agreement").String()
 		}},

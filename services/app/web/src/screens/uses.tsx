@@ -209,7 +209,10 @@ function EndedConsent({ consent: c, buyers }: { consent: Consent; buyers: Return
         <Chip>{family("consent", ConsentState[c.state] ?? "", "–")}</Chip>
       </div>
       <p class="small">
-        {l ? `${productName(speech, l.product?.id ?? "")} · ${purposeName(speech, l.purpose)}` : ""} {c.endedAt > 0n ? t("uses.ended.at", { when: exact(c.endedAt) }) : ""}
+        {[
+          ...(l ? [productName(speech, l.product?.id ?? ""), purposeName(speech, l.purpose)] : []),
+          ...(c.endedAt > 0n ? [t("uses.ended.at", { when: exact(c.endedAt) })] : []),
+        ].join(" · ")}
       </p>
       {c.state === ConsentState.WITHDRAWN && <Stopped agreement={c.agreementId} released={c.releases} />}
     </Card>
