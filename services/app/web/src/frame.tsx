@@ -1,6 +1,7 @@
 // Around every screen: the way to the others, how the line is, and at its foot the privacy policy.
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/compat";
+import { roomsOf } from "./console/roles";
 import { useSpeech, type Key } from "./i18n";
 import { usePage } from "./page";
 import { Coin, Icon, type IconName } from "./ui/icon";
@@ -27,8 +28,13 @@ const ways: Way[] = [
   { href: "/rights", name: "nav.rights", icon: "rights", rail: true },
 ];
 
+const consoleWay: Way = { href: "/console", name: "nav.console", icon: "console", rail: true };
+
 /** Everything that is behind "more" on a phone. */
 export const moreWays = ways.filter((w) => w.rail);
+
+/** The same for somebody's roles. */
+export const moreWaysOf = (roles: readonly string[]): Way[] => (roomsOf(roles).length > 0 ? [...moreWays, consoleWay] : moreWays);
 
 function isAt(path: string, href: string): boolean {
   return href === "/" ? path === "/" : path === href || path.startsWith(`${href}/`);
@@ -39,8 +45,10 @@ export function Frame({ path, children }: { path: string; children: ComponentChi
   const page = usePage();
   const [settings, setSettings] = useState(false);
   const subscriber = page.me.roles.includes("subscriber");
-  const shown = subscriber ? ways : [];
-  const behindMore = path === "/more" || moreWays.some((w) => isAt(path, w.href));
+  // Whoever is both a subscriber and something else has one way into the console, which shows its rooms itself.
+  const rooms: Way[] = roomsOf(page.me.roles);
+  const shown = !subscriber ? rooms : rooms.length > 0 ? [...ways, consoleWay] : ways;
+  const behindMore = path === "/more" || [...moreWays, consoleWay].some((w) => isAt(path, w.href));
   return (
     <div class="frame">
       <a class="skip" href="#main">
@@ -52,7 +60,7 @@ export function Frame({ path, children }: { path: string; children: ComponentChi
           Obole
         </a>
         <div class="row">
-          <LineMark />
+          {(subscriber || !page.online) && <LineMark />}
           <button type="button" class="button plain square" aria-label={t("settings.open", { name: page.me.name })} onClick={() => setSettings(true)}>
             <Icon name="person" />
           </button>
@@ -100,7 +108,7 @@ export function Frame({ path, children }: { path: string; children: ComponentChi
           {children}
         </div>
       </main>
-      <Foot />
+      <Foot person={subscriber} />
       <Settings open={settings} close={() => setSettings(false)} />
     </div>
   );
@@ -118,15 +126,15 @@ function LineMark() {
   );
 }
 
-/** Under every screen, signed in or not. */
-export function Foot({ operator }: { operator?: string }) {
+/** Under every screen, signed in or not. A person's rights are no page of a buyer's or of staff. */
+export function Foot({ operator, person = true }: { operator?: string; person?: boolean }) {
   const { t } = useSpeech();
   return (
     <footer class="foot">
       <div class="inner">
         <a href="/privacy">{t("nav.privacy")}</a>
-        <a href="/rights">{t("nav.rights")}</a>
-        <span>{operator ?? t("foot.words")}</span>
+        {person && <a href="/rights">{t("nav.rights")}</a>}
+        {(person || operator) && <span>{operator ?? t("foot.words")}</span>}
       </div>
     </footer>
   );

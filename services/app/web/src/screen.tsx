@@ -18,6 +18,7 @@ const Money = lazy(() => import("./screens/money").then((m) => ({ default: m.Mon
 const Inbox = lazy(() => import("./screens/inbox").then((m) => ({ default: m.Inbox })));
 const Record = lazy(() => import("./screens/record").then((m) => ({ default: m.Record })));
 const Rights = lazy(() => import("./screens/rights").then((m) => ({ default: m.Rights })));
+const Console = lazy(() => import("./console/console").then((m) => ({ default: m.Console })));
 const Privacy = lazy(() => import("./screens/privacy").then((m) => ({ default: m.Privacy })));
 
 export function Screen({ place }: { place: Place }) {
@@ -26,6 +27,8 @@ export function Screen({ place }: { place: Place }) {
 
 function pick({ path, query }: Place, roles: string[]) {
   if (path === "/privacy") return <Privacy />;
+  // Who is no subscriber begins in the console.
+  if (parts(path, "/console") || (path === "/" && !roles.includes("subscriber"))) return <Console path={path} query={query} />;
   if (!roles.includes("subscriber")) return <Elsewhere />;
   if (path === "/") return <Home />;
   if (path === "/more") return <More />;

@@ -25,12 +25,17 @@ const watchSession: Interceptor = (next) => async (request) => {
   }
 };
 
-export const transport: Transport = createConnectTransport({
-  baseUrl: "/rpc",
-  interceptors: [watchSession],
-  defaultTimeoutMs: 15_000,
-  fetch: (input, init) => fetch(input, { ...init, credentials: "same-origin", cache: "no-store", redirect: "error" }),
-});
+/** A way to the services below a path of the edge. */
+export function transportTo(baseUrl: string): Transport {
+  return createConnectTransport({
+    baseUrl,
+    interceptors: [watchSession],
+    defaultTimeoutMs: 15_000,
+    fetch: (input, init) => fetch(input, { ...init, credentials: "same-origin", cache: "no-store", redirect: "error" }),
+  });
+}
+
+export const transport: Transport = transportTo("/rpc");
 
 export const consent = createClient(ConsentService, transport);
 export const delivery = createClient(DeliveryService, transport);

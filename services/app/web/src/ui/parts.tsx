@@ -305,8 +305,9 @@ export function Field({ label, hint, wrong, value, change, kind = "text", unit, 
 }
 
 /** One of a list. */
-export function Select({ label, value, change, options, hint }: { label: string; value: string; change: (v: string) => void; options: (readonly [string, string])[]; hint?: string }) {
+export function Select({ label, value, change, options, hint, wrong }: { label: string; value: string; change: (v: string) => void; options: (readonly [string, string])[]; hint?: string; wrong?: string | undefined }) {
   const id = useId();
+  const described = `${hint ? `${id}h ` : ""}${wrong ? `${id}w` : ""}`.trim() || undefined;
   return (
     <div class="field">
       <label for={id}>{label}</label>
@@ -315,13 +316,18 @@ export function Select({ label, value, change, options, hint }: { label: string;
           {hint}
         </p>
       )}
-      <select class="input" id={id} value={value} aria-describedby={hint ? `${id}h` : undefined} onChange={(e) => change(e.currentTarget.value)}>
+      <select class="input" id={id} value={value} aria-invalid={wrong ? "true" : undefined} aria-describedby={described} onChange={(e) => change(e.currentTarget.value)}>
         {options.map(([v, text]) => (
           <option key={v} value={v}>
             {text}
           </option>
         ))}
       </select>
+      {wrong && (
+        <p class="wrong" id={`${id}w`} role="alert">
+          {wrong}
+        </p>
+      )}
     </div>
   );
 }

@@ -1,0 +1,1 @@
+function e(e,t,n=`application/json`){let r=URL.createObjectURL(new Blob(t,{type:n})),i=document.createElement(`a`);i.href=r,i.download=e,i.click(),setTimeout(()=>URL.revokeObjectURL(r),6e4)}export{e as t};

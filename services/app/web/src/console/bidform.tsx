@@ -1,0 +1,280 @@
+// Places a bid. What cannot be read is said beside its part; what the market would refuse, and whom the bid might reach, the service says
+// as one types, before anything is placed.
+import { toJsonString } from "@bufbuild/protobuf";
+import { useEffect, useState } from "preact/compat";
+import { DeliveryService, type Product } from "../gen/obole/delivery/v1/service_pb";
+import { Reason } from "../gen/obole/offers/v1/events_pb";
+import { NewBidSchema, OffersService, type Band, type TryBidResponse } from "../gen/obole/offers/v1/service_pb";
+import { SettlementService } from "../gen/obole/settlement/v1/service_pb";
+import { useSpeech, type Speech } from "../i18n";
+import { partOf, readBid, type BidDraft, type FieldDraft, type Part } from "../model/bid";
+import { offers } from "../net/client";
+import { faultOf, type Fault } from "../net/fault";
+import { useRead, useReads } from "../net/reads";
+import { usePage } from "../page";
+import { Shown } from "../screens/shared";
+import { useAct } from "../ui/act";
+import { Button, Card, Check, Facts, Field, Notice, PageHead, Section, Select } from "../ui/parts";
+import { fieldName, productName, purposeName, rungName } from "../ui/words";
+import { refusal, Refused } from "./shared";
+
+export function BidForm() {
+  const { t } = useSpeech();
+  const { me } = usePage();
+  const products = useRead(DeliveryService.method.listProducts, { pageSize: 1000 });
+  const funds = useRead(SettlementService.method.getFunds, { buyerId: me.subject });
+  return (
+    <>
+      <PageHead title={t("bid.title")} lead={t("bid.lead")} back={{ href: "/console/bids", text: t("bids.title") }} />
+      <Shown read={products} tall>
+        {(p) => <Shown read={funds}>{(f) => <Form products={p.products} available={f.available ?? { minor: 0n, currency: "EUR" }} />}</Shown>}
+      </Shown>
+    </>
+  );
+}
+
+function fieldsOf(p: Product | undefined): FieldDraft[] {
+  return (p?.fields ?? []).map((f) => ({ id: f.id, asked: false, rung: f.rungs[f.rungs.length - 1]?.id ?? "", required: true, share: "" }));
+}
+
+function empty(p: Product | undefined): BidDraft {
+  return {
+    product: p?.ref?.id ?? "",
+    version: p?.ref?.version ?? "",
+    purpose: p?.purposes[0] ?? "",
+    price: "",
+    quantity: "",
+    cohort: "",
+    most: "",
+    first: "",
+    last: "",
+    cadence: "ONCE",
+    closes: "",
+    retention: "",
+    assurance: "UNSPECIFIED",
+    transfer: "UNSPECIFIED",
+    automated: false,
+    training: false,
+    fields: fieldsOf(p),
+  };
+}
+
+/** People in words: never finer than the service tells. */
+function people(s: Speech, band: Band | undefined): string {
+  if (!band) return "–";
+  if (band.below === 0) return s.t("bid.audience.least", { least: band.atLeast });
+  if (band.atLeast === 0) return s.t("bid.audience.below", { below: band.below });
+  return s.t("bid.audience.between", { least: band.atLeast, below: band.below });
+}
+
+interface Said {
+  of: string;
+  answer?: TryBidResponse;
+  fault?: Fault;
+}
+
+function Form({ products, available }: { products: Product[]; available: { minor: bigint; currency: string } }) {
+  const speech = useSpeech();
+  const { t, locale, money, number } = speech;
+  const { me, over } = usePage();
+  const reads = useReads();
+  const [d, setDraft] = useState<BidDraft>(() => empty(products[0]));
+  const [tried, setTried] = useState(false);
+  const [said, setSaid] = useState<Said>();
+  const [placed, setPlaced] = useState<string>();
+  const product = products.find((p) => p.ref?.id === d.product && p.ref.version === d.version);
+  const set = (change: Partial<BidDraft>) => setDraft({ ...d, ...change });
+  const { bid, wrong } = readBid(locale, me.subject, available.currency, d);
+  const key = bid ? toJsonString(NewBidSchema, bid) : "";
+
+  // The service is asked when somebody has stopped typing; an answer to what was typed before is thrown away.
+  useEffect(() => {
+    if (!bid || over || placed !== undefined) return;
+    const end = new AbortController();
+    const timer = setTimeout(() => {
+      reads.call(OffersService.method.tryBid, { bid }, end.signal).then(
+        (answer) => setSaid({ of: key, answer }),
+        (thrown: unknown) => {
+          const fault = faultOf(thrown);
+          if (fault.kind !== "canceled" && !end.signal.aborted) setSaid({ of: key, fault });
+        },
+      );
+    }, 400);
+    return () => {
+      clearTimeout(timer);
+      end.abort();
+    };
+  }, [key, over, placed]);
+
+  const act = useAct(async (idempotencyKey) => {
+    if (!bid) return;
+    const answer = await offers.placeBid({ bid, idempotencyKey });
+    reads.wrote(answer.cursor);
+    reads.refresh("settlement");
+    setPlaced(money(answer.hold));
+  });
+
+  const estimate = said?.of === key ? said.answer : undefined;
+  const problems = new Map<Part, string[]>();
+  const note = (part: Part, text: string) => problems.set(part, [...(problems.get(part) ?? []), text]);
+  for (const p of estimate?.problems ?? []) {
+    const part = partOf(p.field);
+    note(part, `${refusal(speech, Reason[p.reason])} (${p.field}: ${p.description})`);
+  }
+  if (act.fault) for (const f of act.fault.facts) if (partOf(f.name) !== "other") note(partOf(f.name), f.text);
+  const at = (part: Part): string | undefined => {
+    const unread = wrong[part];
+    if (unread) return tried ? t(`bid.wrong.${unread}`) : undefined;
+    return problems.get(part)?.join(" ");
+  };
+  const left = problems.get("other");
+  const field = (id: string, change: Partial<FieldDraft>) => set({ fields: d.fields.map((f) => (f.id === id ? { ...f, ...change } : f)) });
+
+  if (placed !== undefined)
+    return (
+      <Notice tone="good" alert>
+        <p>{t("bid.placed", { amount: placed })}</p>
+        <a class="button" href="/console/bids">
+          {t("bids.title")}
+        </a>
+      </Notice>
+    );
+
+  return (
+    <form
+      class="stack wide"
+      noValidate
+      onSubmit={(e) => {
+        e.preventDefault();
+        setTried(true);
+        if (bid && !over) act.go();
+      }}
+    >
+      <Section title={t("bid.what")}>
+        <Card>
+          <Select
+            label={t("bid.product")}
+            value={`${d.product} ${d.version}`}
+            wrong={at("product")}
+            change={(v) => {
+              const p = products.find((x) => `${x.ref?.id} ${x.ref?.version}` === v);
+              set({ product: p?.ref?.id ?? "", version: p?.ref?.version ?? "", purpose: p?.purposes[0] ?? "", fields: fieldsOf(p) });
+            }}
+            options={products.map((p) => [`${p.ref?.id} ${p.ref?.version}`, productName(speech, p.ref?.id ?? "")] as const)}
+          />
+          <Select label={t("bids.purpose")} value={d.purpose} wrong={at("purpose")} change={(purpose) => set({ purpose })} options={(product?.purposes ?? []).map((p) => [p, purposeName(speech, p)] as const)} />
+          {d.fields.map((f) => {
+            const known = product?.fields.find((x) => x.id === f.id);
+            const name = fieldName(speech, d.product, f.id);
+            return (
+              <div key={`${d.product}.${f.id}`} class="stack tight" role="group" aria-label={name}>
+                <Check on={f.asked} change={(asked) => field(f.id, { asked })} label={name} />
+                {f.asked && (
+                  <>
+                    <Select
+                      label={t("bid.rung")}
+                      value={f.rung}
+                      change={(rung) => field(f.id, { rung })}
+                      options={(known?.rungs ?? []).map((r) => [r.id, rungName(speech, d.product, f.id, r.id)] as const)}
+                    />
+                    <Check on={!f.required} change={(optional) => field(f.id, { required: !optional })} label={t("bid.optional")} />
+                    {!f.required && <Field label={t("bid.share")} hint={t("bid.share.hint")} value={f.share} change={(share) => field(f.id, { share })} unit="%" inputMode="decimal" />}
+                  </>
+                )}
+              </div>
+            );
+          })}
+          {at("fields") && (
+            <p class="wrong" role="alert">
+              {at("fields")}
+            </p>
+          )}
+        </Card>
+      </Section>
+      <Section title={t("bid.much")}>
+        <Card>
+          <Field label={t("bids.price")} hint={t("bid.price.hint")} value={d.price} wrong={at("price")} change={(price) => set({ price })} unit={available.currency} inputMode="decimal" />
+          <Field label={t("bids.quantity")} hint={t("bid.quantity.hint")} value={d.quantity} wrong={at("quantity")} change={(quantity) => set({ quantity })} inputMode="numeric" />
+          <Field label={t("bid.most")} value={d.most} wrong={at("most")} change={(most) => set({ most })} inputMode="numeric" />
+          <Field label={t("bid.cohort")} hint={t("bid.cohort.hint", { n: product?.cohortMin ?? 0 })} value={d.cohort} wrong={at("cohort")} change={(cohort) => set({ cohort })} inputMode="numeric" />
+        </Card>
+      </Section>
+      <Section title={t("bid.when")}>
+        <Card>
+          <Field label={t("bid.first")} kind="date" value={d.first} wrong={at("days")} change={(first) => set({ first })} />
+          <Field label={t("bid.last")} kind="date" value={d.last} change={(last) => set({ last })} {...(d.first ? { min: d.first } : {})} />
+          <Select
+            label={t("bid.cadence")}
+            value={d.cadence}
+            wrong={at("cadence")}
+            change={(c) => set({ cadence: c === "DAILY" ? "DAILY" : c === "WEEKLY" ? "WEEKLY" : "ONCE" })}
+            options={(["ONCE", "DAILY", "WEEKLY"] as const).map((c) => [c, t(`cadence.${c}`)] as const)}
+          />
+          <Field label={t("bid.closes")} hint={t("bid.closes.hint")} kind="date" value={d.closes} wrong={at("closes")} change={(closes) => set({ closes })} />
+        </Card>
+      </Section>
+      <Section title={t("bid.how")}>
+        <Card>
+          <Field label={t("bid.retention")} value={d.retention} wrong={at("retention")} change={(retention) => set({ retention })} inputMode="numeric" />
+          <Select
+            label={t("bid.assurance")}
+            value={d.assurance}
+            change={(a) => set({ assurance: a === "OWN_FILE" || a === "VENDOR_INTERFACE" || a === "OPERATOR_FEED" ? a : "UNSPECIFIED" })}
+            options={(["UNSPECIFIED", "OWN_FILE", "VENDOR_INTERFACE", "OPERATOR_FEED"] as const).map((a) => [a, t(`assurance.${a}`)] as const)}
+          />
+          <Select
+            label={t("bid.transfer")}
+            value={d.transfer}
+            wrong={at("transfer")}
+            change={(x) => set({ transfer: x === "ADEQUACY" || x === "STANDARD_CLAUSES" || x === "BINDING_RULES" ? x : "UNSPECIFIED" })}
+            options={[["UNSPECIFIED", t("bid.transfer.none")], ...(["ADEQUACY", "STANDARD_CLAUSES", "BINDING_RULES"] as const).map((x) => [x, t(`transfer.${x}`)] as const)]}
+          />
+          <Check on={d.automated} change={(automated) => set({ automated })} label={t("bid.automated")} />
+          <Check on={d.training} change={(training) => set({ training })} label={t("bid.training")} />
+          <p class="soft small">{t("bid.elsewhere")}</p>
+        </Card>
+      </Section>
+      <Section title={t("bid.estimate")}>
+        <Card>
+          <div role="status" class="stack">
+            {estimate ? (
+              <>
+                <Facts
+                  rows={[
+                    [t("bid.audience"), people(speech, estimate.audience)],
+                    [t("bid.hold"), money(estimate.hold)],
+                    [t("bid.tax"), money(estimate.tax)],
+                    [t("funds.available"), money(available)],
+                  ]}
+                />
+                {estimate.problems.length === 0 ? <p>{t("bid.fine")}</p> : <p class="wrong">{t("bid.problems", { n: estimate.problems.length, count: number(estimate.problems.length) })}</p>}
+              </>
+            ) : (
+              <p class="soft">{bid && !(said?.of === key && said.fault) ? t("loading") : t("bid.estimate.wait")}</p>
+            )}
+          </div>
+          {said?.of === key && said.fault && <Refused fault={said.fault} />}
+          {left && (
+            <Notice tone="bad">
+              <p>{left.join(" ")}</p>
+            </Notice>
+          )}
+        </Card>
+      </Section>
+      {tried && !bid && (
+        <Notice tone="bad" alert>
+          <p>{t("bid.unread")}</p>
+        </Notice>
+      )}
+      {act.fault && <Refused fault={act.fault} />}
+      <div class="row">
+        <Button kind="main" type="submit" busy={act.busy} disabled={over}>
+          {t("bid.place")}
+        </Button>
+        <a class="button" href="/console/bids">
+          {t("act.cancel")}
+        </a>
+      </div>
+    </form>
+  );
+}

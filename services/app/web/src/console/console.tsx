@@ -1,0 +1,64 @@
+// The console: what buyers and staff see, by role. It is a piece of the page of its own, which no subscriber loads.
+import { useSpeech } from "../i18n";
+import { usePage } from "../page";
+import { Empty, PageHead } from "../ui/parts";
+import { BidForm } from "./bidform";
+import { Bids } from "./bids";
+import { Buyers } from "./buyers";
+import { Deliveries } from "./deliveries";
+import { Balance, Replay, Statement } from "./finance";
+import { Funds } from "./funds";
+import { roomAt, roomsOf } from "./roles";
+import { Services } from "./services";
+
+export function Console({ path, query }: { path: string; query: URLSearchParams }) {
+  const { t } = useSpeech();
+  const { me } = usePage();
+  const at = roomAt(path, me.roles)?.href;
+  // Beside a subscriber's own screens the frame has room for one way in, so the rooms are shown here.
+  const rooms = me.roles.includes("subscriber") ? roomsOf(me.roles) : [];
+  return (
+    <>
+      {rooms.length > 1 && (
+        <nav class="row" aria-label={t("nav.console")}>
+          {rooms.map((r) => (
+            <a key={r.href} class="button" href={r.href} aria-current={r.href === at ? "page" : undefined}>
+              {t(r.name)}
+            </a>
+          ))}
+        </nav>
+      )}
+      <Room path={path} query={query} at={at} />
+    </>
+  );
+}
+
+function Room({ path, query, at }: { path: string; query: URLSearchParams; at: string | undefined }) {
+  const { t } = useSpeech();
+  switch (at) {
+    case "/console/bids":
+      return path === "/console/bids/new" ? <BidForm /> : <Bids />;
+    case "/console/funds":
+      return <Funds />;
+    case "/console/deliveries":
+      return <Deliveries query={query} />;
+    case "/console/balance":
+      return <Balance />;
+    case "/console/statement":
+      return <Statement />;
+    case "/console/replay":
+      return <Replay />;
+    case "/console/buyers":
+      return <Buyers query={query} />;
+    case "/console/services":
+      return <Services />;
+  }
+  return (
+    <>
+      <PageHead title={t("lost.title")} />
+      <Empty icon="info" title={t("lost.what")} act={<a class="button" href="/">{t("lost.home")}</a>}>
+        {t("lost.text")}
+      </Empty>
+    </>
+  );
+}

@@ -1,0 +1,84 @@
+// What was delivered to a buyer, or waits, or was stopped and why.
+import { DeliveryService, DeliveryState, type Delivery } from "../gen/obole/delivery/v1/service_pb";
+import { Reason } from "../gen/obole/delivery/v1/events_pb";
+import { useSpeech, type Speech } from "../i18n";
+import { usePage } from "../page";
+import { go } from "../route";
+import { LongList } from "../ui/longlist";
+import { usePaged } from "../ui/paged";
+import { Bones, Chip, Empty, PageHead, Problem, Select, Stale } from "../ui/parts";
+import { productName } from "../ui/words";
+import { refusal } from "./shared";
+
+const states = ["PREPARED", "RECEIPTED", "RELEASED", "BLOCKED", "LAPSED"] as const;
+type State = (typeof states)[number];
+const tones: Partial<Record<DeliveryState, "good" | "warn" | "bad">> = {
+  [DeliveryState.RELEASED]: "good",
+  [DeliveryState.PREPARED]: "warn",
+  [DeliveryState.RECEIPTED]: "warn",
+  [DeliveryState.BLOCKED]: "bad",
+};
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+function line(s: Speech, d: Delivery): string {
+  const of = s.t("deliveries.slots", { n: d.slots, valid: d.validSlots, expected: d.expectedSlots });
+  if (d.state === DeliveryState.RELEASED) return `${of} · ${s.moment(d.releasedAt)}`;
+  if (d.state === DeliveryState.BLOCKED) return `${refusal(s, Reason[d.blocked])} ${of}`;
+  if (d.state === DeliveryState.PREPARED) return `${of} · ${s.t("deliveries.lapses", { when: s.moment(d.lapsesAt) })}`;
+  return `${of} · ${s.moment(d.preparedAt)}`;
+}
+
+export function Deliveries({ query }: { query: URLSearchParams }) {
+  const speech = useSpeech();
+  const { t, family, bytes } = speech;
+  const { me } = usePage();
+  const asked = query.get("bid") ?? "";
+  const bidId = uuid.test(asked) ? asked : "";
+  const state: State | undefined = states.find((s) => s === query.get("state"));
+  const list = usePaged(
+    DeliveryService.method.listDeliveries,
+    { buyerId: me.subject, bidId, pageSize: 200, ...(state ? { state: DeliveryState[state] } : {}) },
+    (a) => a.deliveries,
+    (d: Delivery) => d.deliveryId,
+  );
+  const to = (s: string) => go(`/console/deliveries?${new URLSearchParams({ ...(bidId ? { bid: bidId } : {}), ...(s ? { state: s } : {}) }).toString()}`, true);
+  return (
+    <>
+      <PageHead title={t("deliveries.title")} lead={t("deliveries.lead")} {...(bidId ? { back: { href: "/console/deliveries", text: t("deliveries.all") } } : {})} />
+      {bidId && <p class="soft small">{t("deliveries.of", { bid: bidId })}</p>}
+      <Select
+        label={t("deliveries.state")}
+        value={state ?? ""}
+        change={to}
+        options={[["", t("deliveries.state.all")], ...states.map((s) => [s, family("delivery", s, s)] as const)]}
+      />
+      {list.error && <Problem fault={list.error} again={list.again} />}
+      {list.stale && <Stale at={list.at} />}
+      {!list.items && !list.error && <Bones tall />}
+      {list.items?.length === 0 && (
+        <Empty icon="down" title={t("deliveries.none")} act={<a class="button" href="/console/bids">{t("nav.bids")}</a>}>
+          {t("deliveries.none.text")}
+        </Empty>
+      )}
+      {list.items && list.items.length > 0 && (
+        <LongList
+          items={list.items}
+          id={(d) => d.deliveryId}
+          rem={6.5}
+          label={t("deliveries.title")}
+          more={list.more}
+          row={(d) => (
+            <div class="item">
+              <span class="title">
+                {productName(speech, d.product?.id ?? "")} <span class="soft small num">{bytes(Number(d.bytes))}</span>
+              </span>
+              <Chip {...(tones[d.state] ? { tone: tones[d.state] } : {})}>{family("delivery", DeliveryState[d.state], DeliveryState[d.state])}</Chip>
+              <span class="line">{line(speech, d)}</span>
+              <span class="line mono tiny">{d.deliveryId}</span>
+            </div>
+          )}
+        />
+      )}
+    </>
+  );
+}

@@ -1,0 +1,82 @@
+import { describe, expect, it } from "vitest";
+import { Cadence } from "../gen/obole/market/v1/market_pb";
+import { partOf, readBid, used, type BidDraft } from "./bid";
+
+const buyer = "6f6a3f4e-0d3b-4f58-9a54-3c6d2e1b7a90";
+
+const draft = (change: Partial<BidDraft> = {}): BidDraft => ({
+  product: "daily-steps",
+  version: "1",
+  purpose: "https://w3id.org/dpv#AcademicResearch",
+  price: "0,25",
+  quantity: "1 500",
+  cohort: "",
+  most: "30",
+  first: "2026-11-01",
+  last: "2026-11-30",
+  cadence: "WEEKLY",
+  closes: "2026-12-31",
+  retention: "365",
+  assurance: "UNSPECIFIED",
+  transfer: "UNSPECIFIED",
+  automated: false,
+  training: true,
+  fields: [
+    { id: "steps", asked: true, rung: "hundred", required: true, share: "" },
+    { id: "distance", asked: true, rung: "hundred", required: false, share: "12,5" },
+    { id: "energy", asked: false, rung: "hundred", required: false, share: "nonsense" },
+  ],
+  ...change,
+});
+
+describe("a bid that is typed", () => {
+  it("is read with every digit", () => {
+    const { bid, wrong } = readBid("fr-FR", buyer, "EUR", draft());
+    expect(wrong).toEqual({});
+    expect(bid?.buyerId).toBe(buyer);
+    expect(bid?.quantity).toBe(1500);
+    expect(bid?.cohortMin).toBe(0);
+    expect(bid?.terms?.unitPrice).toMatchObject({ micros: 250_000n, currency: "EUR" });
+    expect(bid?.terms?.cadence).toBe(Cadence.WEEKLY);
+    expect(bid?.terms?.aiTraining).toBe(true);
+    expect(bid?.terms?.fields.map((f) => [f.id, f.required, f.sharePpm])).toEqual([
+      ["steps", true, 0],
+      ["distance", false, 125_000],
+    ]);
+    // The chosen day is the last one.
+    expect(bid?.closesAt).toBe(BigInt(Date.UTC(2027, 0, 1)) * 1000n);
+  });
+
+  it("names each part that cannot be read", () => {
+    const { bid, wrong } = readBid("en-IE", buyer, "EUR", draft({ price: "0", quantity: "0", cohort: "x", most: "367", first: "2026-12-01", closes: "", retention: "3651", purpose: "" }));
+    expect(bid).toBeUndefined();
+    expect(wrong).toEqual({ price: "price", quantity: "number", cohort: "number", most: "number", days: "order", closes: "day", retention: "number", purpose: "none", fields: "share" });
+  });
+
+  it("wants a required field, and shares that leave something for it", () => {
+    const field = (required: boolean, share: string) => ({ id: "steps", asked: true, rung: "exact", required, share });
+    expect(readBid("en-IE", buyer, "EUR", draft({ fields: [field(false, "10")] })).wrong).toEqual({ fields: "none" });
+    expect(readBid("en-IE", buyer, "EUR", draft({ fields: [field(true, ""), field(false, "60"), field(false, "40")] })).wrong).toEqual({ fields: "share" });
+    expect(readBid("en-IE", buyer, "EUR", draft({ fields: [field(true, ""), field(false, "60"), field(false, "39.9999")] })).wrong).toEqual({});
+    expect(readBid("en-IE", buyer, "EUR", draft({ fields: [field(true, ""), field(false, "0.00001")] })).wrong).toEqual({ fields: "share" });
+  });
+});
+
+describe("a refusal", () => {
+  it("belongs to the part of the form that it names", () => {
+    expect(partOf("bid.terms.unit_price.micros")).toBe("price");
+    expect(partOf("bid.terms.slots.last")).toBe("days");
+    expect(partOf("bid.terms.fields[2].rung")).toBe("fields");
+    expect(partOf("bid.cohort_min")).toBe("cohort");
+    expect(partOf("bid.terms.recipients[0].country")).toBe("other");
+    expect(partOf("bid.quantity_of_something")).toBe("other");
+  });
+});
+
+describe("a budget", () => {
+  it("is used in millionths, between nothing and all", () => {
+    expect(used(1n, 3n)).toBe(333_333);
+    expect(used(0n, 0n)).toBe(0);
+    expect(used(5n, 3n)).toBe(1_000_000);
+  });
+});

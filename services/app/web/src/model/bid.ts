@@ -1,0 +1,156 @@
+// A bid as somebody types it: what of it can be read here, and at which part of the form a refusal of the service belongs.
+import { create } from "@bufbuild/protobuf";
+import { NewBidSchema, type NewBid } from "../gen/obole/offers/v1/service_pb";
+import { Assurance, Cadence, TransferTool } from "../gen/obole/market/v1/market_pb";
+import { micros } from "../i18n/format";
+
+/** One field of a product in the form. */
+export interface FieldDraft {
+  id: string;
+  asked: boolean;
+  rung: string;
+  required: boolean;
+  /** Part of the price for an optional field, in percent as typed. */
+  share: string;
+}
+
+/** What is typed. Numbers stay text until they are read. */
+export interface BidDraft {
+  product: string;
+  version: string;
+  purpose: string;
+  price: string;
+  quantity: string;
+  cohort: string;
+  most: string;
+  first: string;
+  last: string;
+  cadence: keyof typeof Cadence;
+  closes: string;
+  retention: string;
+  assurance: keyof typeof Assurance;
+  transfer: keyof typeof TransferTool;
+  automated: boolean;
+  training: boolean;
+  fields: FieldDraft[];
+}
+
+/** Parts of the form that can be wrong. "other" is what the form does not ask for. */
+export type Part =
+  | "product"
+  | "purpose"
+  | "price"
+  | "quantity"
+  | "cohort"
+  | "most"
+  | "days"
+  | "closes"
+  | "retention"
+  | "cadence"
+  | "transfer"
+  | "fields"
+  | "other";
+
+/** Why a part cannot be read. */
+export type Wrong = "number" | "price" | "day" | "order" | "none" | "share";
+
+export interface Reading {
+  bid: NewBid | undefined;
+  wrong: Partial<Record<Part, Wrong>>;
+}
+
+const day = /^\d{4}-\d{2}-\d{2}$/;
+
+function count(text: string, most: number): number | undefined {
+  const plain = text.trim().replace(/[\s\u00a0\u202f]/g, "");
+  if (!/^\d{1,9}$/.test(plain)) return undefined;
+  const n = Number(plain);
+  return n >= 1 && n <= most ? n : undefined;
+}
+
+/**
+ * Reads a draft. Bounds are the contract's own; everything that takes knowledge of the market is left to TryBid. The bid closes when the
+ * chosen day is over in UTC.
+ */
+export function readBid(locale: string, buyerId: string, currency: string, d: BidDraft): Reading {
+  const wrong: Reading["wrong"] = {};
+  const number = (part: Part, text: string, most: number): number => {
+    const n = count(text, most);
+    if (n === undefined) wrong[part] = "number";
+    return n ?? 0;
+  };
+  const price = micros(locale, d.price);
+  if (price === undefined || price === 0n) wrong.price = "price";
+  const quantity = number("quantity", d.quantity, 10_000_000);
+  const most = number("most", d.most, 366);
+  const retention = number("retention", d.retention, 3650);
+  const cohort = d.cohort.trim() === "" ? 0 : number("cohort", d.cohort, 1_000_000);
+  if (d.product === "") wrong.product = "none";
+  if (d.purpose === "") wrong.purpose = "none";
+  if (!day.test(d.first) || !day.test(d.last)) wrong.days = "day";
+  else if (d.last < d.first) wrong.days = "order";
+  const closes = day.test(d.closes) ? Date.parse(`${d.closes}T00:00:00Z`) : Number.NaN;
+  if (Number.isNaN(closes)) wrong.closes = "day";
+  const asked = d.fields.filter((f) => f.asked);
+  if (!asked.some((f) => f.required)) wrong.fields = "none";
+  const shares = asked.map((f) => (f.required ? 0 : ppm(locale, f.share)));
+  if (shares.some((s) => s === undefined) || shares.reduce<number>((sum, s) => sum + (s ?? 0), 0) >= 1_000_000) wrong.fields = "share";
+  if (Object.keys(wrong).length > 0) return { bid: undefined, wrong };
+  return {
+    wrong,
+    bid: create(NewBidSchema, {
+      buyerId,
+      quantity,
+      cohortMin: cohort,
+      closesAt: BigInt(closes + 86_400_000) * 1000n,
+      terms: {
+        product: { id: d.product, version: d.version },
+        purpose: d.purpose,
+        unitPrice: { micros: price ?? 0n, currency },
+        maxSlotsPerPerson: most,
+        slots: { first: d.first, last: d.last },
+        cadence: Cadence[d.cadence],
+        fields: asked.map((f, i) => ({ id: f.id, rung: f.rung, required: f.required, sharePpm: shares[i] ?? 0 })),
+        minAssurance: Assurance[d.assurance],
+        transferTool: TransferTool[d.transfer],
+        retentionDays: retention,
+        automatedDecisions: d.automated,
+        aiTraining: d.training,
+      },
+    }),
+  };
+}
+
+// Percent as typed, at most four digits behind the point, as millionths of the whole.
+function ppm(locale: string, text: string): number | undefined {
+  const m = micros(locale, text);
+  if (m === undefined || m > 100_000_000n || m % 100n !== 0n) return undefined;
+  return Number(m / 100n);
+}
+
+const parts: readonly (readonly [prefix: string, part: Part])[] = [
+  ["terms.product", "product"],
+  ["terms.purpose", "purpose"],
+  ["terms.unit_price", "price"],
+  ["terms.max_slots_per_person", "most"],
+  ["terms.slots", "days"],
+  ["terms.cadence", "cadence"],
+  ["terms.fields", "fields"],
+  ["terms.transfer_tool", "transfer"],
+  ["terms.retention_days", "retention"],
+  ["quantity", "quantity"],
+  ["cohort_min", "cohort"],
+  ["closes_at", "closes"],
+];
+
+/** The part of the form that a path of the contract names, as in "bid.terms.slots.last". */
+export function partOf(path: string): Part {
+  const inner = path.replace(/^bid\./, "");
+  return parts.find(([p]) => inner === p || inner.startsWith(`${p}.`) || inner.startsWith(`${p}[`))?.[1] ?? "other";
+}
+
+/** How much of a budget is used, in millionths; 0 where there is none. */
+export function used(part: bigint, whole: bigint): number {
+  if (whole <= 0n || part <= 0n) return 0;
+  return part >= whole ? 1_000_000 : Number((part * 1_000_000n) / whole);
+}
