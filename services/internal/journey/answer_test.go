@@ -298,7 +298,7 @@ func TestWithdrawnAfterAllWasDelivered(t *testing.T) {
 			what = []string{""}
 		}
 		for n, agreement := range what {
-			_, err := p.consent.Withdraw(t.Context(), &consentv1.WithdrawRequest{SubscriberId: p.id.String(), AgreementId: agreement, IdempotencyKey: fmt.Sprint("w", n)})
+			_, err := p.consent.Withdraw(t.Context(), &consentv1.WithdrawRequest{SubscriberId: p.id.String(), AgreementId: agreement, All: agreement == "", IdempotencyKey: fmt.Sprint("w", n)})
 			f.must(err)
 		}
 		f.Eventually("the order to delete", func() bool { return f.orders(d) == 1 })
