@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -279,4 +280,47 @@ func (f *fleet) stored(service, typ string) (out [][]byte) {
 	out, err = pgx.CollectRows(rows, pgx.RowTo[[]byte])
 	f.must(err)
 	return out
+}
+
+// TestWithdrawnAfterAllWasDelivered: everything under an agreement was delivered and its consent has ended, and then the person withdraws:
+// the one consent, twice, and another person everything. Each buyer's package is ordered to be deleted once, and what was earned stays.
+func TestWithdrawnAfterAllWasDelivered(t *testing.T) {
+	t.Parallel()
+	f := openFull(t)
+	list, _, people := f.packed()
+	for i, d := range list[:2] {
+		f.signed(d)
+		p, deal := people[d.GetAgreementId()], d.GetAgreementId()
+		f.Eventually("the consent to end", func() bool { return p.state(deal) == consentv1.ConsentState_CONSENT_STATE_EXPIRED })
+		f.Eventually("20 cents", func() bool { return p.available() == 20 })
+		what := []string{deal, deal}
+		if i == 1 {
+			what = []string{""}
+		}
+		for n, agreement := range what {
+			_, err := p.consent.Withdraw(t.Context(), &consentv1.WithdrawRequest{SubscriberId: p.id.String(), AgreementId: agreement, All: agreement == "", IdempotencyKey: fmt.Sprint("w", n)})
+			f.must(err)
+		}
+		f.Eventually("the order to delete", func() bool { return f.orders(d) == 1 })
+		f.Eventually("the consent to show", func() bool { return p.state(deal) == consentv1.ConsentState_CONSENT_STATE_WITHDRAWN })
+		if earned := p.available(); earned != 20 {
+			t.Errorf("20 cents were earned, and %d are there", earned)
+		}
+	}
+	if n := f.orders(list[0]); n != 1 {
+		t.Errorf("ordered %d times", n)
+	}
+	if n := f.orders(list[2]); n != 0 {
+		t.Errorf("what nobody withdrew is ordered to be deleted %d times", n)
+	}
+}
+
+// orders counts the orders to delete a delivery.
+func (f *full) orders(d *deliveryv1.Delivery) (n int) {
+	for _, e := range f.told() {
+		if slices.Contains(e.GetDeletionOrdered().GetDeliveryIds(), d.GetDeliveryId()) {
+			n++
+		}
+	}
+	return n
 }

@@ -159,7 +159,7 @@ func licence(l *marketv1.Licence) (out subscriber.Licence, err error) {
 		}
 	}
 	out.Product, out.Purpose, out.Country, out.Health = l.GetProduct().GetId(), l.GetPurpose(), l.GetCountry(), l.GetHealth()
-	out.ExpiresAt = time.UnixMicro(l.GetExpiresAt()).UTC()
+	out.ExpiresAt, out.Retention = time.UnixMicro(l.GetExpiresAt()).UTC(), int(l.GetRetentionDays())
 	return out, nil
 }
 

@@ -27,7 +27,7 @@ func Decide(state func(On) State, c Command, at time.Time) ([]Entry, error) {
 	case Withdraw:
 		return withdraw(person, state(on), c, at)
 	case Close:
-		return closing(person, c), nil
+		return closing(person, c, at), nil
 	case Pause:
 		return pause(person, state(on), c, at)
 	case Resume:
@@ -82,11 +82,16 @@ func withdraw(p Person, own State, c Withdraw, at time.Time) ([]Entry, error) {
 	e := Withdrawn{Subscriber: c.Subscriber, Initiator: c.Initiator}
 	if c.Agreement.IsZero() {
 		// Also where nothing lives: what was accepted a moment ago is still on its way here, and must find it.
-		e.All, e.Scope = true, p.all()
+		e.All, e.Scope = true, p.recallable(at)
 		return one(c.on(), e), nil
 	}
 	if _, lives := p.Living[c.Agreement]; lives {
 		e.Scope = []Scope{p.scope(c.Agreement)}
+		return one(c.on(), e), nil
+	}
+	if s, held := p.retained(c.Agreement, at); held {
+		// It has ended by itself, and what it was for is with the buyer: withdrawing it has that deleted.
+		e.Scope = []Scope{s}
 		return one(c.on(), e), nil
 	}
 	switch {
@@ -103,12 +108,12 @@ func withdraw(p Person, own State, c Withdraw, at time.Time) ([]Entry, error) {
 }
 
 // closing withdraws everything, also what was accepted a moment ago, and asks for erasure. An account is closed once.
-func closing(p Person, c Close) []Entry {
+func closing(p Person, c Close, at time.Time) []Entry {
 	if p.Closed() {
 		return nil
 	}
 	return []Entry{
-		{On: c.on(), Event: Withdrawn{Subscriber: c.Subscriber, Scope: p.all(), All: true, Initiator: c.Initiator}},
+		{On: c.on(), Event: Withdrawn{Subscriber: c.Subscriber, Scope: p.recallable(at), All: true, Initiator: c.Initiator}},
 		{On: c.on(), Event: ErasureRequested{Subscriber: c.Subscriber, Retention: c.Retention}},
 	}
 }
@@ -215,12 +220,28 @@ func known(own State) error {
 // gone is the refusal for a consent that no longer lives.
 func gone(own State) error { return Person{}.Allows(AgreementID{}, own, time.Time{}) }
 
+// recallable is the full scope of what lives, and of what has ended by itself and whose data the buyer may still hold.
+func (p Person) recallable(at time.Time) []Scope {
+	scope := p.all()
+	for a := range p.Past {
+		if s, held := p.retained(a, at); held {
+			scope = append(scope, s)
+		}
+	}
+	sortScope(scope)
+	return scope
+}
+
 // all is the full scope of what lives, in an order that does not depend on the map's.
 func (p Person) all() []Scope {
 	scope := make([]Scope, 0, len(p.Living))
 	for a := range p.Living {
 		scope = append(scope, p.scope(a))
 	}
-	slices.SortFunc(scope, func(a, b Scope) int { return cmp.Compare(string(a.Agreement.ID[:]), string(b.Agreement.ID[:])) })
+	sortScope(scope)
 	return scope
+}
+
+func sortScope(scope []Scope) {
+	slices.SortFunc(scope, func(a, b Scope) int { return cmp.Compare(string(a.Agreement.ID[:]), string(b.Agreement.ID[:])) })
 }

@@ -106,6 +106,7 @@ type Licence struct {
 	Country    string // of the person at acceptance
 	Health     bool
 	ExpiresAt  time.Time
+	Retention  int // days after a delivery until the buyer must have deleted it; 0 when not known
 }
 
 // Record is the consent record (ISO/IEC TS 27560), kept whole and opaque: deciding reads the Licence.

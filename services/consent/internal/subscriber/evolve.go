@@ -38,9 +38,9 @@ func person(p Person, e Entry) State {
 		p.Rules = ev.Rules
 	case Given:
 		l := ev.Licence
-		p = p.letGo(l.Agreement).with(l.Agreement, Consent{Offer: l.Offer, Bid: l.Bid, Buyer: l.Buyer, ExpiresAt: l.ExpiresAt, Position: e.Position})
+		p = p.letGo(l.Agreement).with(l.Agreement, Consent{Offer: l.Offer, Bid: l.Bid, Buyer: l.Buyer, ExpiresAt: l.ExpiresAt, Position: e.Position, Retention: l.Retention})
 	case Withdrawn:
-		p = p.without(ev.Scope)
+		p = p.recall(ev.Scope)
 		if ev.All {
 			p.WithdrawnAll = e.At
 		}
@@ -50,7 +50,7 @@ func person(p Person, e Entry) State {
 	case ErasureRequested:
 		p.ClosedAt = e.At
 	case Expired:
-		p = p.without([]Scope{ev.Scope})
+		p = p.outlive(ev.Scope, e.At)
 	case Paused:
 		switch {
 		case ev.All:

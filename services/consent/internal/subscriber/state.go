@@ -1,6 +1,8 @@
 package subscriber
 
 import (
+	"bytes"
+	"cmp"
 	"maps"
 	"time"
 
@@ -29,6 +31,8 @@ type Person struct {
 	// HeldBack are agreements that were paused before their acceptances had come here, and when. Never changed in place.
 	HeldBack map[AgreementID]time.Time
 	Living   map[AgreementID]Consent
+	// Past are consents that ended by themselves and whose buyer may still hold the data: they can be withdrawn. Never changed in place.
+	Past map[AgreementID]Past
 }
 
 // Closed says that the person has left.
@@ -42,7 +46,24 @@ type Consent struct {
 	ExpiresAt time.Time
 	Position  int64 // of the Given
 	Paused    bool
+	Retention int // days after a delivery until the buyer must have deleted it; 0 when not known
 }
+
+// Past is a consent that ended by itself.
+type Past struct {
+	Offer OfferID
+	Bid   BidID
+	Until time.Time // when the buyer must have deleted what it was given last
+}
+
+const (
+	// MaxPast bounds the past consents of one person that can be withdrawn: house. Where there are more, those go first whose data the
+	// buyer must delete first.
+	MaxPast = 500
+	// longest is the longest retention that a bid may ask for, in days: the contract's bound of NewBid.retention_days. It is assumed
+	// where a consent's own is not known.
+	longest = 3650
+)
 
 // Answered is the state of a consent's own stream: given or refused, and never asked again.
 type Answered struct {
@@ -192,6 +213,53 @@ func (p Person) with(a AgreementID, c Consent) Person {
 	living[a] = c
 	p.Living = living
 	return p
+}
+
+// outlive returns the person with a consent ended by itself. Nothing leaves after its end, so the retention of what left last is over
+// at the latest that long after it.
+func (p Person) outlive(s Scope, at time.Time) Person {
+	c, lived := p.Living[s.Agreement]
+	if !lived {
+		return p
+	}
+	days := c.Retention
+	if days == 0 {
+		days = longest
+	}
+	past := make(map[AgreementID]Past, len(p.Past)+1)
+	for a, was := range p.Past {
+		if at.Before(was.Until) {
+			past[a] = was
+		}
+	}
+	past[s.Agreement] = Past{Offer: c.Offer, Bid: c.Bid, Until: at.AddDate(0, 0, days)}
+	for len(past) > MaxPast {
+		var first AgreementID
+		for a, was := range past {
+			if first.IsZero() || cmp.Or(was.Until.Compare(past[first].Until), bytes.Compare(a.ID[:], first.ID[:])) < 0 {
+				first = a
+			}
+		}
+		delete(past, first)
+	}
+	p.Past = past
+	return p.without([]Scope{s})
+}
+
+// retained is the scope of a past consent whose data the buyer may still hold at this time.
+func (p Person) retained(a AgreementID, at time.Time) (Scope, bool) {
+	was, ok := p.Past[a]
+	return Scope{Agreement: a, Offer: was.Offer, Bid: was.Bid}, ok && at.Before(was.Until)
+}
+
+// recall returns the person with these consents withdrawn, living or past.
+func (p Person) recall(scope []Scope) Person {
+	past := maps.Clone(p.Past)
+	for _, s := range scope {
+		delete(past, s.Agreement)
+	}
+	p.Past = past
+	return p.without(scope)
 }
 
 // without returns the person with these consents ended.

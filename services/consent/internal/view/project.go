@@ -13,7 +13,7 @@ import (
 )
 
 // Fold is the version of Project: another one means rebuilding.
-const Fold = 2
+const Fold = 3
 
 // Project folds a batch of the log's records into the tables, within the transaction that moves the checkpoint. All
 // statements of a batch go to the database in one round trip.
@@ -48,9 +48,10 @@ func add(b *pgx.Batch, r *es.Record, m *consentv1.Event) {
 		e := arm.ConsentRefused
 		insert(b, r, e.GetAgreementId(), e.GetSubscriberId(), e.GetOfferId(), e.GetBidId(), "refused", nil)
 	case *consentv1.Event_ConsentWithdrawn:
-		end(b, r, arm.ConsentWithdrawn.GetScope(), "withdrawn")
+		// Also of what had ended by itself: the buyer still held the data.
+		end(b, r, arm.ConsentWithdrawn.GetScope(), "withdrawn", "given", "paused", "expired")
 	case *consentv1.Event_ConsentExpired:
-		end(b, r, []*consentv1.Ended{arm.ConsentExpired.GetScope()}, "expired")
+		end(b, r, []*consentv1.Ended{arm.ConsentExpired.GetScope()}, "expired", "given", "paused")
 	case *consentv1.Event_ConsentPaused:
 		e := arm.ConsentPaused
 		if e.GetAll() {
@@ -77,13 +78,13 @@ func insert(b *pgx.Batch, r *es.Record, agreement, subscriber, offer, bid, state
 		string(r.Stream), int64(r.Version), r.Type, [16]byte(r.ID), r.Data, expires)
 }
 
-func end(b *pgx.Batch, r *es.Record, scope []*consentv1.Ended, state string) {
+func end(b *pgx.Batch, r *es.Record, scope []*consentv1.Ended, state string, from ...string) {
 	streams := make([]string, len(scope))
 	for i, s := range scope {
 		streams[i] = r.Stream.Root() + "/" + s.GetAgreementId()
 	}
-	b.Queue(`update consent set state = $2, ended_at = $3, ended = $4, paused_at = null where agreement = any($1::uuid[]) and state in ('given', 'paused')`,
-		agreements(scope), state, r.At, int64(r.Position))
+	b.Queue(`update consent set state = $2, ended_at = $3, ended = $4, paused_at = null where agreement = any($1::uuid[]) and state = any($5::text[])`,
+		agreements(scope), state, r.At, int64(r.Position), from)
 	b.Queue(`delete from deadline where stream = any($1)`, streams)
 }
 

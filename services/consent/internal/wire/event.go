@@ -241,6 +241,7 @@ func (r *ids) given(e *consentv1.ConsentGiven) subscriber.Event {
 	out.Licence.Buyer = subscriber.BuyerID{ID: r.read("buyer_id", l.GetBuyerId())}
 	out.Licence.Product, out.Licence.Purpose = l.GetProduct().GetId(), l.GetPurpose()
 	out.Licence.Country, out.Licence.Health = l.GetCountry(), l.GetHealth()
+	out.Licence.Retention = int(l.GetRetentionDays())
 	out.LineUser = e.GetRecord().GetLineUser()
 	bare := proto.CloneOf(e.GetRecord())
 	bare.LineUser = ""

@@ -20,7 +20,7 @@ import (
 const Schema = "obole.consent.v1"
 
 // Fold is the version of the subscriber's Evolve and Touches, and of the rows' form.
-const Fold = 4
+const Fold = 5
 
 // People are the rules of the root subscriber. keys is the person's *vault.Ring.
 func People() es.Rules[subscriber.State, subscriber.Command, subscriber.Event] {
