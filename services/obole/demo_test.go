@@ -1,7 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
 	"net/http"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,6 +16,34 @@ import (
 	"github.com/obole-market/obole/services/obole/internal/place"
 )
 
+// played has the built program play the story, which it has a minute for, and gives its lines.
+func played(t *testing.T, dir string) []map[string]any {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "obole")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, "--data", dir, "--json", "demo")
+	// Its broker and its database end with it, whatever ends it.
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("the story was not told to its end within a minute: %v\n%s", err, errs.Bytes())
+	}
+	var all []map[string]any
+	for line := range strings.Lines(string(out)) {
+		var v map[string]any
+		if err := json.Unmarshal([]byte(line), &v); err != nil {
+			t.Fatalf("%q is no line of JSON: %v", line, err)
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
 // TestDemo: the story comes out the same every time: who asks, who is refused, who is paid, and that the books agree.
 func TestDemo(t *testing.T) {
 	t.Parallel()
@@ -19,11 +51,7 @@ func TestDemo(t *testing.T) {
 	sh := shell{t, []string{"--data", dir}}
 	tables := map[string][]map[string]any{}
 	var proof map[string]any
-	began := time.Now()
-	lines := sh.lines("demo")
-	if took := time.Since(began); took > time.Minute {
-		t.Errorf("the story took %s, of at most a minute", took)
-	}
+	lines := played(t, dir)
 	for _, line := range lines {
 		if name, is := line["table"].(string); is {
 			tables[name] = append(tables[name], line)
