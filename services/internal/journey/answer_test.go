@@ -11,11 +11,13 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/obole-market/obole/pkg/boot"
 	"github.com/obole-market/obole/pkg/parcel"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
@@ -286,10 +288,19 @@ func (f *fleet) stored(service, typ string) (out [][]byte) {
 // the one consent, twice, and another person everything. Each buyer's package is ordered to be deleted once, and what was earned stays.
 func TestWithdrawnAfterAllWasDelivered(t *testing.T) {
 	t.Parallel()
-	f := openFull(t)
+	var ahead atomic.Int64 // of delivery's clock
+	f := openFull(t, func(c *boot.Config) {
+		if c.Service == delivery.Name {
+			c.Seams.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+		}
+	})
 	list, _, people := f.packed()
-	for i, d := range list[:2] {
+	for _, d := range list[:2] {
 		f.signed(d)
+	}
+	// A minute after its last key an agreement ends.
+	ahead.Store(int64(2 * time.Minute))
+	for i, d := range list[:2] {
 		p, deal := people[d.GetAgreementId()], d.GetAgreementId()
 		f.Eventually("the consent to end", func() bool { return p.state(deal) == consentv1.ConsentState_CONSENT_STATE_EXPIRED })
 		f.Eventually("20 cents", func() bool { return p.available() == 20 })
@@ -312,6 +323,9 @@ func TestWithdrawnAfterAllWasDelivered(t *testing.T) {
 	}
 	if n := f.orders(list[2]); n != 0 {
 		t.Errorf("what nobody withdrew is ordered to be deleted %d times", n)
+	}
+	if err := delivery.Fsck(t.Context(), f.shipping); err != nil {
+		t.Errorf("fsck: %v", err)
 	}
 }
 
