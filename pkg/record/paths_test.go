@@ -19,6 +19,7 @@ var silent = map[string]bool{
 	// About the person whose the stream is.
 	"offers/agreement_finished":    true,
 	"delivery/agreement_cleared":   true,
+	"delivery/slots_awaited":       true,
 	"delivery/package_resealed":    true,
 	"delivery/receipt_signed":      true,
 	"delivery/delivery_blocked":    true,

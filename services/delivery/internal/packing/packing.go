@@ -112,8 +112,11 @@ func (p *Packer) prepare(
 		command.Body = shelf.End{Shelf: on.Shelf, Agreement: a.ID, Reason: ended}
 		_, err = p.Shelves.Do(ctx, command)
 	}
-	if err != nil || !allowed || !agreement.Cleared {
+	if err != nil {
 		return false, err
+	}
+	if !allowed || !agreement.Cleared {
+		return false, p.await(ctx, command, agreement, time.Time{}) // what allows it again looks again
 	}
 	licence := new(marketv1.Licence)
 	if err := proto.Unmarshal(agreement.Document, licence); err != nil {
@@ -127,10 +130,14 @@ func (p *Packer) prepare(
 	if err != nil {
 		return false, err
 	}
-	due, none := agreement.Due(shelved, stock, p.Now())
+	now := p.Now()
+	due, none := agreement.Due(shelved, stock, now)
 	if none {
 		command.Body = shelf.Conclude{Shelf: on.Shelf, Agreement: a.ID, Stock: stock}
 		_, err := p.Shelves.Do(ctx, command)
+		return false, err
+	}
+	if err := p.await(ctx, command, agreement, agreement.Next(shelved, stock, now)); err != nil {
 		return false, err
 	}
 	if len(due) == 0 {
@@ -158,6 +165,18 @@ func (p *Packer) prepare(
 		}
 	}
 	return false, err
+}
+
+// await has the log note when what is there of slots that are not over falls due, if it does not know. The note goes with what was prepared
+// for the same cause, under an id of its own.
+func (p *Packer) await(ctx context.Context, c es.Command[shelf.Command], a shelf.Agreement, next time.Time) error {
+	if next.Equal(a.Awaited) {
+		return nil
+	}
+	c.ID = id.Derive([]byte("await"), c.ID[:])
+	c.Body = shelf.Await{Shelf: shelf.Of(a.Licence.Subscriber), Agreement: a.Licence.Agreement, DueAt: next}
+	_, err := p.Shelves.Do(ctx, c)
+	return err
 }
 
 // states reads an agreement and its shelf.

@@ -38,7 +38,7 @@ func (c *Clock) Due(ctx context.Context, d projection.Deadline) error {
 	command := es.Command[shelf.Command]{ID: d.CommandID(), Keys: ring, Meta: c.Cause(d.CommandID(), nil), Caller: "deadline"}
 	on := shelf.On{Shelf: shelf.ID{ID: root}, Child: child}
 	switch d.Kind {
-	case "due":
+	case "due", "await":
 		return c.Packer.Prepare(ctx, packing.Agreement{ID: shelf.AgreementID{ID: child}, Subscriber: who}, d.CommandID(), c.Cause(d.CommandID(), nil))
 	case "finish":
 		command.Body = shelf.Conclude{Shelf: on.Shelf, Agreement: shelf.AgreementID{ID: child}}

@@ -268,7 +268,7 @@ func (s *Server) previewed(r *deliveryv1.PreviewPackageRequest) (p preview, err 
 	if p.json, err = minimise.Schema(&p.product, p.grants); err != nil {
 		return p, err // names the field
 	}
-	// Daily: whatever is there is due.
+	// Daily: whatever is there and over is due.
 	p.agreement = shelf.Agreement{Cleared: true, Licence: shelf.Licence{Product: p.product.ID, Slots: int(r.GetMaxSlots()), Cadence: shelf.Daily}}
 	if p.agreement.Licence.First, err = shelf.ParseDay(r.GetSlots().GetFirst()); err != nil {
 		return p, fault.Invalid("slots.first", "is no day of the calendar")

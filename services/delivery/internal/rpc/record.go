@@ -72,6 +72,8 @@ func left(out *recordv1.Entry, m *deliveryv1.Event) {
 	case *deliveryv1.Event_AgreementTaken:
 		record.Licence(out, arm.AgreementTaken.GetLicence())
 		out.AgreementId, out.BidId, out.Due = arm.AgreementTaken.GetAgreementId(), arm.AgreementTaken.GetBidId(), arm.AgreementTaken.GetDueAt()
+	case *deliveryv1.Event_SlotsAwaited:
+		out.AgreementId, out.Due = arm.SlotsAwaited.GetAgreementId(), arm.SlotsAwaited.GetDueAt()
 	case *deliveryv1.Event_AgreementCleared:
 		out.AgreementId, out.Due = arm.AgreementCleared.GetAgreementId(), arm.AgreementCleared.GetDueAt()
 	case *deliveryv1.Event_AgreementEnded:

@@ -61,21 +61,26 @@ func (d *desk) connects(who, from id.ID) es.Cursor {
 	return result.Cursor
 }
 
-// brings imports one day's steps through a source.
+// brings imports the steps of one day of 2016 through a source.
 func (d *desk) brings(who, from id.ID, n int) {
+	d.t.Helper()
+	d.bringsOn(who, from, time.Date(2016, 1, n, 0, 0, 0, 0, time.UTC))
+}
+
+// bringsOn is brings for any day, which begins at a moment.
+func (d *desk) bringsOn(who, from id.ID, at time.Time) {
 	d.t.Helper()
 	ctx := d.t.Context()
 	ring := d.ringOf(who)
 	products, err := catalog.Open("")
 	d.must(err)
-	at := time.Date(2016, 1, n, 0, 0, 0, 0, time.UTC)
 	done, err := d.Store.Read(ctx, ring, from, point.OwnFile, products.Products(), "", at, func(emit func(*point.Point) error) (source.Summary, error) {
 		p := point.Point{
 			Schema: point.StepCount, Frame: point.Frame{Start: at, End: at.Add(24 * time.Hour)}, Source: from, Assurance: point.OwnFile,
 			Values: []point.Value{{Measure: point.Steps, Quantity: 9000 * point.Milli}},
 		}
 		p.ID = point.Identify(who, from, &p)
-		return source.Summary{SHA256: sha256.Sum256(fmt.Append(nil, n))}, emit(&p)
+		return source.Summary{SHA256: sha256.Sum256(fmt.Append(nil, at.Unix()))}, emit(&p)
 	})
 	d.must(err)
 	d.must(d.Catch(ctx, []store.Import{done}, new(eventv1.Meta)))

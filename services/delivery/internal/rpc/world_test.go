@@ -45,7 +45,7 @@ type desk struct {
 	buyer id.ID
 	bid   id.ID
 	keys  map[string]parcel.Keys // the buyer's, by their names
-	ahead atomic.Int64           // of the service's clock
+	ahead atomic.Int64           // of the clock of the service and its log
 	tick  atomic.Int64           // monotonic clock
 	gate  gate
 }
@@ -57,6 +57,11 @@ type gate struct {
 	no      error         // what the gate refuses with
 	then    func()        // what happens once it has decided, before its answer arrives
 	permits map[id.ID]int // by delivery
+}
+
+// Check allows whatever is asked: what may not be read is consent's tests' matter.
+func (*gate) Check(context.Context, *consentv1.CheckRequest, ...grpc.CallOption) (*consentv1.CheckResponse, error) {
+	return &consentv1.CheckResponse{Allowed: true}, nil
 }
 
 func (g *gate) Release(ctx context.Context, r *consentv1.ReleaseRequest, _ ...grpc.CallOption) (*consentv1.ReleaseResponse, error) {
@@ -93,7 +98,9 @@ func (offers) ConfirmCohort(context.Context, *offersv1.ConfirmCohortRequest, ...
 
 func begin(t testing.TB, partitions int) *desk {
 	t.Helper()
-	d := &desk{t: t, log: esmem.New(partitions, time.Now), buyer: id.Random(), bid: id.Random(), keys: map[string]parcel.Keys{}}
+	d := &desk{t: t, buyer: id.Random(), bid: id.Random(), keys: map[string]parcel.Keys{}}
+	now := func() time.Time { return time.Now().Add(time.Duration(d.ahead.Load())) }
+	d.log = esmem.New(partitions, now)
 	pool := worldtest.Database(t, worldtest.Up(t, schema.Store, "store"))
 	keks, err := vault.NewKEKs(make([]byte, 32))
 	d.must(err)
@@ -105,7 +112,6 @@ func begin(t testing.TB, partitions int) *desk {
 	d.must(d.rows.Migrate(t.Context(), ""))
 	d.must(d.rows.Open(t.Context()))
 	market := offers{keys: func() []*offersv1.BuyerKey { return d.registered() }}
-	now := func() time.Time { return time.Now().Add(time.Duration(d.ahead.Load())) }
 	d.Server = &rpc.Server{
 		Holdings: es.Register(engine, wire.Holdings()), Shelves: es.Register(engine, wire.Shelves()),
 		Keys: vault.New(vault.Config{Store: new(vaultmem.Store), KEKs: keks}), Store: store.Store{Pool: pool}, View: view.View{Pool: pool}, Seen: d.rows, Log: d.log,
@@ -191,6 +197,7 @@ func (d *desk) takes() (shelf.SubscriberID, shelf.AgreementID) {
 		AgreementId: deal.String(), OfferId: id.Random().String(), BidId: d.bid.String(), BuyerId: d.buyer.String(), GroupId: d.buyer.String(),
 		SubscriberId: who.String(), Product: &marketv1.ProductRef{Id: "daily-steps", Version: "1"}, UnitPrice: &moneyv1.UnitPrice{Micros: 1, Currency: "EUR"},
 		SlotsReserved: 1000, Slots: &marketv1.Days{First: "1970-01-02", Last: "1975-01-01"}, Cadence: marketv1.Cadence_CADENCE_DAILY,
+		Fields: []*marketv1.GrantedField{{Id: "steps", Rung: "exact"}},
 	}
 	document, err := proto.Marshal(m)
 	d.must(err)

@@ -65,7 +65,7 @@ create index delivery_unreleased on delivery (bid, delivery) where state in ('pr
 -- What falls due by itself.
 create table deadline (
     stream text        not null,
-    kind   text        not null, -- due: the days of an agreement are over; finish: nothing is left to deliver; lapse
+    kind   text        not null, -- due: the days of an agreement are over; await: so are slots of which something is there; finish: nothing is left to deliver; lapse
     due    timestamptz not null,
     primary key (stream, kind, due)
 );

@@ -38,6 +38,13 @@ type Conclude struct {
 	Stock     []Day // valid slots of the person within the agreement's days
 }
 
+// Await says when slots fall due of which there are measurements already.
+type Await struct {
+	Shelf     ID
+	Agreement AgreementID
+	DueAt     time.Time // zero: none is waited for
+}
+
 // Reseal replaces the buyer's key of a package whose content key has not left.
 type Reseal struct {
 	Shelf    ID
@@ -83,6 +90,7 @@ func (c Take) on() On     { return On{Of(c.Licence.Subscriber), c.Licence.Agreem
 func (c Clear) on() On    { return On{c.Shelf, c.Agreement.ID} }
 func (c Prepare) on() On  { return On{c.Shelf, c.Agreement.ID} }
 func (c Conclude) on() On { return On{c.Shelf, c.Agreement.ID} }
+func (c Await) on() On    { return On{c.Shelf, c.Agreement.ID} }
 func (c Reseal) on() On   { return On{c.Shelf, c.Delivery.ID} }
 func (c Release) on() On  { return On{c.Shelf, c.Agreement.ID} }
 func (c Block) on() On    { return On{c.Shelf, c.Agreement.ID} }

@@ -42,6 +42,8 @@ func Decide(state func(On) State, c Command, at time.Time) ([]Entry, error) {
 			return nil, nil
 		}
 		return []Entry{{on, Cleared{Agreement: c.Agreement, DueAt: agreement.Licence.dueAt()}}}, nil
+	case Await:
+		return await(agreement, c, at), nil
 	case Prepare:
 		shelf, _ := state(On{Shelf: c.Shelf}).(Shelf)
 		return prepare(agreement, shelf, state(On{c.Shelf, c.Delivery.ID}), c, at)
@@ -107,6 +109,15 @@ func take(own State, c Take) []Entry {
 		return nil
 	}
 	return []Entry{{c.on(), Taken{Licence: c.Licence, Document: c.Document, Cleared: c.Cleared, DueAt: c.Licence.dueAt()}}}
+}
+
+// await notes the moment at which the next slots fall due. An earlier moment that is still to come stays: whoever looks then sees the
+// later one too.
+func await(a Agreement, c Await, at time.Time) []Entry {
+	if !a.Cleared || a.Ended || c.DueAt.Equal(a.Awaited) || at.Before(a.Awaited) && (c.DueAt.IsZero() || c.DueAt.After(a.Awaited)) {
+		return nil
+	}
+	return []Entry{{c.on(), Awaited{Agreement: c.Agreement, DueAt: c.DueAt}}}
 }
 
 func prepare(a Agreement, s Shelf, own State, c Prepare, at time.Time) ([]Entry, error) {

@@ -404,11 +404,39 @@ func TestALapseFreesItsSlots(t *testing.T) {
 	same(t, "all at once", out, "lapsed", "ended 6 after 0")
 }
 
+// TestAnEarlierMomentStays: whoever looks then sees the later one too. One that has passed makes way, and none is noted twice.
+func TestAnEarlierMomentStays(t *testing.T) {
+	t.Parallel()
+	l := taken(t, nil)
+	for i, tc := range []struct {
+		due, at time.Time
+		noted   bool
+	}{
+		{time.Time{}, noon, false},
+		{noon.Add(2 * time.Hour), noon, true},
+		{noon.Add(2 * time.Hour), noon, false},
+		{noon.Add(3 * time.Hour), noon, false},
+		{time.Time{}, noon, false},
+		{noon.Add(time.Hour), noon, true},
+		{noon.Add(3 * time.Hour), noon.Add(time.Hour), true},
+		{time.Time{}, noon.Add(3 * time.Hour), true},
+	} {
+		events, err := l.do(shelf.Await{Shelf: mine, Agreement: dealN(1), DueAt: tc.due}, tc.at)
+		if err != nil || len(events) > 0 != tc.noted {
+			t.Fatalf("%d: %v, %v", i, events, err)
+		}
+		if tc.noted && !l.agreement(1).Awaited.Equal(tc.due) {
+			t.Errorf("%d: %v is awaited", i, l.agreement(1).Awaited)
+		}
+	}
+}
+
 // TestWhenSlotsAreDue looks at each cadence a moment before and at the end of days and weeks. A day ends 36 hours after its last
 // moment in UTC.
 func TestWhenSlotsAreDue(t *testing.T) {
 	t.Parallel()
 	ends := func(d shelf.Day) time.Time { return time.Unix(int64(d+1)*24*3600, 0).Add(36 * time.Hour) }
+	closes := func(d shelf.Day) time.Time { return ends(d).Add(-24 * time.Hour) } // everywhere on earth
 	days := func(n ...shelf.Day) (out []shelf.Day) {
 		for _, d := range n {
 			out = append(out, first+d)
@@ -424,7 +452,9 @@ func TestWhenSlotsAreDue(t *testing.T) {
 		want    []shelf.Day
 		none    bool
 	}{
-		"daily: whatever is there":                {shelf.Daily, 10, stock, ends(first).Add(-48 * time.Hour), days(0, 5, 6, 7, 13, 27), false},
+		"daily: whatever is there":                {shelf.Daily, 10, stock, closes(first + 27), days(0, 5, 6, 7, 13, 27), false},
+		"daily: but a day that is not over":       {shelf.Daily, 10, stock, closes(first + 7).Add(-time.Microsecond), days(0, 5, 6), false},
+		"daily: as soon as it is over everywhere": {shelf.Daily, 10, stock, closes(first + 7), days(0, 5, 6, 7), false},
 		"daily: no more than agreed":              {shelf.Daily, 2, stock, noon, days(0, 5), false},
 		"daily: nothing is there":                 {shelf.Daily, 2, nil, noon, nil, false},
 		"daily: out of order, and twice":          {shelf.Daily, 9, days(7, 0, 7, 5), noon, days(0, 5, 7), false},
@@ -434,7 +464,8 @@ func TestWhenSlotsAreDue(t *testing.T) {
 		"weekly: when the next Sunday has ended":  {shelf.Weekly, 10, stock, ends(first + 13), days(0, 5, 6, 7, 13), false},
 		"weekly: no more than agreed":             {shelf.Weekly, 2, stock, ends(first + 13), days(0, 5), false},
 		"once: too few, and days are to come":     {shelf.Once, 7, stock, ends(first + 27).Add(-time.Microsecond), nil, false},
-		"once: as many as agreed":                 {shelf.Once, 6, stock, noon, days(0, 5, 6, 7, 13, 27), false},
+		"once: as many as agreed":                 {shelf.Once, 6, stock, closes(first + 27), days(0, 5, 6, 7, 13, 27), false},
+		"once: the last of them is not over":      {shelf.Once, 6, stock, closes(first + 27).Add(-time.Microsecond), nil, false},
 		"once: more than agreed":                  {shelf.Once, 2, stock, noon, days(0, 5), false},
 		"once: the days are over":                 {shelf.Once, 7, stock, ends(first + 27), days(0, 5, 6, 7, 13, 27), false},
 		"once: nothing yet":                       {shelf.Once, 7, nil, ends(first + 27).Add(-time.Microsecond), nil, false},
@@ -448,6 +479,25 @@ func TestWhenSlotsAreDue(t *testing.T) {
 		due, none := l.agreement(1).Due(l.shelf(), tc.stock, tc.at)
 		if !slices.Equal(due, tc.want) || none != tc.none {
 			t.Errorf("%s: %v, none %v; want %v, %v", what, due, none, tc.want, tc.none)
+		}
+	}
+	// What is there and not due is looked at again when the first of it is.
+	for what, tc := range map[string]struct {
+		cadence shelf.Cadence
+		slots   int
+		at      time.Time
+		want    time.Time
+	}{
+		"daily: all is due":                {shelf.Daily, 10, closes(first + 27), time.Time{}},
+		"daily: the day that runs":         {shelf.Daily, 10, closes(first + 6), closes(first + 7)},
+		"daily: none is left":              {shelf.Daily, 0, closes(first + 6), time.Time{}},
+		"weekly: the week that runs":       {shelf.Weekly, 10, closes(first + 6), ends(first + 6)},
+		"weekly: when the last is over":    {shelf.Weekly, 10, ends(first + 27), time.Time{}},
+		"once: the day that completes all": {shelf.Once, 6, closes(first + 13), closes(first + 27)},
+	} {
+		l := taken(t, func(l *shelf.Licence) { l.Cadence, l.Slots = tc.cadence, tc.slots })
+		if next := l.agreement(1).Next(l.shelf(), stock, tc.at); !next.Equal(tc.want) {
+			t.Errorf("next, %s: %v, want %v", what, next, tc.want)
 		}
 	}
 	for d := range shelf.Day(21) {

@@ -58,7 +58,7 @@ type Cadence int32
 // Cadences.
 const (
 	Once   Cadence = 1 // all of them together, when the days are over or as many are there as were agreed
-	Daily  Cadence = 2 // each as soon as it is there
+	Daily  Cadence = 2 // each as soon as it is over and there
 	Weekly Cadence = 3 // those of a week when the week is over
 )
 
@@ -93,6 +93,12 @@ type Taken struct {
 type Cleared struct {
 	Agreement AgreementID
 	DueAt     time.Time // as in Taken
+}
+
+// Awaited: measurements are there of slots that are not over yet.
+type Awaited struct {
+	Agreement AgreementID
+	DueAt     time.Time // when the first of them falls due; zero when none is waited for any more
 }
 
 // EndReason says why nothing more is delivered. The numbers are the contract's.
@@ -209,6 +215,7 @@ type DeletionOrdered struct {
 
 func (Taken) event()           {}
 func (Cleared) event()         {}
+func (Awaited) event()         {}
 func (Ended) event()           {}
 func (Prepared) event()        {}
 func (Resealed) event()        {}

@@ -42,7 +42,7 @@ func Touches(e Entry) []On {
 // isAgreement says whether a child's stream is that of the agreement that an event is about.
 func isAgreement(on On, e Entry) bool {
 	switch ev := e.Event.(type) {
-	case Taken, Cleared, Ended, DeletionOrdered:
+	case Taken, Cleared, Awaited, Ended, DeletionOrdered:
 		return true
 	case Prepared:
 		return on.Child == ev.Agreement.ID
@@ -85,6 +85,8 @@ func (a Agreement) evolve(e Event) State {
 		a.Licence, a.Document, a.Cleared = e.Licence, e.Document, e.Cleared
 	case Cleared:
 		a.Cleared = true
+	case Awaited:
+		a.Awaited = e.DueAt
 	case Ended:
 		a.Ended = true
 	case DeletionOrdered:

@@ -45,6 +45,7 @@ type Agreement struct {
 	Charged  int  // released
 	Open     []Waits
 	Released []DeliveryID
+	Awaited  time.Time // when slots that are not over fall due; zero when none is waited for
 }
 
 // Waits is a delivery whose key has not left, with its slots.
@@ -103,25 +104,46 @@ func (l Licence) dueAt() time.Time {
 
 func (d Day) over(at time.Time) bool { return !at.Before(d.ends()) }
 
-// Due gives the slots of a person's stock that fall due under an agreement now, ascending, and says whether none will any more.
-func (a Agreement) Due(s Shelf, stock []Day, at time.Time) (due []Day, none bool) {
-	l := a.Licence
-	if !a.Cleared || a.Ended {
-		return nil, false
+// behind is how far the last place on earth is behind UTC.
+const behind = 12 * time.Hour
+
+// closes is when a day has ended everywhere: until then whatever was measured on it may be a part of it.
+func (d Day) closes() time.Time { return time.Unix(int64(d+1)*secondsPerDay, 0).UTC().Add(behind) }
+
+// falls is when a slot of which there are measurements falls due by itself.
+func (l Licence) falls(d Day) time.Time {
+	if l.Cadence == Weekly {
+		return d.sunday().ends()
 	}
+	return d.closes()
+}
+
+// free gives the slots of a person's stock that are within an agreement and that its buyer's group has not yet, ascending.
+func (a Agreement) free(s Shelf, stock []Day) (free []Day) {
+	l := a.Licence
 	taken := s.Lots[Lot{l.Group, l.Product}]
 	for _, d := range stock {
 		if d < l.First || d > l.Last {
 			continue
 		}
-		if _, is := slices.BinarySearch(taken, d); !is && !slices.Contains(due, d) {
-			due = append(due, d)
+		if _, is := slices.BinarySearch(taken, d); !is && !slices.Contains(free, d) {
+			free = append(free, d)
 		}
 	}
-	slices.Sort(due)
+	slices.Sort(free)
+	return free
+}
+
+// Due gives the slots of a person's stock that fall due under an agreement now, ascending, and says whether none will any more. A day
+// that is not over is never due, whatever there is of it: a slot is delivered once.
+func (a Agreement) Due(s Shelf, stock []Day, at time.Time) (due []Day, none bool) {
+	l := a.Licence
+	if !a.Cleared || a.Ended {
+		return nil, false
+	}
+	due = slices.DeleteFunc(a.free(s, stock), func(d Day) bool { return at.Before(l.falls(d)) })
 	left := l.Slots - a.Slots
-	switch l.Cadence {
-	case Once:
+	if l.Cadence == Once {
 		if a.Sequence > 0 {
 			return nil, len(a.Open) == 0
 		}
@@ -130,10 +152,21 @@ func (a Agreement) Due(s Shelf, stock []Day, at time.Time) (due []Day, none bool
 		} else if over && len(due) == 0 {
 			return nil, true
 		}
-	case Weekly:
-		due = slices.DeleteFunc(due, func(d Day) bool { return !d.sunday().over(at) })
 	}
 	return due[:max(0, min(len(due), left))], false
+}
+
+// Next is when the next of a person's stock falls due that does not now, zero where nothing of it is to come.
+func (a Agreement) Next(s Shelf, stock []Day, at time.Time) (next time.Time) {
+	if !a.Cleared || a.Ended || a.Slots >= a.Licence.Slots || a.Licence.Cadence == Once && a.Sequence > 0 {
+		return next
+	}
+	for _, d := range a.free(s, stock) {
+		if falls := a.Licence.falls(d); at.Before(falls) && (next.IsZero() || falls.Before(next)) {
+			next = falls
+		}
+	}
+	return next
 }
 
 // sunday is the last day of a day's ISO week. 1970-01-01 was a Thursday.

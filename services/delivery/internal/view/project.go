@@ -14,7 +14,7 @@ import (
 )
 
 // Fold is the version of Project: another one means rebuilding.
-const Fold = 4
+const Fold = 5
 
 // grace is how long a buyer may ask again for the key of the last delivery, whose answer was lost, before the agreement ends.
 const grace = time.Minute
@@ -79,6 +79,11 @@ func shelf(b *pgx.Batch, r *es.Record, m *deliveryv1.Event) {
 		b.Queue(`
 			with due as (insert into deadline (stream, kind, due) select $2::text, 'due', $3::timestamptz where $3 is not null on conflict do nothing)
 			update agreement set cleared = true where agreement = $1`, e.GetAgreementId(), string(r.Stream), moment(e.GetDueAt()))
+	case *deliveryv1.Event_SlotsAwaited:
+		b.Queue(`
+			with past as (delete from deadline where stream = $1 and kind = 'await' and due is distinct from $2)
+			insert into deadline (stream, kind, due) select $1::text, 'await', $2::timestamptz where $2 is not null on conflict do nothing`,
+			string(r.Stream), moment(arm.SlotsAwaited.GetDueAt()))
 	case *deliveryv1.Event_AgreementEnded:
 		b.Queue(`
 			with over as (delete from deadline where stream = $2)

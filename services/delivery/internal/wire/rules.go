@@ -20,7 +20,7 @@ import (
 const Schema = "obole.delivery.v1"
 
 // Fold is the version of both roots' Evolve and Touches, and of the rows' form.
-const Fold = 2
+const Fold = 3
 
 // Holdings are the rules of the root holding. keys is the person's *vault.Ring.
 func Holdings() es.Rules[holding.State, holding.Command, holding.Event] {

@@ -44,6 +44,10 @@ func put(e shelf.Event) *deliveryv1.Event {
 		return &deliveryv1.Event{Event: &deliveryv1.Event_AgreementCleared{AgreementCleared: &deliveryv1.AgreementCleared{
 			AgreementId: e.Agreement.String(), DueAt: micros(e.DueAt),
 		}}}
+	case shelf.Awaited:
+		return &deliveryv1.Event{Event: &deliveryv1.Event_SlotsAwaited{SlotsAwaited: &deliveryv1.SlotsAwaited{
+			AgreementId: e.Agreement.String(), DueAt: micros(e.DueAt),
+		}}}
 	case shelf.Ended:
 		return &deliveryv1.Event{Event: &deliveryv1.Event_AgreementEnded{AgreementEnded: &deliveryv1.AgreementEnded{
 			AgreementId: e.Agreement.String(), OfferId: e.Offer.String(), BidId: e.Bid.String(), SubscriberId: e.Subscriber.String(),
@@ -153,6 +157,9 @@ func (r *ids) puts(m *deliveryv1.Event) shelf.Event {
 	case *deliveryv1.Event_AgreementCleared:
 		e := arm.AgreementCleared
 		return shelf.Cleared{Agreement: r.agreement(e.GetAgreementId()), DueAt: moment(e.GetDueAt())}
+	case *deliveryv1.Event_SlotsAwaited:
+		e := arm.SlotsAwaited
+		return shelf.Awaited{Agreement: r.agreement(e.GetAgreementId()), DueAt: moment(e.GetDueAt())}
 	case *deliveryv1.Event_AgreementEnded:
 		e := arm.AgreementEnded
 		return shelf.Ended{

@@ -231,6 +231,7 @@ func (w *writer) agreement(a shelf.Agreement) {
 	for _, d := range a.Released {
 		w.id(d.ID)
 	}
+	w.int(int(micros(a.Awaited)))
 }
 
 func (r *reader) agreement() (a shelf.Agreement) {
@@ -256,5 +257,6 @@ func (r *reader) agreement() (a shelf.Agreement) {
 			a.Released[i] = shelf.DeliveryID{ID: r.id()}
 		}
 	}
+	a.Awaited = moment(int64(r.int()))
 	return a
 }

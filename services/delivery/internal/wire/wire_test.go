@@ -83,6 +83,7 @@ func shelves(t testing.TB) []shelf.Event {
 	return []shelf.Event{
 		shelf.Taken{Licence: licence, Document: raw, Cleared: true, DueAt: at},
 		shelf.Cleared{Agreement: deal, DueAt: at},
+		shelf.Awaited{Agreement: deal, DueAt: at},
 		shelf.Ended{Agreement: deal, Offer: offer, Bid: bid, Subscriber: person, Currency: "EUR", Released: 2, Reason: shelf.EndWithdrawn},
 		shelf.Prepared{
 			Delivery: parcel, Agreement: deal, Subscriber: person, Sequence: 1, LapsesAt: at, Contents: shelf.Contents{
@@ -420,7 +421,7 @@ func states(t testing.TB) []shelf.State {
 		shelf.Shelf{Lots: map[shelf.Lot][]shelf.Day{}, Of: map[shelf.AgreementID]shelf.Lot{}, Open: map[shelf.DeliveryID]shelf.Held{}},
 		shelf.Agreement{
 			Licence: taken.Licence, Document: taken.Document, Cleared: true, Ended: true, Ordered: true, Sequence: 3, Slots: 4, Charged: 2,
-			Open: []shelf.Waits{{Delivery: parcel, Slots: 2}}, Released: []shelf.DeliveryID{parcel},
+			Open: []shelf.Waits{{Delivery: parcel, Slots: 2}}, Released: []shelf.DeliveryID{parcel}, Awaited: at,
 		},
 		shelf.Delivery{Agreement: deal, Sequence: 3, Slots: 2, Digest: digest, BuyerKey: "k1", Status: shelf.Signed, Blocked: "PAUSED", LapsesAt: at},
 	}

@@ -385,6 +385,7 @@ type Event struct {
 	//	*Event_AgreementTaken
 	//	*Event_AgreementEnded
 	//	*Event_AgreementCleared
+	//	*Event_SlotsAwaited
 	//	*Event_DeliveryPrepared
 	//	*Event_PackageResealed
 	//	*Event_ReceiptSigned
@@ -509,6 +510,15 @@ func (x *Event) GetAgreementCleared() *AgreementCleared {
 	if x != nil {
 		if x, ok := x.Event.(*Event_AgreementCleared); ok {
 			return x.AgreementCleared
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetSlotsAwaited() *SlotsAwaited {
+	if x != nil {
+		if x, ok := x.Event.(*Event_SlotsAwaited); ok {
+			return x.SlotsAwaited
 		}
 	}
 	return nil
@@ -643,6 +653,11 @@ type Event_AgreementCleared struct {
 	AgreementCleared *AgreementCleared `protobuf:"bytes,22,opt,name=agreement_cleared,json=agreementCleared,proto3,oneof"`
 }
 
+type Event_SlotsAwaited struct {
+	// On an agreement's stream.
+	SlotsAwaited *SlotsAwaited `protobuf:"bytes,23,opt,name=slots_awaited,json=slotsAwaited,proto3,oneof"`
+}
+
 type Event_DeliveryPrepared struct {
 	// On a delivery's stream.
 	DeliveryPrepared *DeliveryPrepared `protobuf:"bytes,30,opt,name=delivery_prepared,json=deliveryPrepared,proto3,oneof"`
@@ -674,7 +689,6 @@ type Event_DeliveryLapsed struct {
 }
 
 type Event_DeliveryDisputed struct {
-	// On a delivery's stream.
 	DeliveryDisputed *DeliveryDisputed `protobuf:"bytes,36,opt,name=delivery_disputed,json=deliveryDisputed,proto3,oneof"`
 }
 
@@ -706,6 +720,8 @@ func (*Event_AgreementTaken) isEvent_Event() {}
 func (*Event_AgreementEnded) isEvent_Event() {}
 
 func (*Event_AgreementCleared) isEvent_Event() {}
+
+func (*Event_SlotsAwaited) isEvent_Event() {}
 
 func (*Event_DeliveryPrepared) isEvent_Event() {}
 
@@ -1330,6 +1346,61 @@ func (x *AgreementCleared) GetDueAt() int64 {
 	return 0
 }
 
+// SlotsAwaited: there are measurements of slots that are not over yet, and what is there is looked at again when they are.
+type SlotsAwaited struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Agreement.
+	AgreementId string `protobuf:"bytes,1,opt,name=agreement_id,json=agreementId,proto3" json:"agreement_id,omitempty"`
+	// Moment at which the first of them falls due, microseconds since 1970-01-01T00:00Z; 0 when none is waited for any more.
+	DueAt         int64 `protobuf:"varint,2,opt,name=due_at,json=dueAt,proto3" json:"due_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SlotsAwaited) Reset() {
+	*x = SlotsAwaited{}
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SlotsAwaited) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SlotsAwaited) ProtoMessage() {}
+
+func (x *SlotsAwaited) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SlotsAwaited.ProtoReflect.Descriptor instead.
+func (*SlotsAwaited) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *SlotsAwaited) GetAgreementId() string {
+	if x != nil {
+		return x.AgreementId
+	}
+	return ""
+}
+
+func (x *SlotsAwaited) GetDueAt() int64 {
+	if x != nil {
+		return x.DueAt
+	}
+	return 0
+}
+
 // AgreementEnded: nothing more will leave under it. It follows every DeliveryReleased of the agreement.
 type AgreementEnded struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1353,7 +1424,7 @@ type AgreementEnded struct {
 
 func (x *AgreementEnded) Reset() {
 	*x = AgreementEnded{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[9]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1365,7 +1436,7 @@ func (x *AgreementEnded) String() string {
 func (*AgreementEnded) ProtoMessage() {}
 
 func (x *AgreementEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[9]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1378,7 +1449,7 @@ func (x *AgreementEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgreementEnded.ProtoReflect.Descriptor instead.
 func (*AgreementEnded) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{9}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AgreementEnded) GetAgreementId() string {
@@ -1473,7 +1544,7 @@ type DeliveryPrepared struct {
 
 func (x *DeliveryPrepared) Reset() {
 	*x = DeliveryPrepared{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[10]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1485,7 +1556,7 @@ func (x *DeliveryPrepared) String() string {
 func (*DeliveryPrepared) ProtoMessage() {}
 
 func (x *DeliveryPrepared) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[10]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1498,7 +1569,7 @@ func (x *DeliveryPrepared) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryPrepared.ProtoReflect.Descriptor instead.
 func (*DeliveryPrepared) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{10}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DeliveryPrepared) GetDeliveryId() string {
@@ -1633,7 +1704,7 @@ type PackageResealed struct {
 
 func (x *PackageResealed) Reset() {
 	*x = PackageResealed{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[11]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1645,7 +1716,7 @@ func (x *PackageResealed) String() string {
 func (*PackageResealed) ProtoMessage() {}
 
 func (x *PackageResealed) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[11]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1658,7 +1729,7 @@ func (x *PackageResealed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PackageResealed.ProtoReflect.Descriptor instead.
 func (*PackageResealed) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{11}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PackageResealed) GetDeliveryId() string {
@@ -1694,7 +1765,7 @@ type ReceiptSigned struct {
 
 func (x *ReceiptSigned) Reset() {
 	*x = ReceiptSigned{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[12]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1706,7 +1777,7 @@ func (x *ReceiptSigned) String() string {
 func (*ReceiptSigned) ProtoMessage() {}
 
 func (x *ReceiptSigned) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[12]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1719,7 +1790,7 @@ func (x *ReceiptSigned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiptSigned.ProtoReflect.Descriptor instead.
 func (*ReceiptSigned) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{12}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ReceiptSigned) GetDeliveryId() string {
@@ -1786,7 +1857,7 @@ type DeliveryReleased struct {
 
 func (x *DeliveryReleased) Reset() {
 	*x = DeliveryReleased{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[13]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1798,7 +1869,7 @@ func (x *DeliveryReleased) String() string {
 func (*DeliveryReleased) ProtoMessage() {}
 
 func (x *DeliveryReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[13]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1811,7 +1882,7 @@ func (x *DeliveryReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryReleased.ProtoReflect.Descriptor instead.
 func (*DeliveryReleased) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{13}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DeliveryReleased) GetDeliveryId() string {
@@ -1897,7 +1968,7 @@ type ReleasedKey struct {
 
 func (x *ReleasedKey) Reset() {
 	*x = ReleasedKey{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[14]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1909,7 +1980,7 @@ func (x *ReleasedKey) String() string {
 func (*ReleasedKey) ProtoMessage() {}
 
 func (x *ReleasedKey) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[14]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1922,7 +1993,7 @@ func (x *ReleasedKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleasedKey.ProtoReflect.Descriptor instead.
 func (*ReleasedKey) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{14}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ReleasedKey) GetBuyerKeyId() string {
@@ -1956,7 +2027,7 @@ type DeliveryBlocked struct {
 
 func (x *DeliveryBlocked) Reset() {
 	*x = DeliveryBlocked{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[15]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1968,7 +2039,7 @@ func (x *DeliveryBlocked) String() string {
 func (*DeliveryBlocked) ProtoMessage() {}
 
 func (x *DeliveryBlocked) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[15]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1981,7 +2052,7 @@ func (x *DeliveryBlocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryBlocked.ProtoReflect.Descriptor instead.
 func (*DeliveryBlocked) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{15}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DeliveryBlocked) GetDeliveryId() string {
@@ -2025,7 +2096,7 @@ type DeliveryLapsed struct {
 
 func (x *DeliveryLapsed) Reset() {
 	*x = DeliveryLapsed{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[16]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2037,7 +2108,7 @@ func (x *DeliveryLapsed) String() string {
 func (*DeliveryLapsed) ProtoMessage() {}
 
 func (x *DeliveryLapsed) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[16]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2050,7 +2121,7 @@ func (x *DeliveryLapsed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryLapsed.ProtoReflect.Descriptor instead.
 func (*DeliveryLapsed) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{16}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DeliveryLapsed) GetDeliveryId() string {
@@ -2082,7 +2153,7 @@ type DeliveryDisputed struct {
 
 func (x *DeliveryDisputed) Reset() {
 	*x = DeliveryDisputed{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[17]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2094,7 +2165,7 @@ func (x *DeliveryDisputed) String() string {
 func (*DeliveryDisputed) ProtoMessage() {}
 
 func (x *DeliveryDisputed) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[17]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2107,7 +2178,7 @@ func (x *DeliveryDisputed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryDisputed.ProtoReflect.Descriptor instead.
 func (*DeliveryDisputed) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{17}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DeliveryDisputed) GetDeliveryId() string {
@@ -2146,7 +2217,7 @@ type DisputeResolved struct {
 
 func (x *DisputeResolved) Reset() {
 	*x = DisputeResolved{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[18]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2158,7 +2229,7 @@ func (x *DisputeResolved) String() string {
 func (*DisputeResolved) ProtoMessage() {}
 
 func (x *DisputeResolved) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[18]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2171,7 +2242,7 @@ func (x *DisputeResolved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisputeResolved.ProtoReflect.Descriptor instead.
 func (*DisputeResolved) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{18}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DisputeResolved) GetDeliveryId() string {
@@ -2212,7 +2283,7 @@ type DeletionOrdered struct {
 
 func (x *DeletionOrdered) Reset() {
 	*x = DeletionOrdered{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[19]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2224,7 +2295,7 @@ func (x *DeletionOrdered) String() string {
 func (*DeletionOrdered) ProtoMessage() {}
 
 func (x *DeletionOrdered) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[19]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2237,7 +2308,7 @@ func (x *DeletionOrdered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletionOrdered.ProtoReflect.Descriptor instead.
 func (*DeletionOrdered) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{19}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DeletionOrdered) GetAgreementId() string {
@@ -2287,7 +2358,7 @@ type DeletionAttested struct {
 
 func (x *DeletionAttested) Reset() {
 	*x = DeletionAttested{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[20]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2299,7 +2370,7 @@ func (x *DeletionAttested) String() string {
 func (*DeletionAttested) ProtoMessage() {}
 
 func (x *DeletionAttested) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[20]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2312,7 +2383,7 @@ func (x *DeletionAttested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletionAttested.ProtoReflect.Descriptor instead.
 func (*DeletionAttested) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{20}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DeletionAttested) GetAgreementId() string {
@@ -2354,7 +2425,7 @@ var File_obole_delivery_v1_events_proto protoreflect.FileDescriptor
 
 const file_obole_delivery_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x1eobole/delivery/v1/events.proto\x12\x11obole.delivery.v1\x1a\x1aobole/event/v1/event.proto\x1a\x1cobole/market/v1/market.proto\"\xb6\v\n" +
+	"\x1eobole/delivery/v1/events.proto\x12\x11obole.delivery.v1\x1a\x1aobole/event/v1/event.proto\x1a\x1cobole/market/v1/market.proto\"\xfe\v\n" +
 	"\x05Event\x12(\n" +
 	"\x04meta\x18\x01 \x01(\v2\x14.obole.event.v1.MetaR\x04meta\x12.\n" +
 	"\x06sealed\x18\x02 \x03(\v2\x16.obole.event.v1.SealedR\x06sealed\x12O\n" +
@@ -2365,7 +2436,8 @@ const file_obole_delivery_v1_events_proto_rawDesc = "" +
 	"\rfacts_derived\x18\r \x01(\v2\x1f.obole.delivery.v1.FactsDerivedH\x00R\ffactsDerived\x12L\n" +
 	"\x0fagreement_taken\x18\x14 \x01(\v2!.obole.delivery.v1.AgreementTakenH\x00R\x0eagreementTaken\x12L\n" +
 	"\x0fagreement_ended\x18\x15 \x01(\v2!.obole.delivery.v1.AgreementEndedH\x00R\x0eagreementEnded\x12R\n" +
-	"\x11agreement_cleared\x18\x16 \x01(\v2#.obole.delivery.v1.AgreementClearedH\x00R\x10agreementCleared\x12R\n" +
+	"\x11agreement_cleared\x18\x16 \x01(\v2#.obole.delivery.v1.AgreementClearedH\x00R\x10agreementCleared\x12F\n" +
+	"\rslots_awaited\x18\x17 \x01(\v2\x1f.obole.delivery.v1.SlotsAwaitedH\x00R\fslotsAwaited\x12R\n" +
 	"\x11delivery_prepared\x18\x1e \x01(\v2#.obole.delivery.v1.DeliveryPreparedH\x00R\x10deliveryPrepared\x12O\n" +
 	"\x10package_resealed\x18\x1f \x01(\v2\".obole.delivery.v1.PackageResealedH\x00R\x0fpackageResealed\x12I\n" +
 	"\x0ereceipt_signed\x18  \x01(\v2 .obole.delivery.v1.ReceiptSignedH\x00R\rreceiptSigned\x12R\n" +
@@ -2421,6 +2493,9 @@ const file_obole_delivery_v1_events_proto_rawDesc = "" +
 	"\acleared\x18\x05 \x01(\bR\acleared\x12\x15\n" +
 	"\x06due_at\x18\x06 \x01(\x03R\x05dueAt\"L\n" +
 	"\x10AgreementCleared\x12!\n" +
+	"\fagreement_id\x18\x01 \x01(\tR\vagreementId\x12\x15\n" +
+	"\x06due_at\x18\x02 \x01(\x03R\x05dueAt\"H\n" +
+	"\fSlotsAwaited\x12!\n" +
 	"\fagreement_id\x18\x01 \x01(\tR\vagreementId\x12\x15\n" +
 	"\x06due_at\x18\x02 \x01(\x03R\x05dueAt\"\x83\x02\n" +
 	"\x0eAgreementEnded\x12!\n" +
@@ -2580,7 +2655,7 @@ func file_obole_delivery_v1_events_proto_rawDescGZIP() []byte {
 }
 
 var file_obole_delivery_v1_events_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_obole_delivery_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_obole_delivery_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_obole_delivery_v1_events_proto_goTypes = []any{
 	(Route)(0),               // 0: obole.delivery.v1.Route
 	(EndReason)(0),           // 1: obole.delivery.v1.EndReason
@@ -2595,61 +2670,63 @@ var file_obole_delivery_v1_events_proto_goTypes = []any{
 	(*FactsDerived)(nil),     // 10: obole.delivery.v1.FactsDerived
 	(*AgreementTaken)(nil),   // 11: obole.delivery.v1.AgreementTaken
 	(*AgreementCleared)(nil), // 12: obole.delivery.v1.AgreementCleared
-	(*AgreementEnded)(nil),   // 13: obole.delivery.v1.AgreementEnded
-	(*DeliveryPrepared)(nil), // 14: obole.delivery.v1.DeliveryPrepared
-	(*PackageResealed)(nil),  // 15: obole.delivery.v1.PackageResealed
-	(*ReceiptSigned)(nil),    // 16: obole.delivery.v1.ReceiptSigned
-	(*DeliveryReleased)(nil), // 17: obole.delivery.v1.DeliveryReleased
-	(*ReleasedKey)(nil),      // 18: obole.delivery.v1.ReleasedKey
-	(*DeliveryBlocked)(nil),  // 19: obole.delivery.v1.DeliveryBlocked
-	(*DeliveryLapsed)(nil),   // 20: obole.delivery.v1.DeliveryLapsed
-	(*DeliveryDisputed)(nil), // 21: obole.delivery.v1.DeliveryDisputed
-	(*DisputeResolved)(nil),  // 22: obole.delivery.v1.DisputeResolved
-	(*DeletionOrdered)(nil),  // 23: obole.delivery.v1.DeletionOrdered
-	(*DeletionAttested)(nil), // 24: obole.delivery.v1.DeletionAttested
-	(*v1.Meta)(nil),          // 25: obole.event.v1.Meta
-	(*v1.Sealed)(nil),        // 26: obole.event.v1.Sealed
-	(v11.Assurance)(0),       // 27: obole.market.v1.Assurance
-	(*v11.Days)(nil),         // 28: obole.market.v1.Days
-	(*v11.Licence)(nil),      // 29: obole.market.v1.Licence
+	(*SlotsAwaited)(nil),     // 13: obole.delivery.v1.SlotsAwaited
+	(*AgreementEnded)(nil),   // 14: obole.delivery.v1.AgreementEnded
+	(*DeliveryPrepared)(nil), // 15: obole.delivery.v1.DeliveryPrepared
+	(*PackageResealed)(nil),  // 16: obole.delivery.v1.PackageResealed
+	(*ReceiptSigned)(nil),    // 17: obole.delivery.v1.ReceiptSigned
+	(*DeliveryReleased)(nil), // 18: obole.delivery.v1.DeliveryReleased
+	(*ReleasedKey)(nil),      // 19: obole.delivery.v1.ReleasedKey
+	(*DeliveryBlocked)(nil),  // 20: obole.delivery.v1.DeliveryBlocked
+	(*DeliveryLapsed)(nil),   // 21: obole.delivery.v1.DeliveryLapsed
+	(*DeliveryDisputed)(nil), // 22: obole.delivery.v1.DeliveryDisputed
+	(*DisputeResolved)(nil),  // 23: obole.delivery.v1.DisputeResolved
+	(*DeletionOrdered)(nil),  // 24: obole.delivery.v1.DeletionOrdered
+	(*DeletionAttested)(nil), // 25: obole.delivery.v1.DeletionAttested
+	(*v1.Meta)(nil),          // 26: obole.event.v1.Meta
+	(*v1.Sealed)(nil),        // 27: obole.event.v1.Sealed
+	(v11.Assurance)(0),       // 28: obole.market.v1.Assurance
+	(*v11.Days)(nil),         // 29: obole.market.v1.Days
+	(*v11.Licence)(nil),      // 30: obole.market.v1.Licence
 }
 var file_obole_delivery_v1_events_proto_depIdxs = []int32{
-	25, // 0: obole.delivery.v1.Event.meta:type_name -> obole.event.v1.Meta
-	26, // 1: obole.delivery.v1.Event.sealed:type_name -> obole.event.v1.Sealed
+	26, // 0: obole.delivery.v1.Event.meta:type_name -> obole.event.v1.Meta
+	27, // 1: obole.delivery.v1.Event.sealed:type_name -> obole.event.v1.Sealed
 	5,  // 2: obole.delivery.v1.Event.source_connected:type_name -> obole.delivery.v1.SourceConnected
 	6,  // 3: obole.delivery.v1.Event.data_imported:type_name -> obole.delivery.v1.DataImported
 	8,  // 4: obole.delivery.v1.Event.point_corrected:type_name -> obole.delivery.v1.PointCorrected
 	10, // 5: obole.delivery.v1.Event.facts_derived:type_name -> obole.delivery.v1.FactsDerived
 	11, // 6: obole.delivery.v1.Event.agreement_taken:type_name -> obole.delivery.v1.AgreementTaken
-	13, // 7: obole.delivery.v1.Event.agreement_ended:type_name -> obole.delivery.v1.AgreementEnded
+	14, // 7: obole.delivery.v1.Event.agreement_ended:type_name -> obole.delivery.v1.AgreementEnded
 	12, // 8: obole.delivery.v1.Event.agreement_cleared:type_name -> obole.delivery.v1.AgreementCleared
-	14, // 9: obole.delivery.v1.Event.delivery_prepared:type_name -> obole.delivery.v1.DeliveryPrepared
-	15, // 10: obole.delivery.v1.Event.package_resealed:type_name -> obole.delivery.v1.PackageResealed
-	16, // 11: obole.delivery.v1.Event.receipt_signed:type_name -> obole.delivery.v1.ReceiptSigned
-	17, // 12: obole.delivery.v1.Event.delivery_released:type_name -> obole.delivery.v1.DeliveryReleased
-	19, // 13: obole.delivery.v1.Event.delivery_blocked:type_name -> obole.delivery.v1.DeliveryBlocked
-	20, // 14: obole.delivery.v1.Event.delivery_lapsed:type_name -> obole.delivery.v1.DeliveryLapsed
-	21, // 15: obole.delivery.v1.Event.delivery_disputed:type_name -> obole.delivery.v1.DeliveryDisputed
-	22, // 16: obole.delivery.v1.Event.dispute_resolved:type_name -> obole.delivery.v1.DisputeResolved
-	23, // 17: obole.delivery.v1.Event.deletion_ordered:type_name -> obole.delivery.v1.DeletionOrdered
-	24, // 18: obole.delivery.v1.Event.deletion_attested:type_name -> obole.delivery.v1.DeletionAttested
-	0,  // 19: obole.delivery.v1.SourceConnected.route:type_name -> obole.delivery.v1.Route
-	0,  // 20: obole.delivery.v1.DataImported.route:type_name -> obole.delivery.v1.Route
-	27, // 21: obole.delivery.v1.DataImported.assurance:type_name -> obole.market.v1.Assurance
-	7,  // 22: obole.delivery.v1.DataImported.arrivals:type_name -> obole.delivery.v1.Arrival
-	28, // 23: obole.delivery.v1.Arrival.days:type_name -> obole.market.v1.Days
-	9,  // 24: obole.delivery.v1.FactsDerived.facts:type_name -> obole.delivery.v1.Fact
-	29, // 25: obole.delivery.v1.AgreementTaken.licence:type_name -> obole.market.v1.Licence
-	1,  // 26: obole.delivery.v1.AgreementEnded.reason:type_name -> obole.delivery.v1.EndReason
-	18, // 27: obole.delivery.v1.DeliveryReleased.answer:type_name -> obole.delivery.v1.ReleasedKey
-	3,  // 28: obole.delivery.v1.DeliveryBlocked.reason:type_name -> obole.delivery.v1.Reason
-	2,  // 29: obole.delivery.v1.DeliveryDisputed.code:type_name -> obole.delivery.v1.DisputeCode
-	1,  // 30: obole.delivery.v1.DeletionOrdered.reason:type_name -> obole.delivery.v1.EndReason
-	31, // [31:31] is the sub-list for method output_type
-	31, // [31:31] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	13, // 9: obole.delivery.v1.Event.slots_awaited:type_name -> obole.delivery.v1.SlotsAwaited
+	15, // 10: obole.delivery.v1.Event.delivery_prepared:type_name -> obole.delivery.v1.DeliveryPrepared
+	16, // 11: obole.delivery.v1.Event.package_resealed:type_name -> obole.delivery.v1.PackageResealed
+	17, // 12: obole.delivery.v1.Event.receipt_signed:type_name -> obole.delivery.v1.ReceiptSigned
+	18, // 13: obole.delivery.v1.Event.delivery_released:type_name -> obole.delivery.v1.DeliveryReleased
+	20, // 14: obole.delivery.v1.Event.delivery_blocked:type_name -> obole.delivery.v1.DeliveryBlocked
+	21, // 15: obole.delivery.v1.Event.delivery_lapsed:type_name -> obole.delivery.v1.DeliveryLapsed
+	22, // 16: obole.delivery.v1.Event.delivery_disputed:type_name -> obole.delivery.v1.DeliveryDisputed
+	23, // 17: obole.delivery.v1.Event.dispute_resolved:type_name -> obole.delivery.v1.DisputeResolved
+	24, // 18: obole.delivery.v1.Event.deletion_ordered:type_name -> obole.delivery.v1.DeletionOrdered
+	25, // 19: obole.delivery.v1.Event.deletion_attested:type_name -> obole.delivery.v1.DeletionAttested
+	0,  // 20: obole.delivery.v1.SourceConnected.route:type_name -> obole.delivery.v1.Route
+	0,  // 21: obole.delivery.v1.DataImported.route:type_name -> obole.delivery.v1.Route
+	28, // 22: obole.delivery.v1.DataImported.assurance:type_name -> obole.market.v1.Assurance
+	7,  // 23: obole.delivery.v1.DataImported.arrivals:type_name -> obole.delivery.v1.Arrival
+	29, // 24: obole.delivery.v1.Arrival.days:type_name -> obole.market.v1.Days
+	9,  // 25: obole.delivery.v1.FactsDerived.facts:type_name -> obole.delivery.v1.Fact
+	30, // 26: obole.delivery.v1.AgreementTaken.licence:type_name -> obole.market.v1.Licence
+	1,  // 27: obole.delivery.v1.AgreementEnded.reason:type_name -> obole.delivery.v1.EndReason
+	19, // 28: obole.delivery.v1.DeliveryReleased.answer:type_name -> obole.delivery.v1.ReleasedKey
+	3,  // 29: obole.delivery.v1.DeliveryBlocked.reason:type_name -> obole.delivery.v1.Reason
+	2,  // 30: obole.delivery.v1.DeliveryDisputed.code:type_name -> obole.delivery.v1.DisputeCode
+	1,  // 31: obole.delivery.v1.DeletionOrdered.reason:type_name -> obole.delivery.v1.EndReason
+	32, // [32:32] is the sub-list for method output_type
+	32, // [32:32] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_obole_delivery_v1_events_proto_init() }
@@ -2665,6 +2742,7 @@ func file_obole_delivery_v1_events_proto_init() {
 		(*Event_AgreementTaken)(nil),
 		(*Event_AgreementEnded)(nil),
 		(*Event_AgreementCleared)(nil),
+		(*Event_SlotsAwaited)(nil),
 		(*Event_DeliveryPrepared)(nil),
 		(*Event_PackageResealed)(nil),
 		(*Event_ReceiptSigned)(nil),
@@ -2682,7 +2760,7 @@ func file_obole_delivery_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_obole_delivery_v1_events_proto_rawDesc), len(file_obole_delivery_v1_events_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
