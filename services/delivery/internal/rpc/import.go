@@ -192,26 +192,67 @@ func (s *Server) ListSources(ctx context.Context, r *deliveryv1.ListSourcesReque
 	return out, nil
 }
 
-// chunks reads a file from a stream, as long as there is time.
+// chunks reads a file from a stream, as long as there is time and its sender goes on.
 type chunks struct {
 	ctx  context.Context
-	recv func() (*deliveryv1.ImportRequest, error)
+	came <-chan chunk
 	left []byte
+	end  error // once it has ended
 }
+
+// chunk is what a sender's next message came to.
+type chunk struct {
+	message *deliveryv1.ImportRequest
+	err     error // io.EOF at the end
+}
+
+// receive reads a stream until it or ctx ends. Who waits for a message on a stream cannot be called back, and so it is not the reader.
+func receive(ctx context.Context, recv func() (*deliveryv1.ImportRequest, error)) *chunks {
+	came := make(chan chunk)
+	go func() {
+		for {
+			m, err := recv()
+			select {
+			case came <- chunk{m, err}:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return &chunks{ctx: ctx, came: came}
+}
+
+var errSilent = fault.Deadline("the sender of the file has sent nothing for " + silence.String())
 
 func (c *chunks) Read(b []byte) (int, error) {
 	for len(c.left) == 0 {
-		r, err := c.recv()
-		if err != nil {
-			return 0, err // io.EOF at the end
+		if c.end != nil {
+			return 0, c.end
 		}
-		if r.GetHeader() != nil {
+		idle := time.NewTimer(silence)
+		var next chunk
+		select {
+		case next = <-c.came:
+			idle.Stop()
+		case <-idle.C:
+			return 0, errSilent // it holds a place that others wait for
+		case <-c.ctx.Done():
+			idle.Stop()
+			return 0, c.ctx.Err()
+		}
+		switch {
+		case next.err != nil:
+			c.end = next.err
+			return 0, c.end
+		case next.message.GetHeader() != nil:
 			return 0, fault.Invalid("header", "must come once, first")
+		case c.ctx.Err() != nil:
+			return 0, c.ctx.Err() // what comes by drops holds a place for ever
 		}
-		if err := c.ctx.Err(); err != nil {
-			return 0, err // what comes by drops holds a place for ever
-		}
-		c.left = r.GetChunk()
+		c.left = next.message.GetChunk()
 	}
 	n := copy(b, c.left)
 	c.left = c.left[n:]
@@ -270,7 +311,7 @@ func (s *Server) Import(stream grpc.ClientStreamingServer[deliveryv1.ImportReque
 	}
 	what := fmt.Sprintf("%x %s %s", sha256.Sum256([]byte(o.Participant)), o.First, o.Last)
 	done, err := s.Store.Read(within, ring, origin, assurance, s.Catalog.Products(), what, s.Now(), func(emit func(*point.Point) error) (source.Summary, error) {
-		return source.Import(within, &chunks{ctx: within, recv: stream.Recv}, o, emit)
+		return source.Import(within, receive(within, stream.Recv), o, emit)
 	})
 	if err != nil {
 		return err

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/obole-market/obole/pkg/id"
+	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	"github.com/obole-market/obole/services/delivery/internal/holding"
 )
@@ -57,6 +60,42 @@ func TestTurns(t *testing.T) {
 	if len(turns.places) != 0 || len(turns.busy) != 0 {
 		t.Fatalf("%d places and %d people are left behind", len(turns.places), len(turns.busy))
 	}
+}
+
+// TestASilentSenderLosesItsPlace: a file is read as slowly as it comes, but not for ever from somebody who sends nothing.
+func TestASilentSenderLosesItsPlace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		sent := make(chan []byte)
+		c := receive(ctx, func() (*deliveryv1.ImportRequest, error) {
+			select {
+			case b := <-sent:
+				return &deliveryv1.ImportRequest{Part: &deliveryv1.ImportRequest_Chunk{Chunk: b}}, nil
+			case <-ctx.Done(): // as a stream whose call has returned
+				return nil, ctx.Err()
+			}
+		})
+		go func() {
+			for range 3 {
+				<-time.After(silence - time.Second)
+				sent <- []byte("steps")
+			}
+		}()
+		b := make([]byte, 8)
+		for range 3 {
+			if n, err := c.Read(b); err != nil || string(b[:n]) != "steps" {
+				t.Fatalf("a slow sender: %q, %v", b[:n], err)
+			}
+		}
+		began := time.Now()
+		if _, err := c.Read(b); !errors.Is(err, errSilent) || time.Since(began) != silence {
+			t.Errorf("after %v of silence: %v", time.Since(began), err)
+		}
+		stop()
+		synctest.Wait()
+	})
 }
 
 // TestMayBring: a person brings their own copy and nothing that buyers trust further.

@@ -14,6 +14,8 @@ const (
 	files = 4
 	// longest is how long the sender of a file may take in all.
 	longest = 10 * time.Minute
+	// silence is how long the sender of a file may send nothing.
+	silence = 20 * time.Second
 )
 
 // turns lets imports in: one of a person at a time, and of files, which their senders may bring slowly, few in all. Who waits

@@ -415,19 +415,8 @@ func (s *Server) GetLicence(ctx context.Context, r *offersv1.GetLicenceRequest) 
 	case !found:
 		return nil, errAgreement
 	}
-	m, err := wire.Decode(record.Data)
+	m, _, err := s.opened(ctx, &record)
 	if err != nil {
-		return nil, err
-	}
-	person, err := id.Parse(wire.Person(m))
-	if err != nil {
-		return nil, err
-	}
-	ring, err := s.Keys.Ring(ctx, person)
-	if err != nil {
-		return nil, err
-	}
-	if err := wire.Open(m, &record, ring); err != nil {
 		return nil, err
 	}
 	if m.GetOfferAccepted().GetLicence() == nil {

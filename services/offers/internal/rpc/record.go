@@ -30,19 +30,12 @@ func (s *Server) WatchRecord(r *offersv1.WatchRecordRequest, stream grpc.ServerS
 }
 
 // Tell makes the entry of an event about a person.
-func (s *Server) Tell(ctx context.Context, who id.ID, r *es.Record) (*recordv1.Entry, error) {
-	m, err := wire.Decode(r.Data)
+func (s *Server) Tell(ctx context.Context, _ id.ID, r *es.Record) (*recordv1.Entry, error) {
+	m, forgotten, err := s.opened(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	ring, err := s.Keys.Ring(ctx, who)
-	if err != nil {
-		return nil, err
-	}
-	if err := wire.Open(m, r, ring); err != nil {
-		return nil, err
-	}
-	out := &recordv1.Entry{By: record.By(m.GetMeta())}
+	out := &recordv1.Entry{By: record.By(m.GetMeta()), Forgotten: forgotten}
 	switch arm := m.GetEvent().(type) {
 	case *offersv1.Event_OfferPresented:
 		e := arm.OfferPresented
@@ -67,4 +60,21 @@ func (s *Server) Tell(ctx context.Context, who id.ID, r *es.Record) (*recordv1.E
 		out.OfferId, out.BidId, out.AgreementId, out.Reason, out.Slots = e.GetOfferId(), e.GetBidId(), e.GetAgreementId(), e.GetReason(), e.GetSlotsDelivered()
 	}
 	return out, nil
+}
+
+// opened reads a stored event with what is personal in it, and says whether anything of that is forgotten.
+func (s *Server) opened(ctx context.Context, r *es.Record) (m *offersv1.Event, forgotten bool, err error) {
+	if m, err = wire.Decode(r.Data); err != nil || wire.Person(m) == "" {
+		return m, false, err
+	}
+	person, err := id.Parse(wire.Person(m))
+	if err != nil {
+		return nil, false, err
+	}
+	ring, err := s.Keys.Ring(ctx, person)
+	if err != nil {
+		return nil, false, err
+	}
+	forgotten, err = wire.Open(m, r, ring)
+	return m, forgotten, err
 }

@@ -81,7 +81,7 @@ func Bids() es.Rules[bid.State, bid.Command, bid.Event] {
 			}
 			// A bid has offers to many people, and a command has the keys of one at most.
 			if ring, ok := keys.(*vault.Ring); ok && ring.Subject().String() == Person(m) {
-				if err := Open(m, r, ring); err != nil {
+				if _, err := Open(m, r, ring); err != nil {
 					return nil, err
 				}
 			}
@@ -136,19 +136,20 @@ func Person(m *offersv1.Event) string {
 	return ""
 }
 
-// Open puts back what is personal in a stored event; what was forgotten stays empty. An event of before any was sealed is as it is.
-func Open(m *offersv1.Event, r *es.Record, ring *vault.Ring) error {
+// Open puts back what is personal in a stored event, and says whether anything of it is forgotten, which stays empty. An event of before
+// any was sealed is as it is.
+func Open(m *offersv1.Event, r *es.Record, ring *vault.Ring) (forgotten bool, err error) {
 	if len(m.GetSealed()) == 0 {
-		return nil
+		return false, nil
 	}
-	_, err := ring.Open(m, m.GetSealed(), vault.AAD(r.ID, string(r.Stream), int64(r.Version), r.Type, Schema))
+	gone, err := ring.Open(m, m.GetSealed(), vault.AAD(r.ID, string(r.Stream), int64(r.Version), r.Type, Schema))
 	if errors.Is(err, vault.ErrKeyUnknown) {
-		return es.ErrKeys
+		return false, es.ErrKeys
 	}
 	if err != nil {
-		return fmt.Errorf("wire: open %s: %w", r.Type, err)
+		return false, fmt.Errorf("wire: open %s: %w", r.Type, err)
 	}
-	return nil
+	return len(gone) > 0, nil
 }
 
 // encodePlaced is encode of a BidPlaced. Its message was serialised before it was queued, and is not read and written again by the writer,

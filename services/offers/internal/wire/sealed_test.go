@@ -71,7 +71,7 @@ func TestWhatTellsOfAPersonIsSealed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := Open(m, r, ring); err != nil || m.GetMeta().GetPersonalPolicy().GetPack() != "CANARY-PACK" {
+		if forgotten, err := Open(m, r, ring); err != nil || forgotten || m.GetMeta().GetPersonalPolicy().GetPack() != "CANARY-PACK" {
 			t.Errorf("%s followed %v, %v", typ, m.GetMeta(), err)
 		}
 		open = rules.Evolve(open, on, es.Entry[bid.Event]{Stream: on, Event: back})

@@ -108,14 +108,11 @@ func (s *Server) GetFunds(ctx context.Context, r *settlementv1.GetFundsRequest) 
 	if err != nil {
 		return nil, err
 	}
-	available, _, err := s.View.Balance(ctx, book.BuyerAvailable, owner)
+	funds, err := s.View.Funds(ctx, owner, int32(s.Partition))
 	if err != nil {
 		return nil, err
 	}
-	held, _, err := s.View.Balance(ctx, book.BuyerHeld, owner)
-	if err != nil {
-		return nil, err
-	}
+	at.Position = funds.Position // of the same moment as the amounts
 	list, place := "holds/"+owner.String(), new(settlementv1.Hold)
 	if err := boot.ParsePage(list, r.GetPageToken(), place); err != nil {
 		return nil, err
@@ -126,7 +123,7 @@ func (s *Server) GetFunds(ctx context.Context, r *settlementv1.GetFundsRequest) 
 	if err != nil {
 		return nil, err
 	}
-	out := &settlementv1.GetFundsResponse{Available: s.money(available), Held: s.money(held), Cursor: at}
+	out := &settlementv1.GetFundsResponse{Available: s.money(funds.Available), Held: s.money(funds.Held), Cursor: at}
 	if len(holds) > limit {
 		holds = holds[:limit]
 		if out.NextPageToken, err = boot.PageToken(list, &settlementv1.Hold{BidId: holds[limit-1].Bid.String()}); err != nil {

@@ -2,7 +2,6 @@ package view
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -18,13 +17,22 @@ type View struct {
 	Pool *pgxpool.Pool
 }
 
-// Balance of one account: minor units, and micros below one. Zero where nothing was ever posted.
-func (v View) Balance(ctx context.Context, kind book.Kind, owner id.ID) (minor, residual int64, err error) {
-	err = v.Pool.QueryRow(ctx, `select balance, residual from ledger.account where kind = $1 and owner = $2`, int16(kind), [16]byte(owner)).Scan(&minor, &residual)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return 0, 0, fmt.Errorf("view: balance: %w", err)
+// Funds is a buyer's money in minor units, and the position up to which it is so.
+type Funds struct {
+	Available, Held, Position int64
+}
+
+// Funds reads both accounts of a buyer at one moment.
+func (v View) Funds(ctx context.Context, buyer id.ID, partition int32) (f Funds, err error) {
+	err = v.Pool.QueryRow(ctx, `
+		select coalesce(sum(balance) filter (where kind = $2), 0)::bigint, coalesce(sum(balance) filter (where kind = $3), 0)::bigint,
+			(select position from ledger.checkpoint where partition = $4)
+		from ledger.account where owner = $1 and kind in ($2, $3)`,
+		[16]byte(buyer), int16(book.BuyerAvailable), int16(book.BuyerHeld), partition).Scan(&f.Available, &f.Held, &f.Position)
+	if err != nil {
+		return f, fmt.Errorf("view: funds: %w", err)
 	}
-	return minor, residual, nil
+	return f, nil
 }
 
 // Earner is a person's money: minor units, and micros below one; and the position up to which it is so.
