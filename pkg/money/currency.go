@@ -8,8 +8,6 @@ import (
 
 // What goes wrong with money.
 var (
-	// ErrCurrency: two amounts of different currencies, or one without any.
-	ErrCurrency = errors.New("money: the currencies differ")
 	// ErrOverflow: the result does not fit 64 bits.
 	ErrOverflow = errors.New("money: the amount is too large")
 	// ErrSyntax: a text is not an amount such as "12.34 EUR".

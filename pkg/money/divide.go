@@ -1,5 +1,7 @@
 package money
 
+import "math/bits"
+
 // Million is the base of rates: parts are given in millionths (ppm).
 const Million = 1_000_000
 
@@ -27,6 +29,7 @@ func Divide(price, commissionPPM, withholdingPPM int64) (Parts, error) {
 
 // PPM is x times a rate, rounded down; x and rate from 0 on, the rate at most Million, so that it always fits.
 func PPM(x, rate int64) int64 {
-	part, _ := mulDiv(x, rate, Million, Down)
-	return part
+	hi, lo := bits.Mul64(uint64(x), uint64(rate))
+	part, _ := bits.Div64(hi, lo, Million)
+	return int64(part)
 }

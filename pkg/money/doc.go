@@ -1,16 +1,8 @@
-// Package money counts money without ever losing any. There are three quantities, all integers with a currency:
+// Package money has what is paid in, without ever losing any of it: integers with a currency, and no floating point.
 //
 //   - Amount: minor units (cents), what accounts hold and what is posted;
-//   - Price: millionths of the major unit (micros) for one slot, never negative;
-//   - Exact: micros, what a price times slots comes to before anything is rounded.
+//   - Price: millionths of the major unit (micros) for one slot, never negative.
 //
-// Adding, subtracting and comparing fail on mixed currencies and on overflow; there is no arithmetic that wraps, and no
-// floating point. What is below a minor unit is kept: an Accrual takes exact amounts in and gives minor units out as soon as it
-// has them, so that nobody gains or loses a micro however small the deliveries are.
-//
-//	price, _ := money.ParsePrice("0.035 EUR")
-//	total, _ := price.Times(7)               // 0.245 EUR
-//	post, rest := total.Split()              // 0.24 EUR and 0.005 EUR
-//
+// Divide shares a price out and LargestRemainder an amount, to the last unit. What is below a minor unit the ledger keeps until it is one.
 // The package knows no exchange rates, and formats for machines and terminals, not for a reader's language.
 package money

@@ -1,8 +1,6 @@
 package money_test
 
 import (
-	"errors"
-	"math"
 	"math/big"
 	"testing"
 
@@ -31,28 +29,6 @@ func TestCurrencies(t *testing.T) {
 		if c, err := money.ParseCurrency(code); err == nil {
 			t.Errorf("%q was read as %v", code, c)
 		}
-	}
-}
-
-func TestAmountsOfTwoCurrenciesNeverMeet(t *testing.T) {
-	t.Parallel()
-	dollar, err := money.ParseCurrency("USD")
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, b := money.New(1, dollar), money.New(100, euro(t))
-	if _, err := a.Add(b); !errors.Is(err, money.ErrCurrency) {
-		t.Errorf("added: %v", err)
-	}
-	if _, err := a.Sub(b); !errors.Is(err, money.ErrCurrency) {
-		t.Errorf("subtracted: %v", err)
-	}
-	if _, err := a.Cmp(b); !errors.Is(err, money.ErrCurrency) {
-		t.Errorf("compared: %v", err)
-	}
-	most := money.New(math.MaxInt64, euro(t))
-	if _, err := most.Add(money.New(1, euro(t))); !errors.Is(err, money.ErrOverflow) {
-		t.Errorf("beyond the largest amount: %v", err)
 	}
 }
 

@@ -2,23 +2,9 @@ package money
 
 import (
 	"cmp"
+	"math"
 	"math/bits"
 	"slices"
-)
-
-// Rounding says where a result goes that falls between two integers.
-type Rounding uint8
-
-// Ways of rounding.
-const (
-	// Down is towards zero.
-	Down Rounding = iota
-	// Up is away from zero.
-	Up
-	// HalfUp is to the nearest, halves away from zero.
-	HalfUp
-	// HalfEven is to the nearest, halves to the even one.
-	HalfEven
 )
 
 // LargestRemainder divides a whole in proportion to the weights: each part is first rounded towards zero, and the units
@@ -71,39 +57,21 @@ func weighable(weights []int64) bool {
 	return true
 }
 
-func rate(v, ppm int64, r Rounding) (int64, error) {
-	if ppm < 0 {
-		return 0, ErrRange
+// magnitude is |v|, also of the least integer.
+func magnitude(v int64) uint64 {
+	if v < 0 {
+		return -uint64(v)
 	}
-	part, ok := mulDiv(v, ppm, Million, r)
-	if !ok {
-		return 0, ErrOverflow
-	}
-	return part, nil
+	return uint64(v)
 }
 
-// mulDiv is a*b/c through 128 bits, for b >= 0 and c > 0; ok is false when it does not fit.
-func mulDiv(a, b, c int64, r Rounding) (v int64, ok bool) {
-	divisor := uint64(c)
-	hi, lo := bits.Mul64(magnitude(a), magnitude(b))
-	if hi >= divisor {
-		return 0, false
+// signed puts a sign before a magnitude; ok is false when it does not fit.
+func signed(m uint64, negative bool) (v int64, ok bool) {
+	switch {
+	case negative && m <= 1<<63:
+		return -int64(m), true
+	case !negative && m <= math.MaxInt64:
+		return int64(m), true
 	}
-	q, rest := bits.Div64(hi, lo, divisor)
-	// Compare rest with divisor - rest rather than twice rest with divisor: it cannot overflow.
-	nearest := cmp.Compare(rest, divisor-rest)
-	up := false
-	switch r {
-	case Down:
-	case Up:
-		up = rest > 0
-	case HalfUp:
-		up = nearest >= 0
-	case HalfEven:
-		up = nearest > 0 || nearest == 0 && q&1 == 1
-	}
-	if up {
-		q++ // q is at most 2^64-1 with c = 1, and then there is no rest
-	}
-	return signed(q, a < 0)
+	return 0, false
 }

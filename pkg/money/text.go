@@ -38,9 +38,6 @@ func (a Amount) String() string { return format(a.minor, a.currency.Exponent(), 
 // String is the form that ParsePrice reads, with no more decimals than it needs but those of the minor unit: "0.035 EUR".
 func (p Price) String() string { return format(p.micros, 6, 6-p.currency.Exponent(), p.currency) }
 
-// String has no more decimals than it needs but those of the minor unit.
-func (x Exact) String() string { return format(x.micros, 6, 6-x.currency.Exponent(), x.currency) }
-
 func cut(text string) (number string, c Currency, err error) {
 	number, code, ok := strings.Cut(text, " ")
 	if !ok {

@@ -66,7 +66,8 @@ type OffersServiceClient interface {
 	SuspendBuyer(ctx context.Context, in *SuspendBuyerRequest, opts ...grpc.CallOption) (*SuspendBuyerResponse, error)
 	// ReinstateBuyer ends a suspension; closed bids stay closed.
 	ReinstateBuyer(ctx context.Context, in *ReinstateBuyerRequest, opts ...grpc.CallOption) (*ReinstateBuyerResponse, error)
-	// RotateKey replaces a key at once. What is unreleased is sealed to the new one.
+	// RotateKey replaces a key at once, also of a suspended buyer: a key that leaked is replaced before its buyer comes back. What is unreleased is
+	// sealed to the new one.
 	RotateKey(ctx context.Context, in *RotateKeyRequest, opts ...grpc.CallOption) (*RotateKeyResponse, error)
 	// GetBuyer reads one buyer.
 	GetBuyer(ctx context.Context, in *GetBuyerRequest, opts ...grpc.CallOption) (*GetBuyerResponse, error)
@@ -388,7 +389,8 @@ type OffersServiceServer interface {
 	SuspendBuyer(context.Context, *SuspendBuyerRequest) (*SuspendBuyerResponse, error)
 	// ReinstateBuyer ends a suspension; closed bids stay closed.
 	ReinstateBuyer(context.Context, *ReinstateBuyerRequest) (*ReinstateBuyerResponse, error)
-	// RotateKey replaces a key at once. What is unreleased is sealed to the new one.
+	// RotateKey replaces a key at once, also of a suspended buyer: a key that leaked is replaced before its buyer comes back. What is unreleased is
+	// sealed to the new one.
 	RotateKey(context.Context, *RotateKeyRequest) (*RotateKeyResponse, error)
 	// GetBuyer reads one buyer.
 	GetBuyer(context.Context, *GetBuyerRequest) (*GetBuyerResponse, error)

@@ -2615,7 +2615,8 @@ export const OffersService: GenService<{
     output: typeof ReinstateBuyerResponseSchema;
   },
   /**
-   * RotateKey replaces a key at once. What is unreleased is sealed to the new one.
+   * RotateKey replaces a key at once, also of a suspended buyer: a key that leaked is replaced before its buyer comes back. What is unreleased is
+   * sealed to the new one.
    *
    * @generated from rpc obole.offers.v1.OffersService.RotateKey
    */
