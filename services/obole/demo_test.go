@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -71,8 +74,16 @@ func TestDemo(t *testing.T) {
 	if walker := tables["day by day"]; len(walker) != 1 || walker[0]["delivered"] != 10.0 || walker[0]["delivered_afterwards"] != 0.0 {
 		t.Errorf("day by day: %v", walker)
 	}
-	if n := len(tables["who was paid"]); n != 41 {
-		t.Errorf("%d rows of who was paid", n)
+	if n := len(tables["who earned what"]); n != 41 {
+		t.Errorf("%d rows of who earned what", n)
+	}
+	payout := tables["asked for and paid out"]
+	if len(payout) != 1 || payout[0]["state"] != "settled" || payout[0]["how"] != "bill credit" || payout[0]["still_available"] != "0.00 EUR" {
+		t.Fatalf("the payout: %v", payout)
+	}
+	credited, err := money.Parse(payout[0]["amount"].(string))
+	if err != nil || credited.Minor() <= 0 {
+		t.Errorf("credited on the bill: %v, %v", payout, err)
 	}
 	if n := len(tables["offers not made or not wanted"]); n != 12 {
 		t.Errorf("%d rows of offers not made", n)
@@ -93,7 +104,11 @@ func TestDemo(t *testing.T) {
 			people = int64(s["accounts"].(float64))
 		}
 	}
-	paid := sums["subscriber payable"]
+	if sums["bill credit"] != credited.Minor() || sums["subscriber payout"] != 0 {
+		t.Errorf("%s was credited; the proof: %v", credited, proof)
+	}
+	people++ // who was paid has nothing left
+	paid := sums["subscriber payable"] + credited.Minor()
 	if all := paid + sums["operator commission"] + sums["rounding"]; proof["equal"] != true || all != 56_04 || paid < 44_83-people || paid > 44_83+people {
 		t.Errorf("the proof: %v", proof)
 	}
@@ -108,7 +123,64 @@ func TestDemo(t *testing.T) {
 	_, r := up(t, dir)
 	b, who := someone(t, r.Page, "Participant 1503960366, BE, born 1955")
 	a := b.Post("/rpc/obole.settlement.v1.SettlementService/GetEarnings", "application/json", []byte(`{"subscriberId": "`+who+`"}`))
-	if a.Status != http.StatusOK || !strings.Contains(a.Body, `"EUR"`) {
+	var has struct{ Paid struct{ Minor, Currency string } }
+	if err := json.Unmarshal([]byte(a.Body), &has); err != nil || a.Status != http.StatusOK || has.Paid.Minor != fmt.Sprint(credited.Minor()) || has.Paid.Currency != "EUR" {
 		t.Errorf("what the walker has earned: %d %s", a.Status, a.Body)
+	}
+	paysOut(sh, guests)
+}
+
+// paysOut types what a person and finance type, for the first guest with some money: a part is paid, the rest comes back.
+func paysOut(sh shell, guests []place.Someone) {
+	sh.t.Helper()
+	available := func(person string) int64 {
+		sum, _ := sh.line("finance", "balance", "--subscriber", person)["available"].(map[string]any)
+		minor, err := strconv.ParseInt(fmt.Sprint(sum["minor"]), 10, 64)
+		return map[bool]int64{true: minor}[err == nil] // nothing is left out of the answer
+	}
+	i := slices.IndexFunc(guests, func(g place.Someone) bool { return slices.Contains(g.Roles, "subscriber") && available(g.Subject) > 1 })
+	if i < 0 {
+		sh.t.Fatal("nobody has anything")
+	}
+	person := guests[i].Subject
+	as := []string{"--subscriber", person}
+	had := available(person)
+	cent := append([]string{"payout", "request", "0.01 EUR", "--key", "cent"}, as...)
+	if out := sh.ok(cent...); !strings.Contains(out, "0.01 EUR set aside") {
+		sh.t.Errorf("asking for a cent: %s", out)
+	}
+	first := sh.line(cent...)["payout_id"].(string) // the same, asked again
+	rest := sh.line(append([]string{"payout", "request"}, as...)...)
+	if got := fmt.Sprint(rest["amount"].(map[string]any)["minor"]); got != fmt.Sprint(had-1) {
+		sh.t.Errorf("all that is left is %s, of %d", got, had)
+	}
+	sh.fails(client.ExitFailed, "(<amount>: must be no more than is available) [INSUFFICIENT_EARNINGS]", append([]string{"payout", "request", "0.01 EUR"}, as...)...)
+	sh.fails(client.ExitFailed, "(--method: only a credit on the operator's bill is paid) [METHOD_UNAVAILABLE]", append([]string{"payout", "request", "--method", "sepa"}, as...)...)
+	sh.fails(client.ExitUsage, "there are bill-credit", append([]string{"payout", "request", "--method", "cash"}, as...)...)
+	if waiting := sh.lines("finance", "payouts", "--state", "requested", "--subscriber", person); len(waiting) != 2 || waiting[1]["payout_id"] != first {
+		sh.t.Errorf("asked for: %v", waiting)
+	}
+	sh.fails(client.ExitFailed, "[PAYOUT_NOT_INSTRUCTED]", "finance", "settle", first, "--value-date", "2026-11-30")
+	sh.fails(client.ExitUsage, "--as: must be at most 35 bytes", "finance", "instruct", first, "--as", strings.Repeat("x", 36))
+	sh.ok("finance", "instruct", first, "--as", "B-1")
+	sh.fails(client.ExitUsage, "--value-date: is no day of the calendar", "finance", "settle", first, "--value-date", "2026-11-31")
+	if out := sh.ok("finance", "settle", first, "--value-date", "2026-11-30", "--reference", "BILL-2"); !strings.Contains(out, first+": credited on 2026-11-30") {
+		sh.t.Errorf("settled: %s", out)
+	}
+	sh.fails(client.ExitFailed, "[PAYOUT_ENDED]", "finance", "return", first, "--reason", "duplicate")
+	sh.fails(client.ExitUsage, "there are no-bill", "finance", "return", first, "--reason", "whim")
+	sh.fails(client.ExitFailed, "(<payout>: is none of this book's) [PAYOUT_UNKNOWN]", "finance", "return", person, "--reason", "no-bill")
+	sh.ok("finance", "return", rest["payout_id"].(string), "--reason", "contract-ended")
+	if out := sh.ok(append([]string{"payout", "list"}, as...)...); strings.Count(out, "\n") != 3 || !strings.Contains(out, "contract ended") || !strings.Contains(out, "2026-11-30") {
+		sh.t.Errorf("the payouts:\n%s", out)
+	}
+	if out := sh.ok("finance", "balance", "--subscriber", person); !strings.Contains(out, "asked for 0.00 EUR, paid 0.01 EUR") || available(person) != had-1 {
+		sh.t.Errorf("what is left: %s", out)
+	}
+	if out := sh.ok("finance", "statement", "bill-credit", person); !strings.Contains(out, "payout_settled") || strings.Count(out, "\n") != 2 {
+		sh.t.Errorf("the statement:\n%s", out)
+	}
+	if proof := sh.line("finance", "replay"); proof["equal"] != true {
+		sh.t.Errorf("the replay: %v", proof)
 	}
 }

@@ -39,8 +39,9 @@ type grammar struct {
 	Import  person.Import  `cmd:"" group:"A person" help:"Bring measurements from files."`
 	Offers  person.Offers  `cmd:"" group:"A person" help:"List, accept and decline offers."`
 	Consent person.Consent `cmd:"" group:"A person" help:"List, withdraw, pause and resume consents; rules."`
+	Payout  person.Payout  `cmd:"" group:"A person" help:"Ask for available money, and see what became of it."`
 
-	Finance finance.Finance `cmd:"" group:"Finance" help:"Balances, statements, and the replay that proves them."`
+	Finance finance.Finance `cmd:"" group:"Finance" help:"Balances, statements, payouts, and the replay that proves them."`
 }
 
 const about = `Obole: people license their own data, revocably and for pay; buyers bid, consent decides, every step is an event.

@@ -32,9 +32,9 @@ type typed struct {
 var names = map[string]typed{
 	"after": {"after", ""}, "agreement_id": {"agreement", ""}, "all": {"all", ""}, "amount": {"amount", ""}, "bid_id": {"bid", ""},
 	"birth_date": {"born", "1990-02-03"}, "birth_year": {"born-year", ""}, "buyer_id": {"buyer", ""}, "card_sha256": {"card", ""},
-	"country": {"country", "BE"}, "days": {"days", "2016-04-12..2016-05-12"}, "delivery_id": {"delivery", ""}, "explicit_step": {"explicit", ""},
+	"country": {"country", "BE"}, "days": {"days", "2016-04-12..2016-05-12"}, "delivery_id": {"delivery", ""}, "end_to_end_id": {"as", ""}, "explicit_step": {"explicit", ""},
 	"fields": {"field", ""}, "group_id": {"group", ""}, "idempotency_key": {"key", ""}, "importer": {"importer", ""}, "key": {"to", ""},
-	"keys": {"buyer", ""}, "language": {"language", ""}, "offer_id": {"offer", ""}, "person": {"person", ""}, "product": {"product", ""},
+	"keys": {"buyer", ""}, "language": {"language", ""}, "method": {"method", ""}, "offer_id": {"offer", ""}, "payout_id": {"payout", ""}, "person": {"person", ""}, "product": {"product", ""},
 	"reason": {"reason", "FRAUD"}, "reference": {"reference", ""}, "replaces": {"buyer", ""}, "route": {"route", ""},
 	"subscriber_id": {"subscriber", ""}, "value_date": {"value-date", "2026-11-25"}, "zone": {"zone", ""},
 

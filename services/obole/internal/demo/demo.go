@@ -29,7 +29,7 @@ type Demo struct {
 func (*Demo) Help() string {
 	return `On a new market of its own: the people of a published study bring their measurements, three buyers bid, people accept, some in
 part; packages are fetched, their receipts signed, the keys released, the rows opened and paid for. One person's steps are
-delivered day after day until that person withdraws. Finance proves every balance from the events. The measurements are real;
+delivered day after day until that person withdraws, and asks to be paid. Finance proves every balance from the events. The measurements are real;
 ages, countries, rules, answers and buyers are made up. With --data the market is kept in that folder, which must be new.
 
 Examples:
@@ -97,7 +97,7 @@ func act(ctx context.Context, s *client.Session, packages string) error {
 	if err != nil {
 		return err
 	}
-	for _, scene := range []func(context.Context) error{p.buyersBid, p.peopleJoin, p.guestsCome, p.peopleImport, p.peopleAnswer, p.packagesCome, p.daysFollow, p.moneyArrives, p.tell} {
+	for _, scene := range []func(context.Context) error{p.buyersBid, p.peopleJoin, p.guestsCome, p.peopleImport, p.peopleAnswer, p.packagesCome, p.daysFollow, p.moneyArrives, p.onePaid, p.tell} {
 		if err := scene(ctx); err != nil {
 			return err
 		}

@@ -58,7 +58,7 @@ func (p *play) table(name string, heads []string, rows [][]any) error {
 // tell shows what came of it.
 func (p *play) tell(ctx context.Context) error {
 	p.say("\n%s\n", p.Synthetic)
-	for _, table := range []func(context.Context) error{p.tellBids, p.tellUnasked, p.tellPaid, p.tellWalker} {
+	for _, table := range []func(context.Context) error{p.tellBids, p.tellUnasked, p.tellPaid, p.tellWalker, p.tellPayout} {
 		if err := table(ctx); err != nil {
 			return err
 		}
@@ -148,7 +148,7 @@ func (p *play) tellUnasked(context.Context) error {
 	return p.table("offers not made or not wanted", []string{"person", "country", "why"}, rows)
 }
 
-// tellPaid: who was paid what, by whom, for what.
+// tellPaid: who earned what, by whom, for what.
 func (p *play) tellPaid(ctx context.Context) error {
 	books, err := p.s.Settlement(client.Finance())
 	if err != nil {
@@ -183,7 +183,7 @@ func (p *play) tellPaid(ctx context.Context) error {
 			rows = append(rows, []any{who.id[:8], who.Country, names[k.buyer], k.product, e.GetSlots(), client.Money(e.GetNet()), client.Money(e.GetCommission())})
 		}
 	}
-	return p.table("who was paid", []string{"person", "country", "by", "for", "slots", "net", "commission"}, rows)
+	return p.table("who earned what", []string{"person", "country", "by", "for", "slots", "net", "commission"}, rows)
 }
 
 // tellWalker: what a withdrawal came to.

@@ -58,6 +58,10 @@ type Finance struct {
 	Balance   balance   `cmd:"" help:"The trial balance, or the money of one buyer or person."`
 	Statement statement `cmd:"" help:"The postings of one account, oldest first, with the balance after each."`
 	Replay    replay    `cmd:"" help:"Stream the settlement log from a position, and derive every balance from it again."`
+	Payouts   payouts   `cmd:"" help:"List what people asked for and what became of it, newest first."`
+	Instruct  instruct  `cmd:"" help:"Say that billing was told of a payout."`
+	Settle    settle    `cmd:"" help:"Say that a payout was credited on the bill."`
+	Return    giveBack  `cmd:"" help:"Say that a payout cannot be paid: the money is available again."`
 }
 
 // Help has the examples.
@@ -68,6 +72,10 @@ func (*Finance) Help() string {
   obole finance statement buyer-available BUYER
   obole finance statement operator-commission
   obole finance replay
+  obole finance payouts --state requested
+  obole finance instruct PAYOUT --as BILLING-2026-11-0001
+  obole finance settle PAYOUT --value-date 2026-11-30 --reference BILL-4711
+  obole finance return PAYOUT --reason no-bill
   obole finance replay --product daily-steps --after 1200 --json`
 }
 
@@ -93,7 +101,7 @@ func (c *balance) Run(ctx context.Context, s *client.Session) error {
 		if err != nil {
 			return err
 		}
-		return s.One(r, "pending %s, available %s, paid %s", client.Money(r.GetPending()), client.Money(r.GetAvailable()), client.Money(r.GetPaid()))
+		return s.One(r, "pending %s, available %s, asked for %s, paid %s", client.Money(r.GetPending()), client.Money(r.GetAvailable()), client.Money(r.GetRequested()), client.Money(r.GetPaid()))
 	}
 	r, err := books.TrialBalance(ctx, &settlementv1.TrialBalanceRequest{})
 	if err != nil {
@@ -135,7 +143,7 @@ func funds(ctx context.Context, s *client.Session, books settlementv1.Settlement
 }
 
 type statement struct {
-	Kind  string `arg:"" help:"Account, as in buyer-available, buyer-held, subscriber-pending, subscriber-payable, operator-commission, vat-output, clearing."`
+	Kind  string `arg:"" help:"Account, as in buyer-available, buyer-held, subscriber-pending, subscriber-payable, subscriber-payout, bill-credit, operator-commission, vat-output, clearing."`
 	Owner string `arg:"" optional:"" help:"Whose: a buyer's id or key file, or a person's id; none for the operator's own."`
 }
 

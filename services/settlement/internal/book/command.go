@@ -6,7 +6,7 @@ import (
 	"github.com/obole-market/obole/pkg/id"
 )
 
-// Command is what finance, a bid, an agreement, a delivery or time asks of the book.
+// Command is what finance, a bid, an agreement, a delivery, a person or time asks of the book.
 type Command interface{ on() On }
 
 // PayIn records money that the bank has seen.
@@ -98,6 +98,10 @@ func Reads(c Command) []On {
 		return []On{on, {c.Book, c.Bid.ID}}
 	case Settle:
 		return []On{on, {c.Book, c.Bid.ID}, {c.Book, c.Subscriber.ID}, {Book: c.Book}}
+	case RequestPayout:
+		return []On{on, {c.Book, c.Subscriber.ID}}
+	case ReturnPayout:
+		return []On{on, {c.Book, c.Subscriber.ID}}
 	}
 	return []On{on}
 }

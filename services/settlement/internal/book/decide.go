@@ -30,6 +30,14 @@ func (l Ledger) Decide(state func(On) State, c Command, at time.Time) ([]Entry, 
 		return l.settle(state, c, at)
 	case Mature:
 		return mature(state(on), c, at), nil
+	case RequestPayout:
+		return requestPayout(state, c)
+	case InstructPayout:
+		return instructPayout(state(on), c)
+	case SettlePayout:
+		return settlePayout(state(on), c)
+	case ReturnPayout:
+		return returnPayout(state, c)
 	}
 	panic("book: command without a rule")
 }

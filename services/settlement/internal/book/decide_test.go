@@ -23,6 +23,7 @@ func buyerN(n int) book.BuyerID       { return book.BuyerID{ID: named("buyer", n
 func bidN(n int) book.BidID           { return book.BidID{ID: named("bid", n)} }
 func agreeN(n int) book.AgreementID   { return book.AgreementID{ID: named("agreement", n)} }
 func personN(n int) book.SubscriberID { return book.SubscriberID{ID: named("person", n)} }
+func payoutN(n int) book.PayoutID     { return book.PayoutID{ID: named("payout", n)} }
 func deliverN(n int) book.DeliveryID  { return book.DeliveryID{ID: named("delivery", n)} }
 
 type store struct {
@@ -243,11 +244,13 @@ func TestMoneyIsNeitherMadeNorLost(t *testing.T) {
 		s.must(t, book.PayIn{Book: ledger, Buyer: buyerN(1), Amount: 1_000_000, Reference: "R"}, noon)
 		type deal struct{ bid, person int }
 		deals := map[int]deal{}
-		var delivery int
+		var delivery, payouts int
+		paidOut := map[int]int64{} // by person, what was asked for and did not come back
 		for range rapid.IntRange(1, 80).Draw(t, "steps") {
 			bid := rapid.IntRange(1, 3).Draw(t, "bid")
 			a := rapid.IntRange(1, 6).Draw(t, "agreement")
-			switch rapid.IntRange(0, 5).Draw(t, "what") {
+			what := rapid.IntRange(0, 8).Draw(t, "what")
+			switch what {
 			case 0:
 				s.must(t, book.Hold{
 					Book: ledger, Buyer: buyerN(1), Bid: bidN(bid), Amount: rapid.Int64Range(1, 400).Draw(t, "amount"), Slots: 100,
@@ -294,6 +297,48 @@ func TestMoneyIsNeitherMadeNorLost(t *testing.T) {
 					s.must(t, book.End{Book: ledger, Buyer: buyerN(1), Bid: bidN(d.bid), Agreement: agreeN(a)}, noon)
 				}
 			}
+			switch what {
+			case 6:
+				who := a % 3
+				before, _ := balance(s, personN(who).ID).(book.Earner)
+				ask := book.RequestPayout{
+					Book: ledger, Payout: payoutN(payouts + 1), Subscriber: personN(who), Method: book.BillCredit, Amount: rapid.Int64Range(0, 40).Draw(t, "asked"),
+				}
+				events, err := s.do(ask, noon)
+				if want := before.Payable <= 0 || ask.Amount > before.Payable; want != errors.Is(err, book.ErrInsufficientEarnings) || want != (err != nil) {
+					t.Fatalf("%d of %d available: %v", ask.Amount, before.Payable, err)
+				}
+				if err == nil {
+					payouts++
+					paidOut[who] += events[0].(book.PayoutRequested).Amount
+				}
+			case 7, 8:
+				if payouts == 0 {
+					continue
+				}
+				n := rapid.IntRange(1, payouts).Draw(t, "payout")
+				p := balance(s, payoutN(n).ID).(book.Payout)
+				var c book.Command = book.InstructPayout{Book: ledger, Payout: payoutN(n), EndToEnd: "E"}
+				switch rapid.IntRange(0, 2).Draw(t, "told") {
+				case 1:
+					c = book.SettlePayout{Book: ledger, Payout: payoutN(n), ValueDate: rapid.SampledFrom([]string{"2026-11-24", "2026-11-25"}).Draw(t, "day")}
+				case 2:
+					c = book.ReturnPayout{Book: ledger, Payout: payoutN(n), Subscriber: p.Subscriber, Reason: "MS03"}
+				}
+				if events, err := s.do(c, noon); err == nil && len(events) > 0 {
+					if _, back := events[0].(book.PayoutReturned); back {
+						for who := range 3 {
+							if personN(who) == p.Subscriber {
+								paidOut[who] -= p.Amount
+							}
+						}
+					}
+				}
+				// Once it has ended, it is as it is.
+				if q := balance(s, payoutN(n).ID).(book.Payout); p.Stage >= book.Paid && p != q || q.Asked != 0 && q.Credited != 0 {
+					t.Fatalf("%+v became %+v", p, q)
+				}
+			}
 			if err := book.Conserve(nil, s.all()); err != nil {
 				t.Fatal("the book does not sum to zero")
 			}
@@ -320,7 +365,7 @@ func TestMoneyIsNeitherMadeNorLost(t *testing.T) {
 						if personN(n).ID != on.Child {
 							continue
 						}
-						if gap := exact[n] - (st.Pending+st.Payable)*euro.Unit; gap != st.Residual || gap <= -euro.Unit || gap >= euro.Unit {
+						if gap := exact[n] - (st.Pending+st.Payable+paidOut[n])*euro.Unit; gap != st.Residual || gap <= -euro.Unit || gap >= euro.Unit {
 							t.Fatalf("person %d is owed %d micros more than posted, residual %d", n, gap, st.Residual)
 						}
 					}

@@ -5,7 +5,7 @@
 //
 // An account's balance is an integer of minor units, credit positive; the postings of every event sum to zero. The states of
 // a book hold the balances, each in one place: a Buyer its available money, a Hold its part of the held money, an Earner a
-// person's earnings, the Operator the rest. What a batch of events does to all states together sums to zero too
+// person's earnings until they are asked for, a Payout what was asked for at once and what was paid of it, the Operator the rest. What a batch of events does to all states together sums to zero too
 // (Conserve), which is checked apart from the postings.
 //
 // # Prices below a minor unit

@@ -16,7 +16,7 @@ type (
 	DeliveryID   struct{ id.ID }
 )
 
-// On names a stream of the book: the book's own where Child is zero, else that of a buyer, a bid, an agreement or a person.
+// On names a stream of the book: the book's own where Child is zero, else that of a buyer, a bid, an agreement, a person or a payout.
 type On struct {
 	Book  ID
 	Child id.ID
@@ -48,6 +48,8 @@ const (
 	Suspense          Kind = 10
 	Dispute           Kind = 11
 	Deposit           Kind = 12
+	SubscriberPayout  Kind = 13
+	BillCredited      Kind = 14
 )
 
 // TaxKind says which tax. The numbers are the contract's.

@@ -68,6 +68,28 @@ func (l Ledger) Evolve(s State, on On, e Event) State {
 		n := earner(s, e.Postings, time.Time{})
 		n.Due = slices.DeleteFunc(slices.Clone(n.Due), func(b Bucket) bool { return !b.At.After(e.UpTo) })
 		return n
+	case PayoutRequested:
+		if on.Child == e.Subscriber.ID {
+			return earner(s, e.Postings, time.Time{})
+		}
+		p := payout(s, e.Postings)
+		p.Subscriber, p.Stage, p.Amount = e.Subscriber, Requested, e.Amount
+		return p
+	case PayoutInstructed:
+		p := payout(s, nil)
+		p.Stage, p.EndToEnd = Instructed, e.EndToEnd
+		return p
+	case PayoutSettled:
+		p := payout(s, e.Postings)
+		p.Stage, p.ValueDate, p.Reference = Paid, e.ValueDate, e.Reference
+		return p
+	case PayoutReturned:
+		if on.Child != e.Payout.ID {
+			return earner(s, e.Postings, time.Time{})
+		}
+		p := payout(s, e.Postings)
+		p.Stage, p.Reason = Returned, e.Reason
+		return p
 	}
 	return s
 }
@@ -91,6 +113,10 @@ func Touches(e Entry) []On {
 		return []On{{book.Book, ev.Bid.ID}, {book.Book, ev.Buyer.ID}}
 	case Settled:
 		return []On{{book.Book, ev.Bid.ID}, {book.Book, ev.Subscriber.ID}, book}
+	case PayoutRequested:
+		return []On{{book.Book, ev.Subscriber.ID}}
+	case PayoutReturned:
+		return []On{{book.Book, payee(ev.Postings)}}
 	}
 	return nil
 }

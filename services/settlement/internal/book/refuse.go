@@ -13,6 +13,12 @@ var (
 	ErrTermsMismatch     = fault.Refuse("TERMS_MISMATCH", "the command contradicts what the book knows")
 	ErrReferenceConflict = fault.Refuse("REFERENCE_CONFLICT", "the bank's reference came before, with another payment")
 	ErrAmountOverflow    = fault.Refuse("AMOUNT_OVERFLOW", "the amount is not one that a book can hold")
+
+	ErrInsufficientEarnings = fault.Refuse("INSUFFICIENT_EARNINGS", "the person's available money does not cover it")
+	ErrMethodUnavailable    = fault.Refuse("METHOD_UNAVAILABLE", "nobody is paid by this method yet")
+	ErrPayoutUnknown        = fault.NotFound("PAYOUT_UNKNOWN", "there is no such payout")
+	ErrPayoutNotInstructed  = fault.Refuse("PAYOUT_NOT_INSTRUCTED", "billing was not told of the payout yet")
+	ErrPayoutEnded          = fault.Refuse("PAYOUT_ENDED", "the payout was settled or returned before")
 )
 
 // Faults of the arithmetic itself. They cannot happen; if they do, nothing is posted.

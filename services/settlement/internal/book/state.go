@@ -2,7 +2,7 @@ package book
 
 import "time"
 
-// State is what deciding needs of one stream: a Buyer, a Payment, Held money, Marked money, an Earner or the Operator. Nil means that
+// State is what deciding needs of one stream: a Buyer, a Payment, Held money, Marked money, an Earner, a Payout or the Operator. Nil means that
 // the stream does not exist. States are values; none is changed in place.
 type State interface{ state() }
 
@@ -79,6 +79,8 @@ func Balance(s State) int64 {
 		return s.Remaining
 	case Earner:
 		return s.Pending + s.Payable
+	case Payout:
+		return s.Asked + s.Credited
 	case Operator:
 		return s.Commission + s.VAT + s.Withholding + s.Rounding + s.Clearing
 	}

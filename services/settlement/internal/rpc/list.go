@@ -189,7 +189,7 @@ func (s *Server) ListStatement(ctx context.Context, r *settlementv1.ListStatemen
 // everybodys are the kinds of accounts of which each buyer or person has one.
 func everybodys(k book.Kind) bool {
 	switch k {
-	case book.BuyerAvailable, book.BuyerHeld, book.SubscriberPending, book.SubscriberPayable:
+	case book.BuyerAvailable, book.BuyerHeld, book.SubscriberPending, book.SubscriberPayable, book.SubscriberPayout, book.BillCredited:
 		return true
 	default:
 		return false

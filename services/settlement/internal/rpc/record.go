@@ -10,8 +10,10 @@ import (
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/record"
 	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
+	moneyv1 "github.com/obole-market/obole/proto/gen/obole/money/v1"
 	recordv1 "github.com/obole-market/obole/proto/gen/obole/record/v1"
 	settlementv1 "github.com/obole-market/obole/proto/gen/obole/settlement/v1"
+	"github.com/obole-market/obole/services/settlement/internal/wire"
 )
 
 // ListRecord lists what the log holds about a person, newest first.
@@ -55,10 +57,22 @@ func (s *Server) Tell(_ context.Context, _ id.ID, r *es.Record) (*recordv1.Entry
 	case *settlementv1.Event_PayoutRequested:
 		out.Amount = s.money(arm.PayoutRequested.GetAmount().GetMinor())
 		out.Reason = record.Reason(arm.PayoutRequested.GetMethod(), "PAYOUT_METHOD_")
+	case *settlementv1.Event_PayoutSettled:
+		out.Amount = s.moved(arm.PayoutSettled.GetPostings())
 	case *settlementv1.Event_PayoutReturned:
-		out.Reason = arm.PayoutReturned.GetReason()
+		out.Amount = s.moved(arm.PayoutReturned.GetPostings())
+		out.Reason = record.Reason(wire.ReturnReason(arm.PayoutReturned.GetReason()), "RETURN_REASON_")
 	}
 	return out, nil
+}
+
+// moved is what the postings of a payout put where they put it.
+func (s *Server) moved(postings []*settlementv1.Posting) *moneyv1.Money {
+	var sum int64
+	for _, p := range postings {
+		sum += max(p.GetMinor(), 0)
+	}
+	return s.money(sum)
 }
 
 // paid says what the postings of a settlement come to for its person, as the ledger's table does.

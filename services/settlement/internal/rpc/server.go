@@ -150,7 +150,7 @@ func (s *Server) GetEarnings(ctx context.Context, r *settlementv1.GetEarningsReq
 	}
 	at.Position = e.Position // of the same moment as the amounts
 	return &settlementv1.GetEarningsResponse{
-		Pending: s.money(e.Pending), Available: s.money(e.Payable), Paid: s.money(0), ResidualMicros: e.Residual, Cursor: at,
+		Pending: s.money(e.Pending), Available: s.money(e.Payable), Requested: s.money(e.Requested), Paid: s.money(e.Paid), ResidualMicros: e.Residual, Cursor: at,
 	}, nil
 }
 

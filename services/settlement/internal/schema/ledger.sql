@@ -63,3 +63,23 @@ create table deadline (
     primary key (stream, kind, due)
 );
 create index deadline_due on deadline (due);
+
+-- Money that a person asked for, and what became of it.
+create table payout (
+    payout        uuid        primary key,
+    subscriber    uuid        not null,
+    partition     integer     not null,
+    position      bigint      not null, -- of the request
+    amount        bigint      not null,
+    method        smallint    not null,
+    state         smallint    not null,
+    requested_at  timestamptz not null,
+    instructed_at timestamptz,
+    ended_at      timestamptz,
+    end_to_end    text        not null default '',
+    value_date    text        not null default '',
+    reference     text        not null default '',
+    reason        text        not null default ''
+);
+create index payout_subscriber on payout (subscriber, partition, position);
+create index payout_place on payout (partition, position);

@@ -15,7 +15,7 @@ import (
 )
 
 // Fold is the version of Project: another one means rebuilding.
-const Fold = 3
+const Fold = 4
 
 // ErrUnbalanced: the database refused account rows, as their changes do not sum to zero.
 var ErrUnbalanced = errors.New("view: account changes do not sum to zero")
@@ -35,6 +35,7 @@ type batch struct {
 	holds    map[id.ID]*hold
 	bids     []id.ID
 	earnings []earning
+	payouts  []paying
 	due      map[deadline]bool    // to add
 	over     map[string]time.Time // by stream, up to when those of before the batch are removed
 }
@@ -133,6 +134,8 @@ func (b *batch) add(r *es.Record) error {
 	case book.Matured:
 		b.post(r, e.Postings, id.ID{}, id.ID{})
 		b.matured(b.matures(e.Book, e.Subscriber, e.UpTo))
+	default:
+		b.pay(r, e)
 	}
 	return nil
 }
@@ -223,6 +226,9 @@ func (b *batch) write(ctx context.Context, tx pgx.Tx) error {
 		return err
 	}
 	if err := b.writeEarnings(ctx, tx); err != nil {
+		return err
+	}
+	if err := b.writePayouts(ctx, tx); err != nil {
 		return err
 	}
 	return b.writeDeadlines(ctx, tx)

@@ -37,17 +37,19 @@ func (v View) Funds(ctx context.Context, buyer id.ID, partition int32) (f Funds,
 
 // Earner is a person's money: minor units, and micros below one; and the position up to which it is so.
 type Earner struct {
-	Pending, Payable, Residual int64
-	Position                   int64
+	Pending, Payable, Requested, Paid, Residual int64
+	Position                                    int64
 }
 
-// Earner reads both accounts of a person at one moment. The residual is the person's, whichever account told it last.
+// Earner reads all accounts of a person at one moment. The residual is the person's, as what they earned told it last.
 func (v View) Earner(ctx context.Context, subscriber id.ID, partition int32) (e Earner, err error) {
 	err = v.Pool.QueryRow(ctx, `
 		select coalesce(sum(balance) filter (where kind = $2), 0)::bigint, coalesce(sum(balance) filter (where kind = $3), 0)::bigint,
-			coalesce((array_agg(residual order by told desc))[1], 0), (select position from ledger.checkpoint where partition = $4)
-		from ledger.account where owner = $1 and kind in ($2, $3)`,
-		[16]byte(subscriber), int16(book.SubscriberPending), int16(book.SubscriberPayable), partition).Scan(&e.Pending, &e.Payable, &e.Residual, &e.Position)
+			coalesce(sum(balance) filter (where kind = $5), 0)::bigint, coalesce(sum(balance) filter (where kind = $6), 0)::bigint,
+			coalesce((array_agg(residual order by told desc) filter (where kind in ($2, $3)))[1], 0), (select position from ledger.checkpoint where partition = $4)
+		from ledger.account where owner = $1 and kind in ($2, $3, $5, $6)`,
+		[16]byte(subscriber), int16(book.SubscriberPending), int16(book.SubscriberPayable), partition, int16(book.SubscriberPayout), int16(book.BillCredited)).
+		Scan(&e.Pending, &e.Payable, &e.Requested, &e.Paid, &e.Residual, &e.Position)
 	if err != nil {
 		return e, fmt.Errorf("view: earnings: %w", err)
 	}

@@ -74,6 +74,9 @@ func (c Codec) Proto(e book.Event) *settlementv1.Event {
 			Postings: postings(e.Postings),
 		}}}
 	}
+	if m := c.payout(e); m != nil {
+		return m
+	}
 	panic(fmt.Sprintf("wire: no arm for %T", e))
 }
 
@@ -165,7 +168,7 @@ func (r *ids) event(m *settlementv1.Event) book.Event {
 			UpTo: time.UnixMicro(e.GetUpTo()).UTC(), Postings: r.postings(e.GetPostings()),
 		}
 	}
-	return nil
+	return r.payout(m)
 }
 
 func postings(list []book.Posting) []*settlementv1.Posting {

@@ -12,7 +12,7 @@ import (
 )
 
 // Fold is the version of the book's Evolve and Touches, and of the rows' form.
-const Fold = 2
+const Fold = 3
 
 // Rules are the book's as the engine wants them.
 func Rules(l book.Ledger, c Codec) es.Rules[book.State, book.Command, book.Event] {

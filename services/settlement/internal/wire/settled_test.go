@@ -31,7 +31,7 @@ func TestASettlementIsWrittenAsTheContractHasIt(t *testing.T) {
 		}
 		for range rapid.IntRange(0, 9).Draw(t, "postings") {
 			e.Postings = append(e.Postings, book.Posting{
-				Account: book.Kind(rapid.Int32Range(0, 12).Draw(t, "account")), Owner: rapid.OneOf(ids, rapid.Just(id.ID{})).Draw(t, "owner"),
+				Account: book.Kind(rapid.Int32Range(0, 14).Draw(t, "account")), Owner: rapid.OneOf(ids, rapid.Just(id.ID{})).Draw(t, "owner"),
 				Minor: rapid.Int64().Draw(t, "minor"), Residual: rapid.Int64().Draw(t, "residual"),
 				Tax: book.Tax{
 					Kind: book.TaxKind(rapid.Int32Range(0, 2).Draw(t, "tax")), RatePPM: rapid.Int64Range(0, 1<<32).Draw(t, "rate"),

@@ -18,6 +18,7 @@ const (
 	rowMark     = 'm'
 	rowEarner   = 'e'
 	rowOperator = 'o'
+	rowPayout   = 'q'
 )
 
 var errRow = errors.New("wire: malformed state row")
@@ -51,6 +52,12 @@ func EncodeState(s book.State) ([]byte, error) {
 		w = rowInts(append(w, rowEarner), s.Pending, s.Payable, s.Residual, int64(len(s.Due)))
 		for _, b := range s.Due {
 			w = rowInts(w, b.At.UnixMicro(), b.Minor)
+		}
+	case book.Payout:
+		w = append(append(w, rowPayout), s.Subscriber.ID[:]...)
+		w = rowInts(w, int64(s.Stage), s.Amount, s.Asked, s.Credited)
+		for _, v := range [...]string{s.EndToEnd, s.ValueDate, s.Reference, s.Reason} {
+			w = rowText(w, v)
 		}
 	case book.Operator:
 		w = rowInts(append(w, rowOperator), s.Commission, s.VAT, s.Withholding, s.Rounding, s.Clearing, s.CommissionResidual, s.WithholdingResidual)
@@ -90,6 +97,11 @@ func DecodeState(b []byte) (book.State, error) {
 			e.Due = append(e.Due, book.Bucket{At: time.UnixMicro(r.int()).UTC(), Minor: r.int()})
 		}
 		s = e
+	case rowPayout:
+		s = book.Payout{
+			Subscriber: book.SubscriberID{ID: r.id()}, Stage: book.Stage(r.int()), Amount: r.int(), Asked: r.int(), Credited: r.int(),
+			EndToEnd: r.text(), ValueDate: r.text(), Reference: r.text(), Reason: r.text(),
+		}
 	case rowOperator:
 		s = book.Operator{
 			Commission: r.int(), VAT: r.int(), Withholding: r.int(), Rounding: r.int(), Clearing: r.int(),

@@ -57,6 +57,10 @@ const (
 	AccountKind_ACCOUNT_KIND_DISPUTE AccountKind = 11
 	// Security put down by a buyer.
 	AccountKind_ACCOUNT_KIND_DEPOSIT AccountKind = 12
+	// A person's earnings, asked for and neither paid nor returned yet.
+	AccountKind_ACCOUNT_KIND_SUBSCRIBER_PAYOUT AccountKind = 13
+	// What a person was credited on their bills: billing has given it, and the book owes it to billing.
+	AccountKind_ACCOUNT_KIND_BILL_CREDIT AccountKind = 14
 )
 
 // Enum value maps for AccountKind.
@@ -75,6 +79,8 @@ var (
 		10: "ACCOUNT_KIND_SUSPENSE",
 		11: "ACCOUNT_KIND_DISPUTE",
 		12: "ACCOUNT_KIND_DEPOSIT",
+		13: "ACCOUNT_KIND_SUBSCRIBER_PAYOUT",
+		14: "ACCOUNT_KIND_BILL_CREDIT",
 	}
 	AccountKind_value = map[string]int32{
 		"ACCOUNT_KIND_UNSPECIFIED":         0,
@@ -90,6 +96,8 @@ var (
 		"ACCOUNT_KIND_SUSPENSE":            10,
 		"ACCOUNT_KIND_DISPUTE":             11,
 		"ACCOUNT_KIND_DEPOSIT":             12,
+		"ACCOUNT_KIND_SUBSCRIBER_PAYOUT":   13,
+		"ACCOUNT_KIND_BILL_CREDIT":         14,
 	}
 )
 
@@ -250,7 +258,7 @@ const (
 	Reason_REASON_EARMARK_ENDED Reason = 6
 	// A command contradicts what the book knows of the agreement.
 	Reason_REASON_TERMS_MISMATCH Reason = 7
-	// The same payment's reference came with another amount.
+	// The same payment's reference came with another amount, or the same payout with another reference.
 	Reason_REASON_REFERENCE_CONFLICT Reason = 8
 	// The same idempotency key came with another request.
 	Reason_REASON_IDEMPOTENCY_CONFLICT Reason = 9
@@ -262,6 +270,16 @@ const (
 	Reason_REASON_CURSOR_UNKNOWN Reason = 12
 	// There is no such buyer.
 	Reason_REASON_BUYER_UNKNOWN Reason = 13
+	// The person's available money does not cover it.
+	Reason_REASON_INSUFFICIENT_EARNINGS Reason = 14
+	// Nobody is paid by this method yet.
+	Reason_REASON_METHOD_UNAVAILABLE Reason = 15
+	// There is no such payout.
+	Reason_REASON_PAYOUT_UNKNOWN Reason = 16
+	// Whoever pays was not told of the payout yet.
+	Reason_REASON_PAYOUT_NOT_INSTRUCTED Reason = 17
+	// The payout was settled or returned before.
+	Reason_REASON_PAYOUT_ENDED Reason = 18
 )
 
 // Enum value maps for Reason.
@@ -281,22 +299,32 @@ var (
 		11: "REASON_AMOUNT_OVERFLOW",
 		12: "REASON_CURSOR_UNKNOWN",
 		13: "REASON_BUYER_UNKNOWN",
+		14: "REASON_INSUFFICIENT_EARNINGS",
+		15: "REASON_METHOD_UNAVAILABLE",
+		16: "REASON_PAYOUT_UNKNOWN",
+		17: "REASON_PAYOUT_NOT_INSTRUCTED",
+		18: "REASON_PAYOUT_ENDED",
 	}
 	Reason_value = map[string]int32{
-		"REASON_UNSPECIFIED":          0,
-		"REASON_INSUFFICIENT_FUNDS":   1,
-		"REASON_CURRENCY_MISMATCH":    2,
-		"REASON_HOLD_UNKNOWN":         3,
-		"REASON_EARMARK_UNKNOWN":      4,
-		"REASON_EARMARK_EXCEEDED":     5,
-		"REASON_EARMARK_ENDED":        6,
-		"REASON_TERMS_MISMATCH":       7,
-		"REASON_REFERENCE_CONFLICT":   8,
-		"REASON_IDEMPOTENCY_CONFLICT": 9,
-		"REASON_ACCOUNT_UNKNOWN":      10,
-		"REASON_AMOUNT_OVERFLOW":      11,
-		"REASON_CURSOR_UNKNOWN":       12,
-		"REASON_BUYER_UNKNOWN":        13,
+		"REASON_UNSPECIFIED":           0,
+		"REASON_INSUFFICIENT_FUNDS":    1,
+		"REASON_CURRENCY_MISMATCH":     2,
+		"REASON_HOLD_UNKNOWN":          3,
+		"REASON_EARMARK_UNKNOWN":       4,
+		"REASON_EARMARK_EXCEEDED":      5,
+		"REASON_EARMARK_ENDED":         6,
+		"REASON_TERMS_MISMATCH":        7,
+		"REASON_REFERENCE_CONFLICT":    8,
+		"REASON_IDEMPOTENCY_CONFLICT":  9,
+		"REASON_ACCOUNT_UNKNOWN":       10,
+		"REASON_AMOUNT_OVERFLOW":       11,
+		"REASON_CURSOR_UNKNOWN":        12,
+		"REASON_BUYER_UNKNOWN":         13,
+		"REASON_INSUFFICIENT_EARNINGS": 14,
+		"REASON_METHOD_UNAVAILABLE":    15,
+		"REASON_PAYOUT_UNKNOWN":        16,
+		"REASON_PAYOUT_NOT_INSTRUCTED": 17,
+		"REASON_PAYOUT_ENDED":          18,
 	}
 )
 
@@ -1673,12 +1701,12 @@ func (x *EarningsMatured) GetPostings() []*Posting {
 	return nil
 }
 
-// PayoutRequested: a person wants their money. No rule emits it yet.
+// PayoutRequested: a person wants their money. It moves from what is available to what is asked for.
 type PayoutRequested struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Book's id.
 	BookId string `protobuf:"bytes,1,opt,name=book_id,json=bookId,proto3" json:"book_id,omitempty"`
-	// Payout's id.
+	// Payout's id, a hash of what asked for it.
 	PayoutId string `protobuf:"bytes,2,opt,name=payout_id,json=payoutId,proto3" json:"payout_id,omitempty"`
 	// Who.
 	SubscriberId string `protobuf:"bytes,3,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
@@ -1764,14 +1792,14 @@ func (x *PayoutRequested) GetPostings() []*Posting {
 	return nil
 }
 
-// PayoutInstructed: the bank was told. No rule emits it yet.
+// PayoutInstructed: whoever pays was told; of a bill credit, billing.
 type PayoutInstructed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Book's id.
 	BookId string `protobuf:"bytes,1,opt,name=book_id,json=bookId,proto3" json:"book_id,omitempty"`
 	// Payout's id.
 	PayoutId string `protobuf:"bytes,2,opt,name=payout_id,json=payoutId,proto3" json:"payout_id,omitempty"`
-	// End-to-end id in the bank's file.
+	// End-to-end id in the bank's file, or the reference under which billing was told; at most 35 bytes.
 	EndToEndId    string `protobuf:"bytes,3,opt,name=end_to_end_id,json=endToEndId,proto3" json:"end_to_end_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1828,17 +1856,19 @@ func (x *PayoutInstructed) GetEndToEndId() string {
 	return ""
 }
 
-// PayoutSettled: the bank has paid. No rule emits it yet.
+// PayoutSettled: the bank has paid, or the credit stands on the bill.
 type PayoutSettled struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Book's id.
 	BookId string `protobuf:"bytes,1,opt,name=book_id,json=bookId,proto3" json:"book_id,omitempty"`
 	// Payout's id.
 	PayoutId string `protobuf:"bytes,2,opt,name=payout_id,json=payoutId,proto3" json:"payout_id,omitempty"`
-	// Day on which the bank counts it, YYYY-MM-DD.
+	// Day on which the bank or billing counts it, YYYY-MM-DD.
 	ValueDate string `protobuf:"bytes,3,opt,name=value_date,json=valueDate,proto3" json:"value_date,omitempty"`
 	// Postings.
-	Postings      []*Posting `protobuf:"bytes,4,rep,name=postings,proto3" json:"postings,omitempty"`
+	Postings []*Posting `protobuf:"bytes,4,rep,name=postings,proto3" json:"postings,omitempty"`
+	// What billing calls the credit, at most 64 bytes; empty where it gave none.
+	Reference     string `protobuf:"bytes,5,opt,name=reference,proto3" json:"reference,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1901,14 +1931,21 @@ func (x *PayoutSettled) GetPostings() []*Posting {
 	return nil
 }
 
-// PayoutReturned: the bank could not pay. No rule emits it yet.
+func (x *PayoutSettled) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+// PayoutReturned: it could not be paid. The money is available again.
 type PayoutReturned struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Book's id.
 	BookId string `protobuf:"bytes,1,opt,name=book_id,json=bookId,proto3" json:"book_id,omitempty"`
 	// Payout's id.
 	PayoutId string `protobuf:"bytes,2,opt,name=payout_id,json=payoutId,proto3" json:"payout_id,omitempty"`
-	// ISO 20022 external return reason.
+	// ISO 20022 external return reason: a code of four characters, as in "AC04".
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Postings.
 	Postings      []*Posting `protobuf:"bytes,4,rep,name=postings,proto3" json:"postings,omitempty"`
@@ -2165,13 +2202,14 @@ const file_obole_settlement_v1_events_proto_rawDesc = "" +
 	"\abook_id\x18\x01 \x01(\tR\x06bookId\x12\x1b\n" +
 	"\tpayout_id\x18\x02 \x01(\tR\bpayoutId\x12!\n" +
 	"\rend_to_end_id\x18\x03 \x01(\tR\n" +
-	"endToEndId\"\x9e\x01\n" +
+	"endToEndId\"\xbc\x01\n" +
 	"\rPayoutSettled\x12\x17\n" +
 	"\abook_id\x18\x01 \x01(\tR\x06bookId\x12\x1b\n" +
 	"\tpayout_id\x18\x02 \x01(\tR\bpayoutId\x12\x1d\n" +
 	"\n" +
 	"value_date\x18\x03 \x01(\tR\tvalueDate\x128\n" +
-	"\bpostings\x18\x04 \x03(\v2\x1c.obole.settlement.v1.PostingR\bpostings\"\x98\x01\n" +
+	"\bpostings\x18\x04 \x03(\v2\x1c.obole.settlement.v1.PostingR\bpostings\x12\x1c\n" +
+	"\treference\x18\x05 \x01(\tR\treference\"\x98\x01\n" +
 	"\x0ePayoutReturned\x12\x17\n" +
 	"\abook_id\x18\x01 \x01(\tR\x06bookId\x12\x1b\n" +
 	"\tpayout_id\x18\x02 \x01(\tR\bpayoutId\x12\x16\n" +
@@ -2179,7 +2217,7 @@ const file_obole_settlement_v1_events_proto_rawDesc = "" +
 	"\bpostings\x18\x04 \x03(\v2\x1c.obole.settlement.v1.PostingR\bpostings\"B\n" +
 	"\fPeriodClosed\x12\x17\n" +
 	"\abook_id\x18\x01 \x01(\tR\x06bookId\x12\x19\n" +
-	"\blast_day\x18\x02 \x01(\tR\alastDay*\x9a\x03\n" +
+	"\blast_day\x18\x02 \x01(\tR\alastDay*\xdc\x03\n" +
 	"\vAccountKind\x12\x1c\n" +
 	"\x18ACCOUNT_KIND_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cACCOUNT_KIND_BUYER_AVAILABLE\x10\x01\x12\x1b\n" +
@@ -2194,7 +2232,9 @@ const file_obole_settlement_v1_events_proto_rawDesc = "" +
 	"\x15ACCOUNT_KIND_SUSPENSE\x10\n" +
 	"\x12\x18\n" +
 	"\x14ACCOUNT_KIND_DISPUTE\x10\v\x12\x18\n" +
-	"\x14ACCOUNT_KIND_DEPOSIT\x10\f*O\n" +
+	"\x14ACCOUNT_KIND_DEPOSIT\x10\f\x12\"\n" +
+	"\x1eACCOUNT_KIND_SUBSCRIBER_PAYOUT\x10\r\x12\x1c\n" +
+	"\x18ACCOUNT_KIND_BILL_CREDIT\x10\x0e*O\n" +
 	"\aTaxKind\x12\x18\n" +
 	"\x14TAX_KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fTAX_KIND_VAT\x10\x01\x12\x18\n" +
@@ -2203,7 +2243,7 @@ const file_obole_settlement_v1_events_proto_rawDesc = "" +
 	"\x19PAYOUT_METHOD_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19PAYOUT_METHOD_BILL_CREDIT\x10\x01\x12\x16\n" +
 	"\x12PAYOUT_METHOD_SEPA\x10\x02\x12\x1a\n" +
-	"\x16PAYOUT_METHOD_DONATION\x10\x03*\x91\x03\n" +
+	"\x16PAYOUT_METHOD_DONATION\x10\x03*\xa8\x04\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19REASON_INSUFFICIENT_FUNDS\x10\x01\x12\x1c\n" +
@@ -2219,7 +2259,12 @@ const file_obole_settlement_v1_events_proto_rawDesc = "" +
 	"\x12\x1a\n" +
 	"\x16REASON_AMOUNT_OVERFLOW\x10\v\x12\x19\n" +
 	"\x15REASON_CURSOR_UNKNOWN\x10\f\x12\x18\n" +
-	"\x14REASON_BUYER_UNKNOWN\x10\rB\xde\x01\n" +
+	"\x14REASON_BUYER_UNKNOWN\x10\r\x12 \n" +
+	"\x1cREASON_INSUFFICIENT_EARNINGS\x10\x0e\x12\x1d\n" +
+	"\x19REASON_METHOD_UNAVAILABLE\x10\x0f\x12\x19\n" +
+	"\x15REASON_PAYOUT_UNKNOWN\x10\x10\x12 \n" +
+	"\x1cREASON_PAYOUT_NOT_INSTRUCTED\x10\x11\x12\x17\n" +
+	"\x13REASON_PAYOUT_ENDED\x10\x12B\xde\x01\n" +
 	"\x17com.obole.settlement.v1B\vEventsProtoP\x01ZHgithub.com/obole-market/obole/proto/gen/obole/settlement/v1;settlementv1\xa2\x02\x03OSX\xaa\x02\x13Obole.Settlement.V1\xca\x02\x13Obole\\Settlement\\V1\xe2\x02\x1fObole\\Settlement\\V1\\GPBMetadata\xea\x02\x15Obole::Settlement::V1b\x06proto3"
 
 var (

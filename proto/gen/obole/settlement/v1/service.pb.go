@@ -88,6 +88,128 @@ func (EarningGroup) EnumDescriptor() ([]byte, []int) {
 	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{0}
 }
 
+// PayoutState says how far a payout has come.
+type PayoutState int32
+
+const (
+	// Unset.
+	PayoutState_PAYOUT_STATE_UNSPECIFIED PayoutState = 0
+	// Asked for.
+	PayoutState_PAYOUT_STATE_REQUESTED PayoutState = 1
+	// Billing was told.
+	PayoutState_PAYOUT_STATE_INSTRUCTED PayoutState = 2
+	// Paid.
+	PayoutState_PAYOUT_STATE_SETTLED PayoutState = 3
+	// It could not be paid; the money is available again.
+	PayoutState_PAYOUT_STATE_RETURNED PayoutState = 4
+)
+
+// Enum value maps for PayoutState.
+var (
+	PayoutState_name = map[int32]string{
+		0: "PAYOUT_STATE_UNSPECIFIED",
+		1: "PAYOUT_STATE_REQUESTED",
+		2: "PAYOUT_STATE_INSTRUCTED",
+		3: "PAYOUT_STATE_SETTLED",
+		4: "PAYOUT_STATE_RETURNED",
+	}
+	PayoutState_value = map[string]int32{
+		"PAYOUT_STATE_UNSPECIFIED": 0,
+		"PAYOUT_STATE_REQUESTED":   1,
+		"PAYOUT_STATE_INSTRUCTED":  2,
+		"PAYOUT_STATE_SETTLED":     3,
+		"PAYOUT_STATE_RETURNED":    4,
+	}
+)
+
+func (x PayoutState) Enum() *PayoutState {
+	p := new(PayoutState)
+	*p = x
+	return p
+}
+
+func (x PayoutState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PayoutState) Descriptor() protoreflect.EnumDescriptor {
+	return file_obole_settlement_v1_service_proto_enumTypes[1].Descriptor()
+}
+
+func (PayoutState) Type() protoreflect.EnumType {
+	return &file_obole_settlement_v1_service_proto_enumTypes[1]
+}
+
+func (x PayoutState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PayoutState.Descriptor instead.
+func (PayoutState) EnumDescriptor() ([]byte, []int) {
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{1}
+}
+
+// ReturnReason says why a payout cannot be paid.
+type ReturnReason int32
+
+const (
+	// Unset.
+	ReturnReason_RETURN_REASON_UNSPECIFIED ReturnReason = 0
+	// There is no bill of this person's: AC01 of ISO 20022.
+	ReturnReason_RETURN_REASON_NO_BILL ReturnReason = 1
+	// The contract behind the bill has ended: AC04.
+	ReturnReason_RETURN_REASON_CONTRACT_ENDED ReturnReason = 2
+	// It was paid twice: AM05.
+	ReturnReason_RETURN_REASON_DUPLICATE ReturnReason = 3
+	// Another reason, which whoever pays does not give: MS03.
+	ReturnReason_RETURN_REASON_NOT_GIVEN ReturnReason = 4
+)
+
+// Enum value maps for ReturnReason.
+var (
+	ReturnReason_name = map[int32]string{
+		0: "RETURN_REASON_UNSPECIFIED",
+		1: "RETURN_REASON_NO_BILL",
+		2: "RETURN_REASON_CONTRACT_ENDED",
+		3: "RETURN_REASON_DUPLICATE",
+		4: "RETURN_REASON_NOT_GIVEN",
+	}
+	ReturnReason_value = map[string]int32{
+		"RETURN_REASON_UNSPECIFIED":    0,
+		"RETURN_REASON_NO_BILL":        1,
+		"RETURN_REASON_CONTRACT_ENDED": 2,
+		"RETURN_REASON_DUPLICATE":      3,
+		"RETURN_REASON_NOT_GIVEN":      4,
+	}
+)
+
+func (x ReturnReason) Enum() *ReturnReason {
+	p := new(ReturnReason)
+	*p = x
+	return p
+}
+
+func (x ReturnReason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ReturnReason) Descriptor() protoreflect.EnumDescriptor {
+	return file_obole_settlement_v1_service_proto_enumTypes[2].Descriptor()
+}
+
+func (ReturnReason) Type() protoreflect.EnumType {
+	return &file_obole_settlement_v1_service_proto_enumTypes[2]
+}
+
+func (x ReturnReason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ReturnReason.Descriptor instead.
+func (ReturnReason) EnumDescriptor() ([]byte, []int) {
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{2}
+}
+
 // DepositRequest is money that came in.
 type DepositRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -520,7 +642,9 @@ type GetEarningsResponse struct {
 	// Less than a minor unit, not posted yet: millionths of the major unit.
 	ResidualMicros int64 `protobuf:"varint,4,opt,name=residual_micros,json=residualMicros,proto3" json:"residual_micros,omitempty"`
 	// Position that this shows.
-	Cursor        *v11.Cursor `protobuf:"bytes,5,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	Cursor *v11.Cursor `protobuf:"bytes,5,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// Asked for, and neither paid nor returned yet.
+	Requested     *v1.Money `protobuf:"bytes,6,opt,name=requested,proto3" json:"requested,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -586,6 +710,13 @@ func (x *GetEarningsResponse) GetResidualMicros() int64 {
 func (x *GetEarningsResponse) GetCursor() *v11.Cursor {
 	if x != nil {
 		return x.Cursor
+	}
+	return nil
+}
+
+func (x *GetEarningsResponse) GetRequested() *v1.Money {
+	if x != nil {
+		return x.Requested
 	}
 	return nil
 }
@@ -1163,6 +1294,764 @@ func (x *SumEarningsResponse) GetCursor() *v11.Cursor {
 	return nil
 }
 
+// RequestPayoutRequest asks for money.
+type RequestPayoutRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose.
+	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	// How much, more than zero; unset means all that is available.
+	Amount *v1.Money `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	// How.
+	Method PayoutMethod `protobuf:"varint,3,opt,name=method,proto3,enum=obole.settlement.v1.PayoutMethod" json:"method,omitempty"`
+	// Chosen by the caller, 1 to 64 bytes.
+	IdempotencyKey string `protobuf:"bytes,4,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *RequestPayoutRequest) Reset() {
+	*x = RequestPayoutRequest{}
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RequestPayoutRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RequestPayoutRequest) ProtoMessage() {}
+
+func (x *RequestPayoutRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RequestPayoutRequest.ProtoReflect.Descriptor instead.
+func (*RequestPayoutRequest) Descriptor() ([]byte, []int) {
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *RequestPayoutRequest) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+func (x *RequestPayoutRequest) GetAmount() *v1.Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *RequestPayoutRequest) GetMethod() PayoutMethod {
+	if x != nil {
+		return x.Method
+	}
+	return PayoutMethod_PAYOUT_METHOD_UNSPECIFIED
+}
+
+func (x *RequestPayoutRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+// RequestPayoutResponse answers RequestPayout.
+type RequestPayoutResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Payout's id.
+	PayoutId string `protobuf:"bytes,1,opt,name=payout_id,json=payoutId,proto3" json:"payout_id,omitempty"`
+	// How much was set aside.
+	Amount *v1.Money `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	// How far this answer reaches.
+	Cursor        *v11.Cursor `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RequestPayoutResponse) Reset() {
+	*x = RequestPayoutResponse{}
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RequestPayoutResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RequestPayoutResponse) ProtoMessage() {}
+
+func (x *RequestPayoutResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RequestPayoutResponse.ProtoReflect.Descriptor instead.
+func (*RequestPayoutResponse) Descriptor() ([]byte, []int) {
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *RequestPayoutResponse) GetPayoutId() string {
+	if x != nil {
+		return x.PayoutId
+	}
+	return ""
+}
+
+func (x *RequestPayoutResponse) GetAmount() *v1.Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *RequestPayoutResponse) GetCursor() *v11.Cursor {
+	if x != nil {
+		return x.Cursor
+	}
+	return nil
+}
+
+// Payout is money that a person asked for, and what became of it.
+type Payout struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Payout's id.
+	PayoutId string `protobuf:"bytes,1,opt,name=payout_id,json=payoutId,proto3" json:"payout_id,omitempty"`
+	// Who asked.
+	SubscriberId string `protobuf:"bytes,2,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	// How much.
+	Amount *v1.Money `protobuf:"bytes,3,opt,name=amount,proto3" json:"amount,omitempty"`
+	// How.
+	Method PayoutMethod `protobuf:"varint,4,opt,name=method,proto3,enum=obole.settlement.v1.PayoutMethod" json:"method,omitempty"`
+	// How far it has come.
+	State PayoutState `protobuf:"varint,5,opt,name=state,proto3,enum=obole.settlement.v1.PayoutState" json:"state,omitempty"`
+	// When it was asked for, microseconds since 1970-01-01T00:00Z.
+	RequestedAt int64 `protobuf:"varint,6,opt,name=requested_at,json=requestedAt,proto3" json:"requested_at,omitempty"`
+	// When whoever pays was told; 0 where they were not.
+	InstructedAt int64 `protobuf:"varint,7,opt,name=instructed_at,json=instructedAt,proto3" json:"instructed_at,omitempty"`
+	// When it was settled or returned; 0 where it was neither.
+	EndedAt int64 `protobuf:"varint,8,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
+	// Reference under which billing was told.
+	EndToEndId string `protobuf:"bytes,9,opt,name=end_to_end_id,json=endToEndId,proto3" json:"end_to_end_id,omitempty"`
+	// Day on which billing counts it, YYYY-MM-DD; empty unless settled.
+	ValueDate string `protobuf:"bytes,10,opt,name=value_date,json=valueDate,proto3" json:"value_date,omitempty"`
+	// What billing calls the credit; empty unless settled.
+	Reference string `protobuf:"bytes,11,opt,name=reference,proto3" json:"reference,omitempty"`
+	// Why it was returned; unset unless it was.
+	Reason        ReturnReason `protobuf:"varint,12,opt,name=reason,proto3,enum=obole.settlement.v1.ReturnReason" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Payout) Reset() {
+	*x = Payout{}
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Payout) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Payout) ProtoMessage() {}
+
+func (x *Payout) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Payout.ProtoReflect.Descriptor instead.
+func (*Payout) Descriptor() ([]byte, []int) {
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Payout) GetPayoutId() string {
+	if x != nil {
+		return x.PayoutId
+	}
+	return ""
+}
+
+func (x *Payout) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+func (x *Payout) GetAmount() *v1.Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *Payout) GetMethod() PayoutMethod {
+	if x != nil {
+		return x.Method
+	}
+	return PayoutMethod_PAYOUT_METHOD_UNSPECIFIED
+}
+
+func (x *Payout) GetState() PayoutState {
+	if x != nil {
+		return x.State
+	}
+	return PayoutState_PAYOUT_STATE_UNSPECIFIED
+}
+
+func (x *Payout) GetRequestedAt() int64 {
+	if x != nil {
+		return x.RequestedAt
+	}
+	return 0
+}
+
+func (x *Payout) GetInstructedAt() int64 {
+	if x != nil {
+		return x.InstructedAt
+	}
+	return 0
+}
+
+func (x *Payout) GetEndedAt() int64 {
+	if x != nil {
+		return x.EndedAt
+	}
+	return 0
+}
+
+func (x *Payout) GetEndToEndId() string {
+	if x != nil {
+		return x.EndToEndId
+	}
+	return ""
+}
+
+func (x *Payout) GetValueDate() string {
+	if x != nil {
+		return x.ValueDate
+	}
+	return ""
+}
+
+func (x *Payout) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *Payout) GetReason() ReturnReason {
+	if x != nil {
+		return x.Reason
+	}
+	return ReturnReason_RETURN_REASON_UNSPECIFIED
+}
+
+// ListPayoutsRequest asks for a page.
+type ListPayoutsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose; empty means everybody's, which finance and auditors may ask for.
+	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	// At most so many; 0 means 100.
+	PageSize uint32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Answer only when this position is seen.
+	After *v11.Cursor `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"`
+	// Only in this state; unset means all.
+	State         PayoutState `protobuf:"varint,5,opt,name=state,proto3,enum=obole.settlement.v1.PayoutState" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPayoutsRequest) Reset() {
+	*x = ListPayoutsRequest{}
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPayoutsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPayoutsRequest) ProtoMessage() {}
+
+func (x *ListPayoutsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPayoutsRequest.ProtoReflect.Descriptor instead.
+func (*ListPayoutsRequest) Descriptor() ([]byte, []int) {
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ListPayoutsRequest) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+func (x *ListPayoutsRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListPayoutsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListPayoutsRequest) GetAfter() *v11.Cursor {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+func (x *ListPayoutsRequest) GetState() PayoutState {
+	if x != nil {
+		return x.State
+	}
+	return PayoutState_PAYOUT_STATE_UNSPECIFIED
+}
+
+// ListPayoutsResponse is a page of payouts.
+type ListPayoutsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Payouts, newest first.
+	Payouts []*Payout `protobuf:"bytes,1,rep,name=payouts,proto3" json:"payouts,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPayoutsResponse) Reset() {
+	*x = ListPayoutsResponse{}
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPayoutsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPayoutsResponse) ProtoMessage() {}
+
+func (x *ListPayoutsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPayoutsResponse.ProtoReflect.Descriptor instead.
+func (*ListPayoutsResponse) Descriptor() ([]byte, []int) {
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ListPayoutsResponse) GetPayouts() []*Payout {
+	if x != nil {
+		return x.Payouts
+	}
+	return nil
+}
+
+func (x *ListPayoutsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// InstructPayoutRequest says that billing was told.
+type InstructPayoutRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Payout.
+	PayoutId string `protobuf:"bytes,1,opt,name=payout_id,json=payoutId,proto3" json:"payout_id,omitempty"`
+	// Reference under which billing was told: what both find the payout by.
+	EndToEndId string `protobuf:"bytes,2,opt,name=end_to_end_id,json=endToEndId,proto3" json:"end_to_end_id,omitempty"`
+	// Chosen by the caller, 1 to 64 bytes.
+	IdempotencyKey string `protobuf:"bytes,3,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *InstructPayoutRequest) Reset() {
+	*x = InstructPayoutRequest{}
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InstructPayoutRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InstructPayoutRequest) ProtoMessage() {}
+
+func (x *InstructPayoutRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InstructPayoutRequest.ProtoReflect.Descriptor instead.
+func (*InstructPayoutRequest) Descriptor() ([]byte, []int) {
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *InstructPayoutRequest) GetPayoutId() string {
+	if x != nil {
+		return x.PayoutId
+	}
+	return ""
+}
+
+func (x *InstructPayoutRequest) GetEndToEndId() string {
+	if x != nil {
+		return x.EndToEndId
+	}
+	return ""
+}
+
+func (x *InstructPayoutRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+// InstructPayoutResponse answers InstructPayout.
+type InstructPayoutResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How far this answer reaches.
+	Cursor        *v11.Cursor `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InstructPayoutResponse) Reset() {
+	*x = InstructPayoutResponse{}
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InstructPayoutResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InstructPayoutResponse) ProtoMessage() {}
+
+func (x *InstructPayoutResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InstructPayoutResponse.ProtoReflect.Descriptor instead.
+func (*InstructPayoutResponse) Descriptor() ([]byte, []int) {
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *InstructPayoutResponse) GetCursor() *v11.Cursor {
+	if x != nil {
+		return x.Cursor
+	}
+	return nil
+}
+
+// SettlePayoutRequest says that it was paid.
+type SettlePayoutRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Payout.
+	PayoutId string `protobuf:"bytes,1,opt,name=payout_id,json=payoutId,proto3" json:"payout_id,omitempty"`
+	// Day on which billing counts it, YYYY-MM-DD.
+	ValueDate string `protobuf:"bytes,2,opt,name=value_date,json=valueDate,proto3" json:"value_date,omitempty"`
+	// What billing calls the credit; may be empty.
+	Reference string `protobuf:"bytes,3,opt,name=reference,proto3" json:"reference,omitempty"`
+	// Chosen by the caller, 1 to 64 bytes.
+	IdempotencyKey string `protobuf:"bytes,4,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *SettlePayoutRequest) Reset() {
+	*x = SettlePayoutRequest{}
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SettlePayoutRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SettlePayoutRequest) ProtoMessage() {}
+
+func (x *SettlePayoutRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SettlePayoutRequest.ProtoReflect.Descriptor instead.
+func (*SettlePayoutRequest) Descriptor() ([]byte, []int) {
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *SettlePayoutRequest) GetPayoutId() string {
+	if x != nil {
+		return x.PayoutId
+	}
+	return ""
+}
+
+func (x *SettlePayoutRequest) GetValueDate() string {
+	if x != nil {
+		return x.ValueDate
+	}
+	return ""
+}
+
+func (x *SettlePayoutRequest) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *SettlePayoutRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+// SettlePayoutResponse answers SettlePayout.
+type SettlePayoutResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How far this answer reaches.
+	Cursor        *v11.Cursor `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SettlePayoutResponse) Reset() {
+	*x = SettlePayoutResponse{}
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SettlePayoutResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SettlePayoutResponse) ProtoMessage() {}
+
+func (x *SettlePayoutResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SettlePayoutResponse.ProtoReflect.Descriptor instead.
+func (*SettlePayoutResponse) Descriptor() ([]byte, []int) {
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *SettlePayoutResponse) GetCursor() *v11.Cursor {
+	if x != nil {
+		return x.Cursor
+	}
+	return nil
+}
+
+// ReturnPayoutRequest says that it cannot be paid.
+type ReturnPayoutRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Payout.
+	PayoutId string `protobuf:"bytes,1,opt,name=payout_id,json=payoutId,proto3" json:"payout_id,omitempty"`
+	// Why.
+	Reason ReturnReason `protobuf:"varint,2,opt,name=reason,proto3,enum=obole.settlement.v1.ReturnReason" json:"reason,omitempty"`
+	// Chosen by the caller, 1 to 64 bytes.
+	IdempotencyKey string `protobuf:"bytes,3,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ReturnPayoutRequest) Reset() {
+	*x = ReturnPayoutRequest{}
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReturnPayoutRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReturnPayoutRequest) ProtoMessage() {}
+
+func (x *ReturnPayoutRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReturnPayoutRequest.ProtoReflect.Descriptor instead.
+func (*ReturnPayoutRequest) Descriptor() ([]byte, []int) {
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ReturnPayoutRequest) GetPayoutId() string {
+	if x != nil {
+		return x.PayoutId
+	}
+	return ""
+}
+
+func (x *ReturnPayoutRequest) GetReason() ReturnReason {
+	if x != nil {
+		return x.Reason
+	}
+	return ReturnReason_RETURN_REASON_UNSPECIFIED
+}
+
+func (x *ReturnPayoutRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+// ReturnPayoutResponse answers ReturnPayout.
+type ReturnPayoutResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How far this answer reaches.
+	Cursor        *v11.Cursor `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReturnPayoutResponse) Reset() {
+	*x = ReturnPayoutResponse{}
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReturnPayoutResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReturnPayoutResponse) ProtoMessage() {}
+
+func (x *ReturnPayoutResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReturnPayoutResponse.ProtoReflect.Descriptor instead.
+func (*ReturnPayoutResponse) Descriptor() ([]byte, []int) {
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ReturnPayoutResponse) GetCursor() *v11.Cursor {
+	if x != nil {
+		return x.Cursor
+	}
+	return nil
+}
+
 // ComparePricesRequest names products.
 type ComparePricesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1176,7 +2065,7 @@ type ComparePricesRequest struct {
 
 func (x *ComparePricesRequest) Reset() {
 	*x = ComparePricesRequest{}
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[13]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1188,7 +2077,7 @@ func (x *ComparePricesRequest) String() string {
 func (*ComparePricesRequest) ProtoMessage() {}
 
 func (x *ComparePricesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[13]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1201,7 +2090,7 @@ func (x *ComparePricesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ComparePricesRequest.ProtoReflect.Descriptor instead.
 func (*ComparePricesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{13}
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ComparePricesRequest) GetProductIds() []string {
@@ -1238,7 +2127,7 @@ type PriceRange struct {
 
 func (x *PriceRange) Reset() {
 	*x = PriceRange{}
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[14]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1250,7 +2139,7 @@ func (x *PriceRange) String() string {
 func (*PriceRange) ProtoMessage() {}
 
 func (x *PriceRange) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[14]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1263,7 +2152,7 @@ func (x *PriceRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PriceRange.ProtoReflect.Descriptor instead.
 func (*PriceRange) Descriptor() ([]byte, []int) {
-	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{14}
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *PriceRange) GetProductId() string {
@@ -1316,7 +2205,7 @@ type ComparePricesResponse struct {
 
 func (x *ComparePricesResponse) Reset() {
 	*x = ComparePricesResponse{}
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[15]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1328,7 +2217,7 @@ func (x *ComparePricesResponse) String() string {
 func (*ComparePricesResponse) ProtoMessage() {}
 
 func (x *ComparePricesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[15]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1341,7 +2230,7 @@ func (x *ComparePricesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ComparePricesResponse.ProtoReflect.Descriptor instead.
 func (*ComparePricesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{15}
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ComparePricesResponse) GetRanges() []*PriceRange {
@@ -1384,7 +2273,7 @@ type ListRecordRequest struct {
 
 func (x *ListRecordRequest) Reset() {
 	*x = ListRecordRequest{}
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[16]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1396,7 +2285,7 @@ func (x *ListRecordRequest) String() string {
 func (*ListRecordRequest) ProtoMessage() {}
 
 func (x *ListRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[16]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1409,7 +2298,7 @@ func (x *ListRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecordRequest.ProtoReflect.Descriptor instead.
 func (*ListRecordRequest) Descriptor() ([]byte, []int) {
-	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{16}
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListRecordRequest) GetSubscriberId() string {
@@ -1462,7 +2351,7 @@ type ListRecordResponse struct {
 
 func (x *ListRecordResponse) Reset() {
 	*x = ListRecordResponse{}
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[17]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1474,7 +2363,7 @@ func (x *ListRecordResponse) String() string {
 func (*ListRecordResponse) ProtoMessage() {}
 
 func (x *ListRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[17]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1487,7 +2376,7 @@ func (x *ListRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecordResponse.ProtoReflect.Descriptor instead.
 func (*ListRecordResponse) Descriptor() ([]byte, []int) {
-	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{17}
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListRecordResponse) GetEntries() []*v12.Entry {
@@ -1525,7 +2414,7 @@ type WatchRecordRequest struct {
 
 func (x *WatchRecordRequest) Reset() {
 	*x = WatchRecordRequest{}
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[18]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1537,7 +2426,7 @@ func (x *WatchRecordRequest) String() string {
 func (*WatchRecordRequest) ProtoMessage() {}
 
 func (x *WatchRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[18]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1550,7 +2439,7 @@ func (x *WatchRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRecordRequest.ProtoReflect.Descriptor instead.
 func (*WatchRecordRequest) Descriptor() ([]byte, []int) {
-	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{18}
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *WatchRecordRequest) GetSubscriberId() string {
@@ -1580,7 +2469,7 @@ type WatchRecordResponse struct {
 
 func (x *WatchRecordResponse) Reset() {
 	*x = WatchRecordResponse{}
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[19]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1592,7 +2481,7 @@ func (x *WatchRecordResponse) String() string {
 func (*WatchRecordResponse) ProtoMessage() {}
 
 func (x *WatchRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[19]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1605,7 +2494,7 @@ func (x *WatchRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRecordResponse.ProtoReflect.Descriptor instead.
 func (*WatchRecordResponse) Descriptor() ([]byte, []int) {
-	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{19}
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *WatchRecordResponse) GetEntry() *v12.Entry {
@@ -1635,7 +2524,7 @@ type Account struct {
 
 func (x *Account) Reset() {
 	*x = Account{}
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[20]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1647,7 +2536,7 @@ func (x *Account) String() string {
 func (*Account) ProtoMessage() {}
 
 func (x *Account) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[20]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1660,7 +2549,7 @@ func (x *Account) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Account.ProtoReflect.Descriptor instead.
 func (*Account) Descriptor() ([]byte, []int) {
-	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{20}
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Account) GetKind() AccountKind {
@@ -1694,7 +2583,7 @@ type ListStatementRequest struct {
 
 func (x *ListStatementRequest) Reset() {
 	*x = ListStatementRequest{}
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[21]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1706,7 +2595,7 @@ func (x *ListStatementRequest) String() string {
 func (*ListStatementRequest) ProtoMessage() {}
 
 func (x *ListStatementRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[21]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1719,7 +2608,7 @@ func (x *ListStatementRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStatementRequest.ProtoReflect.Descriptor instead.
 func (*ListStatementRequest) Descriptor() ([]byte, []int) {
-	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{21}
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListStatementRequest) GetAccount() *Account {
@@ -1773,7 +2662,7 @@ type Line struct {
 
 func (x *Line) Reset() {
 	*x = Line{}
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[22]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1785,7 +2674,7 @@ func (x *Line) String() string {
 func (*Line) ProtoMessage() {}
 
 func (x *Line) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[22]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1798,7 +2687,7 @@ func (x *Line) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Line.ProtoReflect.Descriptor instead.
 func (*Line) Descriptor() ([]byte, []int) {
-	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{22}
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Line) GetPosition() int64 {
@@ -1863,7 +2752,7 @@ type ListStatementResponse struct {
 
 func (x *ListStatementResponse) Reset() {
 	*x = ListStatementResponse{}
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[23]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1875,7 +2764,7 @@ func (x *ListStatementResponse) String() string {
 func (*ListStatementResponse) ProtoMessage() {}
 
 func (x *ListStatementResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[23]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1888,7 +2777,7 @@ func (x *ListStatementResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStatementResponse.ProtoReflect.Descriptor instead.
 func (*ListStatementResponse) Descriptor() ([]byte, []int) {
-	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{23}
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ListStatementResponse) GetLines() []*Line {
@@ -1918,7 +2807,7 @@ type TrialBalanceRequest struct {
 
 func (x *TrialBalanceRequest) Reset() {
 	*x = TrialBalanceRequest{}
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[24]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1930,7 +2819,7 @@ func (x *TrialBalanceRequest) String() string {
 func (*TrialBalanceRequest) ProtoMessage() {}
 
 func (x *TrialBalanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[24]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1943,7 +2832,7 @@ func (x *TrialBalanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrialBalanceRequest.ProtoReflect.Descriptor instead.
 func (*TrialBalanceRequest) Descriptor() ([]byte, []int) {
-	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{24}
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *TrialBalanceRequest) GetAsOf() *v11.Cursor {
@@ -1975,7 +2864,7 @@ type Sum struct {
 
 func (x *Sum) Reset() {
 	*x = Sum{}
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[25]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1987,7 +2876,7 @@ func (x *Sum) String() string {
 func (*Sum) ProtoMessage() {}
 
 func (x *Sum) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[25]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2000,7 +2889,7 @@ func (x *Sum) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sum.ProtoReflect.Descriptor instead.
 func (*Sum) Descriptor() ([]byte, []int) {
-	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{25}
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Sum) GetKind() AccountKind {
@@ -2039,7 +2928,7 @@ type TrialBalanceResponse struct {
 
 func (x *TrialBalanceResponse) Reset() {
 	*x = TrialBalanceResponse{}
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[26]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2051,7 +2940,7 @@ func (x *TrialBalanceResponse) String() string {
 func (*TrialBalanceResponse) ProtoMessage() {}
 
 func (x *TrialBalanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[26]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2064,7 +2953,7 @@ func (x *TrialBalanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrialBalanceResponse.ProtoReflect.Descriptor instead.
 func (*TrialBalanceResponse) Descriptor() ([]byte, []int) {
-	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{26}
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *TrialBalanceResponse) GetSums() []*Sum {
@@ -2105,7 +2994,7 @@ type ReplayFilter struct {
 
 func (x *ReplayFilter) Reset() {
 	*x = ReplayFilter{}
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[27]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2117,7 +3006,7 @@ func (x *ReplayFilter) String() string {
 func (*ReplayFilter) ProtoMessage() {}
 
 func (x *ReplayFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[27]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2130,7 +3019,7 @@ func (x *ReplayFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayFilter.ProtoReflect.Descriptor instead.
 func (*ReplayFilter) Descriptor() ([]byte, []int) {
-	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{27}
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ReplayFilter) GetBuyerId() string {
@@ -2176,7 +3065,7 @@ type ReplayEventsRequest struct {
 
 func (x *ReplayEventsRequest) Reset() {
 	*x = ReplayEventsRequest{}
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[28]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2188,7 +3077,7 @@ func (x *ReplayEventsRequest) String() string {
 func (*ReplayEventsRequest) ProtoMessage() {}
 
 func (x *ReplayEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[28]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2201,7 +3090,7 @@ func (x *ReplayEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayEventsRequest.ProtoReflect.Descriptor instead.
 func (*ReplayEventsRequest) Descriptor() ([]byte, []int) {
-	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{28}
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ReplayEventsRequest) GetAfter() *v11.Cursor {
@@ -2242,7 +3131,7 @@ type ReplayEventsResponse struct {
 
 func (x *ReplayEventsResponse) Reset() {
 	*x = ReplayEventsResponse{}
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[29]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2254,7 +3143,7 @@ func (x *ReplayEventsResponse) String() string {
 func (*ReplayEventsResponse) ProtoMessage() {}
 
 func (x *ReplayEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_settlement_v1_service_proto_msgTypes[29]
+	mi := &file_obole_settlement_v1_service_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2267,7 +3156,7 @@ func (x *ReplayEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayEventsResponse.ProtoReflect.Descriptor instead.
 func (*ReplayEventsResponse) Descriptor() ([]byte, []int) {
-	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{29}
+	return file_obole_settlement_v1_service_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ReplayEventsResponse) GetEvents() []*v11.StoredEvent {
@@ -2332,13 +3221,14 @@ const file_obole_settlement_v1_service_proto_rawDesc = "" +
 	"\x0fnext_page_token\x18\x05 \x01(\tR\rnextPageToken\"q\n" +
 	"\x12GetEarningsRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12,\n" +
-	"\x05after\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\xff\x01\n" +
+	"\x05after\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\xb4\x02\n" +
 	"\x13GetEarningsResponse\x12/\n" +
 	"\apending\x18\x01 \x01(\v2\x15.obole.money.v1.MoneyR\apending\x123\n" +
 	"\tavailable\x18\x02 \x01(\v2\x15.obole.money.v1.MoneyR\tavailable\x12)\n" +
 	"\x04paid\x18\x03 \x01(\v2\x15.obole.money.v1.MoneyR\x04paid\x12'\n" +
 	"\x0fresidual_micros\x18\x04 \x01(\x03R\x0eresidualMicros\x12.\n" +
-	"\x06cursor\x18\x05 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\xac\x03\n" +
+	"\x06cursor\x18\x05 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\x123\n" +
+	"\trequested\x18\x06 \x01(\v2\x15.obole.money.v1.MoneyR\trequested\"\xac\x03\n" +
 	"\x13ListEarningsRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12%\n" +
 	"\tpage_size\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bpageSize\x12'\n" +
@@ -2399,7 +3289,65 @@ const file_obole_settlement_v1_service_proto_rawDesc = "" +
 	"\x04sums\x18\x01 \x03(\v2\x1f.obole.settlement.v1.EarningSumR\x04sums\x125\n" +
 	"\x05total\x18\x02 \x01(\v2\x1f.obole.settlement.v1.EarningSumR\x05total\x12&\n" +
 	"\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\x12.\n" +
-	"\x06cursor\x18\x04 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\x8d\x01\n" +
+	"\x06cursor\x18\x04 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\xef\x01\n" +
+	"\x14RequestPayoutRequest\x12-\n" +
+	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12-\n" +
+	"\x06amount\x18\x02 \x01(\v2\x15.obole.money.v1.MoneyR\x06amount\x12E\n" +
+	"\x06method\x18\x03 \x01(\x0e2!.obole.settlement.v1.PayoutMethodB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x06method\x122\n" +
+	"\x0fidempotency_key\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"\x93\x01\n" +
+	"\x15RequestPayoutResponse\x12\x1b\n" +
+	"\tpayout_id\x18\x01 \x01(\tR\bpayoutId\x12-\n" +
+	"\x06amount\x18\x02 \x01(\v2\x15.obole.money.v1.MoneyR\x06amount\x12.\n" +
+	"\x06cursor\x18\x03 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\xea\x03\n" +
+	"\x06Payout\x12\x1b\n" +
+	"\tpayout_id\x18\x01 \x01(\tR\bpayoutId\x12#\n" +
+	"\rsubscriber_id\x18\x02 \x01(\tR\fsubscriberId\x12-\n" +
+	"\x06amount\x18\x03 \x01(\v2\x15.obole.money.v1.MoneyR\x06amount\x129\n" +
+	"\x06method\x18\x04 \x01(\x0e2!.obole.settlement.v1.PayoutMethodR\x06method\x126\n" +
+	"\x05state\x18\x05 \x01(\x0e2 .obole.settlement.v1.PayoutStateR\x05state\x12!\n" +
+	"\frequested_at\x18\x06 \x01(\x03R\vrequestedAt\x12#\n" +
+	"\rinstructed_at\x18\a \x01(\x03R\finstructedAt\x12\x19\n" +
+	"\bended_at\x18\b \x01(\x03R\aendedAt\x12!\n" +
+	"\rend_to_end_id\x18\t \x01(\tR\n" +
+	"endToEndId\x12\x1d\n" +
+	"\n" +
+	"value_date\x18\n" +
+	" \x01(\tR\tvalueDate\x12\x1c\n" +
+	"\treference\x18\v \x01(\tR\treference\x129\n" +
+	"\x06reason\x18\f \x01(\x0e2!.obole.settlement.v1.ReturnReasonR\x06reason\"\x86\x02\n" +
+	"\x12ListPayoutsRequest\x120\n" +
+	"\rsubscriber_id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\fsubscriberId\x12%\n" +
+	"\tpage_size\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12,\n" +
+	"\x05after\x18\x04 \x01(\v2\x16.obole.event.v1.CursorR\x05after\x12@\n" +
+	"\x05state\x18\x05 \x01(\x0e2 .obole.settlement.v1.PayoutStateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05state\"t\n" +
+	"\x13ListPayoutsResponse\x125\n" +
+	"\apayouts\x18\x01 \x03(\v2\x1b.obole.settlement.v1.PayoutR\apayouts\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa0\x01\n" +
+	"\x15InstructPayoutRequest\x12%\n" +
+	"\tpayout_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\bpayoutId\x12,\n" +
+	"\rend_to_end_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01(#R\n" +
+	"endToEndId\x122\n" +
+	"\x0fidempotency_key\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"H\n" +
+	"\x16InstructPayoutResponse\x12.\n" +
+	"\x06cursor\x18\x01 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\xdb\x01\n" +
+	"\x13SettlePayoutRequest\x12%\n" +
+	"\tpayout_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\bpayoutId\x12B\n" +
+	"\n" +
+	"value_date\x18\x02 \x01(\tB#\xbaH r\x1e2\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$R\tvalueDate\x12%\n" +
+	"\treference\x18\x03 \x01(\tB\a\xbaH\x04r\x02(@R\treference\x122\n" +
+	"\x0fidempotency_key\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"F\n" +
+	"\x14SettlePayoutResponse\x12.\n" +
+	"\x06cursor\x18\x01 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\xb7\x01\n" +
+	"\x13ReturnPayoutRequest\x12%\n" +
+	"\tpayout_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\bpayoutId\x12E\n" +
+	"\x06reason\x18\x02 \x01(\x0e2!.obole.settlement.v1.ReturnReasonB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x06reason\x122\n" +
+	"\x0fidempotency_key\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"F\n" +
+	"\x14ReturnPayoutResponse\x12.\n" +
+	"\x06cursor\x18\x01 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\x8d\x01\n" +
 	"\x14ComparePricesRequest\x12G\n" +
 	"\vproduct_ids\x18\x01 \x03(\tB&\xbaH#\x92\x01 \b\x01\x10d\"\x1ar\x182\x16^[a-z][a-z0-9-]{1,39}$R\n" +
 	"productIds\x12,\n" +
@@ -2489,8 +3437,19 @@ const file_obole_settlement_v1_service_proto_rawDesc = "" +
 	"\x13EARNING_GROUP_BUYER\x10\x01\x12\x19\n" +
 	"\x15EARNING_GROUP_PRODUCT\x10\x02\x12\x17\n" +
 	"\x13EARNING_GROUP_MONTH\x10\x03\x12\x1b\n" +
-	"\x17EARNING_GROUP_AGREEMENT\x10\x042\x9c\n" +
-	"\n" +
+	"\x17EARNING_GROUP_AGREEMENT\x10\x04*\x99\x01\n" +
+	"\vPayoutState\x12\x1c\n" +
+	"\x18PAYOUT_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16PAYOUT_STATE_REQUESTED\x10\x01\x12\x1b\n" +
+	"\x17PAYOUT_STATE_INSTRUCTED\x10\x02\x12\x18\n" +
+	"\x14PAYOUT_STATE_SETTLED\x10\x03\x12\x19\n" +
+	"\x15PAYOUT_STATE_RETURNED\x10\x04*\xa4\x01\n" +
+	"\fReturnReason\x12\x1d\n" +
+	"\x19RETURN_REASON_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15RETURN_REASON_NO_BILL\x10\x01\x12 \n" +
+	"\x1cRETURN_REASON_CONTRACT_ENDED\x10\x02\x12\x1b\n" +
+	"\x17RETURN_REASON_DUPLICATE\x10\x03\x12\x1b\n" +
+	"\x17RETURN_REASON_NOT_GIVEN\x10\x042\xe8\x0e\n" +
 	"\x11SettlementService\x12]\n" +
 	"\aDeposit\x12#.obole.settlement.v1.DepositRequest\x1a$.obole.settlement.v1.DepositResponse\"\a\x92\xb5\x18\x03\n" +
 	"\x01\x04\x12m\n" +
@@ -2501,7 +3460,17 @@ const file_obole_settlement_v1_service_proto_rawDesc = "" +
 	"\fListEarnings\x12(.obole.settlement.v1.ListEarningsRequest\x1a).obole.settlement.v1.ListEarningsResponse\"\x18\x92\xb5\x18\x14\n" +
 	"\x03\x01\x04\x06\x12\rsubscriber_id\x12z\n" +
 	"\vSumEarnings\x12'.obole.settlement.v1.SumEarningsRequest\x1a(.obole.settlement.v1.SumEarningsResponse\"\x18\x92\xb5\x18\x14\n" +
-	"\x03\x01\x04\x06\x12\rsubscriber_id\x12o\n" +
+	"\x03\x01\x04\x06\x12\rsubscriber_id\x12~\n" +
+	"\rRequestPayout\x12).obole.settlement.v1.RequestPayoutRequest\x1a*.obole.settlement.v1.RequestPayoutResponse\"\x16\x92\xb5\x18\x12\n" +
+	"\x01\x01\x12\rsubscriber_id\x12z\n" +
+	"\vListPayouts\x12'.obole.settlement.v1.ListPayoutsRequest\x1a(.obole.settlement.v1.ListPayoutsResponse\"\x18\x92\xb5\x18\x14\n" +
+	"\x03\x01\x04\x06\x12\rsubscriber_id\x12r\n" +
+	"\x0eInstructPayout\x12*.obole.settlement.v1.InstructPayoutRequest\x1a+.obole.settlement.v1.InstructPayoutResponse\"\a\x92\xb5\x18\x03\n" +
+	"\x01\x04\x12l\n" +
+	"\fSettlePayout\x12(.obole.settlement.v1.SettlePayoutRequest\x1a).obole.settlement.v1.SettlePayoutResponse\"\a\x92\xb5\x18\x03\n" +
+	"\x01\x04\x12l\n" +
+	"\fReturnPayout\x12(.obole.settlement.v1.ReturnPayoutRequest\x1a).obole.settlement.v1.ReturnPayoutResponse\"\a\x92\xb5\x18\x03\n" +
+	"\x01\x04\x12o\n" +
 	"\rComparePrices\x12).obole.settlement.v1.ComparePricesRequest\x1a*.obole.settlement.v1.ComparePricesResponse\"\a\x92\xb5\x18\x03\n" +
 	"\x01\x01\x12u\n" +
 	"\n" +
@@ -2529,133 +3498,173 @@ func file_obole_settlement_v1_service_proto_rawDescGZIP() []byte {
 	return file_obole_settlement_v1_service_proto_rawDescData
 }
 
-var file_obole_settlement_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_obole_settlement_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_obole_settlement_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_obole_settlement_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_obole_settlement_v1_service_proto_goTypes = []any{
-	(EarningGroup)(0),             // 0: obole.settlement.v1.EarningGroup
-	(*DepositRequest)(nil),        // 1: obole.settlement.v1.DepositRequest
-	(*DepositResponse)(nil),       // 2: obole.settlement.v1.DepositResponse
-	(*GetFundsRequest)(nil),       // 3: obole.settlement.v1.GetFundsRequest
-	(*Hold)(nil),                  // 4: obole.settlement.v1.Hold
-	(*GetFundsResponse)(nil),      // 5: obole.settlement.v1.GetFundsResponse
-	(*GetEarningsRequest)(nil),    // 6: obole.settlement.v1.GetEarningsRequest
-	(*GetEarningsResponse)(nil),   // 7: obole.settlement.v1.GetEarningsResponse
-	(*ListEarningsRequest)(nil),   // 8: obole.settlement.v1.ListEarningsRequest
-	(*Earning)(nil),               // 9: obole.settlement.v1.Earning
-	(*ListEarningsResponse)(nil),  // 10: obole.settlement.v1.ListEarningsResponse
-	(*SumEarningsRequest)(nil),    // 11: obole.settlement.v1.SumEarningsRequest
-	(*EarningSum)(nil),            // 12: obole.settlement.v1.EarningSum
-	(*SumEarningsResponse)(nil),   // 13: obole.settlement.v1.SumEarningsResponse
-	(*ComparePricesRequest)(nil),  // 14: obole.settlement.v1.ComparePricesRequest
-	(*PriceRange)(nil),            // 15: obole.settlement.v1.PriceRange
-	(*ComparePricesResponse)(nil), // 16: obole.settlement.v1.ComparePricesResponse
-	(*ListRecordRequest)(nil),     // 17: obole.settlement.v1.ListRecordRequest
-	(*ListRecordResponse)(nil),    // 18: obole.settlement.v1.ListRecordResponse
-	(*WatchRecordRequest)(nil),    // 19: obole.settlement.v1.WatchRecordRequest
-	(*WatchRecordResponse)(nil),   // 20: obole.settlement.v1.WatchRecordResponse
-	(*Account)(nil),               // 21: obole.settlement.v1.Account
-	(*ListStatementRequest)(nil),  // 22: obole.settlement.v1.ListStatementRequest
-	(*Line)(nil),                  // 23: obole.settlement.v1.Line
-	(*ListStatementResponse)(nil), // 24: obole.settlement.v1.ListStatementResponse
-	(*TrialBalanceRequest)(nil),   // 25: obole.settlement.v1.TrialBalanceRequest
-	(*Sum)(nil),                   // 26: obole.settlement.v1.Sum
-	(*TrialBalanceResponse)(nil),  // 27: obole.settlement.v1.TrialBalanceResponse
-	(*ReplayFilter)(nil),          // 28: obole.settlement.v1.ReplayFilter
-	(*ReplayEventsRequest)(nil),   // 29: obole.settlement.v1.ReplayEventsRequest
-	(*ReplayEventsResponse)(nil),  // 30: obole.settlement.v1.ReplayEventsResponse
-	(*v1.Money)(nil),              // 31: obole.money.v1.Money
-	(*v11.Cursor)(nil),            // 32: obole.event.v1.Cursor
-	(*v1.UnitPrice)(nil),          // 33: obole.money.v1.UnitPrice
-	(*v12.Entry)(nil),             // 34: obole.record.v1.Entry
-	(AccountKind)(0),              // 35: obole.settlement.v1.AccountKind
-	(*v11.StoredEvent)(nil),       // 36: obole.event.v1.StoredEvent
-	(*v11.Life)(nil),              // 37: obole.event.v1.Life
+	(EarningGroup)(0),              // 0: obole.settlement.v1.EarningGroup
+	(PayoutState)(0),               // 1: obole.settlement.v1.PayoutState
+	(ReturnReason)(0),              // 2: obole.settlement.v1.ReturnReason
+	(*DepositRequest)(nil),         // 3: obole.settlement.v1.DepositRequest
+	(*DepositResponse)(nil),        // 4: obole.settlement.v1.DepositResponse
+	(*GetFundsRequest)(nil),        // 5: obole.settlement.v1.GetFundsRequest
+	(*Hold)(nil),                   // 6: obole.settlement.v1.Hold
+	(*GetFundsResponse)(nil),       // 7: obole.settlement.v1.GetFundsResponse
+	(*GetEarningsRequest)(nil),     // 8: obole.settlement.v1.GetEarningsRequest
+	(*GetEarningsResponse)(nil),    // 9: obole.settlement.v1.GetEarningsResponse
+	(*ListEarningsRequest)(nil),    // 10: obole.settlement.v1.ListEarningsRequest
+	(*Earning)(nil),                // 11: obole.settlement.v1.Earning
+	(*ListEarningsResponse)(nil),   // 12: obole.settlement.v1.ListEarningsResponse
+	(*SumEarningsRequest)(nil),     // 13: obole.settlement.v1.SumEarningsRequest
+	(*EarningSum)(nil),             // 14: obole.settlement.v1.EarningSum
+	(*SumEarningsResponse)(nil),    // 15: obole.settlement.v1.SumEarningsResponse
+	(*RequestPayoutRequest)(nil),   // 16: obole.settlement.v1.RequestPayoutRequest
+	(*RequestPayoutResponse)(nil),  // 17: obole.settlement.v1.RequestPayoutResponse
+	(*Payout)(nil),                 // 18: obole.settlement.v1.Payout
+	(*ListPayoutsRequest)(nil),     // 19: obole.settlement.v1.ListPayoutsRequest
+	(*ListPayoutsResponse)(nil),    // 20: obole.settlement.v1.ListPayoutsResponse
+	(*InstructPayoutRequest)(nil),  // 21: obole.settlement.v1.InstructPayoutRequest
+	(*InstructPayoutResponse)(nil), // 22: obole.settlement.v1.InstructPayoutResponse
+	(*SettlePayoutRequest)(nil),    // 23: obole.settlement.v1.SettlePayoutRequest
+	(*SettlePayoutResponse)(nil),   // 24: obole.settlement.v1.SettlePayoutResponse
+	(*ReturnPayoutRequest)(nil),    // 25: obole.settlement.v1.ReturnPayoutRequest
+	(*ReturnPayoutResponse)(nil),   // 26: obole.settlement.v1.ReturnPayoutResponse
+	(*ComparePricesRequest)(nil),   // 27: obole.settlement.v1.ComparePricesRequest
+	(*PriceRange)(nil),             // 28: obole.settlement.v1.PriceRange
+	(*ComparePricesResponse)(nil),  // 29: obole.settlement.v1.ComparePricesResponse
+	(*ListRecordRequest)(nil),      // 30: obole.settlement.v1.ListRecordRequest
+	(*ListRecordResponse)(nil),     // 31: obole.settlement.v1.ListRecordResponse
+	(*WatchRecordRequest)(nil),     // 32: obole.settlement.v1.WatchRecordRequest
+	(*WatchRecordResponse)(nil),    // 33: obole.settlement.v1.WatchRecordResponse
+	(*Account)(nil),                // 34: obole.settlement.v1.Account
+	(*ListStatementRequest)(nil),   // 35: obole.settlement.v1.ListStatementRequest
+	(*Line)(nil),                   // 36: obole.settlement.v1.Line
+	(*ListStatementResponse)(nil),  // 37: obole.settlement.v1.ListStatementResponse
+	(*TrialBalanceRequest)(nil),    // 38: obole.settlement.v1.TrialBalanceRequest
+	(*Sum)(nil),                    // 39: obole.settlement.v1.Sum
+	(*TrialBalanceResponse)(nil),   // 40: obole.settlement.v1.TrialBalanceResponse
+	(*ReplayFilter)(nil),           // 41: obole.settlement.v1.ReplayFilter
+	(*ReplayEventsRequest)(nil),    // 42: obole.settlement.v1.ReplayEventsRequest
+	(*ReplayEventsResponse)(nil),   // 43: obole.settlement.v1.ReplayEventsResponse
+	(*v1.Money)(nil),               // 44: obole.money.v1.Money
+	(*v11.Cursor)(nil),             // 45: obole.event.v1.Cursor
+	(PayoutMethod)(0),              // 46: obole.settlement.v1.PayoutMethod
+	(*v1.UnitPrice)(nil),           // 47: obole.money.v1.UnitPrice
+	(*v12.Entry)(nil),              // 48: obole.record.v1.Entry
+	(AccountKind)(0),               // 49: obole.settlement.v1.AccountKind
+	(*v11.StoredEvent)(nil),        // 50: obole.event.v1.StoredEvent
+	(*v11.Life)(nil),               // 51: obole.event.v1.Life
 }
 var file_obole_settlement_v1_service_proto_depIdxs = []int32{
-	31, // 0: obole.settlement.v1.DepositRequest.amount:type_name -> obole.money.v1.Money
-	31, // 1: obole.settlement.v1.DepositResponse.available:type_name -> obole.money.v1.Money
-	32, // 2: obole.settlement.v1.DepositResponse.cursor:type_name -> obole.event.v1.Cursor
-	32, // 3: obole.settlement.v1.GetFundsRequest.after:type_name -> obole.event.v1.Cursor
-	31, // 4: obole.settlement.v1.Hold.held:type_name -> obole.money.v1.Money
-	31, // 5: obole.settlement.v1.Hold.initial:type_name -> obole.money.v1.Money
-	31, // 6: obole.settlement.v1.Hold.captured:type_name -> obole.money.v1.Money
-	31, // 7: obole.settlement.v1.GetFundsResponse.available:type_name -> obole.money.v1.Money
-	31, // 8: obole.settlement.v1.GetFundsResponse.held:type_name -> obole.money.v1.Money
-	4,  // 9: obole.settlement.v1.GetFundsResponse.holds:type_name -> obole.settlement.v1.Hold
-	32, // 10: obole.settlement.v1.GetFundsResponse.cursor:type_name -> obole.event.v1.Cursor
-	32, // 11: obole.settlement.v1.GetEarningsRequest.after:type_name -> obole.event.v1.Cursor
-	31, // 12: obole.settlement.v1.GetEarningsResponse.pending:type_name -> obole.money.v1.Money
-	31, // 13: obole.settlement.v1.GetEarningsResponse.available:type_name -> obole.money.v1.Money
-	31, // 14: obole.settlement.v1.GetEarningsResponse.paid:type_name -> obole.money.v1.Money
-	32, // 15: obole.settlement.v1.GetEarningsResponse.cursor:type_name -> obole.event.v1.Cursor
-	32, // 16: obole.settlement.v1.ListEarningsRequest.after:type_name -> obole.event.v1.Cursor
-	31, // 17: obole.settlement.v1.Earning.net:type_name -> obole.money.v1.Money
-	31, // 18: obole.settlement.v1.Earning.commission:type_name -> obole.money.v1.Money
-	31, // 19: obole.settlement.v1.Earning.withheld:type_name -> obole.money.v1.Money
-	32, // 20: obole.settlement.v1.Earning.event:type_name -> obole.event.v1.Cursor
-	9,  // 21: obole.settlement.v1.ListEarningsResponse.earnings:type_name -> obole.settlement.v1.Earning
-	0,  // 22: obole.settlement.v1.SumEarningsRequest.by:type_name -> obole.settlement.v1.EarningGroup
-	32, // 23: obole.settlement.v1.SumEarningsRequest.after:type_name -> obole.event.v1.Cursor
-	31, // 24: obole.settlement.v1.EarningSum.net:type_name -> obole.money.v1.Money
-	31, // 25: obole.settlement.v1.EarningSum.commission:type_name -> obole.money.v1.Money
-	31, // 26: obole.settlement.v1.EarningSum.withheld:type_name -> obole.money.v1.Money
-	12, // 27: obole.settlement.v1.SumEarningsResponse.sums:type_name -> obole.settlement.v1.EarningSum
-	12, // 28: obole.settlement.v1.SumEarningsResponse.total:type_name -> obole.settlement.v1.EarningSum
-	32, // 29: obole.settlement.v1.SumEarningsResponse.cursor:type_name -> obole.event.v1.Cursor
-	32, // 30: obole.settlement.v1.ComparePricesRequest.after:type_name -> obole.event.v1.Cursor
-	33, // 31: obole.settlement.v1.PriceRange.lower:type_name -> obole.money.v1.UnitPrice
-	33, // 32: obole.settlement.v1.PriceRange.median:type_name -> obole.money.v1.UnitPrice
-	33, // 33: obole.settlement.v1.PriceRange.upper:type_name -> obole.money.v1.UnitPrice
-	15, // 34: obole.settlement.v1.ComparePricesResponse.ranges:type_name -> obole.settlement.v1.PriceRange
-	32, // 35: obole.settlement.v1.ListRecordRequest.after:type_name -> obole.event.v1.Cursor
-	32, // 36: obole.settlement.v1.ListRecordRequest.only:type_name -> obole.event.v1.Cursor
-	34, // 37: obole.settlement.v1.ListRecordResponse.entries:type_name -> obole.record.v1.Entry
-	34, // 38: obole.settlement.v1.WatchRecordResponse.entry:type_name -> obole.record.v1.Entry
-	35, // 39: obole.settlement.v1.Account.kind:type_name -> obole.settlement.v1.AccountKind
-	21, // 40: obole.settlement.v1.ListStatementRequest.account:type_name -> obole.settlement.v1.Account
-	32, // 41: obole.settlement.v1.ListStatementRequest.after:type_name -> obole.event.v1.Cursor
-	31, // 42: obole.settlement.v1.Line.amount:type_name -> obole.money.v1.Money
-	31, // 43: obole.settlement.v1.Line.balance:type_name -> obole.money.v1.Money
-	23, // 44: obole.settlement.v1.ListStatementResponse.lines:type_name -> obole.settlement.v1.Line
-	32, // 45: obole.settlement.v1.TrialBalanceRequest.as_of:type_name -> obole.event.v1.Cursor
-	32, // 46: obole.settlement.v1.TrialBalanceRequest.after:type_name -> obole.event.v1.Cursor
-	35, // 47: obole.settlement.v1.Sum.kind:type_name -> obole.settlement.v1.AccountKind
-	31, // 48: obole.settlement.v1.Sum.balance:type_name -> obole.money.v1.Money
-	26, // 49: obole.settlement.v1.TrialBalanceResponse.sums:type_name -> obole.settlement.v1.Sum
-	31, // 50: obole.settlement.v1.TrialBalanceResponse.total:type_name -> obole.money.v1.Money
-	32, // 51: obole.settlement.v1.TrialBalanceResponse.as_of:type_name -> obole.event.v1.Cursor
-	32, // 52: obole.settlement.v1.ReplayEventsRequest.after:type_name -> obole.event.v1.Cursor
-	28, // 53: obole.settlement.v1.ReplayEventsRequest.filter:type_name -> obole.settlement.v1.ReplayFilter
-	36, // 54: obole.settlement.v1.ReplayEventsResponse.events:type_name -> obole.event.v1.StoredEvent
-	32, // 55: obole.settlement.v1.ReplayEventsResponse.cursor:type_name -> obole.event.v1.Cursor
-	37, // 56: obole.settlement.v1.ReplayEventsResponse.lives:type_name -> obole.event.v1.Life
-	1,  // 57: obole.settlement.v1.SettlementService.Deposit:input_type -> obole.settlement.v1.DepositRequest
-	3,  // 58: obole.settlement.v1.SettlementService.GetFunds:input_type -> obole.settlement.v1.GetFundsRequest
-	6,  // 59: obole.settlement.v1.SettlementService.GetEarnings:input_type -> obole.settlement.v1.GetEarningsRequest
-	8,  // 60: obole.settlement.v1.SettlementService.ListEarnings:input_type -> obole.settlement.v1.ListEarningsRequest
-	11, // 61: obole.settlement.v1.SettlementService.SumEarnings:input_type -> obole.settlement.v1.SumEarningsRequest
-	14, // 62: obole.settlement.v1.SettlementService.ComparePrices:input_type -> obole.settlement.v1.ComparePricesRequest
-	17, // 63: obole.settlement.v1.SettlementService.ListRecord:input_type -> obole.settlement.v1.ListRecordRequest
-	19, // 64: obole.settlement.v1.SettlementService.WatchRecord:input_type -> obole.settlement.v1.WatchRecordRequest
-	22, // 65: obole.settlement.v1.SettlementService.ListStatement:input_type -> obole.settlement.v1.ListStatementRequest
-	25, // 66: obole.settlement.v1.SettlementService.TrialBalance:input_type -> obole.settlement.v1.TrialBalanceRequest
-	29, // 67: obole.settlement.v1.SettlementService.ReplayEvents:input_type -> obole.settlement.v1.ReplayEventsRequest
-	2,  // 68: obole.settlement.v1.SettlementService.Deposit:output_type -> obole.settlement.v1.DepositResponse
-	5,  // 69: obole.settlement.v1.SettlementService.GetFunds:output_type -> obole.settlement.v1.GetFundsResponse
-	7,  // 70: obole.settlement.v1.SettlementService.GetEarnings:output_type -> obole.settlement.v1.GetEarningsResponse
-	10, // 71: obole.settlement.v1.SettlementService.ListEarnings:output_type -> obole.settlement.v1.ListEarningsResponse
-	13, // 72: obole.settlement.v1.SettlementService.SumEarnings:output_type -> obole.settlement.v1.SumEarningsResponse
-	16, // 73: obole.settlement.v1.SettlementService.ComparePrices:output_type -> obole.settlement.v1.ComparePricesResponse
-	18, // 74: obole.settlement.v1.SettlementService.ListRecord:output_type -> obole.settlement.v1.ListRecordResponse
-	20, // 75: obole.settlement.v1.SettlementService.WatchRecord:output_type -> obole.settlement.v1.WatchRecordResponse
-	24, // 76: obole.settlement.v1.SettlementService.ListStatement:output_type -> obole.settlement.v1.ListStatementResponse
-	27, // 77: obole.settlement.v1.SettlementService.TrialBalance:output_type -> obole.settlement.v1.TrialBalanceResponse
-	30, // 78: obole.settlement.v1.SettlementService.ReplayEvents:output_type -> obole.settlement.v1.ReplayEventsResponse
-	68, // [68:79] is the sub-list for method output_type
-	57, // [57:68] is the sub-list for method input_type
-	57, // [57:57] is the sub-list for extension type_name
-	57, // [57:57] is the sub-list for extension extendee
-	0,  // [0:57] is the sub-list for field type_name
+	44, // 0: obole.settlement.v1.DepositRequest.amount:type_name -> obole.money.v1.Money
+	44, // 1: obole.settlement.v1.DepositResponse.available:type_name -> obole.money.v1.Money
+	45, // 2: obole.settlement.v1.DepositResponse.cursor:type_name -> obole.event.v1.Cursor
+	45, // 3: obole.settlement.v1.GetFundsRequest.after:type_name -> obole.event.v1.Cursor
+	44, // 4: obole.settlement.v1.Hold.held:type_name -> obole.money.v1.Money
+	44, // 5: obole.settlement.v1.Hold.initial:type_name -> obole.money.v1.Money
+	44, // 6: obole.settlement.v1.Hold.captured:type_name -> obole.money.v1.Money
+	44, // 7: obole.settlement.v1.GetFundsResponse.available:type_name -> obole.money.v1.Money
+	44, // 8: obole.settlement.v1.GetFundsResponse.held:type_name -> obole.money.v1.Money
+	6,  // 9: obole.settlement.v1.GetFundsResponse.holds:type_name -> obole.settlement.v1.Hold
+	45, // 10: obole.settlement.v1.GetFundsResponse.cursor:type_name -> obole.event.v1.Cursor
+	45, // 11: obole.settlement.v1.GetEarningsRequest.after:type_name -> obole.event.v1.Cursor
+	44, // 12: obole.settlement.v1.GetEarningsResponse.pending:type_name -> obole.money.v1.Money
+	44, // 13: obole.settlement.v1.GetEarningsResponse.available:type_name -> obole.money.v1.Money
+	44, // 14: obole.settlement.v1.GetEarningsResponse.paid:type_name -> obole.money.v1.Money
+	45, // 15: obole.settlement.v1.GetEarningsResponse.cursor:type_name -> obole.event.v1.Cursor
+	44, // 16: obole.settlement.v1.GetEarningsResponse.requested:type_name -> obole.money.v1.Money
+	45, // 17: obole.settlement.v1.ListEarningsRequest.after:type_name -> obole.event.v1.Cursor
+	44, // 18: obole.settlement.v1.Earning.net:type_name -> obole.money.v1.Money
+	44, // 19: obole.settlement.v1.Earning.commission:type_name -> obole.money.v1.Money
+	44, // 20: obole.settlement.v1.Earning.withheld:type_name -> obole.money.v1.Money
+	45, // 21: obole.settlement.v1.Earning.event:type_name -> obole.event.v1.Cursor
+	11, // 22: obole.settlement.v1.ListEarningsResponse.earnings:type_name -> obole.settlement.v1.Earning
+	0,  // 23: obole.settlement.v1.SumEarningsRequest.by:type_name -> obole.settlement.v1.EarningGroup
+	45, // 24: obole.settlement.v1.SumEarningsRequest.after:type_name -> obole.event.v1.Cursor
+	44, // 25: obole.settlement.v1.EarningSum.net:type_name -> obole.money.v1.Money
+	44, // 26: obole.settlement.v1.EarningSum.commission:type_name -> obole.money.v1.Money
+	44, // 27: obole.settlement.v1.EarningSum.withheld:type_name -> obole.money.v1.Money
+	14, // 28: obole.settlement.v1.SumEarningsResponse.sums:type_name -> obole.settlement.v1.EarningSum
+	14, // 29: obole.settlement.v1.SumEarningsResponse.total:type_name -> obole.settlement.v1.EarningSum
+	45, // 30: obole.settlement.v1.SumEarningsResponse.cursor:type_name -> obole.event.v1.Cursor
+	44, // 31: obole.settlement.v1.RequestPayoutRequest.amount:type_name -> obole.money.v1.Money
+	46, // 32: obole.settlement.v1.RequestPayoutRequest.method:type_name -> obole.settlement.v1.PayoutMethod
+	44, // 33: obole.settlement.v1.RequestPayoutResponse.amount:type_name -> obole.money.v1.Money
+	45, // 34: obole.settlement.v1.RequestPayoutResponse.cursor:type_name -> obole.event.v1.Cursor
+	44, // 35: obole.settlement.v1.Payout.amount:type_name -> obole.money.v1.Money
+	46, // 36: obole.settlement.v1.Payout.method:type_name -> obole.settlement.v1.PayoutMethod
+	1,  // 37: obole.settlement.v1.Payout.state:type_name -> obole.settlement.v1.PayoutState
+	2,  // 38: obole.settlement.v1.Payout.reason:type_name -> obole.settlement.v1.ReturnReason
+	45, // 39: obole.settlement.v1.ListPayoutsRequest.after:type_name -> obole.event.v1.Cursor
+	1,  // 40: obole.settlement.v1.ListPayoutsRequest.state:type_name -> obole.settlement.v1.PayoutState
+	18, // 41: obole.settlement.v1.ListPayoutsResponse.payouts:type_name -> obole.settlement.v1.Payout
+	45, // 42: obole.settlement.v1.InstructPayoutResponse.cursor:type_name -> obole.event.v1.Cursor
+	45, // 43: obole.settlement.v1.SettlePayoutResponse.cursor:type_name -> obole.event.v1.Cursor
+	2,  // 44: obole.settlement.v1.ReturnPayoutRequest.reason:type_name -> obole.settlement.v1.ReturnReason
+	45, // 45: obole.settlement.v1.ReturnPayoutResponse.cursor:type_name -> obole.event.v1.Cursor
+	45, // 46: obole.settlement.v1.ComparePricesRequest.after:type_name -> obole.event.v1.Cursor
+	47, // 47: obole.settlement.v1.PriceRange.lower:type_name -> obole.money.v1.UnitPrice
+	47, // 48: obole.settlement.v1.PriceRange.median:type_name -> obole.money.v1.UnitPrice
+	47, // 49: obole.settlement.v1.PriceRange.upper:type_name -> obole.money.v1.UnitPrice
+	28, // 50: obole.settlement.v1.ComparePricesResponse.ranges:type_name -> obole.settlement.v1.PriceRange
+	45, // 51: obole.settlement.v1.ListRecordRequest.after:type_name -> obole.event.v1.Cursor
+	45, // 52: obole.settlement.v1.ListRecordRequest.only:type_name -> obole.event.v1.Cursor
+	48, // 53: obole.settlement.v1.ListRecordResponse.entries:type_name -> obole.record.v1.Entry
+	48, // 54: obole.settlement.v1.WatchRecordResponse.entry:type_name -> obole.record.v1.Entry
+	49, // 55: obole.settlement.v1.Account.kind:type_name -> obole.settlement.v1.AccountKind
+	34, // 56: obole.settlement.v1.ListStatementRequest.account:type_name -> obole.settlement.v1.Account
+	45, // 57: obole.settlement.v1.ListStatementRequest.after:type_name -> obole.event.v1.Cursor
+	44, // 58: obole.settlement.v1.Line.amount:type_name -> obole.money.v1.Money
+	44, // 59: obole.settlement.v1.Line.balance:type_name -> obole.money.v1.Money
+	36, // 60: obole.settlement.v1.ListStatementResponse.lines:type_name -> obole.settlement.v1.Line
+	45, // 61: obole.settlement.v1.TrialBalanceRequest.as_of:type_name -> obole.event.v1.Cursor
+	45, // 62: obole.settlement.v1.TrialBalanceRequest.after:type_name -> obole.event.v1.Cursor
+	49, // 63: obole.settlement.v1.Sum.kind:type_name -> obole.settlement.v1.AccountKind
+	44, // 64: obole.settlement.v1.Sum.balance:type_name -> obole.money.v1.Money
+	39, // 65: obole.settlement.v1.TrialBalanceResponse.sums:type_name -> obole.settlement.v1.Sum
+	44, // 66: obole.settlement.v1.TrialBalanceResponse.total:type_name -> obole.money.v1.Money
+	45, // 67: obole.settlement.v1.TrialBalanceResponse.as_of:type_name -> obole.event.v1.Cursor
+	45, // 68: obole.settlement.v1.ReplayEventsRequest.after:type_name -> obole.event.v1.Cursor
+	41, // 69: obole.settlement.v1.ReplayEventsRequest.filter:type_name -> obole.settlement.v1.ReplayFilter
+	50, // 70: obole.settlement.v1.ReplayEventsResponse.events:type_name -> obole.event.v1.StoredEvent
+	45, // 71: obole.settlement.v1.ReplayEventsResponse.cursor:type_name -> obole.event.v1.Cursor
+	51, // 72: obole.settlement.v1.ReplayEventsResponse.lives:type_name -> obole.event.v1.Life
+	3,  // 73: obole.settlement.v1.SettlementService.Deposit:input_type -> obole.settlement.v1.DepositRequest
+	5,  // 74: obole.settlement.v1.SettlementService.GetFunds:input_type -> obole.settlement.v1.GetFundsRequest
+	8,  // 75: obole.settlement.v1.SettlementService.GetEarnings:input_type -> obole.settlement.v1.GetEarningsRequest
+	10, // 76: obole.settlement.v1.SettlementService.ListEarnings:input_type -> obole.settlement.v1.ListEarningsRequest
+	13, // 77: obole.settlement.v1.SettlementService.SumEarnings:input_type -> obole.settlement.v1.SumEarningsRequest
+	16, // 78: obole.settlement.v1.SettlementService.RequestPayout:input_type -> obole.settlement.v1.RequestPayoutRequest
+	19, // 79: obole.settlement.v1.SettlementService.ListPayouts:input_type -> obole.settlement.v1.ListPayoutsRequest
+	21, // 80: obole.settlement.v1.SettlementService.InstructPayout:input_type -> obole.settlement.v1.InstructPayoutRequest
+	23, // 81: obole.settlement.v1.SettlementService.SettlePayout:input_type -> obole.settlement.v1.SettlePayoutRequest
+	25, // 82: obole.settlement.v1.SettlementService.ReturnPayout:input_type -> obole.settlement.v1.ReturnPayoutRequest
+	27, // 83: obole.settlement.v1.SettlementService.ComparePrices:input_type -> obole.settlement.v1.ComparePricesRequest
+	30, // 84: obole.settlement.v1.SettlementService.ListRecord:input_type -> obole.settlement.v1.ListRecordRequest
+	32, // 85: obole.settlement.v1.SettlementService.WatchRecord:input_type -> obole.settlement.v1.WatchRecordRequest
+	35, // 86: obole.settlement.v1.SettlementService.ListStatement:input_type -> obole.settlement.v1.ListStatementRequest
+	38, // 87: obole.settlement.v1.SettlementService.TrialBalance:input_type -> obole.settlement.v1.TrialBalanceRequest
+	42, // 88: obole.settlement.v1.SettlementService.ReplayEvents:input_type -> obole.settlement.v1.ReplayEventsRequest
+	4,  // 89: obole.settlement.v1.SettlementService.Deposit:output_type -> obole.settlement.v1.DepositResponse
+	7,  // 90: obole.settlement.v1.SettlementService.GetFunds:output_type -> obole.settlement.v1.GetFundsResponse
+	9,  // 91: obole.settlement.v1.SettlementService.GetEarnings:output_type -> obole.settlement.v1.GetEarningsResponse
+	12, // 92: obole.settlement.v1.SettlementService.ListEarnings:output_type -> obole.settlement.v1.ListEarningsResponse
+	15, // 93: obole.settlement.v1.SettlementService.SumEarnings:output_type -> obole.settlement.v1.SumEarningsResponse
+	17, // 94: obole.settlement.v1.SettlementService.RequestPayout:output_type -> obole.settlement.v1.RequestPayoutResponse
+	20, // 95: obole.settlement.v1.SettlementService.ListPayouts:output_type -> obole.settlement.v1.ListPayoutsResponse
+	22, // 96: obole.settlement.v1.SettlementService.InstructPayout:output_type -> obole.settlement.v1.InstructPayoutResponse
+	24, // 97: obole.settlement.v1.SettlementService.SettlePayout:output_type -> obole.settlement.v1.SettlePayoutResponse
+	26, // 98: obole.settlement.v1.SettlementService.ReturnPayout:output_type -> obole.settlement.v1.ReturnPayoutResponse
+	29, // 99: obole.settlement.v1.SettlementService.ComparePrices:output_type -> obole.settlement.v1.ComparePricesResponse
+	31, // 100: obole.settlement.v1.SettlementService.ListRecord:output_type -> obole.settlement.v1.ListRecordResponse
+	33, // 101: obole.settlement.v1.SettlementService.WatchRecord:output_type -> obole.settlement.v1.WatchRecordResponse
+	37, // 102: obole.settlement.v1.SettlementService.ListStatement:output_type -> obole.settlement.v1.ListStatementResponse
+	40, // 103: obole.settlement.v1.SettlementService.TrialBalance:output_type -> obole.settlement.v1.TrialBalanceResponse
+	43, // 104: obole.settlement.v1.SettlementService.ReplayEvents:output_type -> obole.settlement.v1.ReplayEventsResponse
+	89, // [89:105] is the sub-list for method output_type
+	73, // [73:89] is the sub-list for method input_type
+	73, // [73:73] is the sub-list for extension type_name
+	73, // [73:73] is the sub-list for extension extendee
+	0,  // [0:73] is the sub-list for field type_name
 }
 
 func init() { file_obole_settlement_v1_service_proto_init() }
@@ -2669,8 +3678,8 @@ func file_obole_settlement_v1_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_obole_settlement_v1_service_proto_rawDesc), len(file_obole_settlement_v1_service_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   30,
+			NumEnums:      3,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,17 +21,22 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	SettlementService_Deposit_FullMethodName       = "/obole.settlement.v1.SettlementService/Deposit"
-	SettlementService_GetFunds_FullMethodName      = "/obole.settlement.v1.SettlementService/GetFunds"
-	SettlementService_GetEarnings_FullMethodName   = "/obole.settlement.v1.SettlementService/GetEarnings"
-	SettlementService_ListEarnings_FullMethodName  = "/obole.settlement.v1.SettlementService/ListEarnings"
-	SettlementService_SumEarnings_FullMethodName   = "/obole.settlement.v1.SettlementService/SumEarnings"
-	SettlementService_ComparePrices_FullMethodName = "/obole.settlement.v1.SettlementService/ComparePrices"
-	SettlementService_ListRecord_FullMethodName    = "/obole.settlement.v1.SettlementService/ListRecord"
-	SettlementService_WatchRecord_FullMethodName   = "/obole.settlement.v1.SettlementService/WatchRecord"
-	SettlementService_ListStatement_FullMethodName = "/obole.settlement.v1.SettlementService/ListStatement"
-	SettlementService_TrialBalance_FullMethodName  = "/obole.settlement.v1.SettlementService/TrialBalance"
-	SettlementService_ReplayEvents_FullMethodName  = "/obole.settlement.v1.SettlementService/ReplayEvents"
+	SettlementService_Deposit_FullMethodName        = "/obole.settlement.v1.SettlementService/Deposit"
+	SettlementService_GetFunds_FullMethodName       = "/obole.settlement.v1.SettlementService/GetFunds"
+	SettlementService_GetEarnings_FullMethodName    = "/obole.settlement.v1.SettlementService/GetEarnings"
+	SettlementService_ListEarnings_FullMethodName   = "/obole.settlement.v1.SettlementService/ListEarnings"
+	SettlementService_SumEarnings_FullMethodName    = "/obole.settlement.v1.SettlementService/SumEarnings"
+	SettlementService_RequestPayout_FullMethodName  = "/obole.settlement.v1.SettlementService/RequestPayout"
+	SettlementService_ListPayouts_FullMethodName    = "/obole.settlement.v1.SettlementService/ListPayouts"
+	SettlementService_InstructPayout_FullMethodName = "/obole.settlement.v1.SettlementService/InstructPayout"
+	SettlementService_SettlePayout_FullMethodName   = "/obole.settlement.v1.SettlementService/SettlePayout"
+	SettlementService_ReturnPayout_FullMethodName   = "/obole.settlement.v1.SettlementService/ReturnPayout"
+	SettlementService_ComparePrices_FullMethodName  = "/obole.settlement.v1.SettlementService/ComparePrices"
+	SettlementService_ListRecord_FullMethodName     = "/obole.settlement.v1.SettlementService/ListRecord"
+	SettlementService_WatchRecord_FullMethodName    = "/obole.settlement.v1.SettlementService/WatchRecord"
+	SettlementService_ListStatement_FullMethodName  = "/obole.settlement.v1.SettlementService/ListStatement"
+	SettlementService_TrialBalance_FullMethodName   = "/obole.settlement.v1.SettlementService/TrialBalance"
+	SettlementService_ReplayEvents_FullMethodName   = "/obole.settlement.v1.SettlementService/ReplayEvents"
 )
 
 // SettlementServiceClient is the client API for SettlementService service.
@@ -48,13 +53,27 @@ type SettlementServiceClient interface {
 	Deposit(ctx context.Context, in *DepositRequest, opts ...grpc.CallOption) (*DepositResponse, error)
 	// GetFunds reads a buyer's money: available, and held by bid.
 	GetFunds(ctx context.Context, in *GetFundsRequest, opts ...grpc.CallOption) (*GetFundsResponse, error)
-	// GetEarnings reads a person's money: pending, available and paid.
+	// GetEarnings reads a person's money: pending, available, asked for and paid.
 	GetEarnings(ctx context.Context, in *GetEarningsRequest, opts ...grpc.CallOption) (*GetEarningsResponse, error)
 	// ListEarnings lists a person's settlements, newest first.
 	ListEarnings(ctx context.Context, in *ListEarningsRequest, opts ...grpc.CallOption) (*ListEarningsResponse, error)
 	// SumEarnings sums a person's settlements by buyer, product, month or agreement. Its sums come to its total, and at the same cursor its
-	// total is GetEarnings' pending, available and paid together.
+	// total is GetEarnings' pending, available, requested and paid together.
 	SumEarnings(ctx context.Context, in *SumEarningsRequest, opts ...grpc.CallOption) (*SumEarningsResponse, error)
+	// RequestPayout asks for available money: what is asked for is set aside at once, until it is paid or comes back. It is paid as a credit
+	// on the operator's bill; other methods are refused with METHOD_UNAVAILABLE, more than is available with INSUFFICIENT_EARNINGS. What is
+	// available stays so for whoever has closed their account, and may be asked for as before.
+	RequestPayout(ctx context.Context, in *RequestPayoutRequest, opts ...grpc.CallOption) (*RequestPayoutResponse, error)
+	// ListPayouts lists payouts, newest first: a person's own, or for finance everybody's.
+	ListPayouts(ctx context.Context, in *ListPayoutsRequest, opts ...grpc.CallOption) (*ListPayoutsResponse, error)
+	// InstructPayout records that billing was told of a payout, and under which reference. Told again with another one it is refused with
+	// REFERENCE_CONFLICT.
+	InstructPayout(ctx context.Context, in *InstructPayoutRequest, opts ...grpc.CallOption) (*InstructPayoutResponse, error)
+	// SettlePayout records that the credit of an instructed payout stands on the bill. It happens once: a payout that was settled or returned
+	// is refused with PAYOUT_ENDED, unless it is told again as it was.
+	SettlePayout(ctx context.Context, in *SettlePayoutRequest, opts ...grpc.CallOption) (*SettlePayoutResponse, error)
+	// ReturnPayout records that a payout cannot be paid: the money is available again. What was settled stays so.
+	ReturnPayout(ctx context.Context, in *ReturnPayoutRequest, opts ...grpc.CallOption) (*ReturnPayoutResponse, error)
 	// ComparePrices says what slots of some products were settled at in the last 365 days, in quartiles; of a product that too few buyers
 	// paid for, or too few people were paid for, only that. It is the same for whoever asks.
 	ComparePrices(ctx context.Context, in *ComparePricesRequest, opts ...grpc.CallOption) (*ComparePricesResponse, error)
@@ -123,6 +142,56 @@ func (c *settlementServiceClient) SumEarnings(ctx context.Context, in *SumEarnin
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SumEarningsResponse)
 	err := c.cc.Invoke(ctx, SettlementService_SumEarnings_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *settlementServiceClient) RequestPayout(ctx context.Context, in *RequestPayoutRequest, opts ...grpc.CallOption) (*RequestPayoutResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RequestPayoutResponse)
+	err := c.cc.Invoke(ctx, SettlementService_RequestPayout_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *settlementServiceClient) ListPayouts(ctx context.Context, in *ListPayoutsRequest, opts ...grpc.CallOption) (*ListPayoutsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListPayoutsResponse)
+	err := c.cc.Invoke(ctx, SettlementService_ListPayouts_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *settlementServiceClient) InstructPayout(ctx context.Context, in *InstructPayoutRequest, opts ...grpc.CallOption) (*InstructPayoutResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(InstructPayoutResponse)
+	err := c.cc.Invoke(ctx, SettlementService_InstructPayout_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *settlementServiceClient) SettlePayout(ctx context.Context, in *SettlePayoutRequest, opts ...grpc.CallOption) (*SettlePayoutResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SettlePayoutResponse)
+	err := c.cc.Invoke(ctx, SettlementService_SettlePayout_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *settlementServiceClient) ReturnPayout(ctx context.Context, in *ReturnPayoutRequest, opts ...grpc.CallOption) (*ReturnPayoutResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReturnPayoutResponse)
+	err := c.cc.Invoke(ctx, SettlementService_ReturnPayout_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -221,13 +290,27 @@ type SettlementServiceServer interface {
 	Deposit(context.Context, *DepositRequest) (*DepositResponse, error)
 	// GetFunds reads a buyer's money: available, and held by bid.
 	GetFunds(context.Context, *GetFundsRequest) (*GetFundsResponse, error)
-	// GetEarnings reads a person's money: pending, available and paid.
+	// GetEarnings reads a person's money: pending, available, asked for and paid.
 	GetEarnings(context.Context, *GetEarningsRequest) (*GetEarningsResponse, error)
 	// ListEarnings lists a person's settlements, newest first.
 	ListEarnings(context.Context, *ListEarningsRequest) (*ListEarningsResponse, error)
 	// SumEarnings sums a person's settlements by buyer, product, month or agreement. Its sums come to its total, and at the same cursor its
-	// total is GetEarnings' pending, available and paid together.
+	// total is GetEarnings' pending, available, requested and paid together.
 	SumEarnings(context.Context, *SumEarningsRequest) (*SumEarningsResponse, error)
+	// RequestPayout asks for available money: what is asked for is set aside at once, until it is paid or comes back. It is paid as a credit
+	// on the operator's bill; other methods are refused with METHOD_UNAVAILABLE, more than is available with INSUFFICIENT_EARNINGS. What is
+	// available stays so for whoever has closed their account, and may be asked for as before.
+	RequestPayout(context.Context, *RequestPayoutRequest) (*RequestPayoutResponse, error)
+	// ListPayouts lists payouts, newest first: a person's own, or for finance everybody's.
+	ListPayouts(context.Context, *ListPayoutsRequest) (*ListPayoutsResponse, error)
+	// InstructPayout records that billing was told of a payout, and under which reference. Told again with another one it is refused with
+	// REFERENCE_CONFLICT.
+	InstructPayout(context.Context, *InstructPayoutRequest) (*InstructPayoutResponse, error)
+	// SettlePayout records that the credit of an instructed payout stands on the bill. It happens once: a payout that was settled or returned
+	// is refused with PAYOUT_ENDED, unless it is told again as it was.
+	SettlePayout(context.Context, *SettlePayoutRequest) (*SettlePayoutResponse, error)
+	// ReturnPayout records that a payout cannot be paid: the money is available again. What was settled stays so.
+	ReturnPayout(context.Context, *ReturnPayoutRequest) (*ReturnPayoutResponse, error)
 	// ComparePrices says what slots of some products were settled at in the last 365 days, in quartiles; of a product that too few buyers
 	// paid for, or too few people were paid for, only that. It is the same for whoever asks.
 	ComparePrices(context.Context, *ComparePricesRequest) (*ComparePricesResponse, error)
@@ -266,6 +349,21 @@ func (UnimplementedSettlementServiceServer) ListEarnings(context.Context, *ListE
 }
 func (UnimplementedSettlementServiceServer) SumEarnings(context.Context, *SumEarningsRequest) (*SumEarningsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SumEarnings not implemented")
+}
+func (UnimplementedSettlementServiceServer) RequestPayout(context.Context, *RequestPayoutRequest) (*RequestPayoutResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RequestPayout not implemented")
+}
+func (UnimplementedSettlementServiceServer) ListPayouts(context.Context, *ListPayoutsRequest) (*ListPayoutsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListPayouts not implemented")
+}
+func (UnimplementedSettlementServiceServer) InstructPayout(context.Context, *InstructPayoutRequest) (*InstructPayoutResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method InstructPayout not implemented")
+}
+func (UnimplementedSettlementServiceServer) SettlePayout(context.Context, *SettlePayoutRequest) (*SettlePayoutResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SettlePayout not implemented")
+}
+func (UnimplementedSettlementServiceServer) ReturnPayout(context.Context, *ReturnPayoutRequest) (*ReturnPayoutResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReturnPayout not implemented")
 }
 func (UnimplementedSettlementServiceServer) ComparePrices(context.Context, *ComparePricesRequest) (*ComparePricesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ComparePrices not implemented")
@@ -396,6 +494,96 @@ func _SettlementService_SumEarnings_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SettlementService_RequestPayout_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RequestPayoutRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SettlementServiceServer).RequestPayout(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SettlementService_RequestPayout_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SettlementServiceServer).RequestPayout(ctx, req.(*RequestPayoutRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SettlementService_ListPayouts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListPayoutsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SettlementServiceServer).ListPayouts(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SettlementService_ListPayouts_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SettlementServiceServer).ListPayouts(ctx, req.(*ListPayoutsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SettlementService_InstructPayout_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(InstructPayoutRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SettlementServiceServer).InstructPayout(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SettlementService_InstructPayout_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SettlementServiceServer).InstructPayout(ctx, req.(*InstructPayoutRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SettlementService_SettlePayout_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SettlePayoutRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SettlementServiceServer).SettlePayout(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SettlementService_SettlePayout_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SettlementServiceServer).SettlePayout(ctx, req.(*SettlePayoutRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SettlementService_ReturnPayout_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReturnPayoutRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SettlementServiceServer).ReturnPayout(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SettlementService_ReturnPayout_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SettlementServiceServer).ReturnPayout(ctx, req.(*ReturnPayoutRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SettlementService_ComparePrices_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ComparePricesRequest)
 	if err := dec(in); err != nil {
@@ -516,6 +704,26 @@ var SettlementService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SumEarnings",
 			Handler:    _SettlementService_SumEarnings_Handler,
+		},
+		{
+			MethodName: "RequestPayout",
+			Handler:    _SettlementService_RequestPayout_Handler,
+		},
+		{
+			MethodName: "ListPayouts",
+			Handler:    _SettlementService_ListPayouts_Handler,
+		},
+		{
+			MethodName: "InstructPayout",
+			Handler:    _SettlementService_InstructPayout_Handler,
+		},
+		{
+			MethodName: "SettlePayout",
+			Handler:    _SettlementService_SettlePayout_Handler,
+		},
+		{
+			MethodName: "ReturnPayout",
+			Handler:    _SettlementService_ReturnPayout_Handler,
 		},
 		{
 			MethodName: "ComparePrices",

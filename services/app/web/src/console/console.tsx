@@ -8,6 +8,7 @@ import { Buyers } from "./buyers";
 import { Deliveries } from "./deliveries";
 import { Balance, Replay, Statement } from "./finance";
 import { Funds } from "./funds";
+import { Payouts } from "./payouts";
 import { roomAt, roomsOf } from "./roles";
 import { Services } from "./services";
 
@@ -44,6 +45,8 @@ function Room({ path, query, at }: { path: string; query: URLSearchParams; at: s
       return <Deliveries query={query} />;
     case "/console/balance":
       return <Balance />;
+    case "/console/payouts":
+      return <Payouts query={query} />;
     case "/console/statement":
       return <Statement />;
     case "/console/replay":

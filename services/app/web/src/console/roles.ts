@@ -14,6 +14,7 @@ export const rooms: readonly Room[] = [
   { href: "/console/funds", name: "nav.funds", icon: "money", roles: ["buyer"] },
   { href: "/console/deliveries", name: "nav.deliveries", icon: "down", roles: ["buyer"] },
   { href: "/console/balance", name: "nav.balance", icon: "money", roles: ["finance", "auditor"] },
+  { href: "/console/payouts", name: "nav.payouts", icon: "person", roles: ["finance", "auditor"] },
   { href: "/console/statement", name: "nav.statement", icon: "record", roles: ["finance", "auditor"] },
   { href: "/console/replay", name: "nav.replay", icon: "clock", roles: ["finance", "auditor"] },
   { href: "/console/buyers", name: "nav.buyers", icon: "person", roles: ["operator", "auditor"] },

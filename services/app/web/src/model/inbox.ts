@@ -5,12 +5,14 @@ import type { Entry } from "../gen/obole/record/v1/record_pb";
 export type Letter =
   | { kind: "overdue"; at: bigint; entry: Entry }
   | { kind: "ending"; at: bigint; consent: Consent }
-  | { kind: "delivered" | "paid" | "available" | "ended" | "voided" | "blocked"; at: bigint; entry: Entry };
+  | { kind: "delivered" | "paid" | "available" | "credited" | "returned" | "ended" | "voided" | "blocked"; at: bigint; entry: Entry };
 
-const told: Record<string, "delivered" | "paid" | "available" | "ended" | "voided" | "blocked"> = {
+const told: Record<string, "delivered" | "paid" | "available" | "credited" | "returned" | "ended" | "voided" | "blocked"> = {
   delivery_released: "delivered",
   delivery_settled: "paid",
   earnings_matured: "available",
+  payout_settled: "credited",
+  payout_returned: "returned",
   consent_expired: "ended",
   offer_voided: "voided",
   delivery_blocked: "blocked",

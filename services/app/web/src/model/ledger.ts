@@ -81,4 +81,6 @@ export const owned: readonly AccountKind[] = [
   AccountKind.BUYER_HELD,
   AccountKind.SUBSCRIBER_PENDING,
   AccountKind.SUBSCRIBER_PAYABLE,
+  AccountKind.SUBSCRIBER_PAYOUT,
+  AccountKind.BILL_CREDIT,
 ];

@@ -49,10 +49,12 @@ describe("the inbox", () => {
   });
   it("puts what will end before what has happened, soonest first, and leaves out the rest", () => {
     const ending = [300n, 200n].map((expiresAt) => create(ConsentSchema, { record: { licence: { expiresAt } } }));
-    const told = letters([entry("delivery", 1, 1, { type: "delivery_released" }), entry("settlement", 1, 2, { type: "delivery_settled" }), entry("consent", 1, 3)], ending, 100n);
+    const told = letters([entry("delivery", 1, 1, { type: "delivery_released" }), entry("settlement", 1, 2, { type: "delivery_settled" }), entry("settlement", 2, 3, { type: "payout_settled" }), entry("settlement", 3, 4, { type: "payout_returned" }), entry("settlement", 4, 5, { type: "payout_requested" }), entry("consent", 1, 3)], ending, 100n);
     expect(told.map((l) => [l.kind, Number(l.at)])).toEqual([
       ["ending", 200],
       ["ending", 300],
+      ["returned", 4],
+      ["credited", 3],
       ["paid", 2],
       ["delivered", 1],
     ]);

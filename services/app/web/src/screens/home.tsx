@@ -59,7 +59,7 @@ function Earned() {
       <Shown read={read} tall>
         {(e) => {
           const currency = e.available?.currency || e.pending?.currency || "EUR";
-          const total = (e.pending?.minor ?? 0n) + (e.available?.minor ?? 0n) + (e.paid?.minor ?? 0n);
+          const total = (e.pending?.minor ?? 0n) + (e.available?.minor ?? 0n) + (e.requested?.minor ?? 0n) + (e.paid?.minor ?? 0n);
           return (
             <Card>
               <p class="total num" data-testid="earned-total">
@@ -79,6 +79,7 @@ function Earned() {
                   <dd class="num">{money(e.paid)}</dd>
                 </div>
               </dl>
+              {(e.requested?.minor ?? 0n) > 0n && <p class="soft small">{t("payout.way", { amount: money(e.requested) })}</p>}
             </Card>
           );
         }}

@@ -109,6 +109,8 @@ const icons: Record<Letter["kind"], IconName> = {
   delivered: "uses",
   paid: "money",
   available: "money",
+  credited: "money",
+  returned: "warn",
   ended: "record",
   voided: "record",
   blocked: "rights",
@@ -120,7 +122,8 @@ function write(s: Speech, l: Letter, name: (id: string) => string): [title: stri
     return [s.t("inbox.ending"), s.t("inbox.ending.text", { buyer: name(licence?.buyerId ?? ""), product: productName(s, licence?.product?.id ?? "") }), "/uses"];
   }
   const e = l.entry;
-  const values = { buyer: name(e.buyerId), product: e.product?.id ? productName(s, e.product.id) : "", amount: s.money(e.amount), n: e.slots, when: s.date(e.due) };
-  const href = e.deliveryId ? `/uses/${e.deliveryId}` : l.kind === "paid" || l.kind === "available" ? "/money" : "/uses";
+  const values = { buyer: name(e.buyerId), product: e.product?.id ? productName(s, e.product.id) : "", amount: s.money(e.amount), n: e.slots, when: s.date(e.due), why: e.reason ? s.family("event.reason", e.reason, e.reason) : "" };
+  const money = l.kind === "paid" || l.kind === "available" || l.kind === "credited" || l.kind === "returned";
+  const href = e.deliveryId ? `/uses/${e.deliveryId}` : money ? "/money" : "/uses";
   return [s.t(`inbox.${l.kind}`), s.t(`inbox.${l.kind}.text`, values), href];
 }

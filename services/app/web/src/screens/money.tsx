@@ -8,6 +8,7 @@ import { LongList } from "../ui/longlist";
 import { usePaged } from "../ui/paged";
 import { Bones, Card, Empty, PageHead, Problem, Section, Segments, Stale } from "../ui/parts";
 import { productName } from "../ui/words";
+import { AskPayout, Payouts } from "./payouts";
 import { placeText } from "./use";
 import { BuyerName, Shown, useBuyers } from "./shared";
 
@@ -31,10 +32,10 @@ export function Money({ query }: { query: URLSearchParams }) {
               <Card>
                 <p class="soft small">{t("money.total")}</p>
                 <p class="total num" data-testid="earned-total">
-                  {money({ minor: (e.pending?.minor ?? 0n) + (e.available?.minor ?? 0n) + (e.paid?.minor ?? 0n), currency })}
+                  {money({ minor: (e.pending?.minor ?? 0n) + (e.available?.minor ?? 0n) + (e.requested?.minor ?? 0n) + (e.paid?.minor ?? 0n), currency })}
                 </p>
                 <dl class="sums">
-                  {(["pending", "available", "paid"] as const).map((k) => (
+                  {(["pending", "available", "requested", "paid"] as const).map((k) => (
                     <div key={k}>
                       <dt>
                         {t(`money.${k}`)}
@@ -46,12 +47,14 @@ export function Money({ query }: { query: URLSearchParams }) {
                 </dl>
                 {e.residualMicros > 0n && <p class="soft small">{t("money.residual", { amount: price({ micros: e.residualMicros, currency }) })}</p>}
                 {e.residualMicros < 0n && <p class="soft small">{t("money.residual.less", { amount: price({ micros: -e.residualMicros, currency }) })}</p>}
+                <AskPayout available={e.available?.minor ?? 0n} currency={currency} stale={earnings.stale} />
                 <p class="soft tiny">{t("money.position", { place: placeText(e.cursor) })}</p>
               </Card>
             );
           }}
         </Shown>
       )}
+      {!key && <Payouts />}
       {!key && <Sums by={by} />}
       <Earnings by={by} chosen={key} />
     </>

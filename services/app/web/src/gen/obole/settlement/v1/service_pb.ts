@@ -12,7 +12,7 @@ import type { Money, UnitPrice } from "../../money/v1/money_pb";
 import { file_obole_money_v1_money } from "../../money/v1/money_pb";
 import type { Entry } from "../../record/v1/record_pb";
 import { file_obole_record_v1_record } from "../../record/v1/record_pb";
-import type { AccountKind } from "./events_pb";
+import type { AccountKind, PayoutMethod } from "./events_pb";
 import { file_obole_settlement_v1_events } from "./events_pb";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -20,7 +20,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file obole/settlement/v1/service.proto.
  */
 export const file_obole_settlement_v1_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFvYm9sZS9zZXR0bGVtZW50L3YxL3NlcnZpY2UucHJvdG8SE29ib2xlLnNldHRsZW1lbnQudjEiiQEKDkRlcG9zaXRSZXF1ZXN0EhAKCGJ1eWVyX2lkGAEgASgJEiUKBmFtb3VudBgCIAEoCzIVLm9ib2xlLm1vbmV5LnYxLk1vbmV5EhEKCXJlZmVyZW5jZRgDIAEoCRISCgp2YWx1ZV9kYXRlGAQgASgJEhcKD2lkZW1wb3RlbmN5X2tleRgFIAEoCSJjCg9EZXBvc2l0UmVzcG9uc2USKAoJYXZhaWxhYmxlGAEgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSJgoGY3Vyc29yGAIgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yInEKD0dldEZ1bmRzUmVxdWVzdBIQCghidXllcl9pZBgBIAEoCRIlCgVhZnRlchgCIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvchIRCglwYWdlX3NpemUYAyABKA0SEgoKcGFnZV90b2tlbhgEIAEoCSKMAQoESG9sZBIOCgZiaWRfaWQYASABKAkSIwoEaGVsZBgCIAEoCzIVLm9ib2xlLm1vbmV5LnYxLk1vbmV5EiYKB2luaXRpYWwYAyABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leRInCghjYXB0dXJlZBgEIAEoCzIVLm9ib2xlLm1vbmV5LnYxLk1vbmV5IswBChBHZXRGdW5kc1Jlc3BvbnNlEigKCWF2YWlsYWJsZRgBIAEoCzIVLm9ib2xlLm1vbmV5LnYxLk1vbmV5EiMKBGhlbGQYAiABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leRIoCgVob2xkcxgDIAMoCzIZLm9ib2xlLnNldHRsZW1lbnQudjEuSG9sZBImCgZjdXJzb3IYBCABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3ISFwoPbmV4dF9wYWdlX3Rva2VuGAUgASgJIlIKEkdldEVhcm5pbmdzUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEiUKBWFmdGVyGAIgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yIs0BChNHZXRFYXJuaW5nc1Jlc3BvbnNlEiYKB3BlbmRpbmcYASABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leRIoCglhdmFpbGFibGUYAiABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leRIjCgRwYWlkGAMgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSFwoPcmVzaWR1YWxfbWljcm9zGAQgASgDEiYKBmN1cnNvchgFIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciLbAQoTTGlzdEVhcm5pbmdzUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoDRISCgpwYWdlX3Rva2VuGAMgASgJEiUKBWFmdGVyGAQgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yEhAKCGJ1eWVyX2lkGAUgASgJEhIKCnByb2R1Y3RfaWQYBiABKAkSDQoFbW9udGgYByABKAkSFAoMYWdyZWVtZW50X2lkGAggASgJEhQKDGRlbGl2ZXJ5X2lkcxgJIAMoCSKyAgoHRWFybmluZxITCgtkZWxpdmVyeV9pZBgBIAEoCRIUCgxhZ3JlZW1lbnRfaWQYAiABKAkSEAoIYnV5ZXJfaWQYAyABKAkSEgoKcHJvZHVjdF9pZBgEIAEoCRINCgVzbG90cxgFIAEoDRIiCgNuZXQYBiABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leRIpCgpjb21taXNzaW9uGAcgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSJwoId2l0aGhlbGQYCCABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leRISCgpzZXR0bGVkX2F0GAkgASgDEhQKDGF2YWlsYWJsZV9hdBgKIAEoAxIlCgVldmVudBgLIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJfChRMaXN0RWFybmluZ3NSZXNwb25zZRIuCghlYXJuaW5ncxgBIAMoCzIcLm9ib2xlLnNldHRsZW1lbnQudjEuRWFybmluZxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiqAEKElN1bUVhcm5pbmdzUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEi0KAmJ5GAIgASgOMiEub2JvbGUuc2V0dGxlbWVudC52MS5FYXJuaW5nR3JvdXASEQoJcGFnZV9zaXplGAMgASgNEhIKCnBhZ2VfdG9rZW4YBCABKAkSJQoFYWZ0ZXIYBSABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3Ii1wEKCkVhcm5pbmdTdW0SCwoDa2V5GAEgASgJEhIKCmRlbGl2ZXJpZXMYAiABKA0SDQoFc2xvdHMYAyABKA0SIgoDbmV0GAQgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSKQoKY29tbWlzc2lvbhgFIAEoCzIVLm9ib2xlLm1vbmV5LnYxLk1vbmV5EicKCHdpdGhoZWxkGAYgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSEAoIZmlyc3RfYXQYByABKAMSDwoHbGFzdF9hdBgIIAEoAyK1AQoTU3VtRWFybmluZ3NSZXNwb25zZRItCgRzdW1zGAEgAygLMh8ub2JvbGUuc2V0dGxlbWVudC52MS5FYXJuaW5nU3VtEi4KBXRvdGFsGAIgASgLMh8ub2JvbGUuc2V0dGxlbWVudC52MS5FYXJuaW5nU3VtEhcKD25leHRfcGFnZV90b2tlbhgDIAEoCRImCgZjdXJzb3IYBCABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiUgoUQ29tcGFyZVByaWNlc1JlcXVlc3QSEwoLcHJvZHVjdF9pZHMYASADKAkSJQoFYWZ0ZXIYAiABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IisAEKClByaWNlUmFuZ2USEgoKcHJvZHVjdF9pZBgBIAEoCRIPCgd0b29fZmV3GAIgASgIEigKBWxvd2VyGAMgASgLMhkub2JvbGUubW9uZXkudjEuVW5pdFByaWNlEikKBm1lZGlhbhgEIAEoCzIZLm9ib2xlLm1vbmV5LnYxLlVuaXRQcmljZRIoCgV1cHBlchgFIAEoCzIZLm9ib2xlLm1vbmV5LnYxLlVuaXRQcmljZSJ0ChVDb21wYXJlUHJpY2VzUmVzcG9uc2USLwoGcmFuZ2VzGAEgAygLMh8ub2JvbGUuc2V0dGxlbWVudC52MS5QcmljZVJhbmdlEhQKDGxlYXN0X2J1eWVycxgCIAEoDRIUCgxsZWFzdF9wZW9wbGUYAyABKA0ingEKEUxpc3RSZWNvcmRSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgNEhIKCnBhZ2VfdG9rZW4YAyABKAkSJQoFYWZ0ZXIYBCABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3ISJAoEb25seRgFIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJrChJMaXN0UmVjb3JkUmVzcG9uc2USJwoHZW50cmllcxgBIAMoCzIWLm9ib2xlLnJlY29yZC52MS5FbnRyeRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEwoLd2F0Y2hfdG9rZW4YAyABKAkiQAoSV2F0Y2hSZWNvcmRSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSEwoLd2F0Y2hfdG9rZW4YAiABKAkiUQoTV2F0Y2hSZWNvcmRSZXNwb25zZRIlCgVlbnRyeRgBIAEoCzIWLm9ib2xlLnJlY29yZC52MS5FbnRyeRITCgt3YXRjaF90b2tlbhgCIAEoCSJLCgdBY2NvdW50Ei4KBGtpbmQYASABKA4yIC5vYm9sZS5zZXR0bGVtZW50LnYxLkFjY291bnRLaW5kEhAKCG93bmVyX2lkGAIgASgJIpMBChRMaXN0U3RhdGVtZW50UmVxdWVzdBItCgdhY2NvdW50GAEgASgLMhwub2JvbGUuc2V0dGxlbWVudC52MS5BY2NvdW50EhEKCXBhZ2Vfc2l6ZRgCIAEoDRISCgpwYWdlX3Rva2VuGAMgASgJEiUKBWFmdGVyGAQgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yIqYBCgRMaW5lEhAKCHBvc2l0aW9uGAEgASgDEgwKBHR5cGUYAiABKAkSJQoGYW1vdW50GAMgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSJgoHYmFsYW5jZRgEIAEoCzIVLm9ib2xlLm1vbmV5LnYxLk1vbmV5Eg4KBmJpZF9pZBgFIAEoCRITCgtkZWxpdmVyeV9pZBgGIAEoCRIKCgJhdBgHIAEoAyJaChVMaXN0U3RhdGVtZW50UmVzcG9uc2USKAoFbGluZXMYASADKAsyGS5vYm9sZS5zZXR0bGVtZW50LnYxLkxpbmUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJImMKE1RyaWFsQmFsYW5jZVJlcXVlc3QSJQoFYXNfb2YYASABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3ISJQoFYWZ0ZXIYAiABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IibwoDU3VtEi4KBGtpbmQYASABKA4yIC5vYm9sZS5zZXR0bGVtZW50LnYxLkFjY291bnRLaW5kEhAKCGFjY291bnRzGAIgASgDEiYKB2JhbGFuY2UYAyABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leSKLAQoUVHJpYWxCYWxhbmNlUmVzcG9uc2USJgoEc3VtcxgBIAMoCzIYLm9ib2xlLnNldHRsZW1lbnQudjEuU3VtEiQKBXRvdGFsGAIgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSJQoFYXNfb2YYAyABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiTgoMUmVwbGF5RmlsdGVyEhAKCGJ1eWVyX2lkGAEgASgJEhIKCnByb2R1Y3RfaWQYAiABKAkSDAoEZnJvbRgDIAEoAxIKCgJ0bxgEIAEoAyJ/ChNSZXBsYXlFdmVudHNSZXF1ZXN0EiUKBWFmdGVyGAEgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yEjEKBmZpbHRlchgCIAEoCzIhLm9ib2xlLnNldHRsZW1lbnQudjEuUmVwbGF5RmlsdGVyEg4KBmZvbGxvdxgDIAEoCCKeAQoUUmVwbGF5RXZlbnRzUmVzcG9uc2USKwoGZXZlbnRzGAEgAygLMhsub2JvbGUuZXZlbnQudjEuU3RvcmVkRXZlbnQSJgoGY3Vyc29yGAIgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yEgwKBHRhaWwYAyABKAMSIwoFbGl2ZXMYBCADKAsyFC5vYm9sZS5ldmVudC52MS5MaWZlKpcBCgxFYXJuaW5nR3JvdXASHQoZRUFSTklOR19HUk9VUF9VTlNQRUNJRklFRBAAEhcKE0VBUk5JTkdfR1JPVVBfQlVZRVIQARIZChVFQVJOSU5HX0dST1VQX1BST0RVQ1QQAhIXChNFQVJOSU5HX0dST1VQX01PTlRIEAMSGwoXRUFSTklOR19HUk9VUF9BR1JFRU1FTlQQBDLKCAoRU2V0dGxlbWVudFNlcnZpY2USVAoHRGVwb3NpdBIjLm9ib2xlLnNldHRsZW1lbnQudjEuRGVwb3NpdFJlcXVlc3QaJC5vYm9sZS5zZXR0bGVtZW50LnYxLkRlcG9zaXRSZXNwb25zZRJXCghHZXRGdW5kcxIkLm9ib2xlLnNldHRsZW1lbnQudjEuR2V0RnVuZHNSZXF1ZXN0GiUub2JvbGUuc2V0dGxlbWVudC52MS5HZXRGdW5kc1Jlc3BvbnNlEmAKC0dldEVhcm5pbmdzEicub2JvbGUuc2V0dGxlbWVudC52MS5HZXRFYXJuaW5nc1JlcXVlc3QaKC5vYm9sZS5zZXR0bGVtZW50LnYxLkdldEVhcm5pbmdzUmVzcG9uc2USYwoMTGlzdEVhcm5pbmdzEigub2JvbGUuc2V0dGxlbWVudC52MS5MaXN0RWFybmluZ3NSZXF1ZXN0Gikub2JvbGUuc2V0dGxlbWVudC52MS5MaXN0RWFybmluZ3NSZXNwb25zZRJgCgtTdW1FYXJuaW5ncxInLm9ib2xlLnNldHRsZW1lbnQudjEuU3VtRWFybmluZ3NSZXF1ZXN0Gigub2JvbGUuc2V0dGxlbWVudC52MS5TdW1FYXJuaW5nc1Jlc3BvbnNlEmYKDUNvbXBhcmVQcmljZXMSKS5vYm9sZS5zZXR0bGVtZW50LnYxLkNvbXBhcmVQcmljZXNSZXF1ZXN0Gioub2JvbGUuc2V0dGxlbWVudC52MS5Db21wYXJlUHJpY2VzUmVzcG9uc2USXQoKTGlzdFJlY29yZBImLm9ib2xlLnNldHRsZW1lbnQudjEuTGlzdFJlY29yZFJlcXVlc3QaJy5vYm9sZS5zZXR0bGVtZW50LnYxLkxpc3RSZWNvcmRSZXNwb25zZRJiCgtXYXRjaFJlY29yZBInLm9ib2xlLnNldHRsZW1lbnQudjEuV2F0Y2hSZWNvcmRSZXF1ZXN0Gigub2JvbGUuc2V0dGxlbWVudC52MS5XYXRjaFJlY29yZFJlc3BvbnNlMAESZgoNTGlzdFN0YXRlbWVudBIpLm9ib2xlLnNldHRsZW1lbnQudjEuTGlzdFN0YXRlbWVudFJlcXVlc3QaKi5vYm9sZS5zZXR0bGVtZW50LnYxLkxpc3RTdGF0ZW1lbnRSZXNwb25zZRJjCgxUcmlhbEJhbGFuY2USKC5vYm9sZS5zZXR0bGVtZW50LnYxLlRyaWFsQmFsYW5jZVJlcXVlc3QaKS5vYm9sZS5zZXR0bGVtZW50LnYxLlRyaWFsQmFsYW5jZVJlc3BvbnNlEmUKDFJlcGxheUV2ZW50cxIoLm9ib2xlLnNldHRsZW1lbnQudjEuUmVwbGF5RXZlbnRzUmVxdWVzdBopLm9ib2xlLnNldHRsZW1lbnQudjEuUmVwbGF5RXZlbnRzUmVzcG9uc2UwAULfAQoXY29tLm9ib2xlLnNldHRsZW1lbnQudjFCDFNlcnZpY2VQcm90b1ABWkhnaXRodWIuY29tL29ib2xlLW1hcmtldC9vYm9sZS9wcm90by9nZW4vb2JvbGUvc2V0dGxlbWVudC92MTtzZXR0bGVtZW50djGiAgNPU1iqAhNPYm9sZS5TZXR0bGVtZW50LlYxygITT2JvbGVcU2V0dGxlbWVudFxWMeICH09ib2xlXFNldHRsZW1lbnRcVjFcR1BCTWV0YWRhdGHqAhVPYm9sZTo6U2V0dGxlbWVudDo6VjFiBnByb3RvMw", [file_obole_event_v1_event, file_obole_money_v1_money, file_obole_record_v1_record, file_obole_settlement_v1_events]);
+  fileDesc("CiFvYm9sZS9zZXR0bGVtZW50L3YxL3NlcnZpY2UucHJvdG8SE29ib2xlLnNldHRsZW1lbnQudjEiiQEKDkRlcG9zaXRSZXF1ZXN0EhAKCGJ1eWVyX2lkGAEgASgJEiUKBmFtb3VudBgCIAEoCzIVLm9ib2xlLm1vbmV5LnYxLk1vbmV5EhEKCXJlZmVyZW5jZRgDIAEoCRISCgp2YWx1ZV9kYXRlGAQgASgJEhcKD2lkZW1wb3RlbmN5X2tleRgFIAEoCSJjCg9EZXBvc2l0UmVzcG9uc2USKAoJYXZhaWxhYmxlGAEgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSJgoGY3Vyc29yGAIgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yInEKD0dldEZ1bmRzUmVxdWVzdBIQCghidXllcl9pZBgBIAEoCRIlCgVhZnRlchgCIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvchIRCglwYWdlX3NpemUYAyABKA0SEgoKcGFnZV90b2tlbhgEIAEoCSKMAQoESG9sZBIOCgZiaWRfaWQYASABKAkSIwoEaGVsZBgCIAEoCzIVLm9ib2xlLm1vbmV5LnYxLk1vbmV5EiYKB2luaXRpYWwYAyABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leRInCghjYXB0dXJlZBgEIAEoCzIVLm9ib2xlLm1vbmV5LnYxLk1vbmV5IswBChBHZXRGdW5kc1Jlc3BvbnNlEigKCWF2YWlsYWJsZRgBIAEoCzIVLm9ib2xlLm1vbmV5LnYxLk1vbmV5EiMKBGhlbGQYAiABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leRIoCgVob2xkcxgDIAMoCzIZLm9ib2xlLnNldHRsZW1lbnQudjEuSG9sZBImCgZjdXJzb3IYBCABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3ISFwoPbmV4dF9wYWdlX3Rva2VuGAUgASgJIlIKEkdldEVhcm5pbmdzUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEiUKBWFmdGVyGAIgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yIvcBChNHZXRFYXJuaW5nc1Jlc3BvbnNlEiYKB3BlbmRpbmcYASABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leRIoCglhdmFpbGFibGUYAiABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leRIjCgRwYWlkGAMgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSFwoPcmVzaWR1YWxfbWljcm9zGAQgASgDEiYKBmN1cnNvchgFIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvchIoCglyZXF1ZXN0ZWQYBiABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leSLbAQoTTGlzdEVhcm5pbmdzUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoDRISCgpwYWdlX3Rva2VuGAMgASgJEiUKBWFmdGVyGAQgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yEhAKCGJ1eWVyX2lkGAUgASgJEhIKCnByb2R1Y3RfaWQYBiABKAkSDQoFbW9udGgYByABKAkSFAoMYWdyZWVtZW50X2lkGAggASgJEhQKDGRlbGl2ZXJ5X2lkcxgJIAMoCSKyAgoHRWFybmluZxITCgtkZWxpdmVyeV9pZBgBIAEoCRIUCgxhZ3JlZW1lbnRfaWQYAiABKAkSEAoIYnV5ZXJfaWQYAyABKAkSEgoKcHJvZHVjdF9pZBgEIAEoCRINCgVzbG90cxgFIAEoDRIiCgNuZXQYBiABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leRIpCgpjb21taXNzaW9uGAcgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSJwoId2l0aGhlbGQYCCABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leRISCgpzZXR0bGVkX2F0GAkgASgDEhQKDGF2YWlsYWJsZV9hdBgKIAEoAxIlCgVldmVudBgLIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJfChRMaXN0RWFybmluZ3NSZXNwb25zZRIuCghlYXJuaW5ncxgBIAMoCzIcLm9ib2xlLnNldHRsZW1lbnQudjEuRWFybmluZxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiqAEKElN1bUVhcm5pbmdzUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEi0KAmJ5GAIgASgOMiEub2JvbGUuc2V0dGxlbWVudC52MS5FYXJuaW5nR3JvdXASEQoJcGFnZV9zaXplGAMgASgNEhIKCnBhZ2VfdG9rZW4YBCABKAkSJQoFYWZ0ZXIYBSABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3Ii1wEKCkVhcm5pbmdTdW0SCwoDa2V5GAEgASgJEhIKCmRlbGl2ZXJpZXMYAiABKA0SDQoFc2xvdHMYAyABKA0SIgoDbmV0GAQgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSKQoKY29tbWlzc2lvbhgFIAEoCzIVLm9ib2xlLm1vbmV5LnYxLk1vbmV5EicKCHdpdGhoZWxkGAYgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSEAoIZmlyc3RfYXQYByABKAMSDwoHbGFzdF9hdBgIIAEoAyK1AQoTU3VtRWFybmluZ3NSZXNwb25zZRItCgRzdW1zGAEgAygLMh8ub2JvbGUuc2V0dGxlbWVudC52MS5FYXJuaW5nU3VtEi4KBXRvdGFsGAIgASgLMh8ub2JvbGUuc2V0dGxlbWVudC52MS5FYXJuaW5nU3VtEhcKD25leHRfcGFnZV90b2tlbhgDIAEoCRImCgZjdXJzb3IYBCABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IioAEKFFJlcXVlc3RQYXlvdXRSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSJQoGYW1vdW50GAIgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSMQoGbWV0aG9kGAMgASgOMiEub2JvbGUuc2V0dGxlbWVudC52MS5QYXlvdXRNZXRob2QSFwoPaWRlbXBvdGVuY3lfa2V5GAQgASgJInkKFVJlcXVlc3RQYXlvdXRSZXNwb25zZRIRCglwYXlvdXRfaWQYASABKAkSJQoGYW1vdW50GAIgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSJgoGY3Vyc29yGAMgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yIu0CCgZQYXlvdXQSEQoJcGF5b3V0X2lkGAEgASgJEhUKDXN1YnNjcmliZXJfaWQYAiABKAkSJQoGYW1vdW50GAMgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSMQoGbWV0aG9kGAQgASgOMiEub2JvbGUuc2V0dGxlbWVudC52MS5QYXlvdXRNZXRob2QSLwoFc3RhdGUYBSABKA4yIC5vYm9sZS5zZXR0bGVtZW50LnYxLlBheW91dFN0YXRlEhQKDHJlcXVlc3RlZF9hdBgGIAEoAxIVCg1pbnN0cnVjdGVkX2F0GAcgASgDEhAKCGVuZGVkX2F0GAggASgDEhUKDWVuZF90b19lbmRfaWQYCSABKAkSEgoKdmFsdWVfZGF0ZRgKIAEoCRIRCglyZWZlcmVuY2UYCyABKAkSMQoGcmVhc29uGAwgASgOMiEub2JvbGUuc2V0dGxlbWVudC52MS5SZXR1cm5SZWFzb24iqgEKEkxpc3RQYXlvdXRzUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoDRISCgpwYWdlX3Rva2VuGAMgASgJEiUKBWFmdGVyGAQgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yEi8KBXN0YXRlGAUgASgOMiAub2JvbGUuc2V0dGxlbWVudC52MS5QYXlvdXRTdGF0ZSJcChNMaXN0UGF5b3V0c1Jlc3BvbnNlEiwKB3BheW91dHMYASADKAsyGy5vYm9sZS5zZXR0bGVtZW50LnYxLlBheW91dBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiWgoVSW5zdHJ1Y3RQYXlvdXRSZXF1ZXN0EhEKCXBheW91dF9pZBgBIAEoCRIVCg1lbmRfdG9fZW5kX2lkGAIgASgJEhcKD2lkZW1wb3RlbmN5X2tleRgDIAEoCSJAChZJbnN0cnVjdFBheW91dFJlc3BvbnNlEiYKBmN1cnNvchgBIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJoChNTZXR0bGVQYXlvdXRSZXF1ZXN0EhEKCXBheW91dF9pZBgBIAEoCRISCgp2YWx1ZV9kYXRlGAIgASgJEhEKCXJlZmVyZW5jZRgDIAEoCRIXCg9pZGVtcG90ZW5jeV9rZXkYBCABKAkiPgoUU2V0dGxlUGF5b3V0UmVzcG9uc2USJgoGY3Vyc29yGAEgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yInQKE1JldHVyblBheW91dFJlcXVlc3QSEQoJcGF5b3V0X2lkGAEgASgJEjEKBnJlYXNvbhgCIAEoDjIhLm9ib2xlLnNldHRsZW1lbnQudjEuUmV0dXJuUmVhc29uEhcKD2lkZW1wb3RlbmN5X2tleRgDIAEoCSI+ChRSZXR1cm5QYXlvdXRSZXNwb25zZRImCgZjdXJzb3IYASABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiUgoUQ29tcGFyZVByaWNlc1JlcXVlc3QSEwoLcHJvZHVjdF9pZHMYASADKAkSJQoFYWZ0ZXIYAiABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IisAEKClByaWNlUmFuZ2USEgoKcHJvZHVjdF9pZBgBIAEoCRIPCgd0b29fZmV3GAIgASgIEigKBWxvd2VyGAMgASgLMhkub2JvbGUubW9uZXkudjEuVW5pdFByaWNlEikKBm1lZGlhbhgEIAEoCzIZLm9ib2xlLm1vbmV5LnYxLlVuaXRQcmljZRIoCgV1cHBlchgFIAEoCzIZLm9ib2xlLm1vbmV5LnYxLlVuaXRQcmljZSJ0ChVDb21wYXJlUHJpY2VzUmVzcG9uc2USLwoGcmFuZ2VzGAEgAygLMh8ub2JvbGUuc2V0dGxlbWVudC52MS5QcmljZVJhbmdlEhQKDGxlYXN0X2J1eWVycxgCIAEoDRIUCgxsZWFzdF9wZW9wbGUYAyABKA0ingEKEUxpc3RSZWNvcmRSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgNEhIKCnBhZ2VfdG9rZW4YAyABKAkSJQoFYWZ0ZXIYBCABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3ISJAoEb25seRgFIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJrChJMaXN0UmVjb3JkUmVzcG9uc2USJwoHZW50cmllcxgBIAMoCzIWLm9ib2xlLnJlY29yZC52MS5FbnRyeRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEwoLd2F0Y2hfdG9rZW4YAyABKAkiQAoSV2F0Y2hSZWNvcmRSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSEwoLd2F0Y2hfdG9rZW4YAiABKAkiUQoTV2F0Y2hSZWNvcmRSZXNwb25zZRIlCgVlbnRyeRgBIAEoCzIWLm9ib2xlLnJlY29yZC52MS5FbnRyeRITCgt3YXRjaF90b2tlbhgCIAEoCSJLCgdBY2NvdW50Ei4KBGtpbmQYASABKA4yIC5vYm9sZS5zZXR0bGVtZW50LnYxLkFjY291bnRLaW5kEhAKCG93bmVyX2lkGAIgASgJIpMBChRMaXN0U3RhdGVtZW50UmVxdWVzdBItCgdhY2NvdW50GAEgASgLMhwub2JvbGUuc2V0dGxlbWVudC52MS5BY2NvdW50EhEKCXBhZ2Vfc2l6ZRgCIAEoDRISCgpwYWdlX3Rva2VuGAMgASgJEiUKBWFmdGVyGAQgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yIqYBCgRMaW5lEhAKCHBvc2l0aW9uGAEgASgDEgwKBHR5cGUYAiABKAkSJQoGYW1vdW50GAMgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSJgoHYmFsYW5jZRgEIAEoCzIVLm9ib2xlLm1vbmV5LnYxLk1vbmV5Eg4KBmJpZF9pZBgFIAEoCRITCgtkZWxpdmVyeV9pZBgGIAEoCRIKCgJhdBgHIAEoAyJaChVMaXN0U3RhdGVtZW50UmVzcG9uc2USKAoFbGluZXMYASADKAsyGS5vYm9sZS5zZXR0bGVtZW50LnYxLkxpbmUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJImMKE1RyaWFsQmFsYW5jZVJlcXVlc3QSJQoFYXNfb2YYASABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3ISJQoFYWZ0ZXIYAiABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IibwoDU3VtEi4KBGtpbmQYASABKA4yIC5vYm9sZS5zZXR0bGVtZW50LnYxLkFjY291bnRLaW5kEhAKCGFjY291bnRzGAIgASgDEiYKB2JhbGFuY2UYAyABKAsyFS5vYm9sZS5tb25leS52MS5Nb25leSKLAQoUVHJpYWxCYWxhbmNlUmVzcG9uc2USJgoEc3VtcxgBIAMoCzIYLm9ib2xlLnNldHRsZW1lbnQudjEuU3VtEiQKBXRvdGFsGAIgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSJQoFYXNfb2YYAyABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiTgoMUmVwbGF5RmlsdGVyEhAKCGJ1eWVyX2lkGAEgASgJEhIKCnByb2R1Y3RfaWQYAiABKAkSDAoEZnJvbRgDIAEoAxIKCgJ0bxgEIAEoAyJ/ChNSZXBsYXlFdmVudHNSZXF1ZXN0EiUKBWFmdGVyGAEgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yEjEKBmZpbHRlchgCIAEoCzIhLm9ib2xlLnNldHRsZW1lbnQudjEuUmVwbGF5RmlsdGVyEg4KBmZvbGxvdxgDIAEoCCKeAQoUUmVwbGF5RXZlbnRzUmVzcG9uc2USKwoGZXZlbnRzGAEgAygLMhsub2JvbGUuZXZlbnQudjEuU3RvcmVkRXZlbnQSJgoGY3Vyc29yGAIgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yEgwKBHRhaWwYAyABKAMSIwoFbGl2ZXMYBCADKAsyFC5vYm9sZS5ldmVudC52MS5MaWZlKpcBCgxFYXJuaW5nR3JvdXASHQoZRUFSTklOR19HUk9VUF9VTlNQRUNJRklFRBAAEhcKE0VBUk5JTkdfR1JPVVBfQlVZRVIQARIZChVFQVJOSU5HX0dST1VQX1BST0RVQ1QQAhIXChNFQVJOSU5HX0dST1VQX01PTlRIEAMSGwoXRUFSTklOR19HUk9VUF9BR1JFRU1FTlQQBCqZAQoLUGF5b3V0U3RhdGUSHAoYUEFZT1VUX1NUQVRFX1VOU1BFQ0lGSUVEEAASGgoWUEFZT1VUX1NUQVRFX1JFUVVFU1RFRBABEhsKF1BBWU9VVF9TVEFURV9JTlNUUlVDVEVEEAISGAoUUEFZT1VUX1NUQVRFX1NFVFRMRUQQAxIZChVQQVlPVVRfU1RBVEVfUkVUVVJORUQQBCqkAQoMUmV0dXJuUmVhc29uEh0KGVJFVFVSTl9SRUFTT05fVU5TUEVDSUZJRUQQABIZChVSRVRVUk5fUkVBU09OX05PX0JJTEwQARIgChxSRVRVUk5fUkVBU09OX0NPTlRSQUNUX0VOREVEEAISGwoXUkVUVVJOX1JFQVNPTl9EVVBMSUNBVEUQAxIbChdSRVRVUk5fUkVBU09OX05PVF9HSVZFThAEMskMChFTZXR0bGVtZW50U2VydmljZRJUCgdEZXBvc2l0EiMub2JvbGUuc2V0dGxlbWVudC52MS5EZXBvc2l0UmVxdWVzdBokLm9ib2xlLnNldHRsZW1lbnQudjEuRGVwb3NpdFJlc3BvbnNlElcKCEdldEZ1bmRzEiQub2JvbGUuc2V0dGxlbWVudC52MS5HZXRGdW5kc1JlcXVlc3QaJS5vYm9sZS5zZXR0bGVtZW50LnYxLkdldEZ1bmRzUmVzcG9uc2USYAoLR2V0RWFybmluZ3MSJy5vYm9sZS5zZXR0bGVtZW50LnYxLkdldEVhcm5pbmdzUmVxdWVzdBooLm9ib2xlLnNldHRsZW1lbnQudjEuR2V0RWFybmluZ3NSZXNwb25zZRJjCgxMaXN0RWFybmluZ3MSKC5vYm9sZS5zZXR0bGVtZW50LnYxLkxpc3RFYXJuaW5nc1JlcXVlc3QaKS5vYm9sZS5zZXR0bGVtZW50LnYxLkxpc3RFYXJuaW5nc1Jlc3BvbnNlEmAKC1N1bUVhcm5pbmdzEicub2JvbGUuc2V0dGxlbWVudC52MS5TdW1FYXJuaW5nc1JlcXVlc3QaKC5vYm9sZS5zZXR0bGVtZW50LnYxLlN1bUVhcm5pbmdzUmVzcG9uc2USZgoNUmVxdWVzdFBheW91dBIpLm9ib2xlLnNldHRsZW1lbnQudjEuUmVxdWVzdFBheW91dFJlcXVlc3QaKi5vYm9sZS5zZXR0bGVtZW50LnYxLlJlcXVlc3RQYXlvdXRSZXNwb25zZRJgCgtMaXN0UGF5b3V0cxInLm9ib2xlLnNldHRsZW1lbnQudjEuTGlzdFBheW91dHNSZXF1ZXN0Gigub2JvbGUuc2V0dGxlbWVudC52MS5MaXN0UGF5b3V0c1Jlc3BvbnNlEmkKDkluc3RydWN0UGF5b3V0Eioub2JvbGUuc2V0dGxlbWVudC52MS5JbnN0cnVjdFBheW91dFJlcXVlc3QaKy5vYm9sZS5zZXR0bGVtZW50LnYxLkluc3RydWN0UGF5b3V0UmVzcG9uc2USYwoMU2V0dGxlUGF5b3V0Eigub2JvbGUuc2V0dGxlbWVudC52MS5TZXR0bGVQYXlvdXRSZXF1ZXN0Gikub2JvbGUuc2V0dGxlbWVudC52MS5TZXR0bGVQYXlvdXRSZXNwb25zZRJjCgxSZXR1cm5QYXlvdXQSKC5vYm9sZS5zZXR0bGVtZW50LnYxLlJldHVyblBheW91dFJlcXVlc3QaKS5vYm9sZS5zZXR0bGVtZW50LnYxLlJldHVyblBheW91dFJlc3BvbnNlEmYKDUNvbXBhcmVQcmljZXMSKS5vYm9sZS5zZXR0bGVtZW50LnYxLkNvbXBhcmVQcmljZXNSZXF1ZXN0Gioub2JvbGUuc2V0dGxlbWVudC52MS5Db21wYXJlUHJpY2VzUmVzcG9uc2USXQoKTGlzdFJlY29yZBImLm9ib2xlLnNldHRsZW1lbnQudjEuTGlzdFJlY29yZFJlcXVlc3QaJy5vYm9sZS5zZXR0bGVtZW50LnYxLkxpc3RSZWNvcmRSZXNwb25zZRJiCgtXYXRjaFJlY29yZBInLm9ib2xlLnNldHRsZW1lbnQudjEuV2F0Y2hSZWNvcmRSZXF1ZXN0Gigub2JvbGUuc2V0dGxlbWVudC52MS5XYXRjaFJlY29yZFJlc3BvbnNlMAESZgoNTGlzdFN0YXRlbWVudBIpLm9ib2xlLnNldHRsZW1lbnQudjEuTGlzdFN0YXRlbWVudFJlcXVlc3QaKi5vYm9sZS5zZXR0bGVtZW50LnYxLkxpc3RTdGF0ZW1lbnRSZXNwb25zZRJjCgxUcmlhbEJhbGFuY2USKC5vYm9sZS5zZXR0bGVtZW50LnYxLlRyaWFsQmFsYW5jZVJlcXVlc3QaKS5vYm9sZS5zZXR0bGVtZW50LnYxLlRyaWFsQmFsYW5jZVJlc3BvbnNlEmUKDFJlcGxheUV2ZW50cxIoLm9ib2xlLnNldHRsZW1lbnQudjEuUmVwbGF5RXZlbnRzUmVxdWVzdBopLm9ib2xlLnNldHRsZW1lbnQudjEuUmVwbGF5RXZlbnRzUmVzcG9uc2UwAULfAQoXY29tLm9ib2xlLnNldHRsZW1lbnQudjFCDFNlcnZpY2VQcm90b1ABWkhnaXRodWIuY29tL29ib2xlLW1hcmtldC9vYm9sZS9wcm90by9nZW4vb2JvbGUvc2V0dGxlbWVudC92MTtzZXR0bGVtZW50djGiAgNPU1iqAhNPYm9sZS5TZXR0bGVtZW50LlYxygITT2JvbGVcU2V0dGxlbWVudFxWMeICH09ib2xlXFNldHRsZW1lbnRcVjFcR1BCTWV0YWRhdGHqAhVPYm9sZTo6U2V0dGxlbWVudDo6VjFiBnByb3RvMw", [file_obole_event_v1_event, file_obole_money_v1_money, file_obole_record_v1_record, file_obole_settlement_v1_events]);
 
 /**
  * DepositRequest is money that came in.
@@ -300,6 +300,13 @@ export type GetEarningsResponse = Message<"obole.settlement.v1.GetEarningsRespon
    * @generated from field: obole.event.v1.Cursor cursor = 5;
    */
   cursor?: Cursor | undefined;
+
+  /**
+   * Asked for, and neither paid nor returned yet.
+   *
+   * @generated from field: obole.money.v1.Money requested = 6;
+   */
+  requested?: Money | undefined;
 };
 
 /**
@@ -667,6 +674,433 @@ export const SumEarningsResponseSchema: GenMessage<SumEarningsResponse> = /*@__P
   messageDesc(file_obole_settlement_v1_service, 12);
 
 /**
+ * RequestPayoutRequest asks for money.
+ *
+ * @generated from message obole.settlement.v1.RequestPayoutRequest
+ */
+export type RequestPayoutRequest = Message<"obole.settlement.v1.RequestPayoutRequest"> & {
+  /**
+   * Whose.
+   *
+   * @generated from field: string subscriber_id = 1;
+   */
+  subscriberId: string;
+
+  /**
+   * How much, more than zero; unset means all that is available.
+   *
+   * @generated from field: obole.money.v1.Money amount = 2;
+   */
+  amount?: Money | undefined;
+
+  /**
+   * How.
+   *
+   * @generated from field: obole.settlement.v1.PayoutMethod method = 3;
+   */
+  method: PayoutMethod;
+
+  /**
+   * Chosen by the caller, 1 to 64 bytes.
+   *
+   * @generated from field: string idempotency_key = 4;
+   */
+  idempotencyKey: string;
+};
+
+/**
+ * Describes the message obole.settlement.v1.RequestPayoutRequest.
+ * Use `create(RequestPayoutRequestSchema)` to create a new message.
+ */
+export const RequestPayoutRequestSchema: GenMessage<RequestPayoutRequest> = /*@__PURE__*/
+  messageDesc(file_obole_settlement_v1_service, 13);
+
+/**
+ * RequestPayoutResponse answers RequestPayout.
+ *
+ * @generated from message obole.settlement.v1.RequestPayoutResponse
+ */
+export type RequestPayoutResponse = Message<"obole.settlement.v1.RequestPayoutResponse"> & {
+  /**
+   * Payout's id.
+   *
+   * @generated from field: string payout_id = 1;
+   */
+  payoutId: string;
+
+  /**
+   * How much was set aside.
+   *
+   * @generated from field: obole.money.v1.Money amount = 2;
+   */
+  amount?: Money | undefined;
+
+  /**
+   * How far this answer reaches.
+   *
+   * @generated from field: obole.event.v1.Cursor cursor = 3;
+   */
+  cursor?: Cursor | undefined;
+};
+
+/**
+ * Describes the message obole.settlement.v1.RequestPayoutResponse.
+ * Use `create(RequestPayoutResponseSchema)` to create a new message.
+ */
+export const RequestPayoutResponseSchema: GenMessage<RequestPayoutResponse> = /*@__PURE__*/
+  messageDesc(file_obole_settlement_v1_service, 14);
+
+/**
+ * Payout is money that a person asked for, and what became of it.
+ *
+ * @generated from message obole.settlement.v1.Payout
+ */
+export type Payout = Message<"obole.settlement.v1.Payout"> & {
+  /**
+   * Payout's id.
+   *
+   * @generated from field: string payout_id = 1;
+   */
+  payoutId: string;
+
+  /**
+   * Who asked.
+   *
+   * @generated from field: string subscriber_id = 2;
+   */
+  subscriberId: string;
+
+  /**
+   * How much.
+   *
+   * @generated from field: obole.money.v1.Money amount = 3;
+   */
+  amount?: Money | undefined;
+
+  /**
+   * How.
+   *
+   * @generated from field: obole.settlement.v1.PayoutMethod method = 4;
+   */
+  method: PayoutMethod;
+
+  /**
+   * How far it has come.
+   *
+   * @generated from field: obole.settlement.v1.PayoutState state = 5;
+   */
+  state: PayoutState;
+
+  /**
+   * When it was asked for, microseconds since 1970-01-01T00:00Z.
+   *
+   * @generated from field: int64 requested_at = 6;
+   */
+  requestedAt: bigint;
+
+  /**
+   * When whoever pays was told; 0 where they were not.
+   *
+   * @generated from field: int64 instructed_at = 7;
+   */
+  instructedAt: bigint;
+
+  /**
+   * When it was settled or returned; 0 where it was neither.
+   *
+   * @generated from field: int64 ended_at = 8;
+   */
+  endedAt: bigint;
+
+  /**
+   * Reference under which billing was told.
+   *
+   * @generated from field: string end_to_end_id = 9;
+   */
+  endToEndId: string;
+
+  /**
+   * Day on which billing counts it, YYYY-MM-DD; empty unless settled.
+   *
+   * @generated from field: string value_date = 10;
+   */
+  valueDate: string;
+
+  /**
+   * What billing calls the credit; empty unless settled.
+   *
+   * @generated from field: string reference = 11;
+   */
+  reference: string;
+
+  /**
+   * Why it was returned; unset unless it was.
+   *
+   * @generated from field: obole.settlement.v1.ReturnReason reason = 12;
+   */
+  reason: ReturnReason;
+};
+
+/**
+ * Describes the message obole.settlement.v1.Payout.
+ * Use `create(PayoutSchema)` to create a new message.
+ */
+export const PayoutSchema: GenMessage<Payout> = /*@__PURE__*/
+  messageDesc(file_obole_settlement_v1_service, 15);
+
+/**
+ * ListPayoutsRequest asks for a page.
+ *
+ * @generated from message obole.settlement.v1.ListPayoutsRequest
+ */
+export type ListPayoutsRequest = Message<"obole.settlement.v1.ListPayoutsRequest"> & {
+  /**
+   * Whose; empty means everybody's, which finance and auditors may ask for.
+   *
+   * @generated from field: string subscriber_id = 1;
+   */
+  subscriberId: string;
+
+  /**
+   * At most so many; 0 means 100.
+   *
+   * @generated from field: uint32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * next_page_token of the page before.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+
+  /**
+   * Answer only when this position is seen.
+   *
+   * @generated from field: obole.event.v1.Cursor after = 4;
+   */
+  after?: Cursor | undefined;
+
+  /**
+   * Only in this state; unset means all.
+   *
+   * @generated from field: obole.settlement.v1.PayoutState state = 5;
+   */
+  state: PayoutState;
+};
+
+/**
+ * Describes the message obole.settlement.v1.ListPayoutsRequest.
+ * Use `create(ListPayoutsRequestSchema)` to create a new message.
+ */
+export const ListPayoutsRequestSchema: GenMessage<ListPayoutsRequest> = /*@__PURE__*/
+  messageDesc(file_obole_settlement_v1_service, 16);
+
+/**
+ * ListPayoutsResponse is a page of payouts.
+ *
+ * @generated from message obole.settlement.v1.ListPayoutsResponse
+ */
+export type ListPayoutsResponse = Message<"obole.settlement.v1.ListPayoutsResponse"> & {
+  /**
+   * Payouts, newest first.
+   *
+   * @generated from field: repeated obole.settlement.v1.Payout payouts = 1;
+   */
+  payouts: Payout[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message obole.settlement.v1.ListPayoutsResponse.
+ * Use `create(ListPayoutsResponseSchema)` to create a new message.
+ */
+export const ListPayoutsResponseSchema: GenMessage<ListPayoutsResponse> = /*@__PURE__*/
+  messageDesc(file_obole_settlement_v1_service, 17);
+
+/**
+ * InstructPayoutRequest says that billing was told.
+ *
+ * @generated from message obole.settlement.v1.InstructPayoutRequest
+ */
+export type InstructPayoutRequest = Message<"obole.settlement.v1.InstructPayoutRequest"> & {
+  /**
+   * Payout.
+   *
+   * @generated from field: string payout_id = 1;
+   */
+  payoutId: string;
+
+  /**
+   * Reference under which billing was told: what both find the payout by.
+   *
+   * @generated from field: string end_to_end_id = 2;
+   */
+  endToEndId: string;
+
+  /**
+   * Chosen by the caller, 1 to 64 bytes.
+   *
+   * @generated from field: string idempotency_key = 3;
+   */
+  idempotencyKey: string;
+};
+
+/**
+ * Describes the message obole.settlement.v1.InstructPayoutRequest.
+ * Use `create(InstructPayoutRequestSchema)` to create a new message.
+ */
+export const InstructPayoutRequestSchema: GenMessage<InstructPayoutRequest> = /*@__PURE__*/
+  messageDesc(file_obole_settlement_v1_service, 18);
+
+/**
+ * InstructPayoutResponse answers InstructPayout.
+ *
+ * @generated from message obole.settlement.v1.InstructPayoutResponse
+ */
+export type InstructPayoutResponse = Message<"obole.settlement.v1.InstructPayoutResponse"> & {
+  /**
+   * How far this answer reaches.
+   *
+   * @generated from field: obole.event.v1.Cursor cursor = 1;
+   */
+  cursor?: Cursor | undefined;
+};
+
+/**
+ * Describes the message obole.settlement.v1.InstructPayoutResponse.
+ * Use `create(InstructPayoutResponseSchema)` to create a new message.
+ */
+export const InstructPayoutResponseSchema: GenMessage<InstructPayoutResponse> = /*@__PURE__*/
+  messageDesc(file_obole_settlement_v1_service, 19);
+
+/**
+ * SettlePayoutRequest says that it was paid.
+ *
+ * @generated from message obole.settlement.v1.SettlePayoutRequest
+ */
+export type SettlePayoutRequest = Message<"obole.settlement.v1.SettlePayoutRequest"> & {
+  /**
+   * Payout.
+   *
+   * @generated from field: string payout_id = 1;
+   */
+  payoutId: string;
+
+  /**
+   * Day on which billing counts it, YYYY-MM-DD.
+   *
+   * @generated from field: string value_date = 2;
+   */
+  valueDate: string;
+
+  /**
+   * What billing calls the credit; may be empty.
+   *
+   * @generated from field: string reference = 3;
+   */
+  reference: string;
+
+  /**
+   * Chosen by the caller, 1 to 64 bytes.
+   *
+   * @generated from field: string idempotency_key = 4;
+   */
+  idempotencyKey: string;
+};
+
+/**
+ * Describes the message obole.settlement.v1.SettlePayoutRequest.
+ * Use `create(SettlePayoutRequestSchema)` to create a new message.
+ */
+export const SettlePayoutRequestSchema: GenMessage<SettlePayoutRequest> = /*@__PURE__*/
+  messageDesc(file_obole_settlement_v1_service, 20);
+
+/**
+ * SettlePayoutResponse answers SettlePayout.
+ *
+ * @generated from message obole.settlement.v1.SettlePayoutResponse
+ */
+export type SettlePayoutResponse = Message<"obole.settlement.v1.SettlePayoutResponse"> & {
+  /**
+   * How far this answer reaches.
+   *
+   * @generated from field: obole.event.v1.Cursor cursor = 1;
+   */
+  cursor?: Cursor | undefined;
+};
+
+/**
+ * Describes the message obole.settlement.v1.SettlePayoutResponse.
+ * Use `create(SettlePayoutResponseSchema)` to create a new message.
+ */
+export const SettlePayoutResponseSchema: GenMessage<SettlePayoutResponse> = /*@__PURE__*/
+  messageDesc(file_obole_settlement_v1_service, 21);
+
+/**
+ * ReturnPayoutRequest says that it cannot be paid.
+ *
+ * @generated from message obole.settlement.v1.ReturnPayoutRequest
+ */
+export type ReturnPayoutRequest = Message<"obole.settlement.v1.ReturnPayoutRequest"> & {
+  /**
+   * Payout.
+   *
+   * @generated from field: string payout_id = 1;
+   */
+  payoutId: string;
+
+  /**
+   * Why.
+   *
+   * @generated from field: obole.settlement.v1.ReturnReason reason = 2;
+   */
+  reason: ReturnReason;
+
+  /**
+   * Chosen by the caller, 1 to 64 bytes.
+   *
+   * @generated from field: string idempotency_key = 3;
+   */
+  idempotencyKey: string;
+};
+
+/**
+ * Describes the message obole.settlement.v1.ReturnPayoutRequest.
+ * Use `create(ReturnPayoutRequestSchema)` to create a new message.
+ */
+export const ReturnPayoutRequestSchema: GenMessage<ReturnPayoutRequest> = /*@__PURE__*/
+  messageDesc(file_obole_settlement_v1_service, 22);
+
+/**
+ * ReturnPayoutResponse answers ReturnPayout.
+ *
+ * @generated from message obole.settlement.v1.ReturnPayoutResponse
+ */
+export type ReturnPayoutResponse = Message<"obole.settlement.v1.ReturnPayoutResponse"> & {
+  /**
+   * How far this answer reaches.
+   *
+   * @generated from field: obole.event.v1.Cursor cursor = 1;
+   */
+  cursor?: Cursor | undefined;
+};
+
+/**
+ * Describes the message obole.settlement.v1.ReturnPayoutResponse.
+ * Use `create(ReturnPayoutResponseSchema)` to create a new message.
+ */
+export const ReturnPayoutResponseSchema: GenMessage<ReturnPayoutResponse> = /*@__PURE__*/
+  messageDesc(file_obole_settlement_v1_service, 23);
+
+/**
  * ComparePricesRequest names products.
  *
  * @generated from message obole.settlement.v1.ComparePricesRequest
@@ -692,7 +1126,7 @@ export type ComparePricesRequest = Message<"obole.settlement.v1.ComparePricesReq
  * Use `create(ComparePricesRequestSchema)` to create a new message.
  */
 export const ComparePricesRequestSchema: GenMessage<ComparePricesRequest> = /*@__PURE__*/
-  messageDesc(file_obole_settlement_v1_service, 13);
+  messageDesc(file_obole_settlement_v1_service, 24);
 
 /**
  * PriceRange is what slots of a product were settled at. Each agreement counts once, whatever it delivered, at its price of a slot before
@@ -742,7 +1176,7 @@ export type PriceRange = Message<"obole.settlement.v1.PriceRange"> & {
  * Use `create(PriceRangeSchema)` to create a new message.
  */
 export const PriceRangeSchema: GenMessage<PriceRange> = /*@__PURE__*/
-  messageDesc(file_obole_settlement_v1_service, 14);
+  messageDesc(file_obole_settlement_v1_service, 25);
 
 /**
  * ComparePricesResponse answers ComparePrices.
@@ -777,7 +1211,7 @@ export type ComparePricesResponse = Message<"obole.settlement.v1.ComparePricesRe
  * Use `create(ComparePricesResponseSchema)` to create a new message.
  */
 export const ComparePricesResponseSchema: GenMessage<ComparePricesResponse> = /*@__PURE__*/
-  messageDesc(file_obole_settlement_v1_service, 15);
+  messageDesc(file_obole_settlement_v1_service, 26);
 
 /**
  * ListRecordRequest asks for a page of a person's history.
@@ -826,7 +1260,7 @@ export type ListRecordRequest = Message<"obole.settlement.v1.ListRecordRequest">
  * Use `create(ListRecordRequestSchema)` to create a new message.
  */
 export const ListRecordRequestSchema: GenMessage<ListRecordRequest> = /*@__PURE__*/
-  messageDesc(file_obole_settlement_v1_service, 16);
+  messageDesc(file_obole_settlement_v1_service, 27);
 
 /**
  * ListRecordResponse is a page of a person's history.
@@ -861,7 +1295,7 @@ export type ListRecordResponse = Message<"obole.settlement.v1.ListRecordResponse
  * Use `create(ListRecordResponseSchema)` to create a new message.
  */
 export const ListRecordResponseSchema: GenMessage<ListRecordResponse> = /*@__PURE__*/
-  messageDesc(file_obole_settlement_v1_service, 17);
+  messageDesc(file_obole_settlement_v1_service, 28);
 
 /**
  * WatchRecordRequest asks to be told.
@@ -890,7 +1324,7 @@ export type WatchRecordRequest = Message<"obole.settlement.v1.WatchRecordRequest
  * Use `create(WatchRecordRequestSchema)` to create a new message.
  */
 export const WatchRecordRequestSchema: GenMessage<WatchRecordRequest> = /*@__PURE__*/
-  messageDesc(file_obole_settlement_v1_service, 18);
+  messageDesc(file_obole_settlement_v1_service, 29);
 
 /**
  * WatchRecordResponse is something that happened, or a sign that the stream lives.
@@ -918,7 +1352,7 @@ export type WatchRecordResponse = Message<"obole.settlement.v1.WatchRecordRespon
  * Use `create(WatchRecordResponseSchema)` to create a new message.
  */
 export const WatchRecordResponseSchema: GenMessage<WatchRecordResponse> = /*@__PURE__*/
-  messageDesc(file_obole_settlement_v1_service, 19);
+  messageDesc(file_obole_settlement_v1_service, 30);
 
 /**
  * Account names an account of the book.
@@ -946,7 +1380,7 @@ export type Account = Message<"obole.settlement.v1.Account"> & {
  * Use `create(AccountSchema)` to create a new message.
  */
 export const AccountSchema: GenMessage<Account> = /*@__PURE__*/
-  messageDesc(file_obole_settlement_v1_service, 20);
+  messageDesc(file_obole_settlement_v1_service, 31);
 
 /**
  * ListStatementRequest asks for a page of one account.
@@ -988,7 +1422,7 @@ export type ListStatementRequest = Message<"obole.settlement.v1.ListStatementReq
  * Use `create(ListStatementRequestSchema)` to create a new message.
  */
 export const ListStatementRequestSchema: GenMessage<ListStatementRequest> = /*@__PURE__*/
-  messageDesc(file_obole_settlement_v1_service, 21);
+  messageDesc(file_obole_settlement_v1_service, 32);
 
 /**
  * Line is one posting on a statement.
@@ -1051,7 +1485,7 @@ export type Line = Message<"obole.settlement.v1.Line"> & {
  * Use `create(LineSchema)` to create a new message.
  */
 export const LineSchema: GenMessage<Line> = /*@__PURE__*/
-  messageDesc(file_obole_settlement_v1_service, 22);
+  messageDesc(file_obole_settlement_v1_service, 33);
 
 /**
  * ListStatementResponse is a page of a statement.
@@ -1079,7 +1513,7 @@ export type ListStatementResponse = Message<"obole.settlement.v1.ListStatementRe
  * Use `create(ListStatementResponseSchema)` to create a new message.
  */
 export const ListStatementResponseSchema: GenMessage<ListStatementResponse> = /*@__PURE__*/
-  messageDesc(file_obole_settlement_v1_service, 23);
+  messageDesc(file_obole_settlement_v1_service, 34);
 
 /**
  * TrialBalanceRequest says as of when.
@@ -1107,7 +1541,7 @@ export type TrialBalanceRequest = Message<"obole.settlement.v1.TrialBalanceReque
  * Use `create(TrialBalanceRequestSchema)` to create a new message.
  */
 export const TrialBalanceRequestSchema: GenMessage<TrialBalanceRequest> = /*@__PURE__*/
-  messageDesc(file_obole_settlement_v1_service, 24);
+  messageDesc(file_obole_settlement_v1_service, 35);
 
 /**
  * Sum is all accounts of one kind.
@@ -1142,7 +1576,7 @@ export type Sum = Message<"obole.settlement.v1.Sum"> & {
  * Use `create(SumSchema)` to create a new message.
  */
 export const SumSchema: GenMessage<Sum> = /*@__PURE__*/
-  messageDesc(file_obole_settlement_v1_service, 25);
+  messageDesc(file_obole_settlement_v1_service, 36);
 
 /**
  * TrialBalanceResponse answers TrialBalance.
@@ -1177,7 +1611,7 @@ export type TrialBalanceResponse = Message<"obole.settlement.v1.TrialBalanceResp
  * Use `create(TrialBalanceResponseSchema)` to create a new message.
  */
 export const TrialBalanceResponseSchema: GenMessage<TrialBalanceResponse> = /*@__PURE__*/
-  messageDesc(file_obole_settlement_v1_service, 26);
+  messageDesc(file_obole_settlement_v1_service, 37);
 
 /**
  * ReplayFilter picks events; what is unset does not restrict.
@@ -1219,7 +1653,7 @@ export type ReplayFilter = Message<"obole.settlement.v1.ReplayFilter"> & {
  * Use `create(ReplayFilterSchema)` to create a new message.
  */
 export const ReplayFilterSchema: GenMessage<ReplayFilter> = /*@__PURE__*/
-  messageDesc(file_obole_settlement_v1_service, 27);
+  messageDesc(file_obole_settlement_v1_service, 38);
 
 /**
  * ReplayEventsRequest says from where.
@@ -1254,7 +1688,7 @@ export type ReplayEventsRequest = Message<"obole.settlement.v1.ReplayEventsReque
  * Use `create(ReplayEventsRequestSchema)` to create a new message.
  */
 export const ReplayEventsRequestSchema: GenMessage<ReplayEventsRequest> = /*@__PURE__*/
-  messageDesc(file_obole_settlement_v1_service, 28);
+  messageDesc(file_obole_settlement_v1_service, 39);
 
 /**
  * ReplayEventsResponse carries some events.
@@ -1296,7 +1730,7 @@ export type ReplayEventsResponse = Message<"obole.settlement.v1.ReplayEventsResp
  * Use `create(ReplayEventsResponseSchema)` to create a new message.
  */
 export const ReplayEventsResponseSchema: GenMessage<ReplayEventsResponse> = /*@__PURE__*/
-  messageDesc(file_obole_settlement_v1_service, 29);
+  messageDesc(file_obole_settlement_v1_service, 40);
 
 /**
  * EarningGroup says by what earnings are summed.
@@ -1347,6 +1781,102 @@ export const EarningGroupSchema: GenEnum<EarningGroup> = /*@__PURE__*/
   enumDesc(file_obole_settlement_v1_service, 0);
 
 /**
+ * PayoutState says how far a payout has come.
+ *
+ * @generated from enum obole.settlement.v1.PayoutState
+ */
+export enum PayoutState {
+  /**
+   * Unset.
+   *
+   * @generated from enum value: PAYOUT_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Asked for.
+   *
+   * @generated from enum value: PAYOUT_STATE_REQUESTED = 1;
+   */
+  REQUESTED = 1,
+
+  /**
+   * Billing was told.
+   *
+   * @generated from enum value: PAYOUT_STATE_INSTRUCTED = 2;
+   */
+  INSTRUCTED = 2,
+
+  /**
+   * Paid.
+   *
+   * @generated from enum value: PAYOUT_STATE_SETTLED = 3;
+   */
+  SETTLED = 3,
+
+  /**
+   * It could not be paid; the money is available again.
+   *
+   * @generated from enum value: PAYOUT_STATE_RETURNED = 4;
+   */
+  RETURNED = 4,
+}
+
+/**
+ * Describes the enum obole.settlement.v1.PayoutState.
+ */
+export const PayoutStateSchema: GenEnum<PayoutState> = /*@__PURE__*/
+  enumDesc(file_obole_settlement_v1_service, 1);
+
+/**
+ * ReturnReason says why a payout cannot be paid.
+ *
+ * @generated from enum obole.settlement.v1.ReturnReason
+ */
+export enum ReturnReason {
+  /**
+   * Unset.
+   *
+   * @generated from enum value: RETURN_REASON_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * There is no bill of this person's: AC01 of ISO 20022.
+   *
+   * @generated from enum value: RETURN_REASON_NO_BILL = 1;
+   */
+  NO_BILL = 1,
+
+  /**
+   * The contract behind the bill has ended: AC04.
+   *
+   * @generated from enum value: RETURN_REASON_CONTRACT_ENDED = 2;
+   */
+  CONTRACT_ENDED = 2,
+
+  /**
+   * It was paid twice: AM05.
+   *
+   * @generated from enum value: RETURN_REASON_DUPLICATE = 3;
+   */
+  DUPLICATE = 3,
+
+  /**
+   * Another reason, which whoever pays does not give: MS03.
+   *
+   * @generated from enum value: RETURN_REASON_NOT_GIVEN = 4;
+   */
+  NOT_GIVEN = 4,
+}
+
+/**
+ * Describes the enum obole.settlement.v1.ReturnReason.
+ */
+export const ReturnReasonSchema: GenEnum<ReturnReason> = /*@__PURE__*/
+  enumDesc(file_obole_settlement_v1_service, 2);
+
+/**
  * SettlementService keeps the books.
  *
  * Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package, or of the common obole.event.v1.Reason, without its prefix.
@@ -1377,7 +1907,7 @@ export const SettlementService: GenService<{
     output: typeof GetFundsResponseSchema;
   },
   /**
-   * GetEarnings reads a person's money: pending, available and paid.
+   * GetEarnings reads a person's money: pending, available, asked for and paid.
    *
    * @generated from rpc obole.settlement.v1.SettlementService.GetEarnings
    */
@@ -1398,7 +1928,7 @@ export const SettlementService: GenService<{
   },
   /**
    * SumEarnings sums a person's settlements by buyer, product, month or agreement. Its sums come to its total, and at the same cursor its
-   * total is GetEarnings' pending, available and paid together.
+   * total is GetEarnings' pending, available, requested and paid together.
    *
    * @generated from rpc obole.settlement.v1.SettlementService.SumEarnings
    */
@@ -1406,6 +1936,60 @@ export const SettlementService: GenService<{
     methodKind: "unary";
     input: typeof SumEarningsRequestSchema;
     output: typeof SumEarningsResponseSchema;
+  },
+  /**
+   * RequestPayout asks for available money: what is asked for is set aside at once, until it is paid or comes back. It is paid as a credit
+   * on the operator's bill; other methods are refused with METHOD_UNAVAILABLE, more than is available with INSUFFICIENT_EARNINGS. What is
+   * available stays so for whoever has closed their account, and may be asked for as before.
+   *
+   * @generated from rpc obole.settlement.v1.SettlementService.RequestPayout
+   */
+  requestPayout: {
+    methodKind: "unary";
+    input: typeof RequestPayoutRequestSchema;
+    output: typeof RequestPayoutResponseSchema;
+  },
+  /**
+   * ListPayouts lists payouts, newest first: a person's own, or for finance everybody's.
+   *
+   * @generated from rpc obole.settlement.v1.SettlementService.ListPayouts
+   */
+  listPayouts: {
+    methodKind: "unary";
+    input: typeof ListPayoutsRequestSchema;
+    output: typeof ListPayoutsResponseSchema;
+  },
+  /**
+   * InstructPayout records that billing was told of a payout, and under which reference. Told again with another one it is refused with
+   * REFERENCE_CONFLICT.
+   *
+   * @generated from rpc obole.settlement.v1.SettlementService.InstructPayout
+   */
+  instructPayout: {
+    methodKind: "unary";
+    input: typeof InstructPayoutRequestSchema;
+    output: typeof InstructPayoutResponseSchema;
+  },
+  /**
+   * SettlePayout records that the credit of an instructed payout stands on the bill. It happens once: a payout that was settled or returned
+   * is refused with PAYOUT_ENDED, unless it is told again as it was.
+   *
+   * @generated from rpc obole.settlement.v1.SettlementService.SettlePayout
+   */
+  settlePayout: {
+    methodKind: "unary";
+    input: typeof SettlePayoutRequestSchema;
+    output: typeof SettlePayoutResponseSchema;
+  },
+  /**
+   * ReturnPayout records that a payout cannot be paid: the money is available again. What was settled stays so.
+   *
+   * @generated from rpc obole.settlement.v1.SettlementService.ReturnPayout
+   */
+  returnPayout: {
+    methodKind: "unary";
+    input: typeof ReturnPayoutRequestSchema;
+    output: typeof ReturnPayoutResponseSchema;
   },
   /**
    * ComparePrices says what slots of some products were settled at in the last 365 days, in quartiles; of a product that too few buyers

@@ -1,0 +1,146 @@
+// Payouts, for finance: what people asked for, billing's reference of it, and whether it was credited or came back.
+import { useState } from "preact/compat";
+import { PayoutState, ReturnReason, SettlementService, type Payout } from "../gen/obole/settlement/v1/service_pb";
+import { useSpeech } from "../i18n";
+import { settlement } from "../net/client";
+import { useReads } from "../net/reads";
+import { usePage } from "../page";
+import { go } from "../route";
+import { PayoutChip, payoutLine } from "../screens/payouts";
+import { useAct } from "../ui/act";
+import { usePaged } from "../ui/paged";
+import { Bones, Button, Card, Dialog, Empty, Facts, Field, PageHead, Problem, Segments, Select, Stale } from "../ui/parts";
+import { Refused } from "./shared";
+
+type State = "REQUESTED" | "INSTRUCTED" | "SETTLED" | "RETURNED";
+const states: readonly State[] = ["REQUESTED", "INSTRUCTED", "SETTLED", "RETURNED"];
+const reasons = ["NO_BILL", "CONTRACT_ENDED", "DUPLICATE", "NOT_GIVEN"] as const;
+
+export function Payouts({ query }: { query: URLSearchParams }) {
+  const { t, family } = useSpeech();
+  const state = states.find((s) => s === query.get("state")) ?? "REQUESTED";
+  const list = usePaged(SettlementService.method.listPayouts, { state: PayoutState[state], pageSize: 100 }, (a) => a.payouts, (p: Payout) => p.payoutId);
+  return (
+    <>
+      <PageHead title={t("payouts.title")} lead={t("payouts.lead")} />
+      <Segments
+        label={t("deliveries.state")}
+        value={state}
+        change={(s) => go(`/console/payouts?state=${s}`, true)}
+        options={states.map((s) => [s, family("payout.state", s, s)] as const)}
+      />
+      {list.error && <Problem fault={list.error} again={list.again} />}
+      {list.stale && <Stale at={list.at} />}
+      {!list.items && !list.error && <Bones tall />}
+      {list.items?.length === 0 && <Empty icon="money" title={t("payouts.none")} />}
+      {list.items && list.items.length > 0 && (
+        <ul class="plain stack" aria-label={t("payouts.title")}>
+          {list.items.map((p) => (
+            <li key={p.payoutId}>
+              <PayoutCard payout={p} />
+            </li>
+          ))}
+        </ul>
+      )}
+      {list.more && (
+        <div>
+          <Button onClick={list.more}>{t("act.more")}</Button>
+        </div>
+      )}
+    </>
+  );
+}
+
+function PayoutCard({ payout }: { payout: Payout }) {
+  const speech = useSpeech();
+  const { t, money } = speech;
+  const { me } = usePage();
+  return (
+    <Card>
+      <div class="row apart">
+        <h2 class="num">{money(payout.amount)}</h2>
+        <PayoutChip payout={payout} />
+      </div>
+      <p class="soft small">{payoutLine(speech, payout)}</p>
+      <Facts
+        rows={[
+          [t("payouts.id"), <span class="mono">{payout.payoutId}</span>],
+          [t("payouts.person"), <span class="mono">{payout.subscriberId}</span>],
+          payout.endToEndId !== "" && [t("payouts.as"), <span class="mono">{payout.endToEndId}</span>],
+          payout.reference !== "" && [t("payouts.reference"), <span class="mono">{payout.reference}</span>],
+        ]}
+      />
+      {me.roles.includes("finance") && (
+        <div class="row">
+          {payout.state === PayoutState.REQUESTED && <Tell payout={payout} what="instruct" />}
+          {payout.state === PayoutState.INSTRUCTED && <Tell payout={payout} what="settle" />}
+          {(payout.state === PayoutState.REQUESTED || payout.state === PayoutState.INSTRUCTED) && <Tell payout={payout} what="return" />}
+        </div>
+      )}
+    </Card>
+  );
+}
+
+/** One thing that finance says of a payout, asked once more before it is written. */
+function Tell({ payout, what }: { payout: Payout; what: "instruct" | "settle" | "return" }) {
+  const { t, money, family } = useSpeech();
+  const { say, over } = usePage();
+  const reads = useReads();
+  const [open, setOpen] = useState(false);
+  const [as, setAs] = useState("");
+  const [day, setDay] = useState("");
+  const [reference, setReference] = useState("");
+  const [reason, setReason] = useState<(typeof reasons)[number]>("NO_BILL");
+  const [tried, setTried] = useState(false);
+  const long = (text: string, most: number) => new TextEncoder().encode(text.trim()).length > most;
+  const asWrong = what === "instruct" && (as.trim() === "" || long(as, 35));
+  const dayWrong = what === "settle" && !/^\d{4}-\d{2}-\d{2}$/.test(day);
+  const referenceWrong = what === "settle" && long(reference, 64);
+  const amount = money(payout.amount);
+  const act = useAct(async (idempotencyKey) => {
+    const payoutId = payout.payoutId;
+    const said =
+      what === "instruct"
+        ? await settlement.instructPayout({ payoutId, endToEndId: as.trim(), idempotencyKey })
+        : what === "settle"
+          ? await settlement.settlePayout({ payoutId, valueDate: day, reference: reference.trim(), idempotencyKey })
+          : await settlement.returnPayout({ payoutId, reason: ReturnReason[reason], idempotencyKey });
+    say(t(`payouts.${what}.done`, { amount }));
+    setOpen(false);
+    reads.wrote(said.cursor);
+  });
+  return (
+    <>
+      <Button onClick={() => setOpen(true)} disabled={over} label={t(`payouts.${what}.of`, { amount })}>
+        {t(`payouts.${what}`)}
+      </Button>
+      <Dialog open={open} close={() => setOpen(false)} title={t(`payouts.${what}.of`, { amount })}>
+        <p>{t(`payouts.${what}.text`)}</p>
+        {what === "instruct" && <Field label={t("payouts.as")} hint={t("payouts.as.hint")} value={as} change={setAs} wrong={tried && asWrong ? t("payouts.as.wrong") : undefined} />}
+        {what === "settle" && <Field label={t("payouts.day")} kind="date" value={day} change={setDay} wrong={tried && dayWrong ? t("payouts.day.wrong") : undefined} />}
+        {what === "settle" && <Field label={t("payouts.reference")} hint={t("payouts.reference.hint")} value={reference} change={setReference} wrong={tried && referenceWrong ? t("payouts.reference.wrong") : undefined} />}
+        {what === "return" && (
+          <Select
+            label={t("payouts.reason")}
+            value={reason}
+            change={(v) => setReason(reasons.find((r) => r === v) ?? "NO_BILL")}
+            options={reasons.map((r) => [r, family("event.reason", r, r)] as const)}
+          />
+        )}
+        {act.fault && <Refused fault={act.fault} />}
+        <div class="row">
+          <Button
+            busy={act.busy}
+            onClick={() => {
+              setTried(true);
+              if (!asWrong && !dayWrong && !referenceWrong) act.go();
+            }}
+          >
+            {t(`payouts.${what}`)}
+          </Button>
+          <Button onClick={() => setOpen(false)}>{t("act.cancel")}</Button>
+        </div>
+      </Dialog>
+    </>
+  );
+}
