@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file obole/delivery/v1/events.proto.
  */
 export const file_obole_delivery_v1_events: GenFile = /*@__PURE__*/
-  fileDesc("Ch5vYm9sZS9kZWxpdmVyeS92MS9ldmVudHMucHJvdG8SEW9ib2xlLmRlbGl2ZXJ5LnYxIo4JCgVFdmVudBIiCgRtZXRhGAEgASgLMhQub2JvbGUuZXZlbnQudjEuTWV0YRImCgZzZWFsZWQYAiADKAsyFi5vYm9sZS5ldmVudC52MS5TZWFsZWQSPgoQc291cmNlX2Nvbm5lY3RlZBgKIAEoCzIiLm9ib2xlLmRlbGl2ZXJ5LnYxLlNvdXJjZUNvbm5lY3RlZEgAEjgKDWRhdGFfaW1wb3J0ZWQYCyABKAsyHy5vYm9sZS5kZWxpdmVyeS52MS5EYXRhSW1wb3J0ZWRIABI8Cg9wb2ludF9jb3JyZWN0ZWQYDCABKAsyIS5vYm9sZS5kZWxpdmVyeS52MS5Qb2ludENvcnJlY3RlZEgAEjgKDWZhY3RzX2Rlcml2ZWQYDSABKAsyHy5vYm9sZS5kZWxpdmVyeS52MS5GYWN0c0Rlcml2ZWRIABI8Cg9hZ3JlZW1lbnRfdGFrZW4YFCABKAsyIS5vYm9sZS5kZWxpdmVyeS52MS5BZ3JlZW1lbnRUYWtlbkgAEjwKD2FncmVlbWVudF9lbmRlZBgVIAEoCzIhLm9ib2xlLmRlbGl2ZXJ5LnYxLkFncmVlbWVudEVuZGVkSAASQAoRYWdyZWVtZW50X2NsZWFyZWQYFiABKAsyIy5vYm9sZS5kZWxpdmVyeS52MS5BZ3JlZW1lbnRDbGVhcmVkSAASQAoRZGVsaXZlcnlfcHJlcGFyZWQYHiABKAsyIy5vYm9sZS5kZWxpdmVyeS52MS5EZWxpdmVyeVByZXBhcmVkSAASPgoQcGFja2FnZV9yZXNlYWxlZBgfIAEoCzIiLm9ib2xlLmRlbGl2ZXJ5LnYxLlBhY2thZ2VSZXNlYWxlZEgAEjoKDnJlY2VpcHRfc2lnbmVkGCAgASgLMiAub2JvbGUuZGVsaXZlcnkudjEuUmVjZWlwdFNpZ25lZEgAEkAKEWRlbGl2ZXJ5X3JlbGVhc2VkGCEgASgLMiMub2JvbGUuZGVsaXZlcnkudjEuRGVsaXZlcnlSZWxlYXNlZEgAEj4KEGRlbGl2ZXJ5X2Jsb2NrZWQYIiABKAsyIi5vYm9sZS5kZWxpdmVyeS52MS5EZWxpdmVyeUJsb2NrZWRIABI8Cg9kZWxpdmVyeV9sYXBzZWQYIyABKAsyIS5vYm9sZS5kZWxpdmVyeS52MS5EZWxpdmVyeUxhcHNlZEgAEkAKEWRlbGl2ZXJ5X2Rpc3B1dGVkGCQgASgLMiMub2JvbGUuZGVsaXZlcnkudjEuRGVsaXZlcnlEaXNwdXRlZEgAEj4KEGRpc3B1dGVfcmVzb2x2ZWQYJSABKAsyIi5vYm9sZS5kZWxpdmVyeS52MS5EaXNwdXRlUmVzb2x2ZWRIABI+ChBkZWxldGlvbl9vcmRlcmVkGCYgASgLMiIub2JvbGUuZGVsaXZlcnkudjEuRGVsZXRpb25PcmRlcmVkSAASQAoRZGVsZXRpb25fYXR0ZXN0ZWQYJyABKAsyIy5vYm9sZS5kZWxpdmVyeS52MS5EZWxldGlvbkF0dGVzdGVkSABCBwoFZXZlbnQidgoPU291cmNlQ29ubmVjdGVkEhEKCXNvdXJjZV9pZBgBIAEoCRIVCg1zdWJzY3JpYmVyX2lkGAIgASgJEhAKCGltcG9ydGVyGAMgASgJEicKBXJvdXRlGAQgASgOMhgub2JvbGUuZGVsaXZlcnkudjEuUm91dGUivAIKDERhdGFJbXBvcnRlZBIRCglpbXBvcnRfaWQYASABKAkSFQoNc3Vic2NyaWJlcl9pZBgCIAEoCRIRCglzb3VyY2VfaWQYAyABKAkSJwoFcm91dGUYBCABKA4yGC5vYm9sZS5kZWxpdmVyeS52MS5Sb3V0ZRItCglhc3N1cmFuY2UYBSABKA4yGi5vYm9sZS5tYXJrZXQudjEuQXNzdXJhbmNlEgwKBHpvbmUYBiABKAkSEwoLZmluZ2VycHJpbnQYByABKAwSGAoQaW1wb3J0ZXJfdmVyc2lvbhgIIAEoCRITCgtmaWxlX3NoYTI1NhgJIAEoDBIsCghhcnJpdmFscxgKIAMoCzIaLm9ib2xlLmRlbGl2ZXJ5LnYxLkFycml2YWwSFwoPcmVwZWF0ZWRfcG9pbnRzGAsgASgNIk4KB0Fycml2YWwSDgoGc2NoZW1hGAEgASgJEg4KBnBvaW50cxgCIAEoDRIjCgRkYXlzGAMgASgLMhUub2JvbGUubWFya2V0LnYxLkRheXMiTQoOUG9pbnRDb3JyZWN0ZWQSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIQCghwb2ludF9pZBgCIAEoCRISCgpzdXBlcnNlZGVzGAMgASgJIiAKBEZhY3QSCgoCaWQYASABKAkSDAoEYmFuZBgCIAEoCSJjCgxGYWN0c0Rlcml2ZWQSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIUCgxydWxlX3ZlcnNpb24YAiABKA0SJgoFZmFjdHMYAyADKAsyFy5vYm9sZS5kZWxpdmVyeS52MS5GYWN0IpkBCg5BZ3JlZW1lbnRUYWtlbhIUCgxhZ3JlZW1lbnRfaWQYASABKAkSFQoNc3Vic2NyaWJlcl9pZBgCIAEoCRIpCgdsaWNlbmNlGAMgASgLMhgub2JvbGUubWFya2V0LnYxLkxpY2VuY2USDgoGYmlkX2lkGAQgASgJEg8KB2NsZWFyZWQYBSABKAgSDgoGZHVlX2F0GAYgASgDIjgKEEFncmVlbWVudENsZWFyZWQSFAoMYWdyZWVtZW50X2lkGAEgASgJEg4KBmR1ZV9hdBgCIAEoAyK3AQoOQWdyZWVtZW50RW5kZWQSFAoMYWdyZWVtZW50X2lkGAEgASgJEhAKCG9mZmVyX2lkGAIgASgJEg4KBmJpZF9pZBgDIAEoCRIVCg1zdWJzY3JpYmVyX2lkGAQgASgJEhAKCGN1cnJlbmN5GAUgASgJEhYKDnNsb3RzX3JlbGVhc2VkGAYgASgNEiwKBnJlYXNvbhgHIAEoDjIcLm9ib2xlLmRlbGl2ZXJ5LnYxLkVuZFJlYXNvbiL2AgoQRGVsaXZlcnlQcmVwYXJlZBITCgtkZWxpdmVyeV9pZBgBIAEoCRIUCgxhZ3JlZW1lbnRfaWQYAiABKAkSFQoNc3Vic2NyaWJlcl9pZBgDIAEoCRIQCghzZXF1ZW5jZRgEIAEoDRINCgVzbG90cxgFIAMoCRIWCg5zY2hlbWFfdmVyc2lvbhgGIAEoCRINCgVieXRlcxgHIAEoBBIMCgRyb3dzGAggASgNEhYKDmV4cGVjdGVkX3Nsb3RzGAkgASgNEhMKC3ZhbGlkX3Nsb3RzGAogASgNEhcKD2RlbGl2ZXJlZF9zbG90cxgLIAEoDRIOCgZkaWdlc3QYDCABKAwSFAoMYnV5ZXJfa2V5X2lkGA0gASgJEhcKD3BzZXVkb255bV9zY29wZRgOIAEoCRIXCg9wc2V1ZG9ueW1fZXBvY2gYDyABKA0SGQoRbWluaW1pc2VyX3ZlcnNpb24YECABKAkSEQoJbGFwc2VzX2F0GBEgASgDIjwKD1BhY2thZ2VSZXNlYWxlZBITCgtkZWxpdmVyeV9pZBgBIAEoCRIUCgxidXllcl9rZXlfaWQYAiABKAkicwoNUmVjZWlwdFNpZ25lZBITCgtkZWxpdmVyeV9pZBgBIAEoCRIUCgxhZ3JlZW1lbnRfaWQYAiABKAkSDgoGZGlnZXN0GAMgASgMEhQKDGJ1eWVyX2tleV9pZBgEIAEoCRIRCglzaWduYXR1cmUYBSABKAwi8QEKEERlbGl2ZXJ5UmVsZWFzZWQSEwoLZGVsaXZlcnlfaWQYASABKAkSFAoMYWdyZWVtZW50X2lkGAIgASgJEg4KBmJpZF9pZBgDIAEoCRIVCg1zdWJzY3JpYmVyX2lkGAQgASgJEg0KBXNsb3RzGAUgASgNEhAKCGN1cnJlbmN5GAYgASgJEhgKEHJlbGVhc2VfZXZlbnRfaWQYByABKAwSEgoKZWxhcHNlZF91cxgIIAEoAxIMCgRsYXN0GAkgASgIEi4KBmFuc3dlchgKIAEoCzIeLm9ib2xlLmRlbGl2ZXJ5LnYxLlJlbGVhc2VkS2V5IjcKC1JlbGVhc2VkS2V5EhQKDGJ1eWVyX2tleV9pZBgBIAEoCRISCgpzZWFsZWRfa2V5GAIgASgMInYKD0RlbGl2ZXJ5QmxvY2tlZBITCgtkZWxpdmVyeV9pZBgBIAEoCRIUCgxhZ3JlZW1lbnRfaWQYAiABKAkSKQoGcmVhc29uGAMgASgOMhkub2JvbGUuZGVsaXZlcnkudjEuUmVhc29uEg0KBWZpbmFsGAQgASgIIjsKDkRlbGl2ZXJ5TGFwc2VkEhMKC2RlbGl2ZXJ5X2lkGAEgASgJEhQKDGFncmVlbWVudF9pZBgCIAEoCSJrChBEZWxpdmVyeURpc3B1dGVkEhMKC2RlbGl2ZXJ5X2lkGAEgASgJEhQKDGFncmVlbWVudF9pZBgCIAEoCRIsCgRjb2RlGAMgASgOMh4ub2JvbGUuZGVsaXZlcnkudjEuRGlzcHV0ZUNvZGUiTAoPRGlzcHV0ZVJlc29sdmVkEhMKC2RlbGl2ZXJ5X2lkGAEgASgJEhQKDGFncmVlbWVudF9pZBgCIAEoCRIOCgZ1cGhlbGQYAyABKAgieAoPRGVsZXRpb25PcmRlcmVkEhQKDGFncmVlbWVudF9pZBgBIAEoCRIUCgxkZWxpdmVyeV9pZHMYAiADKAkSLAoGcmVhc29uGAMgASgOMhwub2JvbGUuZGVsaXZlcnkudjEuRW5kUmVhc29uEgsKA2R1ZRgEIAEoAyJsChBEZWxldGlvbkF0dGVzdGVkEhQKDGFncmVlbWVudF9pZBgBIAEoCRIOCgZzaWduZXIYAiABKAkSDgoGbWV0aG9kGAMgASgJEhEKCWV4ZW1wdGlvbhgEIAEoCRIPCgdhcnRpY2xlGAUgASgJKnEKBVJvdXRlEhUKEVJPVVRFX1VOU1BFQ0lGSUVEEAASEgoOUk9VVEVfT1BFUkFUT1IQARIUChBST1VURV9EQVRBX0FDVF80EAISFAoQUk9VVEVfREFUQV9BQ1RfNRADEhEKDVJPVVRFX0dEUFJfMjAQBCq9AQoJRW5kUmVhc29uEhoKFkVORF9SRUFTT05fVU5TUEVDSUZJRUQQABIYChRFTkRfUkVBU09OX0ZVTEZJTExFRBABEhgKFEVORF9SRUFTT05fV0lUSERSQVdOEAISFgoSRU5EX1JFQVNPTl9FWFBJUkVEEAMSFQoRRU5EX1JFQVNPTl9WT0lERUQQBBIYChRFTkRfUkVBU09OX1NVU1BFTkRFRBAFEhcKE0VORF9SRUFTT05fTk9fU0xPVFMQBiqxAQoLRGlzcHV0ZUNvZGUSHAoYRElTUFVURV9DT0RFX1VOU1BFQ0lGSUVEEAASFgoSRElTUFVURV9DT0RFX0VNUFRZEAESHgoaRElTUFVURV9DT0RFX1VOREVDUllQVEFCTEUQAhIXChNESVNQVVRFX0NPREVfU0NIRU1BEAMSGgoWRElTUFVURV9DT0RFX0RVUExJQ0FURRAEEhcKE0RJU1BVVEVfQ09ERV9GT1JHRUQQBSqsBQoGUmVhc29uEhYKElJFQVNPTl9VTlNQRUNJRklFRBAAEhsKF1JFQVNPTl9ERUxJVkVSWV9VTktOT1dOEAESGgoWUkVBU09OX0RJR0VTVF9NSVNNQVRDSBACEhwKGFJFQVNPTl9TSUdOQVRVUkVfSU5WQUxJRBADEhEKDVJFQVNPTl9MQVBTRUQQBBIUChBSRUFTT05fV0lUSERSQVdOEAUSEQoNUkVBU09OX1BBVVNFRBAGEhIKDlJFQVNPTl9FWFBJUkVEEAcSGgoWUkVBU09OX0JVWUVSX1NVU1BFTkRFRBAIEh4KGlJFQVNPTl9DT05TRU5UX1VOUkVBQ0hBQkxFEAkSGAoUUkVBU09OX0NPSE9SVF9NSVNTRUQQChIaChZSRUFTT05fQ09OU0VOVF9VTktOT1dOEAsSGgoWUkVBU09OX1JFQ0VJUFRfTUlTU0lORxAMEhYKElJFQVNPTl9LRVlfVU5LTk9XThANEhoKFlJFQVNPTl9BR1JFRU1FTlRfRU5ERUQQDhIVChFSRUFTT05fU0xPVF9UQUtFThAPEhkKFVJFQVNPTl9GT1JNQVRfVU5LTk9XThAQEhYKElJFQVNPTl9ST1dfSU5WQUxJRBAREhcKE1JFQVNPTl9aT05FX01JU1NJTkcQEhIZChVSRUFTT05fU09VUkNFX1VOS05PV04QExIaChZSRUFTT05fUFJPRFVDVF9VTktOT1dOEBQSHwobUkVBU09OX0lERU1QT1RFTkNZX0NPTkZMSUNUEBUSGQoVUkVBU09OX09GRlNFVF9JTlZBTElEEBYSEQoNUkVBU09OX1ZPSURFRBAXEhkKFVJFQVNPTl9QRVJTT05fTUlTU0lORxAYEh0KGVJFQVNPTl9TVUJTQ1JJQkVSX1VOS05PV04QGULQAQoVY29tLm9ib2xlLmRlbGl2ZXJ5LnYxQgtFdmVudHNQcm90b1ABWkRnaXRodWIuY29tL29ib2xlLW1hcmtldC9vYm9sZS9wcm90by9nZW4vb2JvbGUvZGVsaXZlcnkvdjE7ZGVsaXZlcnl2MaICA09EWKoCEU9ib2xlLkRlbGl2ZXJ5LlYxygIRT2JvbGVcRGVsaXZlcnlcVjHiAh1PYm9sZVxEZWxpdmVyeVxWMVxHUEJNZXRhZGF0YeoCE09ib2xlOjpEZWxpdmVyeTo6VjFiBnByb3RvMw", [file_obole_event_v1_event, file_obole_market_v1_market]);
+  fileDesc("Ch5vYm9sZS9kZWxpdmVyeS92MS9ldmVudHMucHJvdG8SEW9ib2xlLmRlbGl2ZXJ5LnYxIp4LCgVFdmVudBIiCgRtZXRhGAEgASgLMhQub2JvbGUuZXZlbnQudjEuTWV0YRImCgZzZWFsZWQYAiADKAsyFi5vYm9sZS5ldmVudC52MS5TZWFsZWQSPgoQc291cmNlX2Nvbm5lY3RlZBgKIAEoCzIiLm9ib2xlLmRlbGl2ZXJ5LnYxLlNvdXJjZUNvbm5lY3RlZEgAEjgKDWRhdGFfaW1wb3J0ZWQYCyABKAsyHy5vYm9sZS5kZWxpdmVyeS52MS5EYXRhSW1wb3J0ZWRIABI8Cg9wb2ludF9jb3JyZWN0ZWQYDCABKAsyIS5vYm9sZS5kZWxpdmVyeS52MS5Qb2ludENvcnJlY3RlZEgAEjgKDWZhY3RzX2Rlcml2ZWQYDSABKAsyHy5vYm9sZS5kZWxpdmVyeS52MS5GYWN0c0Rlcml2ZWRIABJAChFzb3VyY2VfcmVzdHJpY3RlZBgOIAEoCzIjLm9ib2xlLmRlbGl2ZXJ5LnYxLlNvdXJjZVJlc3RyaWN0ZWRIABJCChJyZXN0cmljdGlvbl9saWZ0ZWQYDyABKAsyJC5vYm9sZS5kZWxpdmVyeS52MS5SZXN0cmljdGlvbkxpZnRlZEgAEkQKE3NvdXJjZV9kaXNjb25uZWN0ZWQYECABKAsyJS5vYm9sZS5kZWxpdmVyeS52MS5Tb3VyY2VEaXNjb25uZWN0ZWRIABJCChJzb3VyY2VfcmVjb25uZWN0ZWQYESABKAsyJC5vYm9sZS5kZWxpdmVyeS52MS5Tb3VyY2VSZWNvbm5lY3RlZEgAEjwKD2FncmVlbWVudF90YWtlbhgUIAEoCzIhLm9ib2xlLmRlbGl2ZXJ5LnYxLkFncmVlbWVudFRha2VuSAASPAoPYWdyZWVtZW50X2VuZGVkGBUgASgLMiEub2JvbGUuZGVsaXZlcnkudjEuQWdyZWVtZW50RW5kZWRIABJAChFhZ3JlZW1lbnRfY2xlYXJlZBgWIAEoCzIjLm9ib2xlLmRlbGl2ZXJ5LnYxLkFncmVlbWVudENsZWFyZWRIABJAChFkZWxpdmVyeV9wcmVwYXJlZBgeIAEoCzIjLm9ib2xlLmRlbGl2ZXJ5LnYxLkRlbGl2ZXJ5UHJlcGFyZWRIABI+ChBwYWNrYWdlX3Jlc2VhbGVkGB8gASgLMiIub2JvbGUuZGVsaXZlcnkudjEuUGFja2FnZVJlc2VhbGVkSAASOgoOcmVjZWlwdF9zaWduZWQYICABKAsyIC5vYm9sZS5kZWxpdmVyeS52MS5SZWNlaXB0U2lnbmVkSAASQAoRZGVsaXZlcnlfcmVsZWFzZWQYISABKAsyIy5vYm9sZS5kZWxpdmVyeS52MS5EZWxpdmVyeVJlbGVhc2VkSAASPgoQZGVsaXZlcnlfYmxvY2tlZBgiIAEoCzIiLm9ib2xlLmRlbGl2ZXJ5LnYxLkRlbGl2ZXJ5QmxvY2tlZEgAEjwKD2RlbGl2ZXJ5X2xhcHNlZBgjIAEoCzIhLm9ib2xlLmRlbGl2ZXJ5LnYxLkRlbGl2ZXJ5TGFwc2VkSAASQAoRZGVsaXZlcnlfZGlzcHV0ZWQYJCABKAsyIy5vYm9sZS5kZWxpdmVyeS52MS5EZWxpdmVyeURpc3B1dGVkSAASPgoQZGlzcHV0ZV9yZXNvbHZlZBglIAEoCzIiLm9ib2xlLmRlbGl2ZXJ5LnYxLkRpc3B1dGVSZXNvbHZlZEgAEj4KEGRlbGV0aW9uX29yZGVyZWQYJiABKAsyIi5vYm9sZS5kZWxpdmVyeS52MS5EZWxldGlvbk9yZGVyZWRIABJAChFkZWxldGlvbl9hdHRlc3RlZBgnIAEoCzIjLm9ib2xlLmRlbGl2ZXJ5LnYxLkRlbGV0aW9uQXR0ZXN0ZWRIAEIHCgVldmVudCJ2Cg9Tb3VyY2VDb25uZWN0ZWQSEQoJc291cmNlX2lkGAEgASgJEhUKDXN1YnNjcmliZXJfaWQYAiABKAkSEAoIaW1wb3J0ZXIYAyABKAkSJwoFcm91dGUYBCABKA4yGC5vYm9sZS5kZWxpdmVyeS52MS5Sb3V0ZSK8AgoMRGF0YUltcG9ydGVkEhEKCWltcG9ydF9pZBgBIAEoCRIVCg1zdWJzY3JpYmVyX2lkGAIgASgJEhEKCXNvdXJjZV9pZBgDIAEoCRInCgVyb3V0ZRgEIAEoDjIYLm9ib2xlLmRlbGl2ZXJ5LnYxLlJvdXRlEi0KCWFzc3VyYW5jZRgFIAEoDjIaLm9ib2xlLm1hcmtldC52MS5Bc3N1cmFuY2USDAoEem9uZRgGIAEoCRITCgtmaW5nZXJwcmludBgHIAEoDBIYChBpbXBvcnRlcl92ZXJzaW9uGAggASgJEhMKC2ZpbGVfc2hhMjU2GAkgASgMEiwKCGFycml2YWxzGAogAygLMhoub2JvbGUuZGVsaXZlcnkudjEuQXJyaXZhbBIXCg9yZXBlYXRlZF9wb2ludHMYCyABKA0iTgoHQXJyaXZhbBIOCgZzY2hlbWEYASABKAkSDgoGcG9pbnRzGAIgASgNEiMKBGRheXMYAyABKAsyFS5vYm9sZS5tYXJrZXQudjEuRGF5cyKTAQoOUG9pbnRDb3JyZWN0ZWQSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIQCghwb2ludF9pZBgCIAEoCRISCgpzdXBlcnNlZGVzGAMgASgJEhEKCXNvdXJjZV9pZBgEIAEoCRIOCgZzY2hlbWEYBSABKAkSCwoDZGF5GAYgASgJEhQKDGRlbGl2ZXJ5X2lkcxgHIAMoCSI8ChBTb3VyY2VSZXN0cmljdGVkEhEKCXNvdXJjZV9pZBgBIAEoCRIVCg1zdWJzY3JpYmVyX2lkGAIgASgJIj0KEVJlc3RyaWN0aW9uTGlmdGVkEhEKCXNvdXJjZV9pZBgBIAEoCRIVCg1zdWJzY3JpYmVyX2lkGAIgASgJIj4KElNvdXJjZURpc2Nvbm5lY3RlZBIRCglzb3VyY2VfaWQYASABKAkSFQoNc3Vic2NyaWJlcl9pZBgCIAEoCSI9ChFTb3VyY2VSZWNvbm5lY3RlZBIRCglzb3VyY2VfaWQYASABKAkSFQoNc3Vic2NyaWJlcl9pZBgCIAEoCSIgCgRGYWN0EgoKAmlkGAEgASgJEgwKBGJhbmQYAiABKAkiYwoMRmFjdHNEZXJpdmVkEhUKDXN1YnNjcmliZXJfaWQYASABKAkSFAoMcnVsZV92ZXJzaW9uGAIgASgNEiYKBWZhY3RzGAMgAygLMhcub2JvbGUuZGVsaXZlcnkudjEuRmFjdCKZAQoOQWdyZWVtZW50VGFrZW4SFAoMYWdyZWVtZW50X2lkGAEgASgJEhUKDXN1YnNjcmliZXJfaWQYAiABKAkSKQoHbGljZW5jZRgDIAEoCzIYLm9ib2xlLm1hcmtldC52MS5MaWNlbmNlEg4KBmJpZF9pZBgEIAEoCRIPCgdjbGVhcmVkGAUgASgIEg4KBmR1ZV9hdBgGIAEoAyI4ChBBZ3JlZW1lbnRDbGVhcmVkEhQKDGFncmVlbWVudF9pZBgBIAEoCRIOCgZkdWVfYXQYAiABKAMitwEKDkFncmVlbWVudEVuZGVkEhQKDGFncmVlbWVudF9pZBgBIAEoCRIQCghvZmZlcl9pZBgCIAEoCRIOCgZiaWRfaWQYAyABKAkSFQoNc3Vic2NyaWJlcl9pZBgEIAEoCRIQCghjdXJyZW5jeRgFIAEoCRIWCg5zbG90c19yZWxlYXNlZBgGIAEoDRIsCgZyZWFzb24YByABKA4yHC5vYm9sZS5kZWxpdmVyeS52MS5FbmRSZWFzb24i9gIKEERlbGl2ZXJ5UHJlcGFyZWQSEwoLZGVsaXZlcnlfaWQYASABKAkSFAoMYWdyZWVtZW50X2lkGAIgASgJEhUKDXN1YnNjcmliZXJfaWQYAyABKAkSEAoIc2VxdWVuY2UYBCABKA0SDQoFc2xvdHMYBSADKAkSFgoOc2NoZW1hX3ZlcnNpb24YBiABKAkSDQoFYnl0ZXMYByABKAQSDAoEcm93cxgIIAEoDRIWCg5leHBlY3RlZF9zbG90cxgJIAEoDRITCgt2YWxpZF9zbG90cxgKIAEoDRIXCg9kZWxpdmVyZWRfc2xvdHMYCyABKA0SDgoGZGlnZXN0GAwgASgMEhQKDGJ1eWVyX2tleV9pZBgNIAEoCRIXCg9wc2V1ZG9ueW1fc2NvcGUYDiABKAkSFwoPcHNldWRvbnltX2Vwb2NoGA8gASgNEhkKEW1pbmltaXNlcl92ZXJzaW9uGBAgASgJEhEKCWxhcHNlc19hdBgRIAEoAyI8Cg9QYWNrYWdlUmVzZWFsZWQSEwoLZGVsaXZlcnlfaWQYASABKAkSFAoMYnV5ZXJfa2V5X2lkGAIgASgJInMKDVJlY2VpcHRTaWduZWQSEwoLZGVsaXZlcnlfaWQYASABKAkSFAoMYWdyZWVtZW50X2lkGAIgASgJEg4KBmRpZ2VzdBgDIAEoDBIUCgxidXllcl9rZXlfaWQYBCABKAkSEQoJc2lnbmF0dXJlGAUgASgMIvEBChBEZWxpdmVyeVJlbGVhc2VkEhMKC2RlbGl2ZXJ5X2lkGAEgASgJEhQKDGFncmVlbWVudF9pZBgCIAEoCRIOCgZiaWRfaWQYAyABKAkSFQoNc3Vic2NyaWJlcl9pZBgEIAEoCRINCgVzbG90cxgFIAEoDRIQCghjdXJyZW5jeRgGIAEoCRIYChByZWxlYXNlX2V2ZW50X2lkGAcgASgMEhIKCmVsYXBzZWRfdXMYCCABKAMSDAoEbGFzdBgJIAEoCBIuCgZhbnN3ZXIYCiABKAsyHi5vYm9sZS5kZWxpdmVyeS52MS5SZWxlYXNlZEtleSI3CgtSZWxlYXNlZEtleRIUCgxidXllcl9rZXlfaWQYASABKAkSEgoKc2VhbGVkX2tleRgCIAEoDCJ2Cg9EZWxpdmVyeUJsb2NrZWQSEwoLZGVsaXZlcnlfaWQYASABKAkSFAoMYWdyZWVtZW50X2lkGAIgASgJEikKBnJlYXNvbhgDIAEoDjIZLm9ib2xlLmRlbGl2ZXJ5LnYxLlJlYXNvbhINCgVmaW5hbBgEIAEoCCI7Cg5EZWxpdmVyeUxhcHNlZBITCgtkZWxpdmVyeV9pZBgBIAEoCRIUCgxhZ3JlZW1lbnRfaWQYAiABKAkiawoQRGVsaXZlcnlEaXNwdXRlZBITCgtkZWxpdmVyeV9pZBgBIAEoCRIUCgxhZ3JlZW1lbnRfaWQYAiABKAkSLAoEY29kZRgDIAEoDjIeLm9ib2xlLmRlbGl2ZXJ5LnYxLkRpc3B1dGVDb2RlIkwKD0Rpc3B1dGVSZXNvbHZlZBITCgtkZWxpdmVyeV9pZBgBIAEoCRIUCgxhZ3JlZW1lbnRfaWQYAiABKAkSDgoGdXBoZWxkGAMgASgIIngKD0RlbGV0aW9uT3JkZXJlZBIUCgxhZ3JlZW1lbnRfaWQYASABKAkSFAoMZGVsaXZlcnlfaWRzGAIgAygJEiwKBnJlYXNvbhgDIAEoDjIcLm9ib2xlLmRlbGl2ZXJ5LnYxLkVuZFJlYXNvbhILCgNkdWUYBCABKAMibAoQRGVsZXRpb25BdHRlc3RlZBIUCgxhZ3JlZW1lbnRfaWQYASABKAkSDgoGc2lnbmVyGAIgASgJEg4KBm1ldGhvZBgDIAEoCRIRCglleGVtcHRpb24YBCABKAkSDwoHYXJ0aWNsZRgFIAEoCSpxCgVSb3V0ZRIVChFST1VURV9VTlNQRUNJRklFRBAAEhIKDlJPVVRFX09QRVJBVE9SEAESFAoQUk9VVEVfREFUQV9BQ1RfNBACEhQKEFJPVVRFX0RBVEFfQUNUXzUQAxIRCg1ST1VURV9HRFBSXzIwEAQqvQEKCUVuZFJlYXNvbhIaChZFTkRfUkVBU09OX1VOU1BFQ0lGSUVEEAASGAoURU5EX1JFQVNPTl9GVUxGSUxMRUQQARIYChRFTkRfUkVBU09OX1dJVEhEUkFXThACEhYKEkVORF9SRUFTT05fRVhQSVJFRBADEhUKEUVORF9SRUFTT05fVk9JREVEEAQSGAoURU5EX1JFQVNPTl9TVVNQRU5ERUQQBRIXChNFTkRfUkVBU09OX05PX1NMT1RTEAYqsQEKC0Rpc3B1dGVDb2RlEhwKGERJU1BVVEVfQ09ERV9VTlNQRUNJRklFRBAAEhYKEkRJU1BVVEVfQ09ERV9FTVBUWRABEh4KGkRJU1BVVEVfQ09ERV9VTkRFQ1JZUFRBQkxFEAISFwoTRElTUFVURV9DT0RFX1NDSEVNQRADEhoKFkRJU1BVVEVfQ09ERV9EVVBMSUNBVEUQBBIXChNESVNQVVRFX0NPREVfRk9SR0VEEAUqoQYKBlJlYXNvbhIWChJSRUFTT05fVU5TUEVDSUZJRUQQABIbChdSRUFTT05fREVMSVZFUllfVU5LTk9XThABEhoKFlJFQVNPTl9ESUdFU1RfTUlTTUFUQ0gQAhIcChhSRUFTT05fU0lHTkFUVVJFX0lOVkFMSUQQAxIRCg1SRUFTT05fTEFQU0VEEAQSFAoQUkVBU09OX1dJVEhEUkFXThAFEhEKDVJFQVNPTl9QQVVTRUQQBhISCg5SRUFTT05fRVhQSVJFRBAHEhoKFlJFQVNPTl9CVVlFUl9TVVNQRU5ERUQQCBIeChpSRUFTT05fQ09OU0VOVF9VTlJFQUNIQUJMRRAJEhgKFFJFQVNPTl9DT0hPUlRfTUlTU0VEEAoSGgoWUkVBU09OX0NPTlNFTlRfVU5LTk9XThALEhoKFlJFQVNPTl9SRUNFSVBUX01JU1NJTkcQDBIWChJSRUFTT05fS0VZX1VOS05PV04QDRIaChZSRUFTT05fQUdSRUVNRU5UX0VOREVEEA4SFQoRUkVBU09OX1NMT1RfVEFLRU4QDxIZChVSRUFTT05fRk9STUFUX1VOS05PV04QEBIWChJSRUFTT05fUk9XX0lOVkFMSUQQERIXChNSRUFTT05fWk9ORV9NSVNTSU5HEBISGQoVUkVBU09OX1NPVVJDRV9VTktOT1dOEBMSGgoWUkVBU09OX1BST0RVQ1RfVU5LTk9XThAUEh8KG1JFQVNPTl9JREVNUE9URU5DWV9DT05GTElDVBAVEhkKFVJFQVNPTl9PRkZTRVRfSU5WQUxJRBAWEhEKDVJFQVNPTl9WT0lERUQQFxIZChVSRUFTT05fUEVSU09OX01JU1NJTkcQGBIdChlSRUFTT05fU1VCU0NSSUJFUl9VTktOT1dOEBkSHAoYUkVBU09OX1NPVVJDRV9SRVNUUklDVEVEEB4SHgoaUkVBU09OX1NPVVJDRV9ESVNDT05ORUNURUQQHxIYChRSRUFTT05fUE9JTlRfVU5LTk9XThAgEhsKF1JFQVNPTl9QT0lOVF9TVVBFUlNFREVEECFC0AEKFWNvbS5vYm9sZS5kZWxpdmVyeS52MUILRXZlbnRzUHJvdG9QAVpEZ2l0aHViLmNvbS9vYm9sZS1tYXJrZXQvb2JvbGUvcHJvdG8vZ2VuL29ib2xlL2RlbGl2ZXJ5L3YxO2RlbGl2ZXJ5djGiAgNPRFiqAhFPYm9sZS5EZWxpdmVyeS5WMcoCEU9ib2xlXERlbGl2ZXJ5XFYx4gIdT2JvbGVcRGVsaXZlcnlcVjFcR1BCTWV0YWRhdGHqAhNPYm9sZTo6RGVsaXZlcnk6OlYxYgZwcm90bzM", [file_obole_event_v1_event, file_obole_market_v1_market]);
 
 /**
  * Event is one fact of this context.
@@ -77,6 +77,38 @@ export type Event = Message<"obole.delivery.v1.Event"> & {
      */
     value: FactsDerived;
     case: "factsDerived";
+  } | {
+    /**
+     * On a source's stream.
+     *
+     * @generated from field: obole.delivery.v1.SourceRestricted source_restricted = 14;
+     */
+    value: SourceRestricted;
+    case: "sourceRestricted";
+  } | {
+    /**
+     * On a source's stream.
+     *
+     * @generated from field: obole.delivery.v1.RestrictionLifted restriction_lifted = 15;
+     */
+    value: RestrictionLifted;
+    case: "restrictionLifted";
+  } | {
+    /**
+     * On a source's stream.
+     *
+     * @generated from field: obole.delivery.v1.SourceDisconnected source_disconnected = 16;
+     */
+    value: SourceDisconnected;
+    case: "sourceDisconnected";
+  } | {
+    /**
+     * On a source's stream.
+     *
+     * @generated from field: obole.delivery.v1.SourceReconnected source_reconnected = 17;
+     */
+    value: SourceReconnected;
+    case: "sourceReconnected";
   } | {
     /**
      * On an agreement's stream.
@@ -360,7 +392,8 @@ export const ArrivalSchema: GenMessage<Arrival> = /*@__PURE__*/
   messageDesc(file_obole_delivery_v1_events, 3);
 
 /**
- * PointCorrected: a measurement was wrong. No rule emits it yet.
+ * PointCorrected: a measurement was wrong, as its person says (GDPR 16). The new one is used from here on; the earlier one is kept as
+ * superseded and used in nothing. What was measured is in neither event: it stands with the measurements.
  *
  * @generated from message obole.delivery.v1.PointCorrected
  */
@@ -373,7 +406,7 @@ export type PointCorrected = Message<"obole.delivery.v1.PointCorrected"> & {
   subscriberId: string;
 
   /**
-   * New point.
+   * New point. A point's id is made of what it says, so whoever guesses that finds it again.
    *
    * @generated from field: string point_id = 2;
    */
@@ -385,6 +418,35 @@ export type PointCorrected = Message<"obole.delivery.v1.PointCorrected"> & {
    * @generated from field: string supersedes = 3;
    */
   supersedes: string;
+
+  /**
+   * Source of both.
+   *
+   * @generated from field: string source_id = 4;
+   */
+  sourceId: string;
+
+  /**
+   * Schema of both, as in "omh:step-count:3.0".
+   *
+   * @generated from field: string schema = 5;
+   */
+  schema: string;
+
+  /**
+   * Local day of both, YYYY-MM-DD.
+   *
+   * @generated from field: string day = 6;
+   */
+  day: string;
+
+  /**
+   * Deliveries with a slot of that day and a product that reads the schema, whose package was made before and not given up: they stay
+   * as they were made.
+   *
+   * @generated from field: repeated string delivery_ids = 7;
+   */
+  deliveryIds: string[];
 };
 
 /**
@@ -393,6 +455,118 @@ export type PointCorrected = Message<"obole.delivery.v1.PointCorrected"> & {
  */
 export const PointCorrectedSchema: GenMessage<PointCorrected> = /*@__PURE__*/
   messageDesc(file_obole_delivery_v1_events, 4);
+
+/**
+ * SourceRestricted: what came from the source, and what comes, is kept and shown to its person, and used in nothing (GDPR 18).
+ *
+ * @generated from message obole.delivery.v1.SourceRestricted
+ */
+export type SourceRestricted = Message<"obole.delivery.v1.SourceRestricted"> & {
+  /**
+   * Source.
+   *
+   * @generated from field: string source_id = 1;
+   */
+  sourceId: string;
+
+  /**
+   * Whose.
+   *
+   * @generated from field: string subscriber_id = 2;
+   */
+  subscriberId: string;
+};
+
+/**
+ * Describes the message obole.delivery.v1.SourceRestricted.
+ * Use `create(SourceRestrictedSchema)` to create a new message.
+ */
+export const SourceRestrictedSchema: GenMessage<SourceRestricted> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_events, 5);
+
+/**
+ * RestrictionLifted: what came from the source is used again where the person has agreed to it.
+ *
+ * @generated from message obole.delivery.v1.RestrictionLifted
+ */
+export type RestrictionLifted = Message<"obole.delivery.v1.RestrictionLifted"> & {
+  /**
+   * Source.
+   *
+   * @generated from field: string source_id = 1;
+   */
+  sourceId: string;
+
+  /**
+   * Whose.
+   *
+   * @generated from field: string subscriber_id = 2;
+   */
+  subscriberId: string;
+};
+
+/**
+ * Describes the message obole.delivery.v1.RestrictionLifted.
+ * Use `create(RestrictionLiftedSchema)` to create a new message.
+ */
+export const RestrictionLiftedSchema: GenMessage<RestrictionLifted> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_events, 6);
+
+/**
+ * SourceDisconnected: nothing comes from the source any more. What has come stays as it was.
+ *
+ * @generated from message obole.delivery.v1.SourceDisconnected
+ */
+export type SourceDisconnected = Message<"obole.delivery.v1.SourceDisconnected"> & {
+  /**
+   * Source.
+   *
+   * @generated from field: string source_id = 1;
+   */
+  sourceId: string;
+
+  /**
+   * Whose.
+   *
+   * @generated from field: string subscriber_id = 2;
+   */
+  subscriberId: string;
+};
+
+/**
+ * Describes the message obole.delivery.v1.SourceDisconnected.
+ * Use `create(SourceDisconnectedSchema)` to create a new message.
+ */
+export const SourceDisconnectedSchema: GenMessage<SourceDisconnected> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_events, 7);
+
+/**
+ * SourceReconnected: measurements may come from the source again.
+ *
+ * @generated from message obole.delivery.v1.SourceReconnected
+ */
+export type SourceReconnected = Message<"obole.delivery.v1.SourceReconnected"> & {
+  /**
+   * Source.
+   *
+   * @generated from field: string source_id = 1;
+   */
+  sourceId: string;
+
+  /**
+   * Whose.
+   *
+   * @generated from field: string subscriber_id = 2;
+   */
+  subscriberId: string;
+};
+
+/**
+ * Describes the message obole.delivery.v1.SourceReconnected.
+ * Use `create(SourceReconnectedSchema)` to create a new message.
+ */
+export const SourceReconnectedSchema: GenMessage<SourceReconnected> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_events, 8);
 
 /**
  * Fact is what a versioned rule says of a person's data.
@@ -420,7 +594,7 @@ export type Fact = Message<"obole.delivery.v1.Fact"> & {
  * Use `create(FactSchema)` to create a new message.
  */
 export const FactSchema: GenMessage<Fact> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 5);
+  messageDesc(file_obole_delivery_v1_events, 9);
 
 /**
  * FactsDerived: what the rules say now, whole.
@@ -455,7 +629,7 @@ export type FactsDerived = Message<"obole.delivery.v1.FactsDerived"> & {
  * Use `create(FactsDerivedSchema)` to create a new message.
  */
 export const FactsDerivedSchema: GenMessage<FactsDerived> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 6);
+  messageDesc(file_obole_delivery_v1_events, 10);
 
 /**
  * AgreementTaken: delivery knows the agreement, and from now on looks for its slots.
@@ -512,7 +686,7 @@ export type AgreementTaken = Message<"obole.delivery.v1.AgreementTaken"> & {
  * Use `create(AgreementTakenSchema)` to create a new message.
  */
 export const AgreementTakenSchema: GenMessage<AgreementTaken> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 7);
+  messageDesc(file_obole_delivery_v1_events, 11);
 
 /**
  * AgreementCleared: enough people have agreed to the bid, so packages may be prepared.
@@ -540,7 +714,7 @@ export type AgreementCleared = Message<"obole.delivery.v1.AgreementCleared"> & {
  * Use `create(AgreementClearedSchema)` to create a new message.
  */
 export const AgreementClearedSchema: GenMessage<AgreementCleared> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 8);
+  messageDesc(file_obole_delivery_v1_events, 12);
 
 /**
  * AgreementEnded: nothing more will leave under it. It follows every DeliveryReleased of the agreement.
@@ -603,7 +777,7 @@ export type AgreementEnded = Message<"obole.delivery.v1.AgreementEnded"> & {
  * Use `create(AgreementEndedSchema)` to create a new message.
  */
 export const AgreementEndedSchema: GenMessage<AgreementEnded> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 9);
+  messageDesc(file_obole_delivery_v1_events, 13);
 
 /**
  * DeliveryPrepared: a package waits, encrypted under a fresh content key.
@@ -736,7 +910,7 @@ export type DeliveryPrepared = Message<"obole.delivery.v1.DeliveryPrepared"> & {
  * Use `create(DeliveryPreparedSchema)` to create a new message.
  */
 export const DeliveryPreparedSchema: GenMessage<DeliveryPrepared> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 10);
+  messageDesc(file_obole_delivery_v1_events, 14);
 
 /**
  * PackageResealed: the buyer rotated its key before the content key left.
@@ -764,7 +938,7 @@ export type PackageResealed = Message<"obole.delivery.v1.PackageResealed"> & {
  * Use `create(PackageResealedSchema)` to create a new message.
  */
 export const PackageResealedSchema: GenMessage<PackageResealed> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 11);
+  messageDesc(file_obole_delivery_v1_events, 15);
 
 /**
  * ReceiptSigned: the buyer has the ciphertext and says so.
@@ -813,7 +987,7 @@ export type ReceiptSigned = Message<"obole.delivery.v1.ReceiptSigned"> & {
  * Use `create(ReceiptSignedSchema)` to create a new message.
  */
 export const ReceiptSignedSchema: GenMessage<ReceiptSigned> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 12);
+  messageDesc(file_obole_delivery_v1_events, 16);
 
 /**
  * DeliveryReleased: the content key left under a permit of consent's gate. It is charged once.
@@ -897,7 +1071,7 @@ export type DeliveryReleased = Message<"obole.delivery.v1.DeliveryReleased"> & {
  * Use `create(DeliveryReleasedSchema)` to create a new message.
  */
 export const DeliveryReleasedSchema: GenMessage<DeliveryReleased> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 13);
+  messageDesc(file_obole_delivery_v1_events, 17);
 
 /**
  * ReleasedKey is a content key as it left.
@@ -925,7 +1099,7 @@ export type ReleasedKey = Message<"obole.delivery.v1.ReleasedKey"> & {
  * Use `create(ReleasedKeySchema)` to create a new message.
  */
 export const ReleasedKeySchema: GenMessage<ReleasedKey> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 14);
+  messageDesc(file_obole_delivery_v1_events, 18);
 
 /**
  * DeliveryBlocked: the key did not leave.
@@ -967,7 +1141,7 @@ export type DeliveryBlocked = Message<"obole.delivery.v1.DeliveryBlocked"> & {
  * Use `create(DeliveryBlockedSchema)` to create a new message.
  */
 export const DeliveryBlockedSchema: GenMessage<DeliveryBlocked> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 15);
+  messageDesc(file_obole_delivery_v1_events, 19);
 
 /**
  * DeliveryLapsed: no receipt came in time; uncharged, the content key is destroyed.
@@ -995,7 +1169,7 @@ export type DeliveryLapsed = Message<"obole.delivery.v1.DeliveryLapsed"> & {
  * Use `create(DeliveryLapsedSchema)` to create a new message.
  */
 export const DeliveryLapsedSchema: GenMessage<DeliveryLapsed> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 16);
+  messageDesc(file_obole_delivery_v1_events, 20);
 
 /**
  * DeliveryDisputed: the buyer says that it is worth nothing. No rule emits it yet.
@@ -1030,7 +1204,7 @@ export type DeliveryDisputed = Message<"obole.delivery.v1.DeliveryDisputed"> & {
  * Use `create(DeliveryDisputedSchema)` to create a new message.
  */
 export const DeliveryDisputedSchema: GenMessage<DeliveryDisputed> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 17);
+  messageDesc(file_obole_delivery_v1_events, 21);
 
 /**
  * DisputeResolved ends a dispute. No rule emits it yet.
@@ -1065,7 +1239,7 @@ export type DisputeResolved = Message<"obole.delivery.v1.DisputeResolved"> & {
  * Use `create(DisputeResolvedSchema)` to create a new message.
  */
 export const DisputeResolvedSchema: GenMessage<DisputeResolved> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 18);
+  messageDesc(file_obole_delivery_v1_events, 22);
 
 /**
  * DeletionOrdered: the buyer must delete what it has of this agreement.
@@ -1107,7 +1281,7 @@ export type DeletionOrdered = Message<"obole.delivery.v1.DeletionOrdered"> & {
  * Use `create(DeletionOrderedSchema)` to create a new message.
  */
 export const DeletionOrderedSchema: GenMessage<DeletionOrdered> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 19);
+  messageDesc(file_obole_delivery_v1_events, 23);
 
 /**
  * DeletionAttested: the buyer says that it has deleted. No rule emits it yet.
@@ -1156,7 +1330,7 @@ export type DeletionAttested = Message<"obole.delivery.v1.DeletionAttested"> & {
  * Use `create(DeletionAttestedSchema)` to create a new message.
  */
 export const DeletionAttestedSchema: GenMessage<DeletionAttested> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 20);
+  messageDesc(file_obole_delivery_v1_events, 24);
 
 /**
  * Route is how measurements came, in law.
@@ -1510,6 +1684,34 @@ export enum Reason {
    * @generated from enum value: REASON_SUBSCRIBER_UNKNOWN = 25;
    */
   SUBSCRIBER_UNKNOWN = 25,
+
+  /**
+   * The person has restricted a source of which something is in the package: it is used in nothing.
+   *
+   * @generated from enum value: REASON_SOURCE_RESTRICTED = 30;
+   */
+  SOURCE_RESTRICTED = 30,
+
+  /**
+   * The person has disconnected the source: nothing comes from it.
+   *
+   * @generated from enum value: REASON_SOURCE_DISCONNECTED = 31;
+   */
+  SOURCE_DISCONNECTED = 31,
+
+  /**
+   * There is no such point of this person.
+   *
+   * @generated from enum value: REASON_POINT_UNKNOWN = 32;
+   */
+  POINT_UNKNOWN = 32,
+
+  /**
+   * The point was corrected already: the newer one is to be corrected.
+   *
+   * @generated from enum value: REASON_POINT_SUPERSEDED = 33;
+   */
+  POINT_SUPERSEDED = 33,
 }
 
 /**
