@@ -104,7 +104,9 @@ func Run(ctx context.Context, c Config) error {
 		Shelves: roots, Keys: keys, Store: kept, Catalog: products, Buyers: buyers, Consent: consent, Now: c.Now, NewID: c.NewID, Random: c.Random(),
 		Patience: c.patience(),
 	}
+	bars := &packing.Bars{Holdings: holdings, Shelves: roots, Store: kept, Catalog: products}
 	reactor := &react.Reactor{
+		Bars:    bars,
 		Shelves: roots, Keys: keys, Store: kept, Packer: packer, Buyers: buyers, Market: offers, Cause: cause, Caught: rows.CaughtUp,
 		OfBid: agreements(answers.OfBid), Unreleased: unreleased(answers),
 	}
@@ -114,7 +116,7 @@ func Run(ctx context.Context, c Config) error {
 
 	m := newMetrics(n.Telemetry.Registry)
 	server := &rpc.Server{
-		Holdings: holdings, Shelves: roots, Keys: keys, Store: kept, Catalog: products, View: answers, Seen: rows, Log: n.Log, Buyers: buyers,
+		Holdings: holdings, Shelves: roots, Keys: keys, Store: kept, Catalog: products, View: answers, Seen: rows, Log: n.Log, Buyers: buyers, Bars: bars,
 		Offers: offers, Consent: consent, Now: c.Now, Tick: c.Now, NewID: c.NewID, Patience: c.patience(), Gate: m.gate, Sent: m.sent,
 	}
 	server.Record = &record.Book{Service: Name, Pool: n.Pool, Log: n.Log, Seen: seen, Tell: server.Tell}

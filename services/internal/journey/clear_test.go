@@ -151,6 +151,7 @@ func TestNothingPersonalInClear(t *testing.T) {
 	for _, p := range people[1:] {
 		f.Eventually("the posting", func() bool { return p.available() >= 0 })
 	}
+	f.corrects(people[1])
 	// Somebody of whom only the year of birth is known, who brings the same file twice; and a key that is replaced before it was used.
 	f.rare(people[0])
 	found := f.personal(keys)

@@ -72,6 +72,7 @@ var public = map[string]string{
 	"consent.ConsentGiven.record.licence.slots":         "the bid's",
 	"consent.ConsentGiven.record.licence.card_sha256":   "a hash of the card, which is the offer's",
 	"consent.ConsentGiven.record.licence.policy":        "a published pack",
+	"delivery.PointCorrected.delivery_ids":              "random ids, which name the deliveries' streams",
 	"delivery.AgreementTaken.licence.agreement_id":      "a random id, which names the stream",
 	"delivery.AgreementTaken.licence.offer_id":          "as the agreement's",
 	"delivery.AgreementTaken.licence.bid_id":            "as the agreement's",

@@ -26,11 +26,59 @@ func Decide(state func(On) State, c Command) ([]Entry, error) {
 			Holding: c.Holding, Import: c.Import, Source: c.Source, Route: source.Route, Zone: c.Zone, Fingerprint: c.Fingerprint,
 			Importer: c.Importer, File: c.File, Arrivals: c.Arrivals, Repeated: c.Repeated,
 		}}}
-		h, _ := state(c.on()).(Holding)
-		if h.Rules != c.Rules || !maps.Equal(h.Facts, c.Facts) {
-			out = append(out, Entry{c.on(), Derived{Holding: c.Holding, Rules: c.Rules, Facts: c.Facts}})
+		return append(out, derived(state, Derive{c.Holding, c.Rules, c.Facts})...), nil
+	case Correct:
+		if _, known := state(On{c.Holding, c.Source}).(Source); !known {
+			return nil, ErrSourceUnknown
 		}
-		return out, nil
+		out := []Entry{{c.on(), Corrected{
+			Holding: c.Holding, Source: c.Source, Point: c.Point, Supersedes: c.Supersedes, Schema: c.Schema, Day: c.Day, Deliveries: c.Deliveries,
+		}}}
+		return append(out, derived(state, Derive{c.Holding, c.Rules, c.Facts})...), nil
+	case Derive:
+		return derived(state, c), nil
 	}
-	panic("holding: command without a rule")
+	return onSource(state, c)
+}
+
+// derived tells what the rules say, where that is news.
+func derived(state func(On) State, c Derive) []Entry {
+	h, _ := state(c.on()).(Holding)
+	if h.Rules == c.Rules && maps.Equal(h.Facts, c.Facts) {
+		return nil
+	}
+	return []Entry{{c.on(), Derived{Holding: c.Holding, Rules: c.Rules, Facts: c.Facts}}}
+}
+
+// onSource answers what a person asks of a source. What is so already causes nothing.
+func onSource(state func(On) State, c Command) ([]Entry, error) {
+	s, known := state(c.on()).(Source)
+	if !known {
+		return nil, ErrSourceUnknown
+	}
+	var e Event
+	switch c := c.(type) {
+	case Restrict:
+		if !s.Restricted {
+			e = Restricted(c)
+		}
+	case Lift:
+		if s.Restricted {
+			e = Lifted(c)
+		}
+	case Disconnect:
+		if !s.Disconnected {
+			e = Disconnected(c)
+		}
+	case Reconnect:
+		if s.Disconnected {
+			e = Reconnected(c)
+		}
+	default:
+		panic("holding: command without a rule")
+	}
+	if e == nil {
+		return nil, nil
+	}
+	return []Entry{{c.on(), e}}, nil
 }

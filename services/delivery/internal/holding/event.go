@@ -7,6 +7,7 @@ type (
 	ID       struct{ id.ID } // a holding, and its person
 	SourceID struct{ id.ID }
 	ImportID struct{ id.ID }
+	PointID  struct{ id.ID }
 )
 
 // On names a stream: the person's own where Source is zero, else a source's.
@@ -92,6 +93,46 @@ type Derived struct {
 	Facts   map[string]string // band by fact
 }
 
-func (Connected) event() {}
-func (Imported) event()  {}
-func (Derived) event()   {}
+// Corrected: a point was wrong, and another has taken its place.
+type Corrected struct {
+	Holding    ID
+	Source     SourceID
+	Point      PointID
+	Supersedes PointID
+	Schema     string
+	Day        string
+	Deliveries []id.ID // that carry the earlier value
+}
+
+// Restricted: what comes from a source is used in nothing.
+type Restricted struct {
+	Holding ID
+	Source  SourceID
+}
+
+// Lifted: it is used again.
+type Lifted struct {
+	Holding ID
+	Source  SourceID
+}
+
+// Disconnected: nothing comes from a source any more.
+type Disconnected struct {
+	Holding ID
+	Source  SourceID
+}
+
+// Reconnected: measurements may come from it again.
+type Reconnected struct {
+	Holding ID
+	Source  SourceID
+}
+
+func (Connected) event()    {}
+func (Imported) event()     {}
+func (Derived) event()      {}
+func (Corrected) event()    {}
+func (Restricted) event()   {}
+func (Lifted) event()       {}
+func (Disconnected) event() {}
+func (Reconnected) event()  {}

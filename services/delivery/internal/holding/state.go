@@ -11,8 +11,11 @@ type Holding struct {
 
 // Source is the state of a source's stream.
 type Source struct {
-	Importer string
-	Route    Route
+	Importer     string
+	Route        Route
+	Restricted   bool
+	Disconnected bool
+	Turns        int // how often it was restricted or that was lifted: what is known of a later turn is newer
 }
 
 func (Holding) state() {}

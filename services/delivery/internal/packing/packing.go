@@ -126,12 +126,20 @@ func (p *Packer) prepare(
 	if err != nil {
 		return false, err
 	}
+	barred, err := p.barred(licence, person, agreement.Licence)
+	if err != nil {
+		return false, err
+	}
+	person = person.Usable()
 	stock, err := days(person.Days(licence.GetProduct().GetId(), point.Assurance(licence.GetMinAssurance())))
 	if err != nil {
 		return false, err
 	}
 	now := p.Now()
 	due, none := agreement.Due(shelved, stock, now)
+	if none && barred {
+		return false, nil // what the person may lift again ends nothing for ever
+	}
 	if none {
 		command.Body = shelf.Conclude{Shelf: on.Shelf, Agreement: a.ID, Stock: stock}
 		_, err := p.Shelves.Do(ctx, command)
@@ -177,6 +185,17 @@ func (p *Packer) await(ctx context.Context, c es.Command[shelf.Command], a shelf
 	c.Body = shelf.Await{Shelf: shelf.Of(a.Licence.Subscriber), Agreement: a.Licence.Agreement, DueAt: next}
 	_, err := p.Shelves.Do(ctx, c)
 	return err
+}
+
+// barred says whether something that an agreement is about is from a source that the person has restricted.
+func (p *Packer) barred(licence *marketv1.Licence, person store.Person, l shelf.Licence) (bool, error) {
+	restricted := person.Barred()
+	product, known := p.Catalog.Product(licence.GetProduct().GetId(), licence.GetProduct().GetVersion())
+	if !known || !restricted.Any() {
+		return false, nil
+	}
+	schemas, err := minimise.Schemas(&product)
+	return len(restricted.Measured(schemas, l.First.String(), l.Last.String())) > 0, err
 }
 
 // states reads an agreement and its shelf.
@@ -274,6 +293,7 @@ func (p *Packer) pack(
 	l := agreement.Licence
 	return c, p.Store.Keep(ctx, ring, store.Package{
 		Delivery: delivery.ID, Agreement: l.Agreement.ID, Bid: l.Bid.ID, Buyer: l.Buyer.ID, Sealed: sealed, Key: content, At: p.Now(),
+		Sources: person.Sources(schemas, slots),
 	})
 }
 

@@ -31,6 +31,8 @@ type Point struct {
 	// Source and Assurance say whence it came. They are the store's to keep and no part of the JSON.
 	Source    id.ID
 	Assurance Assurance
+	// SupersededBy is the point that its person has put in this one's place; zero where nobody has. What is superseded is used in nothing.
+	SupersededBy id.ID
 }
 
 // Value is a quantity of a measure.

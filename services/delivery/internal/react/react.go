@@ -2,6 +2,7 @@ package react
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"golang.org/x/sync/errgroup"
@@ -17,6 +18,7 @@ import (
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
 	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
+	"github.com/obole-market/obole/services/delivery/internal/holding"
 	"github.com/obole-market/obole/services/delivery/internal/packing"
 	"github.com/obole-market/obole/services/delivery/internal/shelf"
 	"github.com/obole-market/obole/services/delivery/internal/store"
@@ -34,7 +36,7 @@ var Sources = []string{"offers", "consent", "delivery"}
 var Types = map[string]bus.Way{
 	"agreement_formed": bus.Abreast, "bid_cleared": bus.InOrder, "offer_voided": bus.Overtaking,
 	"buyer_key_rotated": bus.InOrder, "consent_withdrawn": bus.Overtaking, "consent_expired": bus.Overtaking, "consent_resumed": bus.InOrder,
-	"data_imported": bus.InOrder, "agreement_ended": bus.Abreast, "delivery_lapsed": bus.Abreast,
+	"data_imported": bus.InOrder, "point_corrected": bus.InOrder, "source_restricted": bus.Overtaking, "restriction_lifted": bus.InOrder, "agreement_ended": bus.Abreast, "delivery_lapsed": bus.Abreast,
 }
 
 // Parcel is a package whose key has not left.
@@ -49,6 +51,7 @@ type Reactor struct {
 	Keys    *vault.Keeper
 	Store   store.Store
 	Packer  *packing.Packer
+	Bars    *packing.Bars
 	Buyers  *packing.Buyers
 	Market  offersv1.OffersServiceClient
 	// OfBid lists the agreements of a bid that run; Unreleased a buyer's packages whose key has not left.
@@ -75,7 +78,7 @@ func (r *Reactor) Handle(ctx context.Context, e *bus.Received) error {
 			return undecodable(e)
 		}
 		return r.consent(ctx, e, m)
-	case "data_imported", "agreement_ended", "delivery_lapsed":
+	case "data_imported", "point_corrected", "source_restricted", "restriction_lifted", "agreement_ended", "delivery_lapsed":
 		m := new(deliveryv1.Event)
 		if err := proto.Unmarshal(e.Data, m); err != nil {
 			return undecodable(e)
@@ -267,6 +270,16 @@ func (r *Reactor) own(ctx context.Context, e *bus.Received, m *deliveryv1.Event)
 			return undecodable(e)
 		}
 		return r.imported(ctx, e, m.GetMeta(), who)
+	case *deliveryv1.Event_PointCorrected:
+		who := shelf.SubscriberID{ID: p.id(arm.PointCorrected.GetSubscriberId())}
+		if p.err != nil {
+			return undecodable(e)
+		}
+		return r.imported(ctx, e, m.GetMeta(), who)
+	case *deliveryv1.Event_SourceRestricted:
+		return r.turned(ctx, e, m.GetMeta(), arm.SourceRestricted.GetSubscriberId(), arm.SourceRestricted.GetSourceId())
+	case *deliveryv1.Event_RestrictionLifted:
+		return r.turned(ctx, e, m.GetMeta(), arm.RestrictionLifted.GetSubscriberId(), arm.RestrictionLifted.GetSourceId())
 	case *deliveryv1.Event_DeliveryLapsed:
 		delivery := p.id(arm.DeliveryLapsed.GetDeliveryId())
 		if p.err != nil {
@@ -281,6 +294,27 @@ func (r *Reactor) own(ctx context.Context, e *bus.Received, m *deliveryv1.Event)
 		return r.Store.DestroyOf(ctx, agreement)
 	}
 	return nil
+}
+
+// turned has a restriction, or its end, hold, also where the process ended that decided it, and prepares what is due since: days that were
+// blocked may be made of other sources.
+func (r *Reactor) turned(ctx context.Context, e *bus.Received, m *eventv1.Meta, who, source string) error {
+	var p parser
+	on := holding.On{Holding: holding.ID{ID: p.id(who)}, Source: holding.SourceID{ID: p.id(source)}}
+	if p.err != nil {
+		return undecodable(e)
+	}
+	ring, err := r.Keys.Ring(ctx, on.Holding.ID)
+	if err != nil {
+		return err
+	}
+	switch _, err := r.Bars.Hold(ctx, on, ring, r.Cause(e.ID, m)); {
+	case errors.Is(err, vault.ErrErased):
+		return nil // nothing of the person is left that could be used
+	case err != nil:
+		return err
+	}
+	return r.imported(ctx, e, m, shelf.SubscriberID{ID: on.Holding.ID})
 }
 
 // imported prepares what is due of a person's measurements. The shelf itself is asked which agreements there are: a table may not

@@ -128,6 +128,9 @@ func (s *Server) origin(ctx context.Context, who, from id.ID, ring *vault.Ring) 
 	if !ok {
 		return found, holding.ErrSourceUnknown
 	}
+	if found.Disconnected {
+		return found, errDisconnected
+	}
 	return found, nil
 }
 
@@ -182,7 +185,7 @@ func (s *Server) ListSources(ctx context.Context, r *deliveryv1.ListSourcesReque
 		e := m.GetSourceConnected()
 		source := &deliveryv1.Source{
 			SourceId: e.GetSourceId(), Importer: e.GetImporter(), Route: e.GetRoute(), ConnectedAt: rows[i].Event.At.UnixMicro(),
-			Arrivals: wire.ArrivalsProto(arrivals(came[rows[i].ID])),
+			Arrivals: wire.ArrivalsProto(arrivals(came[rows[i].ID])), RestrictedAt: micros(rows[i].RestrictedAt), DisconnectedAt: micros(rows[i].DisconnectedAt),
 		}
 		if at := rows[i].ImportedAt; at != nil {
 			source.ImportedAt = at.UnixMicro()
@@ -190,6 +193,14 @@ func (s *Server) ListSources(ctx context.Context, r *deliveryv1.ListSourcesReque
 		out.Sources = append(out.Sources, source)
 	}
 	return out, nil
+}
+
+// micros is a time as the contract writes it; 0 for none.
+func micros(at *time.Time) int64 {
+	if at == nil {
+		return 0
+	}
+	return at.UnixMicro()
 }
 
 // chunks reads a file from a stream, as long as there is time and its sender goes on.
@@ -325,14 +336,20 @@ func (s *Server) Import(stream grpc.ClientStreamingServer[deliveryv1.ImportReque
 	})
 }
 
-// record tells the log of an import. However often it is told, it is told once.
+// record tells the log of an import, or of a correction. However often it is told, it is told once.
 func (s *Server) record(ctx context.Context, ring *vault.Ring, i store.Import, m *eventv1.Meta) (es.Cursor, error) {
+	var c holding.Command = holding.Import{
+		Holding: holding.ID{ID: i.Subscriber}, Import: holding.ImportID{ID: i.ID}, Source: holding.SourceID{ID: i.Source}, Zone: i.Zone,
+		Fingerprint: i.Fingerprint, Importer: i.Version, File: i.File, Arrivals: arrivals(i.Arrivals), Repeated: i.Repeated, Rules: i.Rules, Facts: i.Facts,
+	}
+	if of := i.Corrected; of != nil {
+		c = holding.Correct{
+			Holding: holding.ID{ID: i.Subscriber}, Source: holding.SourceID{ID: i.Source}, Point: holding.PointID{ID: of.Point},
+			Supersedes: holding.PointID{ID: of.Supersedes}, Schema: of.Schema, Day: of.Day, Deliveries: of.Deliveries, Rules: i.Rules, Facts: i.Facts,
+		}
+	}
 	result, err := s.Holdings.Do(ctx, es.Command[holding.Command]{
-		ID: id.Derive([]byte("imported"), i.ID[:]), Keys: ring, Meta: m, Caller: "import",
-		Body: holding.Import{
-			Holding: holding.ID{ID: i.Subscriber}, Import: holding.ImportID{ID: i.ID}, Source: holding.SourceID{ID: i.Source}, Zone: i.Zone,
-			Fingerprint: i.Fingerprint, Importer: i.Version, File: i.File, Arrivals: arrivals(i.Arrivals), Repeated: i.Repeated, Rules: i.Rules, Facts: i.Facts,
-		},
+		ID: id.Derive([]byte("imported"), i.ID[:]), Keys: ring, Meta: m, Caller: "import", Body: c,
 	})
 	if err != nil {
 		return es.Cursor{}, err
@@ -394,7 +411,7 @@ func (s *Server) PutPoints(stream grpc.BidiStreamingServer[deliveryv1.PutPointsR
 			for _, a := range done.Arrivals {
 				out.Points += uint32(a.Points)
 			}
-		case refused && (f.Kind == fault.KindInvalid || f.Kind == fault.KindNotFound || f.Kind == fault.KindConflict):
+		case refused && (f.Kind == fault.KindInvalid || f.Kind == fault.KindNotFound || f.Kind == fault.KindConflict || f.Kind == fault.KindPrecondition):
 			if out.Refused = wire.ReasonProto(f.Reason); out.Refused == 0 {
 				out.Refused = deliveryv1.Reason_REASON_ROW_INVALID
 			}

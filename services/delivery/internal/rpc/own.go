@@ -144,15 +144,16 @@ func (s *Server) ExportPoints(r *deliveryv1.ExportPointsRequest, stream grpc.Ser
 		return err
 	}
 	out := new(deliveryv1.ExportPointsResponse)
+	var used []point.Schema
 	send := func() error {
-		out.Sent += uint64(len(out.Points))
+		out.Sent += uint64(len(out.Points) + len(out.Superseded))
 		err := stream.Send(out)
 		out = &deliveryv1.ExportPointsResponse{Schema: out.GetSchema(), Sent: out.GetSent()}
 		return err
 	}
 	for _, schema := range point.Schemas() {
 		out.Schema = schema.String()
-		err := s.byDay(ctx, ring, person, schema, "", "", func(_ shelf.Day, points []*point.Point) error {
+		err := s.byDay(ctx, ring, person, schema, "", "", func(_ shelf.Day, points, corrected []*point.Point) error {
 			slices.SortStableFunc(points, func(a, b *point.Point) int {
 				return cmp.Or(a.Frame.Start.Compare(b.Frame.Start), slices.Compare(a.ID[:], b.ID[:]))
 			})
@@ -163,18 +164,23 @@ func (s *Server) ExportPoints(r *deliveryv1.ExportPointsRequest, stream grpc.Ser
 					}
 				}
 			}
+			out.Superseded = append(out.Superseded, supersededProto(corrected)...)
 			return nil
 		})
 		if err != nil {
 			return err
 		}
-		if len(out.Points) > 0 {
+		if len(out.Points) > 0 || len(out.Superseded) > 0 {
+			used = append(used, schema)
 			if err := send(); err != nil {
 				return err
 			}
 		}
 	}
 	out.Schema, out.Last = "", true
+	if out.Schemas, err = documents(used); err != nil {
+		return err
+	}
 	return send()
 }
 
@@ -203,6 +209,7 @@ func (s *Server) PreviewPackage(ctx context.Context, r *deliveryv1.PreviewPackag
 	if err != nil {
 		return nil, err
 	}
+	person = person.Usable()
 	out := &deliveryv1.PreviewPackageResponse{Person: standIn.String()}
 	out.ExpectedSlots = uint32(len(person.Measured(p.schemas, r.GetSlots().GetFirst(), r.GetSlots().GetLast())))
 	var stock []shelf.Day

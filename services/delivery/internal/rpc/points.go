@@ -13,6 +13,7 @@ import (
 	"github.com/obole-market/obole/services/delivery/internal/minimise"
 	"github.com/obole-market/obole/services/delivery/internal/point"
 	"github.com/obole-market/obole/services/delivery/internal/shelf"
+	"github.com/obole-market/obole/services/delivery/internal/source"
 	"github.com/obole-market/obole/services/delivery/internal/store"
 	"github.com/obole-market/obole/services/delivery/internal/wire"
 )
@@ -61,10 +62,11 @@ func (s *Server) ListPoints(ctx context.Context, r *deliveryv1.ListPointsRequest
 		if err != nil {
 			return nil, fault.Internal("a stored day is none")
 		}
-		points, err := s.Store.Points(ctx, ring, person, schemas, []string{text})
+		all, err := s.Store.Whole(ctx, ring, person, schemas, []string{text})
 		if err != nil {
 			return nil, err
 		}
+		points, corrected := apart(all)
 		slices.SortStableFunc(points, func(a, b point.Point) int {
 			return cmp.Or(a.Frame.Start.Compare(b.Frame.Start), slices.Compare(a.ID[:], b.ID[:]))
 		})
@@ -79,6 +81,40 @@ func (s *Server) ListPoints(ctx context.Context, r *deliveryv1.ListPointsRequest
 			}
 			out.Points = append(out.Points, points[i].AppendJSON(nil))
 		}
+		out.Superseded = append(out.Superseded, supersededProto(corrected)...)
+	}
+	return out, nil
+}
+
+// apart gives the points that count, and those that were corrected.
+func apart(all []point.Point) (points []point.Point, corrected []*point.Point) {
+	for i := range all {
+		if all[i].SupersededBy.IsZero() {
+			points = append(points, all[i])
+		} else {
+			corrected = append(corrected, &all[i])
+		}
+	}
+	return points, corrected
+}
+
+func supersededProto(list []*point.Point) []*deliveryv1.Superseded {
+	out := make([]*deliveryv1.Superseded, 0, len(list))
+	for _, p := range list {
+		out = append(out, &deliveryv1.Superseded{Point: p.AppendJSON(nil), By: p.SupersededBy.String()})
+	}
+	return out
+}
+
+// documents are the schemas of an export.
+func documents(schemas []point.Schema) ([]*deliveryv1.SchemaDocument, error) {
+	list, err := source.Documents(schemas)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*deliveryv1.SchemaDocument, 0, len(list))
+	for _, d := range list {
+		out = append(out, &deliveryv1.SchemaDocument{Uri: d.URI, Schema: d.Schema, Document: d.JSON})
 	}
 	return out, nil
 }

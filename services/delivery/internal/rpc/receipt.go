@@ -24,6 +24,7 @@ import (
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
+	"github.com/obole-market/obole/services/delivery/internal/packing"
 	"github.com/obole-market/obole/services/delivery/internal/shelf"
 	"github.com/obole-market/obole/services/delivery/internal/store"
 	"github.com/obole-market/obole/services/delivery/internal/view"
@@ -55,6 +56,9 @@ func (s *Server) SignReceipt(ctx context.Context, r *deliveryv1.SignReceiptReque
 	}
 	if p.ring, err = s.Keys.Ring(ctx, p.Subscriber); err != nil {
 		return nil, err
+	}
+	if p.Barred && p.State != "released" {
+		return nil, s.stop(ctx, &p)
 	}
 	to, err := s.keyFor(ctx, &p)
 	if err != nil {
@@ -282,6 +286,21 @@ func (s *Server) block(ctx context.Context, p *asking, why *fault.Error) error {
 		return err
 	}
 	return why
+}
+
+// stop blocks for ever a package with something of a source that its person has restricted while the package was made.
+func (s *Server) stop(ctx context.Context, p *asking) error {
+	_, err := s.Shelves.Do(ctx, es.Command[shelf.Command]{
+		ID: s.NewID(), Keys: p.ring, Meta: meta(ctx), Caller: boot.CallerFrom(ctx).Subject,
+		Body: shelf.Stop{Shelf: p.shelf(), Agreement: shelf.AgreementID{ID: p.Agreement}, Delivery: shelf.DeliveryID{ID: p.ID}, Reason: packing.Restricted},
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.Store.Destroy(ctx, p.ID); err != nil {
+		return err
+	}
+	return shelf.Delivery{Status: shelf.Stopped, Blocked: packing.Restricted}.Refusal()
 }
 
 // SignReceipts is SignReceipt on a stream: the receipts of one message are answered side by side, in their order.

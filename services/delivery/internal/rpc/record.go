@@ -60,6 +60,22 @@ func held(out *recordv1.Entry, m *deliveryv1.Event) bool {
 		for _, f := range arm.FactsDerived.GetFacts() {
 			out.Derived = append(out.Derived, &recordv1.Derived{Fact: f.GetId(), Band: f.GetBand()})
 		}
+	case *deliveryv1.Event_PointCorrected:
+		e := arm.PointCorrected
+		out.SourceId = e.GetSourceId()
+		if e.GetSchema() != "" {
+			out.Corrected = &recordv1.Corrected{
+				Schema: e.GetSchema(), Day: e.GetDay(), PointId: e.GetPointId(), Supersedes: e.GetSupersedes(), DeliveryIds: e.GetDeliveryIds(),
+			}
+		}
+	case *deliveryv1.Event_SourceRestricted:
+		out.SourceId = arm.SourceRestricted.GetSourceId()
+	case *deliveryv1.Event_RestrictionLifted:
+		out.SourceId = arm.RestrictionLifted.GetSourceId()
+	case *deliveryv1.Event_SourceDisconnected:
+		out.SourceId = arm.SourceDisconnected.GetSourceId()
+	case *deliveryv1.Event_SourceReconnected:
+		out.SourceId = arm.SourceReconnected.GetSourceId()
 	default:
 		return false
 	}

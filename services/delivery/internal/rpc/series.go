@@ -79,7 +79,7 @@ func (s *Server) GetSeries(ctx context.Context, r *deliveryv1.GetSeriesRequest) 
 	if err != nil {
 		return nil, err
 	}
-	err = s.byDay(ctx, ring, person, g.schema, r.GetFirst(), r.GetLast(), func(day shelf.Day, points []*point.Point) error {
+	err = s.byDay(ctx, ring, person, g.schema, r.GetFirst(), r.GetLast(), func(day shelf.Day, points, _ []*point.Point) error {
 		g.add(day, points)
 		return nil
 	})
@@ -126,25 +126,29 @@ func asked(r *deliveryv1.GetSeriesRequest) (g *series, last shelf.Day, err error
 	return g, last, nil
 }
 
-// byDay reads a person's points of a schema some days at a time, and hands them over day by day. They are good during the call only.
+// byDay reads a person's points of a schema some days at a time, and hands them over day by day, those that were corrected apart. They are good during the call only.
 func (s *Server) byDay(
-	ctx context.Context, ring *vault.Ring, person store.Person, schema point.Schema, first, last string, visit func(shelf.Day, []*point.Point) error,
+	ctx context.Context, ring *vault.Ring, person store.Person, schema point.Schema, first, last string, visit func(day shelf.Day, points, corrected []*point.Point) error,
 ) error {
 	for days := range slices.Chunk(person.Measured([]point.Schema{schema}, first, last), stretch) {
-		points, err := s.Store.Points(ctx, ring, person, []point.Schema{schema}, days)
+		points, err := s.Store.Whole(ctx, ring, person, []point.Schema{schema}, days)
 		if err != nil {
 			return err
 		}
-		of := make(map[string][]*point.Point, len(days))
+		of, corrected := make(map[string][]*point.Point, len(days)), map[string][]*point.Point{}
 		for i := range points {
-			of[points[i].Day()] = append(of[points[i].Day()], &points[i])
+			to := of
+			if !points[i].SupersededBy.IsZero() {
+				to = corrected
+			}
+			to[points[i].Day()] = append(to[points[i].Day()], &points[i])
 		}
 		for _, text := range days {
 			day, err := shelf.ParseDay(text)
 			if err != nil {
 				return fault.Internal("a stored day is none")
 			}
-			if err := visit(day, of[text]); err != nil {
+			if err := visit(day, of[text], corrected[text]); err != nil {
 				return err
 			}
 		}

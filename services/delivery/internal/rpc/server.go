@@ -39,6 +39,7 @@ type Server struct {
 	Log      es.Reader
 	Record   *record.Book
 	Buyers   *packing.Buyers
+	Bars     *packing.Bars
 	Offers   offersv1.OffersServiceClient
 	Consent  consentv1.ConsentServiceClient
 	Now      func() time.Time

@@ -119,6 +119,7 @@ func begin(t testing.TB, partitions int) *desk {
 		Tick: func() time.Time { return time.Unix(0, d.tick.Load()) }, NewID: id.Random,
 		Gate: func(time.Duration, string) {}, Sent: func(time.Duration) {},
 	}
+	d.Bars = &packing.Bars{Holdings: d.Holdings, Shelves: d.Shelves, Store: d.Store}
 	d.run(engine.Run)
 	d.run(d.rows.Run)
 	d.newKey("k1")

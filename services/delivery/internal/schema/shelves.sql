@@ -4,6 +4,8 @@ create table source (
     subscriber   uuid        not null,
     connected_at timestamptz not null,
     imported_at  timestamptz,          -- last
+    restricted_at   timestamptz,       -- since when; null: it is not
+    disconnected_at timestamptz,       -- since when; null: it is not
     stream       text        not null, -- with the next three, what the event's boxes are bound to
     version      bigint      not null,
     event        uuid        not null,

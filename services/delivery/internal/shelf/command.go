@@ -72,6 +72,14 @@ type Block struct {
 	Reason    string
 }
 
+// Stop blocks a package for ever whose key has not left: something of it may not be used. Its slots are free again.
+type Stop struct {
+	Shelf     ID
+	Agreement AgreementID
+	Delivery  DeliveryID
+	Reason    string
+}
+
 // Lapse ends a delivery for which no receipt came.
 type Lapse struct {
 	Shelf     ID
@@ -94,6 +102,7 @@ func (c Await) on() On    { return On{c.Shelf, c.Agreement.ID} }
 func (c Reseal) on() On   { return On{c.Shelf, c.Delivery.ID} }
 func (c Release) on() On  { return On{c.Shelf, c.Agreement.ID} }
 func (c Block) on() On    { return On{c.Shelf, c.Agreement.ID} }
+func (c Stop) on() On     { return On{c.Shelf, c.Agreement.ID} }
 func (c Lapse) on() On    { return On{c.Shelf, c.Agreement.ID} }
 func (c End) on() On      { return On{c.Shelf, c.Agreement.ID} }
 
@@ -108,6 +117,8 @@ func Reads(c Command) []On {
 	case Release:
 		return []On{on, {c.Shelf, c.Delivery.ID}}
 	case Block:
+		return []On{on, {c.Shelf, c.Delivery.ID}}
+	case Stop:
 		return []On{on, {c.Shelf, c.Delivery.ID}}
 	case Lapse:
 		return []On{on, {c.Shelf, c.Delivery.ID}}

@@ -18,12 +18,13 @@ var (
 
 // blocked are the refusals of a delivery that was blocked for ever, by its reason.
 var blocked = map[string]*fault.Error{
-	"WITHDRAWN":       fault.Refuse("WITHDRAWN", "the consent was withdrawn"),
-	"EXPIRED":         fault.Refuse("EXPIRED", "the consent has expired"),
-	"VOIDED":          fault.Refuse("VOIDED", "the offer was voided"),
-	"BUYER_SUSPENDED": fault.Refuse("BUYER_SUSPENDED", "the buyer is suspended"),
-	"COHORT_MISSED":   fault.Refuse("COHORT_MISSED", "too few people were left before the first key"),
-	"CONSENT_UNKNOWN": fault.Refuse("CONSENT_UNKNOWN", "consent knows no such agreement"),
+	"WITHDRAWN":         fault.Refuse("WITHDRAWN", "the consent was withdrawn"),
+	"EXPIRED":           fault.Refuse("EXPIRED", "the consent has expired"),
+	"VOIDED":            fault.Refuse("VOIDED", "the offer was voided"),
+	"BUYER_SUSPENDED":   fault.Refuse("BUYER_SUSPENDED", "the buyer is suspended"),
+	"SOURCE_RESTRICTED": fault.Refuse("SOURCE_RESTRICTED", "something in the package is from a source that its person has restricted"),
+	"COHORT_MISSED":     fault.Refuse("COHORT_MISSED", "too few people were left before the first key"),
+	"CONSENT_UNKNOWN":   fault.Refuse("CONSENT_UNKNOWN", "consent knows no such agreement"),
 }
 
 // Decide answers a command with the events that it causes at this time. state gives what Reads named.
@@ -73,6 +74,13 @@ func onDelivery(a Agreement, state func(On) State, c Command, at time.Time) ([]E
 		on := On{c.Shelf, c.Delivery.ID}
 		d, _ := state(on).(Delivery)
 		return block(a, d, on, c)
+	case Stop:
+		on := On{c.Shelf, c.Delivery.ID}
+		d, _ := state(on).(Delivery)
+		if d.Agreement != c.Agreement || d.Status != Waiting && d.Status != Signed {
+			return nil, nil
+		}
+		return []Entry{{on, Blocked{Delivery: c.Delivery, Agreement: c.Agreement, Reason: c.Reason, Final: true}}}, nil
 	case Lapse:
 		on := On{c.Shelf, c.Delivery.ID}
 		d, _ := state(on).(Delivery)

@@ -79,17 +79,17 @@ type compiled struct {
 }
 
 var published = sync.OnceValues(func() (compiled, error) {
-	tree, err := fs.Sub(openmhealth.Schemas, "schema")
+	tree, err := publishedTree()
 	if err != nil {
 		return compiled{}, err
 	}
 	c := compiler(tree)
 	s := compiled{bodies: map[point.Schema]*jsonschema.Schema{}}
-	if s.dataPoint, err = c.Compile(place + "ieee/data-point-1.0.json"); err != nil {
+	if s.dataPoint, err = c.Compile(dataPoint); err != nil {
 		return s, err
 	}
 	for _, name := range point.Schemas() {
-		if s.bodies[name], err = c.Compile(fmt.Sprintf("%s%s/%s-%s.json", place, name.Namespace, name.Name, name.Version)); err != nil {
+		if s.bodies[name], err = c.Compile(addressOf(name)); err != nil {
 			return s, err
 		}
 	}
@@ -101,6 +101,16 @@ const (
 	place = "https://schemas.invalid/"
 	w3id  = "https://w3id.org/ieee/ieee-1752-schema/"
 )
+
+// dataPoint is where a whole data point is described.
+const dataPoint = place + "ieee/data-point-1.0.json"
+
+// addressOf is where a schema's document is.
+func addressOf(s point.Schema) string {
+	return fmt.Sprintf("%s%s/%s-%s.json", place, s.Namespace, s.Name, s.Version)
+}
+
+func publishedTree() (fs.FS, error) { return fs.Sub(openmhealth.Schemas, "schema") }
 
 // compiler reads schemas from a tree with a folder for each namespace. Their $id is dropped: it is that of another version
 // in some files, and what refers to a schema does so by file name.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/vault"
 	"github.com/obole-market/obole/services/delivery/internal/minimise"
 	"github.com/obole-market/obole/services/delivery/internal/point"
@@ -125,7 +126,7 @@ func (h *head) bound(ctx context.Context, q querier, ring *vault.Ring, products 
 }
 
 // renew takes from the newest days what facts look at, for rules that are new.
-func (h *head) renew(ctx context.Context, q querier, ring *vault.Ring) error {
+func (h *head) renew(ctx context.Context, q querier, ring *vault.Ring, barred []id.ID) error {
 	const newest = 56 // of each schema; what facts look back on, and as many again where some do not count
 	all, err := months(ctx, q, ring, nil)
 	if err != nil {
@@ -142,7 +143,7 @@ func (h *head) renew(ctx context.Context, q querier, ring *vault.Ring) error {
 	for _, day := range slices.Compact(days) {
 		name, n := monthOf(day)
 		i := slices.IndexFunc(all, func(m month) bool { return m.Name == name })
-		list, err := points(ctx, q, ring, all[i].pages(nil, schemas, n))
+		list, err := points(ctx, q, ring, usable(all[i].pages(nil, schemas, n), barred))
 		if err != nil {
 			return err
 		}

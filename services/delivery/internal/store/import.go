@@ -43,6 +43,7 @@ type Import struct {
 	Repeated    int               `json:"repeated"`
 	Rules       int               `json:"rules"` // version of those that derived the facts
 	Facts       map[string]string `json:"facts"`
+	Corrected   *Correction       `json:"corrected,omitempty"` // set where a person corrected a point, and nothing was imported
 }
 
 // held is how many points wait in memory at most before they are written: some tens of megabytes.
@@ -92,19 +93,7 @@ func (s Store) Read(
 		if out.Facts, err = w.derive(products); err != nil {
 			return err
 		}
-		plain, err := json.Marshal(out)
-		if err != nil {
-			return err
-		}
-		box, err := ring.SealBytes(content, aad("import "+out.ID.String(), ring), plain)
-		if err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, `insert into store.import (import, subscriber, box, at, recorded) values ($1, $2, $3, $4, false)`,
-			[16]byte(out.ID), [16]byte(subject), box, at); err != nil {
-			return fmt.Errorf("store: import: %w", err)
-		}
-		return nil
+		return insert(ctx, tx, ring, &out, at)
 	})
 	if errors.Is(err, errRepeated) {
 		err = nil
@@ -199,6 +188,7 @@ type writer struct {
 	touched   map[Page]bool
 	arrivals  []Arrival
 	repeated  int
+	barred    []id.ID // of which nothing is used
 }
 
 // add takes a point. What it points to is its caller's, so its values are copied.
@@ -231,7 +221,7 @@ func (w *writer) flush() error {
 }
 
 func (w *writer) merge(page Page, arrived []point.Point) error {
-	before, err := points(w.ctx, w.tx, w.ring, []Page{page})
+	before, err := whole(w.ctx, w.tx, w.ring, []Page{page})
 	if err != nil {
 		return err
 	}
@@ -246,6 +236,7 @@ func (w *writer) merge(page Page, arrived []point.Point) error {
 			continue
 		}
 		seen[arrived[i].ID] = true
+		arrived[i].Source, arrived[i].Assurance = w.source, w.assurance
 		all = append(all, arrived[i])
 	}
 	added := len(all) - len(before)
@@ -254,8 +245,13 @@ func (w *writer) merge(page Page, arrived []point.Point) error {
 	}
 	w.arrive(page, added)
 	w.touched[page] = true
+	return w.write(page, all)
+}
+
+// write writes a page.
+func (w *writer) write(page Page, all []point.Point) error {
 	slices.SortStableFunc(all, func(a, b point.Point) int { return a.Frame.Start.Compare(b.Frame.Start) })
-	box, err := page.seal(w.ring, w.assurance, all)
+	box, err := page.seal(w.ring, all)
 	if err != nil {
 		return err
 	}
@@ -290,8 +286,11 @@ func (w *writer) derive(products []catalog.Product) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if w.barred, err = barred(w.ctx, w.tx, w.ring); err != nil {
+		return nil, err
+	}
 	if known && h.Rules != minimise.FactsVersion {
-		if err := h.renew(w.ctx, w.tx, w.ring); err != nil {
+		if err := h.renew(w.ctx, w.tx, w.ring, w.barred); err != nil {
 			return nil, err
 		}
 	}
@@ -343,7 +342,7 @@ func (w *writer) count(h *head, products []catalog.Product) error {
 		if err != nil {
 			return err
 		}
-		list, err := points(w.ctx, w.tx, w.ring, changed[name].pages(nil, wanted, n))
+		list, err := points(w.ctx, w.tx, w.ring, usable(changed[name].pages(nil, wanted, n), w.barred))
 		if err != nil {
 			return err
 		}

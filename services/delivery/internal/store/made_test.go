@@ -35,6 +35,7 @@ type room struct {
 	t        testing.TB
 	keys     *vault.Keeper
 	products []catalog.Product
+	trust    point.Assurance // of what is brought
 }
 
 func begin(t testing.TB) *room {
@@ -48,7 +49,7 @@ func begin(t testing.TB) *room {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &room{store.Store{Pool: pool}, t, vault.New(vault.Config{Store: new(vaultmem.Store), KEKs: keks}), products.Products()}
+	return &room{store.Store{Pool: pool}, t, vault.New(vault.Config{Store: new(vaultmem.Store), KEKs: keks}), products.Products(), point.OwnFile}
 }
 
 func (r *room) must(err error) {
@@ -75,10 +76,10 @@ func (r *room) bring(ring *vault.Ring, from id.ID, file string, points ...point.
 
 // read is bring with an error after the last point.
 func (r *room) read(ring *vault.Ring, from id.ID, file string, points []point.Point, then error) (store.Import, error) {
-	return r.Read(r.t.Context(), ring, from, point.OwnFile, r.products, "everything", now, func(emit func(*point.Point) error) (source.Summary, error) {
+	return r.Read(r.t.Context(), ring, from, r.trust, r.products, "everything", now, func(emit func(*point.Point) error) (source.Summary, error) {
 		for i := range points {
 			p := points[i] // emit may not keep what it is given
-			p.Source, p.Assurance = from, point.OwnFile
+			p.Source, p.Assurance = from, r.trust
 			p.ID = point.Identify(ring.Subject(), from, &p)
 			if err := emit(&p); err != nil {
 				return source.Summary{}, err
@@ -115,8 +116,8 @@ func (r *room) dump() map[string][]byte {
 	r.t.Helper()
 	ctx := r.t.Context()
 	rows, err := r.Pool.Query(ctx, `
-		select table_name, string_agg(case when data_type = 'bytea' then quote_ident(column_name)
-			else 'convert_to(' || quote_ident(column_name) || '::text, ''UTF8'')' end, ' || convert_to(''|'', ''UTF8'') || ' order by ordinal_position)
+		select table_name, string_agg('coalesce(' || case when data_type = 'bytea' then quote_ident(column_name)
+			else 'convert_to(' || quote_ident(column_name) || '::text, ''UTF8'')' end || ', '''')', ' || convert_to(''|'', ''UTF8'') || ' order by ordinal_position)
 		from information_schema.columns where table_schema = 'store' group by 1`)
 	r.must(err)
 	tables := map[string]string{}

@@ -31,6 +31,8 @@ type month struct {
 	Name    string             `json:"month"` // YYYY-MM
 	Columns []column           `json:"pages"`
 	Slots   map[string]trusted `json:"slots"` // that count, by product
+
+	barred []id.ID // sources of the person of which nothing is used, as the month was read
 }
 
 // column is the pages of one source and schema.
@@ -146,7 +148,9 @@ func between(first, last string) []string {
 
 // months reads what there is of a person in some months, ascending; nil names mean all.
 func months(ctx context.Context, q querier, ring *vault.Ring, names []string) ([]month, error) {
-	sql, args := `select month, box from store.month where subscriber = $1`, []any{[16]byte(ring.Subject())}
+	sql, args := `
+		select month, box, (select array_agg(source) from store.bar b where b.subscriber = $1 and b.restricted)
+		from store.month where subscriber = $1`, []any{[16]byte(ring.Subject())}
 	if names != nil {
 		hash, err := buckets(ring, "month")
 		if err != nil {
@@ -166,7 +170,8 @@ func months(ctx context.Context, q querier, ring *vault.Ring, names []string) ([
 	var out []month
 	for rows.Next() {
 		var key, box []byte
-		if err := rows.Scan(&key, &box); err != nil {
+		var barred [][16]byte
+		if err := rows.Scan(&key, &box, &barred); err != nil {
 			return nil, fmt.Errorf("store: months: %w", err)
 		}
 		plain, err := ring.OpenBytes(content, aad("month "+hex.EncodeToString(key), ring), box)
@@ -176,6 +181,9 @@ func months(ctx context.Context, q querier, ring *vault.Ring, names []string) ([
 		var m month
 		if json.Unmarshal(plain, &m) != nil {
 			return nil, errPage // the cause may quote it
+		}
+		for _, source := range barred {
+			m.barred = append(m.barred, source)
 		}
 		out = append(out, m)
 	}

@@ -24,6 +24,7 @@ type Package struct {
 	Bid, Buyer          id.ID // for whom it is
 	Sealed, Key         []byte
 	At                  time.Time
+	Sources             []id.ID // of which something is in it; nil where that is not known
 }
 
 // Keep stores a package and its content key, and whose the bid is by which the tables find the buyer's packages.
@@ -37,11 +38,18 @@ func (s Store) Keep(ctx context.Context, ring *vault.Ring, p Package) error {
 	for at := 0; at < len(p.Sealed); at += PieceSize {
 		numbers, pieces = append(numbers, int32(len(pieces))), append(pieces, p.Sealed[at:min(len(p.Sealed), at+PieceSize)])
 	}
+	var sources [][16]byte // null where they are not known
+	if p.Sources != nil {
+		sources = make([][16]byte, len(p.Sources))
+		for i, source := range p.Sources {
+			sources[i] = source
+		}
+	}
 	_, err = s.Pool.Exec(ctx, `
-		with kept as (insert into store.package (delivery, agreement, subscriber, bytes, key, at) values ($1, $2, $3, $4, $5, $6)),
+		with kept as (insert into store.package (delivery, agreement, subscriber, bytes, key, at, sources) values ($1, $2, $3, $4, $5, $6, $11)),
 		known as (insert into store.bid (bid, buyer) values ($7, $8) on conflict do nothing)
 		insert into store.chunk (delivery, number, data) select $1, * from unnest($9::integer[], $10::bytea[])`,
-		[16]byte(p.Delivery), [16]byte(p.Agreement), [16]byte(ring.Subject()), int64(len(p.Sealed)), box, p.At, [16]byte(p.Bid), [16]byte(p.Buyer), numbers, pieces)
+		[16]byte(p.Delivery), [16]byte(p.Agreement), [16]byte(ring.Subject()), int64(len(p.Sealed)), box, p.At, [16]byte(p.Bid), [16]byte(p.Buyer), numbers, pieces, sources)
 	if err != nil {
 		return fmt.Errorf("store: package: %w", err)
 	}

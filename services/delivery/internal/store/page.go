@@ -5,15 +5,28 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/vault"
 	"github.com/obole-market/obole/services/delivery/internal/point"
 )
 
 // A page is a version and its points one after the other. Times are microseconds and their offset from UTC in seconds, so a point
 // comes back as it went in.
-const pageVersion = 1
+//
+// A page in which a point was corrected is of the second version: each point begins with marks, and with what they say.
+const (
+	pageVersion   = 1
+	correctedPage = 2
+)
+
+// Marks of a point.
+const (
+	superseded = 1 << iota // the id of the point that took its place follows
+	stated                 // how far it can be trusted follows: less far than the page
+)
 
 var errPage = errors.New("store: malformed page")
 
@@ -118,15 +131,49 @@ func (r *reader) point(schema point.Schema) (p point.Point) {
 	return p
 }
 
+// appendMarks appends what is to be known of a point beside what it says.
+func appendMarks(b []byte, p *point.Point, page point.Assurance) []byte {
+	marks := len(b)
+	b = append(b, 0)
+	if !p.SupersededBy.IsZero() {
+		b[marks] |= superseded
+		b = append(b, p.SupersededBy[:]...)
+	}
+	if p.Assurance != page {
+		b[marks] |= stated
+		b = append(b, byte(p.Assurance))
+	}
+	return b
+}
+
+// marks reads what appendMarks has written; an assurance of 0 is the page's.
+func (r *reader) marks() (by id.ID, trust point.Assurance) {
+	marks := r.byte()
+	if marks&superseded != 0 {
+		copy(by[:], r.take(len(by)))
+	}
+	if marks&stated != 0 {
+		trust = point.Assurance(r.byte())
+	}
+	return by, trust
+}
+
 // readPage gives the points of a page of a schema, without ids.
 func readPage(schema point.Schema, plain []byte) ([]point.Point, error) {
-	if len(plain) == 0 || plain[0] != pageVersion {
+	if len(plain) == 0 || plain[0] != pageVersion && plain[0] != correctedPage {
 		return nil, errPage
 	}
 	r := reader{b: plain[1:], zones: map[int]*time.Location{}}
 	var points []point.Point
 	for len(r.b) > 0 && !r.bad {
-		points = append(points, r.point(schema))
+		var by id.ID
+		var trust point.Assurance
+		if plain[0] == correctedPage {
+			by, trust = r.marks()
+		}
+		p := r.point(schema)
+		p.SupersededBy, p.Assurance = by, trust
+		points = append(points, p)
 	}
 	if r.bad {
 		return nil, errPage
@@ -134,8 +181,14 @@ func readPage(schema point.Schema, plain []byte) ([]point.Point, error) {
 	return points, nil
 }
 
-// points reads whole pages, with assurances and ids.
+// points reads the points of pages, with assurances and ids, but those that were corrected.
 func points(ctx context.Context, q querier, ring *vault.Ring, pages []Page) ([]point.Point, error) {
+	all, err := whole(ctx, q, ring, pages)
+	return slices.DeleteFunc(all, func(p point.Point) bool { return !p.SupersededBy.IsZero() }), err
+}
+
+// whole reads whole pages, with assurances and ids.
+func whole(ctx context.Context, q querier, ring *vault.Ring, pages []Page) ([]point.Point, error) {
 	if len(pages) == 0 {
 		return nil, nil
 	}
@@ -176,10 +229,19 @@ func points(ctx context.Context, q querier, ring *vault.Ring, pages []Page) ([]p
 // name is what a page's key is made of.
 func (p Page) name() string { return p.Schema.String() + "\x00" + p.Day }
 
-// seal makes a page's box; its first byte is how far its points can be trusted.
-func (p Page) seal(ring *vault.Ring, assurance point.Assurance, list []point.Point) ([]byte, error) {
-	plain := []byte{byte(assurance), pageVersion}
+// seal makes a page's box; its first byte is how far its points can be trusted, but for those that say otherwise.
+func (p Page) seal(ring *vault.Ring, list []point.Point) ([]byte, error) {
+	plain := []byte{0, pageVersion}
 	for i := range list {
+		plain[0] = max(plain[0], byte(list[i].Assurance))
+		if !list[i].SupersededBy.IsZero() {
+			plain[1] = correctedPage
+		}
+	}
+	for i := range list {
+		if plain[1] == correctedPage {
+			plain = appendMarks(plain, &list[i], point.Assurance(plain[0]))
+		}
 		plain = appendPoint(plain, &list[i])
 	}
 	return ring.SealBytes(content, aad("page "+p.Source.String()+" "+p.Schema.String()+" "+p.Day, ring), plain)
@@ -199,7 +261,10 @@ func (p Page) open(ring *vault.Ring, box []byte) ([]point.Point, error) {
 		return nil, err
 	}
 	for i := range list {
-		list[i].Schema, list[i].Source, list[i].Assurance = p.Schema, p.Source, point.Assurance(plain[0])
+		list[i].Schema, list[i].Source = p.Schema, p.Source
+		if list[i].Assurance == 0 {
+			list[i].Assurance = point.Assurance(plain[0])
+		}
 		list[i].ID = point.Identify(ring.Subject(), p.Source, &list[i])
 	}
 	return list, nil

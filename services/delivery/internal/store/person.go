@@ -83,7 +83,16 @@ func (s Store) Person(ctx context.Context, ring *vault.Ring, first, last string)
 
 // Points reads a person's measurements of some schemas on some days, in the order of the days.
 func (s Store) Points(ctx context.Context, ring *vault.Ring, p Person, schemas []point.Schema, days []string) ([]point.Point, error) {
-	var pages []Page
+	return points(ctx, s.Pool, ring, p.of(schemas, days))
+}
+
+// Whole is Points with those that were corrected among them.
+func (s Store) Whole(ctx context.Context, ring *vault.Ring, p Person, schemas []point.Schema, days []string) ([]point.Point, error) {
+	return whole(ctx, s.Pool, ring, p.of(schemas, days))
+}
+
+// of lists the pages of some schemas on some days.
+func (p Person) of(schemas []point.Schema, days []string) (pages []Page) {
 	for _, day := range days {
 		name, n := monthOf(day)
 		for i := range p.months {
@@ -92,7 +101,7 @@ func (s Store) Points(ctx context.Context, ring *vault.Ring, p Person, schemas [
 			}
 		}
 	}
-	return points(ctx, s.Pool, ring, pages)
+	return pages
 }
 
 // row reads and opens one box; nil where there is none.

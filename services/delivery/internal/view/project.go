@@ -56,6 +56,14 @@ func holding(b *pgx.Batch, r *es.Record, m *deliveryv1.Event) {
 			e.GetSourceId(), e.GetSubscriberId(), r.At, string(r.Stream), int64(r.Version), [16]byte(r.ID), r.Data)
 	case *deliveryv1.Event_DataImported:
 		b.Queue(`update source set imported_at = $2 where source = $1`, arm.DataImported.GetSourceId(), r.At)
+	case *deliveryv1.Event_SourceRestricted:
+		b.Queue(`update source set restricted_at = $2 where source = $1`, arm.SourceRestricted.GetSourceId(), r.At)
+	case *deliveryv1.Event_RestrictionLifted:
+		b.Queue(`update source set restricted_at = null where source = $1`, arm.RestrictionLifted.GetSourceId())
+	case *deliveryv1.Event_SourceDisconnected:
+		b.Queue(`update source set disconnected_at = $2 where source = $1`, arm.SourceDisconnected.GetSourceId(), r.At)
+	case *deliveryv1.Event_SourceReconnected:
+		b.Queue(`update source set disconnected_at = null where source = $1`, arm.SourceReconnected.GetSourceId())
 	}
 }
 

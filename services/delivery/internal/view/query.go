@@ -34,17 +34,19 @@ type Source struct {
 	ID         id.ID
 	Event      Stored
 	ImportedAt *time.Time
+	// RestrictedAt and DisconnectedAt are since when it is so; nil where it is not.
+	RestrictedAt, DisconnectedAt *time.Time
 }
 
 // Sources lists a person's sources after a place, oldest first.
 func (v View) Sources(ctx context.Context, subscriber id.ID, after Place, limit int) ([]Source, error) {
 	rows, err := v.Pool.Query(ctx, `
-		select source, connected_at, imported_at, stream, version, event, data from shelves.source
+		select source, connected_at, imported_at, restricted_at, disconnected_at, stream, version, event, data from shelves.source
 		where subscriber = $1 and (connected_at, source) > ($2, $3) order by connected_at, source limit $4`,
 		[16]byte(subscriber), after.At, [16]byte(after.ID), limit)
 	return collect(rows, err, "sources", func(row pgx.CollectableRow) (s Source, err error) {
 		s.Event.Type = "source_connected"
-		err = row.Scan((*[16]byte)(&s.ID), &s.Event.At, &s.ImportedAt, &s.Event.Stream, &s.Event.Version, (*[16]byte)(&s.Event.ID), &s.Event.Data)
+		err = row.Scan((*[16]byte)(&s.ID), &s.Event.At, &s.ImportedAt, &s.RestrictedAt, &s.DisconnectedAt, &s.Event.Stream, &s.Event.Version, (*[16]byte)(&s.Event.ID), &s.Event.Data)
 		return s, err
 	})
 }
@@ -141,6 +143,7 @@ type Held struct {
 	Digest     []byte
 	Resealed   int64  // version of the event that changed the buyer's key; 0 for none
 	Kept       []byte // what was asked for; nil where it was destroyed
+	Barred     bool   // something of a source is in it that its person has restricted
 }
 
 // ToOpen finds a delivery with its content key, sealed.
@@ -155,10 +158,12 @@ func (v View) ToFetch(ctx context.Context, number id.ID, piece int64) (Held, boo
 
 func (v View) held(ctx context.Context, kept string, number id.ID, piece int64) (h Held, ok bool, err error) {
 	err = v.Pool.QueryRow(ctx, `
-		select d.shelf, d.subscriber, d.agreement, d.bid, b.buyer, d.state, d.blocked, a.ended, d.bytes, d.digest, coalesce(d.resealed_version, 0), (`+kept+`)
+		select d.shelf, d.subscriber, d.agreement, d.bid, b.buyer, d.state, d.blocked, a.ended, d.bytes, d.digest, coalesce(d.resealed_version, 0), (`+kept+`),
+			exists (select from store.package p join store.bar r on r.subscriber = p.subscriber and r.restricted and (p.sources is null or r.source = any(p.sources))
+				where p.delivery = d.delivery)
 		from shelves.delivery d join shelves.agreement a using (agreement) join store.bid b on b.bid = d.bid where d.delivery = $1`,
 		[16]byte(number), piece).Scan((*[16]byte)(&h.Shelf), (*[16]byte)(&h.Subscriber), (*[16]byte)(&h.Agreement), (*[16]byte)(&h.Bid), (*[16]byte)(&h.Buyer),
-		&h.State, &h.Blocked, &h.Ended, &h.Bytes, &h.Digest, &h.Resealed, &h.Kept)
+		&h.State, &h.Blocked, &h.Ended, &h.Bytes, &h.Digest, &h.Resealed, &h.Kept, &h.Barred)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return h, false, nil
 	}

@@ -30,6 +30,33 @@ func held(e holding.Event) *deliveryv1.Event {
 			m.Facts = append(m.Facts, &deliveryv1.Fact{Id: fact, Band: e.Facts[fact]})
 		}
 		return &deliveryv1.Event{Event: &deliveryv1.Event_FactsDerived{FactsDerived: m}}
+	case holding.Corrected:
+		m := &deliveryv1.PointCorrected{
+			SubscriberId: e.Holding.String(), PointId: e.Point.String(), Supersedes: e.Supersedes.String(), Schema: e.Schema, Day: e.Day,
+		}
+		if !e.Source.IsZero() {
+			m.SourceId = e.Source.String()
+		}
+		for _, d := range e.Deliveries {
+			m.DeliveryIds = append(m.DeliveryIds, d.String())
+		}
+		return &deliveryv1.Event{Event: &deliveryv1.Event_PointCorrected{PointCorrected: m}}
+	case holding.Restricted:
+		return &deliveryv1.Event{Event: &deliveryv1.Event_SourceRestricted{SourceRestricted: &deliveryv1.SourceRestricted{
+			SourceId: e.Source.String(), SubscriberId: e.Holding.String(),
+		}}}
+	case holding.Lifted:
+		return &deliveryv1.Event{Event: &deliveryv1.Event_RestrictionLifted{RestrictionLifted: &deliveryv1.RestrictionLifted{
+			SourceId: e.Source.String(), SubscriberId: e.Holding.String(),
+		}}}
+	case holding.Disconnected:
+		return &deliveryv1.Event{Event: &deliveryv1.Event_SourceDisconnected{SourceDisconnected: &deliveryv1.SourceDisconnected{
+			SourceId: e.Source.String(), SubscriberId: e.Holding.String(),
+		}}}
+	case holding.Reconnected:
+		return &deliveryv1.Event{Event: &deliveryv1.Event_SourceReconnected{SourceReconnected: &deliveryv1.SourceReconnected{
+			SourceId: e.Source.String(), SubscriberId: e.Holding.String(),
+		}}}
 	}
 	panic(fmt.Sprintf("wire: no arm for %T", e))
 }
@@ -52,6 +79,14 @@ func (r *ids) read(field, s string) id.ID {
 		r.err = fmt.Errorf("wire: %s: %w", field, err)
 	}
 	return v
+}
+
+// sealed reads an id that may be forgotten, or of before there was such a field: it is nothing then.
+func (r *ids) sealed(field, s string) (none id.ID) {
+	if s == "" {
+		return none
+	}
+	return r.read(field, s)
 }
 
 // holds reads an event of a holding; nil where the arm is not one.
@@ -89,6 +124,39 @@ func holds(m *deliveryv1.Event) (holding.Event, error) {
 			out.Facts[f.GetId()] = f.GetBand()
 		}
 		return out, r.err
+	case *deliveryv1.Event_PointCorrected:
+		e := arm.PointCorrected
+		out := holding.Corrected{
+			Holding: who(e.GetSubscriberId()), Point: holding.PointID{ID: r.sealed("point_id", e.GetPointId())},
+			Supersedes: holding.PointID{ID: r.sealed("supersedes", e.GetSupersedes())}, Source: holding.SourceID{ID: r.sealed("source_id", e.GetSourceId())},
+			Schema: e.GetSchema(), Day: e.GetDay(),
+		}
+		for _, d := range e.GetDeliveryIds() {
+			out.Deliveries = append(out.Deliveries, r.read("delivery_ids", d))
+		}
+		return out, r.err
+	}
+	return r.source(m)
+}
+
+// source reads what a person asked of a source.
+func (r *ids) source(m *deliveryv1.Event) (holding.Event, error) {
+	of := func(who, source string) (holding.ID, holding.SourceID) {
+		return holding.ID{ID: r.read("subscriber_id", who)}, holding.SourceID{ID: r.read("source_id", source)}
+	}
+	switch arm := m.GetEvent().(type) {
+	case *deliveryv1.Event_SourceRestricted:
+		who, source := of(arm.SourceRestricted.GetSubscriberId(), arm.SourceRestricted.GetSourceId())
+		return holding.Restricted{Holding: who, Source: source}, r.err
+	case *deliveryv1.Event_RestrictionLifted:
+		who, source := of(arm.RestrictionLifted.GetSubscriberId(), arm.RestrictionLifted.GetSourceId())
+		return holding.Lifted{Holding: who, Source: source}, r.err
+	case *deliveryv1.Event_SourceDisconnected:
+		who, source := of(arm.SourceDisconnected.GetSubscriberId(), arm.SourceDisconnected.GetSourceId())
+		return holding.Disconnected{Holding: who, Source: source}, r.err
+	case *deliveryv1.Event_SourceReconnected:
+		who, source := of(arm.SourceReconnected.GetSubscriberId(), arm.SourceReconnected.GetSourceId())
+		return holding.Reconnected{Holding: who, Source: source}, r.err
 	}
 	return nil, r.err
 }

@@ -185,7 +185,8 @@ var arms = (*deliveryv1.Event)(nil).ProtoReflect().Descriptor().Oneofs().ByName(
 // OfHolding says whether a type of event is one of the root holding; all others are the shelf's.
 func OfHolding(typ string) bool {
 	switch typ {
-	case "source_connected", "data_imported", "point_corrected", "facts_derived":
+	case "source_connected", "data_imported", "point_corrected", "facts_derived",
+		"source_restricted", "restriction_lifted", "source_disconnected", "source_reconnected":
 		return true
 	}
 	return false

@@ -65,6 +65,16 @@ func holdings() []holding.Event {
 			Fingerprint: []byte{1, 2, 3}, Importer: "1", File: digest, Repeated: 2,
 			Arrivals: []holding.Arrival{{Schema: "omh:step-count:3.0", Points: 31, First: "2016-04-12", Last: "2016-05-12"}},
 		},
+		// Of before there was a rule, with its ids in clear.
+		holding.Corrected{Holding: h, Point: holding.PointID{ID: named("point")}, Supersedes: holding.PointID{ID: named("older")}},
+		holding.Corrected{
+			Holding: h, Source: origin, Point: holding.PointID{ID: named("point")}, Supersedes: holding.PointID{ID: named("older")},
+			Schema: "omh:step-count:3.0", Day: "2016-04-12", Deliveries: []id.ID{parcel.ID},
+		},
+		holding.Restricted{Holding: h, Source: origin},
+		holding.Lifted{Holding: h, Source: origin},
+		holding.Disconnected{Holding: h, Source: origin},
+		holding.Reconnected{Holding: h, Source: origin},
 		holding.Derived{Holding: h, Rules: 1, Facts: map[string]string{"steps_per_day": "below_5000", "sleep_per_night": "6_to_7"}},
 	}
 }
@@ -110,9 +120,6 @@ func shelves(t testing.TB) []shelf.Event {
 // later are the arms whose behaviour comes later: they stand in the contract from its first version.
 func later() []*deliveryv1.Event {
 	return []*deliveryv1.Event{
-		{Event: &deliveryv1.Event_PointCorrected{PointCorrected: &deliveryv1.PointCorrected{
-			SubscriberId: who.String(), PointId: named("point").String(), Supersedes: named("older").String(),
-		}}},
 		{Event: &deliveryv1.Event_DeliveryDisputed{DeliveryDisputed: &deliveryv1.DeliveryDisputed{
 			DeliveryId: parcel.String(), AgreementId: deal.String(), Code: deliveryv1.DisputeCode_DISPUTE_CODE_UNDECRYPTABLE,
 		}}},
@@ -227,6 +234,11 @@ func TestMalformedIDsAndDaysAreNamed(t *testing.T) {
 		{Event: &deliveryv1.Event_SourceConnected{SourceConnected: &deliveryv1.SourceConnected{SubscriberId: "-"}}},
 		{Event: &deliveryv1.Event_DataImported{DataImported: &deliveryv1.DataImported{ImportId: "-"}}},
 		{Event: &deliveryv1.Event_FactsDerived{FactsDerived: &deliveryv1.FactsDerived{SubscriberId: "-"}}},
+		{Event: &deliveryv1.Event_PointCorrected{PointCorrected: &deliveryv1.PointCorrected{PointId: "-"}}},
+		{Event: &deliveryv1.Event_SourceRestricted{SourceRestricted: &deliveryv1.SourceRestricted{SourceId: "-"}}},
+		{Event: &deliveryv1.Event_RestrictionLifted{RestrictionLifted: &deliveryv1.RestrictionLifted{SourceId: "-"}}},
+		{Event: &deliveryv1.Event_SourceDisconnected{SourceDisconnected: &deliveryv1.SourceDisconnected{SourceId: "-"}}},
+		{Event: &deliveryv1.Event_SourceReconnected{SourceReconnected: &deliveryv1.SourceReconnected{SourceId: "-"}}},
 	} {
 		if e, err := holds(m); err == nil {
 			t.Errorf("%s was read as %v", Arm(m), e)

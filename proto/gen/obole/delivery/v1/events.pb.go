@@ -278,6 +278,14 @@ const (
 	Reason_REASON_PERSON_MISSING Reason = 24
 	// Nobody was enrolled under this id.
 	Reason_REASON_SUBSCRIBER_UNKNOWN Reason = 25
+	// The person has restricted a source of which something is in the package: it is used in nothing.
+	Reason_REASON_SOURCE_RESTRICTED Reason = 30
+	// The person has disconnected the source: nothing comes from it.
+	Reason_REASON_SOURCE_DISCONNECTED Reason = 31
+	// There is no such point of this person.
+	Reason_REASON_POINT_UNKNOWN Reason = 32
+	// The point was corrected already: the newer one is to be corrected.
+	Reason_REASON_POINT_SUPERSEDED Reason = 33
 )
 
 // Enum value maps for Reason.
@@ -309,6 +317,10 @@ var (
 		23: "REASON_VOIDED",
 		24: "REASON_PERSON_MISSING",
 		25: "REASON_SUBSCRIBER_UNKNOWN",
+		30: "REASON_SOURCE_RESTRICTED",
+		31: "REASON_SOURCE_DISCONNECTED",
+		32: "REASON_POINT_UNKNOWN",
+		33: "REASON_POINT_SUPERSEDED",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":          0,
@@ -337,6 +349,10 @@ var (
 		"REASON_VOIDED":               23,
 		"REASON_PERSON_MISSING":       24,
 		"REASON_SUBSCRIBER_UNKNOWN":   25,
+		"REASON_SOURCE_RESTRICTED":    30,
+		"REASON_SOURCE_DISCONNECTED":  31,
+		"REASON_POINT_UNKNOWN":        32,
+		"REASON_POINT_SUPERSEDED":     33,
 	}
 )
 
@@ -382,6 +398,10 @@ type Event struct {
 	//	*Event_DataImported
 	//	*Event_PointCorrected
 	//	*Event_FactsDerived
+	//	*Event_SourceRestricted
+	//	*Event_RestrictionLifted
+	//	*Event_SourceDisconnected
+	//	*Event_SourceReconnected
 	//	*Event_AgreementTaken
 	//	*Event_AgreementEnded
 	//	*Event_AgreementCleared
@@ -483,6 +503,42 @@ func (x *Event) GetFactsDerived() *FactsDerived {
 	if x != nil {
 		if x, ok := x.Event.(*Event_FactsDerived); ok {
 			return x.FactsDerived
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetSourceRestricted() *SourceRestricted {
+	if x != nil {
+		if x, ok := x.Event.(*Event_SourceRestricted); ok {
+			return x.SourceRestricted
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetRestrictionLifted() *RestrictionLifted {
+	if x != nil {
+		if x, ok := x.Event.(*Event_RestrictionLifted); ok {
+			return x.RestrictionLifted
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetSourceDisconnected() *SourceDisconnected {
+	if x != nil {
+		if x, ok := x.Event.(*Event_SourceDisconnected); ok {
+			return x.SourceDisconnected
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetSourceReconnected() *SourceReconnected {
+	if x != nil {
+		if x, ok := x.Event.(*Event_SourceReconnected); ok {
+			return x.SourceReconnected
 		}
 	}
 	return nil
@@ -638,6 +694,26 @@ type Event_FactsDerived struct {
 	FactsDerived *FactsDerived `protobuf:"bytes,13,opt,name=facts_derived,json=factsDerived,proto3,oneof"`
 }
 
+type Event_SourceRestricted struct {
+	// On a source's stream.
+	SourceRestricted *SourceRestricted `protobuf:"bytes,14,opt,name=source_restricted,json=sourceRestricted,proto3,oneof"`
+}
+
+type Event_RestrictionLifted struct {
+	// On a source's stream.
+	RestrictionLifted *RestrictionLifted `protobuf:"bytes,15,opt,name=restriction_lifted,json=restrictionLifted,proto3,oneof"`
+}
+
+type Event_SourceDisconnected struct {
+	// On a source's stream.
+	SourceDisconnected *SourceDisconnected `protobuf:"bytes,16,opt,name=source_disconnected,json=sourceDisconnected,proto3,oneof"`
+}
+
+type Event_SourceReconnected struct {
+	// On a source's stream.
+	SourceReconnected *SourceReconnected `protobuf:"bytes,17,opt,name=source_reconnected,json=sourceReconnected,proto3,oneof"`
+}
+
 type Event_AgreementTaken struct {
 	// On an agreement's stream.
 	AgreementTaken *AgreementTaken `protobuf:"bytes,20,opt,name=agreement_taken,json=agreementTaken,proto3,oneof"`
@@ -714,6 +790,14 @@ func (*Event_DataImported) isEvent_Event() {}
 func (*Event_PointCorrected) isEvent_Event() {}
 
 func (*Event_FactsDerived) isEvent_Event() {}
+
+func (*Event_SourceRestricted) isEvent_Event() {}
+
+func (*Event_RestrictionLifted) isEvent_Event() {}
+
+func (*Event_SourceDisconnected) isEvent_Event() {}
+
+func (*Event_SourceReconnected) isEvent_Event() {}
 
 func (*Event_AgreementTaken) isEvent_Event() {}
 
@@ -1016,15 +1100,25 @@ func (x *Arrival) GetDays() *v11.Days {
 	return nil
 }
 
-// PointCorrected: a measurement was wrong. No rule emits it yet.
+// PointCorrected: a measurement was wrong, as its person says (GDPR 16). The new one is used from here on; the earlier one is kept as
+// superseded and used in nothing. What was measured is in neither event: it stands with the measurements.
 type PointCorrected struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whose.
 	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
-	// New point.
+	// New point. A point's id is made of what it says, so whoever guesses that finds it again.
 	PointId string `protobuf:"bytes,2,opt,name=point_id,json=pointId,proto3" json:"point_id,omitempty"`
 	// Point that it supersedes.
-	Supersedes    string `protobuf:"bytes,3,opt,name=supersedes,proto3" json:"supersedes,omitempty"`
+	Supersedes string `protobuf:"bytes,3,opt,name=supersedes,proto3" json:"supersedes,omitempty"`
+	// Source of both.
+	SourceId string `protobuf:"bytes,4,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
+	// Schema of both, as in "omh:step-count:3.0".
+	Schema string `protobuf:"bytes,5,opt,name=schema,proto3" json:"schema,omitempty"`
+	// Local day of both, YYYY-MM-DD.
+	Day string `protobuf:"bytes,6,opt,name=day,proto3" json:"day,omitempty"`
+	// Deliveries with a slot of that day and a product that reads the schema, whose package was made before and not given up: they stay
+	// as they were made.
+	DeliveryIds   []string `protobuf:"bytes,7,rep,name=delivery_ids,json=deliveryIds,proto3" json:"delivery_ids,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1080,6 +1174,254 @@ func (x *PointCorrected) GetSupersedes() string {
 	return ""
 }
 
+func (x *PointCorrected) GetSourceId() string {
+	if x != nil {
+		return x.SourceId
+	}
+	return ""
+}
+
+func (x *PointCorrected) GetSchema() string {
+	if x != nil {
+		return x.Schema
+	}
+	return ""
+}
+
+func (x *PointCorrected) GetDay() string {
+	if x != nil {
+		return x.Day
+	}
+	return ""
+}
+
+func (x *PointCorrected) GetDeliveryIds() []string {
+	if x != nil {
+		return x.DeliveryIds
+	}
+	return nil
+}
+
+// SourceRestricted: what came from the source, and what comes, is kept and shown to its person, and used in nothing (GDPR 18).
+type SourceRestricted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Source.
+	SourceId string `protobuf:"bytes,1,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
+	// Whose.
+	SubscriberId  string `protobuf:"bytes,2,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SourceRestricted) Reset() {
+	*x = SourceRestricted{}
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SourceRestricted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SourceRestricted) ProtoMessage() {}
+
+func (x *SourceRestricted) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SourceRestricted.ProtoReflect.Descriptor instead.
+func (*SourceRestricted) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *SourceRestricted) GetSourceId() string {
+	if x != nil {
+		return x.SourceId
+	}
+	return ""
+}
+
+func (x *SourceRestricted) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+// RestrictionLifted: what came from the source is used again where the person has agreed to it.
+type RestrictionLifted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Source.
+	SourceId string `protobuf:"bytes,1,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
+	// Whose.
+	SubscriberId  string `protobuf:"bytes,2,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestrictionLifted) Reset() {
+	*x = RestrictionLifted{}
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestrictionLifted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestrictionLifted) ProtoMessage() {}
+
+func (x *RestrictionLifted) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestrictionLifted.ProtoReflect.Descriptor instead.
+func (*RestrictionLifted) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *RestrictionLifted) GetSourceId() string {
+	if x != nil {
+		return x.SourceId
+	}
+	return ""
+}
+
+func (x *RestrictionLifted) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+// SourceDisconnected: nothing comes from the source any more. What has come stays as it was.
+type SourceDisconnected struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Source.
+	SourceId string `protobuf:"bytes,1,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
+	// Whose.
+	SubscriberId  string `protobuf:"bytes,2,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SourceDisconnected) Reset() {
+	*x = SourceDisconnected{}
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SourceDisconnected) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SourceDisconnected) ProtoMessage() {}
+
+func (x *SourceDisconnected) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SourceDisconnected.ProtoReflect.Descriptor instead.
+func (*SourceDisconnected) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *SourceDisconnected) GetSourceId() string {
+	if x != nil {
+		return x.SourceId
+	}
+	return ""
+}
+
+func (x *SourceDisconnected) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+// SourceReconnected: measurements may come from the source again.
+type SourceReconnected struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Source.
+	SourceId string `protobuf:"bytes,1,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
+	// Whose.
+	SubscriberId  string `protobuf:"bytes,2,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SourceReconnected) Reset() {
+	*x = SourceReconnected{}
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SourceReconnected) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SourceReconnected) ProtoMessage() {}
+
+func (x *SourceReconnected) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SourceReconnected.ProtoReflect.Descriptor instead.
+func (*SourceReconnected) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *SourceReconnected) GetSourceId() string {
+	if x != nil {
+		return x.SourceId
+	}
+	return ""
+}
+
+func (x *SourceReconnected) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
 // Fact is what a versioned rule says of a person's data.
 type Fact struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1093,7 +1435,7 @@ type Fact struct {
 
 func (x *Fact) Reset() {
 	*x = Fact{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[5]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1105,7 +1447,7 @@ func (x *Fact) String() string {
 func (*Fact) ProtoMessage() {}
 
 func (x *Fact) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[5]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1118,7 +1460,7 @@ func (x *Fact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fact.ProtoReflect.Descriptor instead.
 func (*Fact) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{5}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Fact) GetId() string {
@@ -1150,7 +1492,7 @@ type FactsDerived struct {
 
 func (x *FactsDerived) Reset() {
 	*x = FactsDerived{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[6]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1162,7 +1504,7 @@ func (x *FactsDerived) String() string {
 func (*FactsDerived) ProtoMessage() {}
 
 func (x *FactsDerived) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[6]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1175,7 +1517,7 @@ func (x *FactsDerived) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FactsDerived.ProtoReflect.Descriptor instead.
 func (*FactsDerived) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{6}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *FactsDerived) GetSubscriberId() string {
@@ -1221,7 +1563,7 @@ type AgreementTaken struct {
 
 func (x *AgreementTaken) Reset() {
 	*x = AgreementTaken{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[7]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1233,7 +1575,7 @@ func (x *AgreementTaken) String() string {
 func (*AgreementTaken) ProtoMessage() {}
 
 func (x *AgreementTaken) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[7]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1246,7 +1588,7 @@ func (x *AgreementTaken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgreementTaken.ProtoReflect.Descriptor instead.
 func (*AgreementTaken) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{7}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AgreementTaken) GetAgreementId() string {
@@ -1304,7 +1646,7 @@ type AgreementCleared struct {
 
 func (x *AgreementCleared) Reset() {
 	*x = AgreementCleared{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[8]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1316,7 +1658,7 @@ func (x *AgreementCleared) String() string {
 func (*AgreementCleared) ProtoMessage() {}
 
 func (x *AgreementCleared) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[8]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1329,7 +1671,7 @@ func (x *AgreementCleared) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgreementCleared.ProtoReflect.Descriptor instead.
 func (*AgreementCleared) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{8}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AgreementCleared) GetAgreementId() string {
@@ -1359,7 +1701,7 @@ type SlotsAwaited struct {
 
 func (x *SlotsAwaited) Reset() {
 	*x = SlotsAwaited{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[9]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1371,7 +1713,7 @@ func (x *SlotsAwaited) String() string {
 func (*SlotsAwaited) ProtoMessage() {}
 
 func (x *SlotsAwaited) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[9]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1384,7 +1726,7 @@ func (x *SlotsAwaited) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SlotsAwaited.ProtoReflect.Descriptor instead.
 func (*SlotsAwaited) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{9}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SlotsAwaited) GetAgreementId() string {
@@ -1424,7 +1766,7 @@ type AgreementEnded struct {
 
 func (x *AgreementEnded) Reset() {
 	*x = AgreementEnded{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[10]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1436,7 +1778,7 @@ func (x *AgreementEnded) String() string {
 func (*AgreementEnded) ProtoMessage() {}
 
 func (x *AgreementEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[10]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1449,7 +1791,7 @@ func (x *AgreementEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgreementEnded.ProtoReflect.Descriptor instead.
 func (*AgreementEnded) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{10}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AgreementEnded) GetAgreementId() string {
@@ -1544,7 +1886,7 @@ type DeliveryPrepared struct {
 
 func (x *DeliveryPrepared) Reset() {
 	*x = DeliveryPrepared{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[11]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1556,7 +1898,7 @@ func (x *DeliveryPrepared) String() string {
 func (*DeliveryPrepared) ProtoMessage() {}
 
 func (x *DeliveryPrepared) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[11]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1569,7 +1911,7 @@ func (x *DeliveryPrepared) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryPrepared.ProtoReflect.Descriptor instead.
 func (*DeliveryPrepared) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{11}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DeliveryPrepared) GetDeliveryId() string {
@@ -1704,7 +2046,7 @@ type PackageResealed struct {
 
 func (x *PackageResealed) Reset() {
 	*x = PackageResealed{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[12]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1716,7 +2058,7 @@ func (x *PackageResealed) String() string {
 func (*PackageResealed) ProtoMessage() {}
 
 func (x *PackageResealed) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[12]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1729,7 +2071,7 @@ func (x *PackageResealed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PackageResealed.ProtoReflect.Descriptor instead.
 func (*PackageResealed) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{12}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PackageResealed) GetDeliveryId() string {
@@ -1765,7 +2107,7 @@ type ReceiptSigned struct {
 
 func (x *ReceiptSigned) Reset() {
 	*x = ReceiptSigned{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[13]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1777,7 +2119,7 @@ func (x *ReceiptSigned) String() string {
 func (*ReceiptSigned) ProtoMessage() {}
 
 func (x *ReceiptSigned) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[13]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1790,7 +2132,7 @@ func (x *ReceiptSigned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiptSigned.ProtoReflect.Descriptor instead.
 func (*ReceiptSigned) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{13}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ReceiptSigned) GetDeliveryId() string {
@@ -1857,7 +2199,7 @@ type DeliveryReleased struct {
 
 func (x *DeliveryReleased) Reset() {
 	*x = DeliveryReleased{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[14]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1869,7 +2211,7 @@ func (x *DeliveryReleased) String() string {
 func (*DeliveryReleased) ProtoMessage() {}
 
 func (x *DeliveryReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[14]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1882,7 +2224,7 @@ func (x *DeliveryReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryReleased.ProtoReflect.Descriptor instead.
 func (*DeliveryReleased) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{14}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DeliveryReleased) GetDeliveryId() string {
@@ -1968,7 +2310,7 @@ type ReleasedKey struct {
 
 func (x *ReleasedKey) Reset() {
 	*x = ReleasedKey{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[15]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1980,7 +2322,7 @@ func (x *ReleasedKey) String() string {
 func (*ReleasedKey) ProtoMessage() {}
 
 func (x *ReleasedKey) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[15]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1993,7 +2335,7 @@ func (x *ReleasedKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleasedKey.ProtoReflect.Descriptor instead.
 func (*ReleasedKey) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{15}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ReleasedKey) GetBuyerKeyId() string {
@@ -2027,7 +2369,7 @@ type DeliveryBlocked struct {
 
 func (x *DeliveryBlocked) Reset() {
 	*x = DeliveryBlocked{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[16]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2039,7 +2381,7 @@ func (x *DeliveryBlocked) String() string {
 func (*DeliveryBlocked) ProtoMessage() {}
 
 func (x *DeliveryBlocked) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[16]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2052,7 +2394,7 @@ func (x *DeliveryBlocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryBlocked.ProtoReflect.Descriptor instead.
 func (*DeliveryBlocked) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{16}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DeliveryBlocked) GetDeliveryId() string {
@@ -2096,7 +2438,7 @@ type DeliveryLapsed struct {
 
 func (x *DeliveryLapsed) Reset() {
 	*x = DeliveryLapsed{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[17]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2108,7 +2450,7 @@ func (x *DeliveryLapsed) String() string {
 func (*DeliveryLapsed) ProtoMessage() {}
 
 func (x *DeliveryLapsed) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[17]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2121,7 +2463,7 @@ func (x *DeliveryLapsed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryLapsed.ProtoReflect.Descriptor instead.
 func (*DeliveryLapsed) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{17}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DeliveryLapsed) GetDeliveryId() string {
@@ -2153,7 +2495,7 @@ type DeliveryDisputed struct {
 
 func (x *DeliveryDisputed) Reset() {
 	*x = DeliveryDisputed{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[18]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2165,7 +2507,7 @@ func (x *DeliveryDisputed) String() string {
 func (*DeliveryDisputed) ProtoMessage() {}
 
 func (x *DeliveryDisputed) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[18]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2178,7 +2520,7 @@ func (x *DeliveryDisputed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryDisputed.ProtoReflect.Descriptor instead.
 func (*DeliveryDisputed) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{18}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DeliveryDisputed) GetDeliveryId() string {
@@ -2217,7 +2559,7 @@ type DisputeResolved struct {
 
 func (x *DisputeResolved) Reset() {
 	*x = DisputeResolved{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[19]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2229,7 +2571,7 @@ func (x *DisputeResolved) String() string {
 func (*DisputeResolved) ProtoMessage() {}
 
 func (x *DisputeResolved) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[19]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2242,7 +2584,7 @@ func (x *DisputeResolved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisputeResolved.ProtoReflect.Descriptor instead.
 func (*DisputeResolved) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{19}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *DisputeResolved) GetDeliveryId() string {
@@ -2283,7 +2625,7 @@ type DeletionOrdered struct {
 
 func (x *DeletionOrdered) Reset() {
 	*x = DeletionOrdered{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[20]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2295,7 +2637,7 @@ func (x *DeletionOrdered) String() string {
 func (*DeletionOrdered) ProtoMessage() {}
 
 func (x *DeletionOrdered) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[20]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2308,7 +2650,7 @@ func (x *DeletionOrdered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletionOrdered.ProtoReflect.Descriptor instead.
 func (*DeletionOrdered) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{20}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *DeletionOrdered) GetAgreementId() string {
@@ -2358,7 +2700,7 @@ type DeletionAttested struct {
 
 func (x *DeletionAttested) Reset() {
 	*x = DeletionAttested{}
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[21]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2370,7 +2712,7 @@ func (x *DeletionAttested) String() string {
 func (*DeletionAttested) ProtoMessage() {}
 
 func (x *DeletionAttested) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_events_proto_msgTypes[21]
+	mi := &file_obole_delivery_v1_events_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2383,7 +2725,7 @@ func (x *DeletionAttested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletionAttested.ProtoReflect.Descriptor instead.
 func (*DeletionAttested) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{21}
+	return file_obole_delivery_v1_events_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *DeletionAttested) GetAgreementId() string {
@@ -2425,7 +2767,7 @@ var File_obole_delivery_v1_events_proto protoreflect.FileDescriptor
 
 const file_obole_delivery_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x1eobole/delivery/v1/events.proto\x12\x11obole.delivery.v1\x1a\x1aobole/event/v1/event.proto\x1a\x1cobole/market/v1/market.proto\"\xfe\v\n" +
+	"\x1eobole/delivery/v1/events.proto\x12\x11obole.delivery.v1\x1a\x1aobole/event/v1/event.proto\x1a\x1cobole/market/v1/market.proto\"\xda\x0e\n" +
 	"\x05Event\x12(\n" +
 	"\x04meta\x18\x01 \x01(\v2\x14.obole.event.v1.MetaR\x04meta\x12.\n" +
 	"\x06sealed\x18\x02 \x03(\v2\x16.obole.event.v1.SealedR\x06sealed\x12O\n" +
@@ -2433,7 +2775,11 @@ const file_obole_delivery_v1_events_proto_rawDesc = "" +
 	" \x01(\v2\".obole.delivery.v1.SourceConnectedH\x00R\x0fsourceConnected\x12F\n" +
 	"\rdata_imported\x18\v \x01(\v2\x1f.obole.delivery.v1.DataImportedH\x00R\fdataImported\x12L\n" +
 	"\x0fpoint_corrected\x18\f \x01(\v2!.obole.delivery.v1.PointCorrectedH\x00R\x0epointCorrected\x12F\n" +
-	"\rfacts_derived\x18\r \x01(\v2\x1f.obole.delivery.v1.FactsDerivedH\x00R\ffactsDerived\x12L\n" +
+	"\rfacts_derived\x18\r \x01(\v2\x1f.obole.delivery.v1.FactsDerivedH\x00R\ffactsDerived\x12R\n" +
+	"\x11source_restricted\x18\x0e \x01(\v2#.obole.delivery.v1.SourceRestrictedH\x00R\x10sourceRestricted\x12U\n" +
+	"\x12restriction_lifted\x18\x0f \x01(\v2$.obole.delivery.v1.RestrictionLiftedH\x00R\x11restrictionLifted\x12X\n" +
+	"\x13source_disconnected\x18\x10 \x01(\v2%.obole.delivery.v1.SourceDisconnectedH\x00R\x12sourceDisconnected\x12U\n" +
+	"\x12source_reconnected\x18\x11 \x01(\v2$.obole.delivery.v1.SourceReconnectedH\x00R\x11sourceReconnected\x12L\n" +
 	"\x0fagreement_taken\x18\x14 \x01(\v2!.obole.delivery.v1.AgreementTakenH\x00R\x0eagreementTaken\x12L\n" +
 	"\x0fagreement_ended\x18\x15 \x01(\v2!.obole.delivery.v1.AgreementEndedH\x00R\x0eagreementEnded\x12R\n" +
 	"\x11agreement_cleared\x18\x16 \x01(\v2#.obole.delivery.v1.AgreementClearedH\x00R\x10agreementCleared\x12F\n" +
@@ -2471,13 +2817,29 @@ const file_obole_delivery_v1_events_proto_rawDesc = "" +
 	"\aArrival\x12\x16\n" +
 	"\x06schema\x18\x01 \x01(\tR\x06schema\x12\x16\n" +
 	"\x06points\x18\x02 \x01(\rR\x06points\x12)\n" +
-	"\x04days\x18\x03 \x01(\v2\x15.obole.market.v1.DaysR\x04days\"p\n" +
+	"\x04days\x18\x03 \x01(\v2\x15.obole.market.v1.DaysR\x04days\"\xf8\x01\n" +
 	"\x0ePointCorrected\x12#\n" +
-	"\rsubscriber_id\x18\x01 \x01(\tR\fsubscriberId\x12\x19\n" +
-	"\bpoint_id\x18\x02 \x01(\tR\apointId\x12\x1e\n" +
+	"\rsubscriber_id\x18\x01 \x01(\tR\fsubscriberId\x12\x1f\n" +
+	"\bpoint_id\x18\x02 \x01(\tB\x04\x88\xb5\x18\x01R\apointId\x12$\n" +
 	"\n" +
-	"supersedes\x18\x03 \x01(\tR\n" +
-	"supersedes\"*\n" +
+	"supersedes\x18\x03 \x01(\tB\x04\x88\xb5\x18\x01R\n" +
+	"supersedes\x12\x1b\n" +
+	"\tsource_id\x18\x04 \x01(\tR\bsourceId\x12\x1c\n" +
+	"\x06schema\x18\x05 \x01(\tB\x04\x88\xb5\x18\x01R\x06schema\x12\x16\n" +
+	"\x03day\x18\x06 \x01(\tB\x04\x88\xb5\x18\x01R\x03day\x12'\n" +
+	"\fdelivery_ids\x18\a \x03(\tB\x04\x88\xb5\x18\x01R\vdeliveryIds\"T\n" +
+	"\x10SourceRestricted\x12\x1b\n" +
+	"\tsource_id\x18\x01 \x01(\tR\bsourceId\x12#\n" +
+	"\rsubscriber_id\x18\x02 \x01(\tR\fsubscriberId\"U\n" +
+	"\x11RestrictionLifted\x12\x1b\n" +
+	"\tsource_id\x18\x01 \x01(\tR\bsourceId\x12#\n" +
+	"\rsubscriber_id\x18\x02 \x01(\tR\fsubscriberId\"V\n" +
+	"\x12SourceDisconnected\x12\x1b\n" +
+	"\tsource_id\x18\x01 \x01(\tR\bsourceId\x12#\n" +
+	"\rsubscriber_id\x18\x02 \x01(\tR\fsubscriberId\"U\n" +
+	"\x11SourceReconnected\x12\x1b\n" +
+	"\tsource_id\x18\x01 \x01(\tR\bsourceId\x12#\n" +
+	"\rsubscriber_id\x18\x02 \x01(\tR\fsubscriberId\"*\n" +
 	"\x04Fact\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04band\x18\x02 \x01(\tR\x04band\"\x8b\x01\n" +
@@ -2611,7 +2973,7 @@ const file_obole_delivery_v1_events_proto_rawDesc = "" +
 	"\x1aDISPUTE_CODE_UNDECRYPTABLE\x10\x02\x12\x17\n" +
 	"\x13DISPUTE_CODE_SCHEMA\x10\x03\x12\x1a\n" +
 	"\x16DISPUTE_CODE_DUPLICATE\x10\x04\x12\x17\n" +
-	"\x13DISPUTE_CODE_FORGED\x10\x05*\xac\x05\n" +
+	"\x13DISPUTE_CODE_FORGED\x10\x05*\xa1\x06\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17REASON_DELIVERY_UNKNOWN\x10\x01\x12\x1a\n" +
@@ -2639,7 +3001,11 @@ const file_obole_delivery_v1_events_proto_rawDesc = "" +
 	"\x15REASON_OFFSET_INVALID\x10\x16\x12\x11\n" +
 	"\rREASON_VOIDED\x10\x17\x12\x19\n" +
 	"\x15REASON_PERSON_MISSING\x10\x18\x12\x1d\n" +
-	"\x19REASON_SUBSCRIBER_UNKNOWN\x10\x19B\xd0\x01\n" +
+	"\x19REASON_SUBSCRIBER_UNKNOWN\x10\x19\x12\x1c\n" +
+	"\x18REASON_SOURCE_RESTRICTED\x10\x1e\x12\x1e\n" +
+	"\x1aREASON_SOURCE_DISCONNECTED\x10\x1f\x12\x18\n" +
+	"\x14REASON_POINT_UNKNOWN\x10 \x12\x1b\n" +
+	"\x17REASON_POINT_SUPERSEDED\x10!B\xd0\x01\n" +
 	"\x15com.obole.delivery.v1B\vEventsProtoP\x01ZDgithub.com/obole-market/obole/proto/gen/obole/delivery/v1;deliveryv1\xa2\x02\x03ODX\xaa\x02\x11Obole.Delivery.V1\xca\x02\x11Obole\\Delivery\\V1\xe2\x02\x1dObole\\Delivery\\V1\\GPBMetadata\xea\x02\x13Obole::Delivery::V1b\x06proto3"
 
 var (
@@ -2655,78 +3021,86 @@ func file_obole_delivery_v1_events_proto_rawDescGZIP() []byte {
 }
 
 var file_obole_delivery_v1_events_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_obole_delivery_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_obole_delivery_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_obole_delivery_v1_events_proto_goTypes = []any{
-	(Route)(0),               // 0: obole.delivery.v1.Route
-	(EndReason)(0),           // 1: obole.delivery.v1.EndReason
-	(DisputeCode)(0),         // 2: obole.delivery.v1.DisputeCode
-	(Reason)(0),              // 3: obole.delivery.v1.Reason
-	(*Event)(nil),            // 4: obole.delivery.v1.Event
-	(*SourceConnected)(nil),  // 5: obole.delivery.v1.SourceConnected
-	(*DataImported)(nil),     // 6: obole.delivery.v1.DataImported
-	(*Arrival)(nil),          // 7: obole.delivery.v1.Arrival
-	(*PointCorrected)(nil),   // 8: obole.delivery.v1.PointCorrected
-	(*Fact)(nil),             // 9: obole.delivery.v1.Fact
-	(*FactsDerived)(nil),     // 10: obole.delivery.v1.FactsDerived
-	(*AgreementTaken)(nil),   // 11: obole.delivery.v1.AgreementTaken
-	(*AgreementCleared)(nil), // 12: obole.delivery.v1.AgreementCleared
-	(*SlotsAwaited)(nil),     // 13: obole.delivery.v1.SlotsAwaited
-	(*AgreementEnded)(nil),   // 14: obole.delivery.v1.AgreementEnded
-	(*DeliveryPrepared)(nil), // 15: obole.delivery.v1.DeliveryPrepared
-	(*PackageResealed)(nil),  // 16: obole.delivery.v1.PackageResealed
-	(*ReceiptSigned)(nil),    // 17: obole.delivery.v1.ReceiptSigned
-	(*DeliveryReleased)(nil), // 18: obole.delivery.v1.DeliveryReleased
-	(*ReleasedKey)(nil),      // 19: obole.delivery.v1.ReleasedKey
-	(*DeliveryBlocked)(nil),  // 20: obole.delivery.v1.DeliveryBlocked
-	(*DeliveryLapsed)(nil),   // 21: obole.delivery.v1.DeliveryLapsed
-	(*DeliveryDisputed)(nil), // 22: obole.delivery.v1.DeliveryDisputed
-	(*DisputeResolved)(nil),  // 23: obole.delivery.v1.DisputeResolved
-	(*DeletionOrdered)(nil),  // 24: obole.delivery.v1.DeletionOrdered
-	(*DeletionAttested)(nil), // 25: obole.delivery.v1.DeletionAttested
-	(*v1.Meta)(nil),          // 26: obole.event.v1.Meta
-	(*v1.Sealed)(nil),        // 27: obole.event.v1.Sealed
-	(v11.Assurance)(0),       // 28: obole.market.v1.Assurance
-	(*v11.Days)(nil),         // 29: obole.market.v1.Days
-	(*v11.Licence)(nil),      // 30: obole.market.v1.Licence
+	(Route)(0),                 // 0: obole.delivery.v1.Route
+	(EndReason)(0),             // 1: obole.delivery.v1.EndReason
+	(DisputeCode)(0),           // 2: obole.delivery.v1.DisputeCode
+	(Reason)(0),                // 3: obole.delivery.v1.Reason
+	(*Event)(nil),              // 4: obole.delivery.v1.Event
+	(*SourceConnected)(nil),    // 5: obole.delivery.v1.SourceConnected
+	(*DataImported)(nil),       // 6: obole.delivery.v1.DataImported
+	(*Arrival)(nil),            // 7: obole.delivery.v1.Arrival
+	(*PointCorrected)(nil),     // 8: obole.delivery.v1.PointCorrected
+	(*SourceRestricted)(nil),   // 9: obole.delivery.v1.SourceRestricted
+	(*RestrictionLifted)(nil),  // 10: obole.delivery.v1.RestrictionLifted
+	(*SourceDisconnected)(nil), // 11: obole.delivery.v1.SourceDisconnected
+	(*SourceReconnected)(nil),  // 12: obole.delivery.v1.SourceReconnected
+	(*Fact)(nil),               // 13: obole.delivery.v1.Fact
+	(*FactsDerived)(nil),       // 14: obole.delivery.v1.FactsDerived
+	(*AgreementTaken)(nil),     // 15: obole.delivery.v1.AgreementTaken
+	(*AgreementCleared)(nil),   // 16: obole.delivery.v1.AgreementCleared
+	(*SlotsAwaited)(nil),       // 17: obole.delivery.v1.SlotsAwaited
+	(*AgreementEnded)(nil),     // 18: obole.delivery.v1.AgreementEnded
+	(*DeliveryPrepared)(nil),   // 19: obole.delivery.v1.DeliveryPrepared
+	(*PackageResealed)(nil),    // 20: obole.delivery.v1.PackageResealed
+	(*ReceiptSigned)(nil),      // 21: obole.delivery.v1.ReceiptSigned
+	(*DeliveryReleased)(nil),   // 22: obole.delivery.v1.DeliveryReleased
+	(*ReleasedKey)(nil),        // 23: obole.delivery.v1.ReleasedKey
+	(*DeliveryBlocked)(nil),    // 24: obole.delivery.v1.DeliveryBlocked
+	(*DeliveryLapsed)(nil),     // 25: obole.delivery.v1.DeliveryLapsed
+	(*DeliveryDisputed)(nil),   // 26: obole.delivery.v1.DeliveryDisputed
+	(*DisputeResolved)(nil),    // 27: obole.delivery.v1.DisputeResolved
+	(*DeletionOrdered)(nil),    // 28: obole.delivery.v1.DeletionOrdered
+	(*DeletionAttested)(nil),   // 29: obole.delivery.v1.DeletionAttested
+	(*v1.Meta)(nil),            // 30: obole.event.v1.Meta
+	(*v1.Sealed)(nil),          // 31: obole.event.v1.Sealed
+	(v11.Assurance)(0),         // 32: obole.market.v1.Assurance
+	(*v11.Days)(nil),           // 33: obole.market.v1.Days
+	(*v11.Licence)(nil),        // 34: obole.market.v1.Licence
 }
 var file_obole_delivery_v1_events_proto_depIdxs = []int32{
-	26, // 0: obole.delivery.v1.Event.meta:type_name -> obole.event.v1.Meta
-	27, // 1: obole.delivery.v1.Event.sealed:type_name -> obole.event.v1.Sealed
+	30, // 0: obole.delivery.v1.Event.meta:type_name -> obole.event.v1.Meta
+	31, // 1: obole.delivery.v1.Event.sealed:type_name -> obole.event.v1.Sealed
 	5,  // 2: obole.delivery.v1.Event.source_connected:type_name -> obole.delivery.v1.SourceConnected
 	6,  // 3: obole.delivery.v1.Event.data_imported:type_name -> obole.delivery.v1.DataImported
 	8,  // 4: obole.delivery.v1.Event.point_corrected:type_name -> obole.delivery.v1.PointCorrected
-	10, // 5: obole.delivery.v1.Event.facts_derived:type_name -> obole.delivery.v1.FactsDerived
-	11, // 6: obole.delivery.v1.Event.agreement_taken:type_name -> obole.delivery.v1.AgreementTaken
-	14, // 7: obole.delivery.v1.Event.agreement_ended:type_name -> obole.delivery.v1.AgreementEnded
-	12, // 8: obole.delivery.v1.Event.agreement_cleared:type_name -> obole.delivery.v1.AgreementCleared
-	13, // 9: obole.delivery.v1.Event.slots_awaited:type_name -> obole.delivery.v1.SlotsAwaited
-	15, // 10: obole.delivery.v1.Event.delivery_prepared:type_name -> obole.delivery.v1.DeliveryPrepared
-	16, // 11: obole.delivery.v1.Event.package_resealed:type_name -> obole.delivery.v1.PackageResealed
-	17, // 12: obole.delivery.v1.Event.receipt_signed:type_name -> obole.delivery.v1.ReceiptSigned
-	18, // 13: obole.delivery.v1.Event.delivery_released:type_name -> obole.delivery.v1.DeliveryReleased
-	20, // 14: obole.delivery.v1.Event.delivery_blocked:type_name -> obole.delivery.v1.DeliveryBlocked
-	21, // 15: obole.delivery.v1.Event.delivery_lapsed:type_name -> obole.delivery.v1.DeliveryLapsed
-	22, // 16: obole.delivery.v1.Event.delivery_disputed:type_name -> obole.delivery.v1.DeliveryDisputed
-	23, // 17: obole.delivery.v1.Event.dispute_resolved:type_name -> obole.delivery.v1.DisputeResolved
-	24, // 18: obole.delivery.v1.Event.deletion_ordered:type_name -> obole.delivery.v1.DeletionOrdered
-	25, // 19: obole.delivery.v1.Event.deletion_attested:type_name -> obole.delivery.v1.DeletionAttested
-	0,  // 20: obole.delivery.v1.SourceConnected.route:type_name -> obole.delivery.v1.Route
-	0,  // 21: obole.delivery.v1.DataImported.route:type_name -> obole.delivery.v1.Route
-	28, // 22: obole.delivery.v1.DataImported.assurance:type_name -> obole.market.v1.Assurance
-	7,  // 23: obole.delivery.v1.DataImported.arrivals:type_name -> obole.delivery.v1.Arrival
-	29, // 24: obole.delivery.v1.Arrival.days:type_name -> obole.market.v1.Days
-	9,  // 25: obole.delivery.v1.FactsDerived.facts:type_name -> obole.delivery.v1.Fact
-	30, // 26: obole.delivery.v1.AgreementTaken.licence:type_name -> obole.market.v1.Licence
-	1,  // 27: obole.delivery.v1.AgreementEnded.reason:type_name -> obole.delivery.v1.EndReason
-	19, // 28: obole.delivery.v1.DeliveryReleased.answer:type_name -> obole.delivery.v1.ReleasedKey
-	3,  // 29: obole.delivery.v1.DeliveryBlocked.reason:type_name -> obole.delivery.v1.Reason
-	2,  // 30: obole.delivery.v1.DeliveryDisputed.code:type_name -> obole.delivery.v1.DisputeCode
-	1,  // 31: obole.delivery.v1.DeletionOrdered.reason:type_name -> obole.delivery.v1.EndReason
-	32, // [32:32] is the sub-list for method output_type
-	32, // [32:32] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	14, // 5: obole.delivery.v1.Event.facts_derived:type_name -> obole.delivery.v1.FactsDerived
+	9,  // 6: obole.delivery.v1.Event.source_restricted:type_name -> obole.delivery.v1.SourceRestricted
+	10, // 7: obole.delivery.v1.Event.restriction_lifted:type_name -> obole.delivery.v1.RestrictionLifted
+	11, // 8: obole.delivery.v1.Event.source_disconnected:type_name -> obole.delivery.v1.SourceDisconnected
+	12, // 9: obole.delivery.v1.Event.source_reconnected:type_name -> obole.delivery.v1.SourceReconnected
+	15, // 10: obole.delivery.v1.Event.agreement_taken:type_name -> obole.delivery.v1.AgreementTaken
+	18, // 11: obole.delivery.v1.Event.agreement_ended:type_name -> obole.delivery.v1.AgreementEnded
+	16, // 12: obole.delivery.v1.Event.agreement_cleared:type_name -> obole.delivery.v1.AgreementCleared
+	17, // 13: obole.delivery.v1.Event.slots_awaited:type_name -> obole.delivery.v1.SlotsAwaited
+	19, // 14: obole.delivery.v1.Event.delivery_prepared:type_name -> obole.delivery.v1.DeliveryPrepared
+	20, // 15: obole.delivery.v1.Event.package_resealed:type_name -> obole.delivery.v1.PackageResealed
+	21, // 16: obole.delivery.v1.Event.receipt_signed:type_name -> obole.delivery.v1.ReceiptSigned
+	22, // 17: obole.delivery.v1.Event.delivery_released:type_name -> obole.delivery.v1.DeliveryReleased
+	24, // 18: obole.delivery.v1.Event.delivery_blocked:type_name -> obole.delivery.v1.DeliveryBlocked
+	25, // 19: obole.delivery.v1.Event.delivery_lapsed:type_name -> obole.delivery.v1.DeliveryLapsed
+	26, // 20: obole.delivery.v1.Event.delivery_disputed:type_name -> obole.delivery.v1.DeliveryDisputed
+	27, // 21: obole.delivery.v1.Event.dispute_resolved:type_name -> obole.delivery.v1.DisputeResolved
+	28, // 22: obole.delivery.v1.Event.deletion_ordered:type_name -> obole.delivery.v1.DeletionOrdered
+	29, // 23: obole.delivery.v1.Event.deletion_attested:type_name -> obole.delivery.v1.DeletionAttested
+	0,  // 24: obole.delivery.v1.SourceConnected.route:type_name -> obole.delivery.v1.Route
+	0,  // 25: obole.delivery.v1.DataImported.route:type_name -> obole.delivery.v1.Route
+	32, // 26: obole.delivery.v1.DataImported.assurance:type_name -> obole.market.v1.Assurance
+	7,  // 27: obole.delivery.v1.DataImported.arrivals:type_name -> obole.delivery.v1.Arrival
+	33, // 28: obole.delivery.v1.Arrival.days:type_name -> obole.market.v1.Days
+	13, // 29: obole.delivery.v1.FactsDerived.facts:type_name -> obole.delivery.v1.Fact
+	34, // 30: obole.delivery.v1.AgreementTaken.licence:type_name -> obole.market.v1.Licence
+	1,  // 31: obole.delivery.v1.AgreementEnded.reason:type_name -> obole.delivery.v1.EndReason
+	23, // 32: obole.delivery.v1.DeliveryReleased.answer:type_name -> obole.delivery.v1.ReleasedKey
+	3,  // 33: obole.delivery.v1.DeliveryBlocked.reason:type_name -> obole.delivery.v1.Reason
+	2,  // 34: obole.delivery.v1.DeliveryDisputed.code:type_name -> obole.delivery.v1.DisputeCode
+	1,  // 35: obole.delivery.v1.DeletionOrdered.reason:type_name -> obole.delivery.v1.EndReason
+	36, // [36:36] is the sub-list for method output_type
+	36, // [36:36] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_obole_delivery_v1_events_proto_init() }
@@ -2739,6 +3113,10 @@ func file_obole_delivery_v1_events_proto_init() {
 		(*Event_DataImported)(nil),
 		(*Event_PointCorrected)(nil),
 		(*Event_FactsDerived)(nil),
+		(*Event_SourceRestricted)(nil),
+		(*Event_RestrictionLifted)(nil),
+		(*Event_SourceDisconnected)(nil),
+		(*Event_SourceReconnected)(nil),
 		(*Event_AgreementTaken)(nil),
 		(*Event_AgreementEnded)(nil),
 		(*Event_AgreementCleared)(nil),
@@ -2760,7 +3138,7 @@ func file_obole_delivery_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_obole_delivery_v1_events_proto_rawDesc), len(file_obole_delivery_v1_events_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   22,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

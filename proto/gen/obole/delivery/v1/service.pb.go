@@ -308,9 +308,13 @@ type Source struct {
 	// When measurements came last; 0 means never.
 	ImportedAt int64 `protobuf:"varint,5,opt,name=imported_at,json=importedAt,proto3" json:"imported_at,omitempty"`
 	// Points that came, by schema.
-	Arrivals      []*Arrival `protobuf:"bytes,6,rep,name=arrivals,proto3" json:"arrivals,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Arrivals []*Arrival `protobuf:"bytes,6,rep,name=arrivals,proto3" json:"arrivals,omitempty"`
+	// Since when it is restricted, microseconds since 1970-01-01T00:00Z; 0 when it is not.
+	RestrictedAt int64 `protobuf:"varint,7,opt,name=restricted_at,json=restrictedAt,proto3" json:"restricted_at,omitempty"`
+	// Since when nothing comes from it, microseconds since 1970-01-01T00:00Z; 0 when it is connected.
+	DisconnectedAt int64 `protobuf:"varint,8,opt,name=disconnected_at,json=disconnectedAt,proto3" json:"disconnected_at,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Source) Reset() {
@@ -383,6 +387,20 @@ func (x *Source) GetArrivals() []*Arrival {
 		return x.Arrivals
 	}
 	return nil
+}
+
+func (x *Source) GetRestrictedAt() int64 {
+	if x != nil {
+		return x.RestrictedAt
+	}
+	return 0
+}
+
+func (x *Source) GetDisconnectedAt() int64 {
+	if x != nil {
+		return x.DisconnectedAt
+	}
+	return 0
 }
 
 // ListSourcesResponse is a page of sources.
@@ -864,6 +882,584 @@ func (x *PutPointsResponse) GetCursor() *v1.Cursor {
 	return nil
 }
 
+// RestrictSourceRequest restricts a source.
+type RestrictSourceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose.
+	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	// Source.
+	SourceId string `protobuf:"bytes,2,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
+	// Chosen by the caller, 1 to 64 bytes.
+	IdempotencyKey string `protobuf:"bytes,3,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *RestrictSourceRequest) Reset() {
+	*x = RestrictSourceRequest{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestrictSourceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestrictSourceRequest) ProtoMessage() {}
+
+func (x *RestrictSourceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestrictSourceRequest.ProtoReflect.Descriptor instead.
+func (*RestrictSourceRequest) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *RestrictSourceRequest) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+func (x *RestrictSourceRequest) GetSourceId() string {
+	if x != nil {
+		return x.SourceId
+	}
+	return ""
+}
+
+func (x *RestrictSourceRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+// RestrictSourceResponse answers RestrictSource.
+type RestrictSourceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How far this answer reaches.
+	Cursor        *v1.Cursor `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestrictSourceResponse) Reset() {
+	*x = RestrictSourceResponse{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestrictSourceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestrictSourceResponse) ProtoMessage() {}
+
+func (x *RestrictSourceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestrictSourceResponse.ProtoReflect.Descriptor instead.
+func (*RestrictSourceResponse) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *RestrictSourceResponse) GetCursor() *v1.Cursor {
+	if x != nil {
+		return x.Cursor
+	}
+	return nil
+}
+
+// LiftRestrictionRequest lifts a restriction.
+type LiftRestrictionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose.
+	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	// Source.
+	SourceId string `protobuf:"bytes,2,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
+	// Chosen by the caller, 1 to 64 bytes.
+	IdempotencyKey string `protobuf:"bytes,3,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *LiftRestrictionRequest) Reset() {
+	*x = LiftRestrictionRequest{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LiftRestrictionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LiftRestrictionRequest) ProtoMessage() {}
+
+func (x *LiftRestrictionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LiftRestrictionRequest.ProtoReflect.Descriptor instead.
+func (*LiftRestrictionRequest) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *LiftRestrictionRequest) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+func (x *LiftRestrictionRequest) GetSourceId() string {
+	if x != nil {
+		return x.SourceId
+	}
+	return ""
+}
+
+func (x *LiftRestrictionRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+// LiftRestrictionResponse answers LiftRestriction.
+type LiftRestrictionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How far this answer reaches.
+	Cursor        *v1.Cursor `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LiftRestrictionResponse) Reset() {
+	*x = LiftRestrictionResponse{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LiftRestrictionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LiftRestrictionResponse) ProtoMessage() {}
+
+func (x *LiftRestrictionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LiftRestrictionResponse.ProtoReflect.Descriptor instead.
+func (*LiftRestrictionResponse) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *LiftRestrictionResponse) GetCursor() *v1.Cursor {
+	if x != nil {
+		return x.Cursor
+	}
+	return nil
+}
+
+// DisconnectSourceRequest disconnects a source.
+type DisconnectSourceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose.
+	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	// Source.
+	SourceId string `protobuf:"bytes,2,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
+	// Chosen by the caller, 1 to 64 bytes.
+	IdempotencyKey string `protobuf:"bytes,3,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *DisconnectSourceRequest) Reset() {
+	*x = DisconnectSourceRequest{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisconnectSourceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisconnectSourceRequest) ProtoMessage() {}
+
+func (x *DisconnectSourceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisconnectSourceRequest.ProtoReflect.Descriptor instead.
+func (*DisconnectSourceRequest) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *DisconnectSourceRequest) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+func (x *DisconnectSourceRequest) GetSourceId() string {
+	if x != nil {
+		return x.SourceId
+	}
+	return ""
+}
+
+func (x *DisconnectSourceRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+// DisconnectSourceResponse answers DisconnectSource.
+type DisconnectSourceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How far this answer reaches.
+	Cursor        *v1.Cursor `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisconnectSourceResponse) Reset() {
+	*x = DisconnectSourceResponse{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisconnectSourceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisconnectSourceResponse) ProtoMessage() {}
+
+func (x *DisconnectSourceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisconnectSourceResponse.ProtoReflect.Descriptor instead.
+func (*DisconnectSourceResponse) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *DisconnectSourceResponse) GetCursor() *v1.Cursor {
+	if x != nil {
+		return x.Cursor
+	}
+	return nil
+}
+
+// ReconnectSourceRequest reconnects a source.
+type ReconnectSourceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose.
+	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	// Source.
+	SourceId string `protobuf:"bytes,2,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
+	// Chosen by the caller, 1 to 64 bytes.
+	IdempotencyKey string `protobuf:"bytes,3,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ReconnectSourceRequest) Reset() {
+	*x = ReconnectSourceRequest{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReconnectSourceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReconnectSourceRequest) ProtoMessage() {}
+
+func (x *ReconnectSourceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReconnectSourceRequest.ProtoReflect.Descriptor instead.
+func (*ReconnectSourceRequest) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ReconnectSourceRequest) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+func (x *ReconnectSourceRequest) GetSourceId() string {
+	if x != nil {
+		return x.SourceId
+	}
+	return ""
+}
+
+func (x *ReconnectSourceRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+// ReconnectSourceResponse answers ReconnectSource.
+type ReconnectSourceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How far this answer reaches.
+	Cursor        *v1.Cursor `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReconnectSourceResponse) Reset() {
+	*x = ReconnectSourceResponse{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReconnectSourceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReconnectSourceResponse) ProtoMessage() {}
+
+func (x *ReconnectSourceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReconnectSourceResponse.ProtoReflect.Descriptor instead.
+func (*ReconnectSourceResponse) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ReconnectSourceResponse) GetCursor() *v1.Cursor {
+	if x != nil {
+		return x.Cursor
+	}
+	return nil
+}
+
+// CorrectPointRequest says what a point should say.
+type CorrectPointRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose.
+	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	// The point as ListPoints gives it, with other quantities in its body: the id in its header is that of the point to be superseded, and
+	// so names what the caller has seen. Schema, time, position and which quantities there are stay; the rest of the header is not looked at.
+	Point []byte `protobuf:"bytes,2,opt,name=point,proto3" json:"point,omitempty"`
+	// Chosen by the caller, 1 to 64 bytes.
+	IdempotencyKey string `protobuf:"bytes,3,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *CorrectPointRequest) Reset() {
+	*x = CorrectPointRequest{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CorrectPointRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CorrectPointRequest) ProtoMessage() {}
+
+func (x *CorrectPointRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CorrectPointRequest.ProtoReflect.Descriptor instead.
+func (*CorrectPointRequest) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *CorrectPointRequest) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+func (x *CorrectPointRequest) GetPoint() []byte {
+	if x != nil {
+		return x.Point
+	}
+	return nil
+}
+
+func (x *CorrectPointRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+// CorrectPointResponse answers CorrectPoint.
+type CorrectPointResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the corrected point.
+	PointId string `protobuf:"bytes,1,opt,name=point_id,json=pointId,proto3" json:"point_id,omitempty"`
+	// Id of the point that it supersedes.
+	Supersedes string `protobuf:"bytes,2,opt,name=supersedes,proto3" json:"supersedes,omitempty"`
+	// Deliveries whose packages carry the earlier quantities, and stay as they were made.
+	DeliveryIds []string `protobuf:"bytes,3,rep,name=delivery_ids,json=deliveryIds,proto3" json:"delivery_ids,omitempty"`
+	// How far this answer reaches.
+	Cursor        *v1.Cursor `protobuf:"bytes,4,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CorrectPointResponse) Reset() {
+	*x = CorrectPointResponse{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CorrectPointResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CorrectPointResponse) ProtoMessage() {}
+
+func (x *CorrectPointResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CorrectPointResponse.ProtoReflect.Descriptor instead.
+func (*CorrectPointResponse) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *CorrectPointResponse) GetPointId() string {
+	if x != nil {
+		return x.PointId
+	}
+	return ""
+}
+
+func (x *CorrectPointResponse) GetSupersedes() string {
+	if x != nil {
+		return x.Supersedes
+	}
+	return ""
+}
+
+func (x *CorrectPointResponse) GetDeliveryIds() []string {
+	if x != nil {
+		return x.DeliveryIds
+	}
+	return nil
+}
+
+func (x *CorrectPointResponse) GetCursor() *v1.Cursor {
+	if x != nil {
+		return x.Cursor
+	}
+	return nil
+}
+
 // ListPointsRequest asks for a page.
 type ListPointsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -885,7 +1481,7 @@ type ListPointsRequest struct {
 
 func (x *ListPointsRequest) Reset() {
 	*x = ListPointsRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[10]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -897,7 +1493,7 @@ func (x *ListPointsRequest) String() string {
 func (*ListPointsRequest) ProtoMessage() {}
 
 func (x *ListPointsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[10]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -910,7 +1506,7 @@ func (x *ListPointsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPointsRequest.ProtoReflect.Descriptor instead.
 func (*ListPointsRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{10}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListPointsRequest) GetSubscriberId() string {
@@ -955,6 +1551,61 @@ func (x *ListPointsRequest) GetAfter() *v1.Cursor {
 	return nil
 }
 
+// Superseded is a point whose place another has taken.
+type Superseded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The point, in the JSON of its schema.
+	Point []byte `protobuf:"bytes,1,opt,name=point,proto3" json:"point,omitempty"`
+	// Id of the one that took its place, which may be superseded too.
+	By            string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Superseded) Reset() {
+	*x = Superseded{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Superseded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Superseded) ProtoMessage() {}
+
+func (x *Superseded) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Superseded.ProtoReflect.Descriptor instead.
+func (*Superseded) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Superseded) GetPoint() []byte {
+	if x != nil {
+		return x.Point
+	}
+	return nil
+}
+
+func (x *Superseded) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
 // ListPointsResponse is a page of points.
 type ListPointsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -962,13 +1613,15 @@ type ListPointsResponse struct {
 	Points [][]byte `protobuf:"bytes,1,rep,name=points,proto3" json:"points,omitempty"`
 	// Empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// Points of this page's days that were corrected; a day whose points are on two pages has them on the later one. They are used in nothing.
+	Superseded    []*Superseded `protobuf:"bytes,3,rep,name=superseded,proto3" json:"superseded,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListPointsResponse) Reset() {
 	*x = ListPointsResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[11]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -980,7 +1633,7 @@ func (x *ListPointsResponse) String() string {
 func (*ListPointsResponse) ProtoMessage() {}
 
 func (x *ListPointsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[11]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -993,7 +1646,7 @@ func (x *ListPointsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPointsResponse.ProtoReflect.Descriptor instead.
 func (*ListPointsResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{11}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListPointsResponse) GetPoints() [][]byte {
@@ -1008,6 +1661,13 @@ func (x *ListPointsResponse) GetNextPageToken() string {
 		return x.NextPageToken
 	}
 	return ""
+}
+
+func (x *ListPointsResponse) GetSuperseded() []*Superseded {
+	if x != nil {
+		return x.Superseded
+	}
+	return nil
 }
 
 // GetSeriesRequest says what to gather.
@@ -1035,7 +1695,7 @@ type GetSeriesRequest struct {
 
 func (x *GetSeriesRequest) Reset() {
 	*x = GetSeriesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[12]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1047,7 +1707,7 @@ func (x *GetSeriesRequest) String() string {
 func (*GetSeriesRequest) ProtoMessage() {}
 
 func (x *GetSeriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[12]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1060,7 +1720,7 @@ func (x *GetSeriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSeriesRequest.ProtoReflect.Descriptor instead.
 func (*GetSeriesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{12}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GetSeriesRequest) GetSubscriberId() string {
@@ -1140,7 +1800,7 @@ type Bucket struct {
 
 func (x *Bucket) Reset() {
 	*x = Bucket{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[13]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1152,7 +1812,7 @@ func (x *Bucket) String() string {
 func (*Bucket) ProtoMessage() {}
 
 func (x *Bucket) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[13]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1165,7 +1825,7 @@ func (x *Bucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bucket.ProtoReflect.Descriptor instead.
 func (*Bucket) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{13}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Bucket) GetFrom() int64 {
@@ -1235,7 +1895,7 @@ type GetSeriesResponse struct {
 
 func (x *GetSeriesResponse) Reset() {
 	*x = GetSeriesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[14]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1247,7 +1907,7 @@ func (x *GetSeriesResponse) String() string {
 func (*GetSeriesResponse) ProtoMessage() {}
 
 func (x *GetSeriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[14]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1260,7 +1920,7 @@ func (x *GetSeriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSeriesResponse.ProtoReflect.Descriptor instead.
 func (*GetSeriesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{14}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetSeriesResponse) GetMeasure() string {
@@ -1332,7 +1992,7 @@ type GetSummaryRequest struct {
 
 func (x *GetSummaryRequest) Reset() {
 	*x = GetSummaryRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[15]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1344,7 +2004,7 @@ func (x *GetSummaryRequest) String() string {
 func (*GetSummaryRequest) ProtoMessage() {}
 
 func (x *GetSummaryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[15]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1357,7 +2017,7 @@ func (x *GetSummaryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSummaryRequest.ProtoReflect.Descriptor instead.
 func (*GetSummaryRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{15}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetSummaryRequest) GetSubscriberId() string {
@@ -1387,7 +2047,7 @@ type Quantity struct {
 
 func (x *Quantity) Reset() {
 	*x = Quantity{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[16]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1399,7 +2059,7 @@ func (x *Quantity) String() string {
 func (*Quantity) ProtoMessage() {}
 
 func (x *Quantity) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[16]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1412,7 +2072,7 @@ func (x *Quantity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quantity.ProtoReflect.Descriptor instead.
 func (*Quantity) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{16}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Quantity) GetMeasure() string {
@@ -1444,7 +2104,7 @@ type Share struct {
 
 func (x *Share) Reset() {
 	*x = Share{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[17]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1456,7 +2116,7 @@ func (x *Share) String() string {
 func (*Share) ProtoMessage() {}
 
 func (x *Share) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[17]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1469,7 +2129,7 @@ func (x *Share) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Share.ProtoReflect.Descriptor instead.
 func (*Share) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{17}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Share) GetSourceId() string {
@@ -1516,7 +2176,7 @@ type Category struct {
 
 func (x *Category) Reset() {
 	*x = Category{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[18]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1528,7 +2188,7 @@ func (x *Category) String() string {
 func (*Category) ProtoMessage() {}
 
 func (x *Category) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[18]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1541,7 +2201,7 @@ func (x *Category) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Category.ProtoReflect.Descriptor instead.
 func (*Category) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{18}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Category) GetSchema() string {
@@ -1606,7 +2266,7 @@ type GetSummaryResponse struct {
 
 func (x *GetSummaryResponse) Reset() {
 	*x = GetSummaryResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[19]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1618,7 +2278,7 @@ func (x *GetSummaryResponse) String() string {
 func (*GetSummaryResponse) ProtoMessage() {}
 
 func (x *GetSummaryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[19]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1631,7 +2291,7 @@ func (x *GetSummaryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSummaryResponse.ProtoReflect.Descriptor instead.
 func (*GetSummaryResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{19}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *GetSummaryResponse) GetCategories() []*Category {
@@ -1661,7 +2321,7 @@ type ExportPointsRequest struct {
 
 func (x *ExportPointsRequest) Reset() {
 	*x = ExportPointsRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[20]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1673,7 +2333,7 @@ func (x *ExportPointsRequest) String() string {
 func (*ExportPointsRequest) ProtoMessage() {}
 
 func (x *ExportPointsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[20]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1686,7 +2346,7 @@ func (x *ExportPointsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportPointsRequest.ProtoReflect.Descriptor instead.
 func (*ExportPointsRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{20}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ExportPointsRequest) GetSubscriberId() string {
@@ -1703,6 +2363,70 @@ func (x *ExportPointsRequest) GetAfter() *v1.Cursor {
 	return nil
 }
 
+// SchemaDocument is a JSON Schema.
+type SchemaDocument struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where other documents of the same answer refer to it.
+	Uri string `protobuf:"bytes,1,opt,name=uri,proto3" json:"uri,omitempty"`
+	// Schema whose bodies it describes, as in "omh:step-count:3.0"; "point" for the one of a whole data point; empty where only others refer to it.
+	Schema string `protobuf:"bytes,2,opt,name=schema,proto3" json:"schema,omitempty"`
+	// The document, JSON.
+	Document      []byte `protobuf:"bytes,3,opt,name=document,proto3" json:"document,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SchemaDocument) Reset() {
+	*x = SchemaDocument{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SchemaDocument) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SchemaDocument) ProtoMessage() {}
+
+func (x *SchemaDocument) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SchemaDocument.ProtoReflect.Descriptor instead.
+func (*SchemaDocument) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *SchemaDocument) GetUri() string {
+	if x != nil {
+		return x.Uri
+	}
+	return ""
+}
+
+func (x *SchemaDocument) GetSchema() string {
+	if x != nil {
+		return x.Schema
+	}
+	return ""
+}
+
+func (x *SchemaDocument) GetDocument() []byte {
+	if x != nil {
+		return x.Document
+	}
+	return nil
+}
+
 // ExportPointsResponse is some measurements of one schema.
 type ExportPointsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1713,14 +2437,18 @@ type ExportPointsResponse struct {
 	// Points sent so far, these included.
 	Sent uint64 `protobuf:"varint,3,opt,name=sent,proto3" json:"sent,omitempty"`
 	// Nothing follows: the export is whole.
-	Last          bool `protobuf:"varint,4,opt,name=last,proto3" json:"last,omitempty"`
+	Last bool `protobuf:"varint,4,opt,name=last,proto3" json:"last,omitempty"`
+	// Points of this schema that were corrected, each behind the points of its day. They count in sent.
+	Superseded []*Superseded `protobuf:"bytes,5,rep,name=superseded,proto3" json:"superseded,omitempty"`
+	// In the last message: the schemas of all that was sent, and all documents that they refer to. References in them are to each other's uri.
+	Schemas       []*SchemaDocument `protobuf:"bytes,6,rep,name=schemas,proto3" json:"schemas,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExportPointsResponse) Reset() {
 	*x = ExportPointsResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[21]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1732,7 +2460,7 @@ func (x *ExportPointsResponse) String() string {
 func (*ExportPointsResponse) ProtoMessage() {}
 
 func (x *ExportPointsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[21]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1745,7 +2473,7 @@ func (x *ExportPointsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportPointsResponse.ProtoReflect.Descriptor instead.
 func (*ExportPointsResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{21}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ExportPointsResponse) GetSchema() string {
@@ -1776,6 +2504,20 @@ func (x *ExportPointsResponse) GetLast() bool {
 	return false
 }
 
+func (x *ExportPointsResponse) GetSuperseded() []*Superseded {
+	if x != nil {
+		return x.Superseded
+	}
+	return nil
+}
+
+func (x *ExportPointsResponse) GetSchemas() []*SchemaDocument {
+	if x != nil {
+		return x.Schemas
+	}
+	return nil
+}
+
 // PreviewPackageRequest says what would leave.
 type PreviewPackageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1801,7 +2543,7 @@ type PreviewPackageRequest struct {
 
 func (x *PreviewPackageRequest) Reset() {
 	*x = PreviewPackageRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[22]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1813,7 +2555,7 @@ func (x *PreviewPackageRequest) String() string {
 func (*PreviewPackageRequest) ProtoMessage() {}
 
 func (x *PreviewPackageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[22]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1826,7 +2568,7 @@ func (x *PreviewPackageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewPackageRequest.ProtoReflect.Descriptor instead.
 func (*PreviewPackageRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{22}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PreviewPackageRequest) GetSubscriberId() string {
@@ -1910,7 +2652,7 @@ type PreviewPackageResponse struct {
 
 func (x *PreviewPackageResponse) Reset() {
 	*x = PreviewPackageResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[23]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1922,7 +2664,7 @@ func (x *PreviewPackageResponse) String() string {
 func (*PreviewPackageResponse) ProtoMessage() {}
 
 func (x *PreviewPackageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[23]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1935,7 +2677,7 @@ func (x *PreviewPackageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewPackageResponse.ProtoReflect.Descriptor instead.
 func (*PreviewPackageResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{23}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *PreviewPackageResponse) GetRows() []byte {
@@ -2005,7 +2747,7 @@ type GetFactsRequest struct {
 
 func (x *GetFactsRequest) Reset() {
 	*x = GetFactsRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[24]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2017,7 +2759,7 @@ func (x *GetFactsRequest) String() string {
 func (*GetFactsRequest) ProtoMessage() {}
 
 func (x *GetFactsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[24]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2030,7 +2772,7 @@ func (x *GetFactsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFactsRequest.ProtoReflect.Descriptor instead.
 func (*GetFactsRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{24}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *GetFactsRequest) GetSubscriberId() string {
@@ -2057,7 +2799,7 @@ type Stock struct {
 
 func (x *Stock) Reset() {
 	*x = Stock{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[25]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2069,7 +2811,7 @@ func (x *Stock) String() string {
 func (*Stock) ProtoMessage() {}
 
 func (x *Stock) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[25]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2082,7 +2824,7 @@ func (x *Stock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stock.ProtoReflect.Descriptor instead.
 func (*Stock) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{25}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Stock) GetProduct() string {
@@ -2126,7 +2868,7 @@ type GetFactsResponse struct {
 
 func (x *GetFactsResponse) Reset() {
 	*x = GetFactsResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[26]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2138,7 +2880,7 @@ func (x *GetFactsResponse) String() string {
 func (*GetFactsResponse) ProtoMessage() {}
 
 func (x *GetFactsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[26]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2151,7 +2893,7 @@ func (x *GetFactsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFactsResponse.ProtoReflect.Descriptor instead.
 func (*GetFactsResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{26}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *GetFactsResponse) GetFacts() []*Fact {
@@ -2179,7 +2921,7 @@ type EstimateAudienceRequest struct {
 
 func (x *EstimateAudienceRequest) Reset() {
 	*x = EstimateAudienceRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[27]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2191,7 +2933,7 @@ func (x *EstimateAudienceRequest) String() string {
 func (*EstimateAudienceRequest) ProtoMessage() {}
 
 func (x *EstimateAudienceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[27]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2204,7 +2946,7 @@ func (x *EstimateAudienceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EstimateAudienceRequest.ProtoReflect.Descriptor instead.
 func (*EstimateAudienceRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{27}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *EstimateAudienceRequest) GetTerms() *v11.Terms {
@@ -2225,7 +2967,7 @@ type EstimateAudienceResponse struct {
 
 func (x *EstimateAudienceResponse) Reset() {
 	*x = EstimateAudienceResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[28]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2237,7 +2979,7 @@ func (x *EstimateAudienceResponse) String() string {
 func (*EstimateAudienceResponse) ProtoMessage() {}
 
 func (x *EstimateAudienceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[28]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2250,7 +2992,7 @@ func (x *EstimateAudienceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EstimateAudienceResponse.ProtoReflect.Descriptor instead.
 func (*EstimateAudienceResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{28}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *EstimateAudienceResponse) GetPeople() uint32 {
@@ -2271,7 +3013,7 @@ type DescribeProductRequest struct {
 
 func (x *DescribeProductRequest) Reset() {
 	*x = DescribeProductRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[29]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2283,7 +3025,7 @@ func (x *DescribeProductRequest) String() string {
 func (*DescribeProductRequest) ProtoMessage() {}
 
 func (x *DescribeProductRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[29]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2296,7 +3038,7 @@ func (x *DescribeProductRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeProductRequest.ProtoReflect.Descriptor instead.
 func (*DescribeProductRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{29}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *DescribeProductRequest) GetProduct() *v11.ProductRef {
@@ -2319,7 +3061,7 @@ type Rung struct {
 
 func (x *Rung) Reset() {
 	*x = Rung{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[30]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2331,7 +3073,7 @@ func (x *Rung) String() string {
 func (*Rung) ProtoMessage() {}
 
 func (x *Rung) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[30]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2344,7 +3086,7 @@ func (x *Rung) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rung.ProtoReflect.Descriptor instead.
 func (*Rung) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{30}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Rung) GetId() string {
@@ -2380,7 +3122,7 @@ type ProductField struct {
 
 func (x *ProductField) Reset() {
 	*x = ProductField{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[31]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2392,7 +3134,7 @@ func (x *ProductField) String() string {
 func (*ProductField) ProtoMessage() {}
 
 func (x *ProductField) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[31]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2405,7 +3147,7 @@ func (x *ProductField) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProductField.ProtoReflect.Descriptor instead.
 func (*ProductField) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{31}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ProductField) GetId() string {
@@ -2468,7 +3210,7 @@ type Product struct {
 
 func (x *Product) Reset() {
 	*x = Product{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[32]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2480,7 +3222,7 @@ func (x *Product) String() string {
 func (*Product) ProtoMessage() {}
 
 func (x *Product) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[32]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2493,7 +3235,7 @@ func (x *Product) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Product.ProtoReflect.Descriptor instead.
 func (*Product) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{32}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Product) GetRef() *v11.ProductRef {
@@ -2567,7 +3309,7 @@ type DescribeProductResponse struct {
 
 func (x *DescribeProductResponse) Reset() {
 	*x = DescribeProductResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[33]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2579,7 +3321,7 @@ func (x *DescribeProductResponse) String() string {
 func (*DescribeProductResponse) ProtoMessage() {}
 
 func (x *DescribeProductResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[33]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2592,7 +3334,7 @@ func (x *DescribeProductResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeProductResponse.ProtoReflect.Descriptor instead.
 func (*DescribeProductResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{33}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *DescribeProductResponse) GetProduct() *Product {
@@ -2629,7 +3371,7 @@ type ListProductsRequest struct {
 
 func (x *ListProductsRequest) Reset() {
 	*x = ListProductsRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[34]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2641,7 +3383,7 @@ func (x *ListProductsRequest) String() string {
 func (*ListProductsRequest) ProtoMessage() {}
 
 func (x *ListProductsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[34]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2654,7 +3396,7 @@ func (x *ListProductsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProductsRequest.ProtoReflect.Descriptor instead.
 func (*ListProductsRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{34}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ListProductsRequest) GetPageSize() uint32 {
@@ -2684,7 +3426,7 @@ type ListProductsResponse struct {
 
 func (x *ListProductsResponse) Reset() {
 	*x = ListProductsResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[35]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2696,7 +3438,7 @@ func (x *ListProductsResponse) String() string {
 func (*ListProductsResponse) ProtoMessage() {}
 
 func (x *ListProductsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[35]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2709,7 +3451,7 @@ func (x *ListProductsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProductsResponse.ProtoReflect.Descriptor instead.
 func (*ListProductsResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{35}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ListProductsResponse) GetProducts() []*Product {
@@ -2769,7 +3511,7 @@ type Delivery struct {
 
 func (x *Delivery) Reset() {
 	*x = Delivery{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[36]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2781,7 +3523,7 @@ func (x *Delivery) String() string {
 func (*Delivery) ProtoMessage() {}
 
 func (x *Delivery) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[36]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2794,7 +3536,7 @@ func (x *Delivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
 func (*Delivery) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{36}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Delivery) GetDeliveryId() string {
@@ -2929,7 +3671,7 @@ type Deletion struct {
 
 func (x *Deletion) Reset() {
 	*x = Deletion{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[37]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2941,7 +3683,7 @@ func (x *Deletion) String() string {
 func (*Deletion) ProtoMessage() {}
 
 func (x *Deletion) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[37]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2954,7 +3696,7 @@ func (x *Deletion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deletion.ProtoReflect.Descriptor instead.
 func (*Deletion) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{37}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Deletion) GetReason() EndReason {
@@ -2992,7 +3734,7 @@ type ListDeliveriesRequest struct {
 
 func (x *ListDeliveriesRequest) Reset() {
 	*x = ListDeliveriesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[38]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3004,7 +3746,7 @@ func (x *ListDeliveriesRequest) String() string {
 func (*ListDeliveriesRequest) ProtoMessage() {}
 
 func (x *ListDeliveriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[38]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3017,7 +3759,7 @@ func (x *ListDeliveriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeliveriesRequest.ProtoReflect.Descriptor instead.
 func (*ListDeliveriesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{38}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ListDeliveriesRequest) GetBuyerId() string {
@@ -3075,7 +3817,7 @@ type ListDeliveriesResponse struct {
 
 func (x *ListDeliveriesResponse) Reset() {
 	*x = ListDeliveriesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[39]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3087,7 +3829,7 @@ func (x *ListDeliveriesResponse) String() string {
 func (*ListDeliveriesResponse) ProtoMessage() {}
 
 func (x *ListDeliveriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[39]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3100,7 +3842,7 @@ func (x *ListDeliveriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeliveriesResponse.ProtoReflect.Descriptor instead.
 func (*ListDeliveriesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{39}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ListDeliveriesResponse) GetDeliveries() []*Delivery {
@@ -3133,7 +3875,7 @@ type WatchDeliveriesRequest struct {
 
 func (x *WatchDeliveriesRequest) Reset() {
 	*x = WatchDeliveriesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[40]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3145,7 +3887,7 @@ func (x *WatchDeliveriesRequest) String() string {
 func (*WatchDeliveriesRequest) ProtoMessage() {}
 
 func (x *WatchDeliveriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[40]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3158,7 +3900,7 @@ func (x *WatchDeliveriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDeliveriesRequest.ProtoReflect.Descriptor instead.
 func (*WatchDeliveriesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{40}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *WatchDeliveriesRequest) GetBuyerId() string {
@@ -3195,7 +3937,7 @@ type WatchDeliveriesResponse struct {
 
 func (x *WatchDeliveriesResponse) Reset() {
 	*x = WatchDeliveriesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[41]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3207,7 +3949,7 @@ func (x *WatchDeliveriesResponse) String() string {
 func (*WatchDeliveriesResponse) ProtoMessage() {}
 
 func (x *WatchDeliveriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[41]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3220,7 +3962,7 @@ func (x *WatchDeliveriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDeliveriesResponse.ProtoReflect.Descriptor instead.
 func (*WatchDeliveriesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{41}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *WatchDeliveriesResponse) GetDelivery() *Delivery {
@@ -3252,7 +3994,7 @@ type FetchPackageRequest struct {
 
 func (x *FetchPackageRequest) Reset() {
 	*x = FetchPackageRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[42]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3264,7 +4006,7 @@ func (x *FetchPackageRequest) String() string {
 func (*FetchPackageRequest) ProtoMessage() {}
 
 func (x *FetchPackageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[42]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3277,7 +4019,7 @@ func (x *FetchPackageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchPackageRequest.ProtoReflect.Descriptor instead.
 func (*FetchPackageRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{42}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *FetchPackageRequest) GetBuyerId() string {
@@ -3314,7 +4056,7 @@ type FetchPackageResponse struct {
 
 func (x *FetchPackageResponse) Reset() {
 	*x = FetchPackageResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[43]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3326,7 +4068,7 @@ func (x *FetchPackageResponse) String() string {
 func (*FetchPackageResponse) ProtoMessage() {}
 
 func (x *FetchPackageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[43]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3339,7 +4081,7 @@ func (x *FetchPackageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchPackageResponse.ProtoReflect.Descriptor instead.
 func (*FetchPackageResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{43}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *FetchPackageResponse) GetOffset() uint64 {
@@ -3375,7 +4117,7 @@ type SignReceiptRequest struct {
 
 func (x *SignReceiptRequest) Reset() {
 	*x = SignReceiptRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[44]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3387,7 +4129,7 @@ func (x *SignReceiptRequest) String() string {
 func (*SignReceiptRequest) ProtoMessage() {}
 
 func (x *SignReceiptRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[44]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3400,7 +4142,7 @@ func (x *SignReceiptRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptRequest.ProtoReflect.Descriptor instead.
 func (*SignReceiptRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{44}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *SignReceiptRequest) GetBuyerId() string {
@@ -3455,7 +4197,7 @@ type SignReceiptResponse struct {
 
 func (x *SignReceiptResponse) Reset() {
 	*x = SignReceiptResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[45]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3467,7 +4209,7 @@ func (x *SignReceiptResponse) String() string {
 func (*SignReceiptResponse) ProtoMessage() {}
 
 func (x *SignReceiptResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[45]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3480,7 +4222,7 @@ func (x *SignReceiptResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptResponse.ProtoReflect.Descriptor instead.
 func (*SignReceiptResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{45}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *SignReceiptResponse) GetSealedKey() []byte {
@@ -3524,7 +4266,7 @@ type SignReceiptsRequest struct {
 
 func (x *SignReceiptsRequest) Reset() {
 	*x = SignReceiptsRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[46]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3536,7 +4278,7 @@ func (x *SignReceiptsRequest) String() string {
 func (*SignReceiptsRequest) ProtoMessage() {}
 
 func (x *SignReceiptsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[46]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3549,7 +4291,7 @@ func (x *SignReceiptsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptsRequest.ProtoReflect.Descriptor instead.
 func (*SignReceiptsRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{46}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *SignReceiptsRequest) GetBuyerId() string {
@@ -3584,7 +4326,7 @@ type SignedReceipt struct {
 
 func (x *SignedReceipt) Reset() {
 	*x = SignedReceipt{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[47]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3596,7 +4338,7 @@ func (x *SignedReceipt) String() string {
 func (*SignedReceipt) ProtoMessage() {}
 
 func (x *SignedReceipt) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[47]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3609,7 +4351,7 @@ func (x *SignedReceipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedReceipt.ProtoReflect.Descriptor instead.
 func (*SignedReceipt) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{47}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *SignedReceipt) GetDeliveryId() string {
@@ -3651,7 +4393,7 @@ type SignReceiptsResponse struct {
 
 func (x *SignReceiptsResponse) Reset() {
 	*x = SignReceiptsResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[48]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3663,7 +4405,7 @@ func (x *SignReceiptsResponse) String() string {
 func (*SignReceiptsResponse) ProtoMessage() {}
 
 func (x *SignReceiptsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[48]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3676,7 +4418,7 @@ func (x *SignReceiptsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptsResponse.ProtoReflect.Descriptor instead.
 func (*SignReceiptsResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{48}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *SignReceiptsResponse) GetReceipts() []*SignedReceipt {
@@ -3707,7 +4449,7 @@ type ListUsesRequest struct {
 
 func (x *ListUsesRequest) Reset() {
 	*x = ListUsesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[49]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3719,7 +4461,7 @@ func (x *ListUsesRequest) String() string {
 func (*ListUsesRequest) ProtoMessage() {}
 
 func (x *ListUsesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[49]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3732,7 +4474,7 @@ func (x *ListUsesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsesRequest.ProtoReflect.Descriptor instead.
 func (*ListUsesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{49}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ListUsesRequest) GetSubscriberId() string {
@@ -3818,7 +4560,7 @@ type Use struct {
 
 func (x *Use) Reset() {
 	*x = Use{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[50]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3830,7 +4572,7 @@ func (x *Use) String() string {
 func (*Use) ProtoMessage() {}
 
 func (x *Use) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[50]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3843,7 +4585,7 @@ func (x *Use) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Use.ProtoReflect.Descriptor instead.
 func (*Use) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{50}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *Use) GetDeliveryId() string {
@@ -3971,7 +4713,7 @@ type ListUsesResponse struct {
 
 func (x *ListUsesResponse) Reset() {
 	*x = ListUsesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[51]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3983,7 +4725,7 @@ func (x *ListUsesResponse) String() string {
 func (*ListUsesResponse) ProtoMessage() {}
 
 func (x *ListUsesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[51]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3996,7 +4738,7 @@ func (x *ListUsesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsesResponse.ProtoReflect.Descriptor instead.
 func (*ListUsesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{51}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ListUsesResponse) GetUses() []*Use {
@@ -4024,7 +4766,7 @@ type CountDeliveriesRequest struct {
 
 func (x *CountDeliveriesRequest) Reset() {
 	*x = CountDeliveriesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[52]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4036,7 +4778,7 @@ func (x *CountDeliveriesRequest) String() string {
 func (*CountDeliveriesRequest) ProtoMessage() {}
 
 func (x *CountDeliveriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[52]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4049,7 +4791,7 @@ func (x *CountDeliveriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountDeliveriesRequest.ProtoReflect.Descriptor instead.
 func (*CountDeliveriesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{52}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *CountDeliveriesRequest) GetAfter() *v1.Cursor {
@@ -4076,7 +4818,7 @@ type DeliveryCount struct {
 
 func (x *DeliveryCount) Reset() {
 	*x = DeliveryCount{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[53]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4088,7 +4830,7 @@ func (x *DeliveryCount) String() string {
 func (*DeliveryCount) ProtoMessage() {}
 
 func (x *DeliveryCount) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[53]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4101,7 +4843,7 @@ func (x *DeliveryCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryCount.ProtoReflect.Descriptor instead.
 func (*DeliveryCount) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{53}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *DeliveryCount) GetState() DeliveryState {
@@ -4143,7 +4885,7 @@ type CountDeliveriesResponse struct {
 
 func (x *CountDeliveriesResponse) Reset() {
 	*x = CountDeliveriesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[54]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4155,7 +4897,7 @@ func (x *CountDeliveriesResponse) String() string {
 func (*CountDeliveriesResponse) ProtoMessage() {}
 
 func (x *CountDeliveriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[54]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4168,7 +4910,7 @@ func (x *CountDeliveriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountDeliveriesResponse.ProtoReflect.Descriptor instead.
 func (*CountDeliveriesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{54}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *CountDeliveriesResponse) GetCounts() []*DeliveryCount {
@@ -4197,7 +4939,7 @@ type ListRecordRequest struct {
 
 func (x *ListRecordRequest) Reset() {
 	*x = ListRecordRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[55]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4209,7 +4951,7 @@ func (x *ListRecordRequest) String() string {
 func (*ListRecordRequest) ProtoMessage() {}
 
 func (x *ListRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[55]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4222,7 +4964,7 @@ func (x *ListRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecordRequest.ProtoReflect.Descriptor instead.
 func (*ListRecordRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{55}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *ListRecordRequest) GetSubscriberId() string {
@@ -4275,7 +5017,7 @@ type ListRecordResponse struct {
 
 func (x *ListRecordResponse) Reset() {
 	*x = ListRecordResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[56]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4287,7 +5029,7 @@ func (x *ListRecordResponse) String() string {
 func (*ListRecordResponse) ProtoMessage() {}
 
 func (x *ListRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[56]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4300,7 +5042,7 @@ func (x *ListRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecordResponse.ProtoReflect.Descriptor instead.
 func (*ListRecordResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{56}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ListRecordResponse) GetEntries() []*v13.Entry {
@@ -4338,7 +5080,7 @@ type WatchRecordRequest struct {
 
 func (x *WatchRecordRequest) Reset() {
 	*x = WatchRecordRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[57]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4350,7 +5092,7 @@ func (x *WatchRecordRequest) String() string {
 func (*WatchRecordRequest) ProtoMessage() {}
 
 func (x *WatchRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[57]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4363,7 +5105,7 @@ func (x *WatchRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRecordRequest.ProtoReflect.Descriptor instead.
 func (*WatchRecordRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{57}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *WatchRecordRequest) GetSubscriberId() string {
@@ -4393,7 +5135,7 @@ type WatchRecordResponse struct {
 
 func (x *WatchRecordResponse) Reset() {
 	*x = WatchRecordResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[58]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4405,7 +5147,7 @@ func (x *WatchRecordResponse) String() string {
 func (*WatchRecordResponse) ProtoMessage() {}
 
 func (x *WatchRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[58]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4418,7 +5160,7 @@ func (x *WatchRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRecordResponse.ProtoReflect.Descriptor instead.
 func (*WatchRecordResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{58}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *WatchRecordResponse) GetEntry() *v13.Entry {
@@ -4454,7 +5196,7 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\x05after\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x05after\x12%\n" +
 	"\tpage_size\x18\x03 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\xed\x01\n" +
+	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\xbb\x02\n" +
 	"\x06Source\x12\x1b\n" +
 	"\tsource_id\x18\x01 \x01(\tR\bsourceId\x12\x1a\n" +
 	"\bimporter\x18\x02 \x01(\tR\bimporter\x12.\n" +
@@ -4462,7 +5204,9 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\fconnected_at\x18\x04 \x01(\x03R\vconnectedAt\x12\x1f\n" +
 	"\vimported_at\x18\x05 \x01(\x03R\n" +
 	"importedAt\x126\n" +
-	"\barrivals\x18\x06 \x03(\v2\x1a.obole.delivery.v1.ArrivalR\barrivals\"r\n" +
+	"\barrivals\x18\x06 \x03(\v2\x1a.obole.delivery.v1.ArrivalR\barrivals\x12#\n" +
+	"\rrestricted_at\x18\a \x01(\x03R\frestrictedAt\x12'\n" +
+	"\x0fdisconnected_at\x18\b \x01(\x03R\x0edisconnectedAt\"r\n" +
 	"\x13ListSourcesResponse\x123\n" +
 	"\asources\x18\x01 \x03(\v2\x19.obole.delivery.v1.SourceR\asources\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xf4\x01\n" +
@@ -4495,7 +5239,42 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\x0frepeated_points\x18\x03 \x01(\rR\x0erepeatedPoints\x123\n" +
 	"\arefused\x18\x04 \x01(\x0e2\x19.obole.delivery.v1.ReasonR\arefused\x12\x18\n" +
 	"\aproblem\x18\x05 \x01(\tR\aproblem\x12.\n" +
-	"\x06cursor\x18\x06 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\x8c\x02\n" +
+	"\x06cursor\x18\x06 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\xa1\x01\n" +
+	"\x15RestrictSourceRequest\x12-\n" +
+	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12%\n" +
+	"\tsource_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\bsourceId\x122\n" +
+	"\x0fidempotency_key\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"H\n" +
+	"\x16RestrictSourceResponse\x12.\n" +
+	"\x06cursor\x18\x01 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\xa2\x01\n" +
+	"\x16LiftRestrictionRequest\x12-\n" +
+	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12%\n" +
+	"\tsource_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\bsourceId\x122\n" +
+	"\x0fidempotency_key\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"I\n" +
+	"\x17LiftRestrictionResponse\x12.\n" +
+	"\x06cursor\x18\x01 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\xa3\x01\n" +
+	"\x17DisconnectSourceRequest\x12-\n" +
+	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12%\n" +
+	"\tsource_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\bsourceId\x122\n" +
+	"\x0fidempotency_key\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"J\n" +
+	"\x18DisconnectSourceResponse\x12.\n" +
+	"\x06cursor\x18\x01 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\xa2\x01\n" +
+	"\x16ReconnectSourceRequest\x12-\n" +
+	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12%\n" +
+	"\tsource_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\bsourceId\x122\n" +
+	"\x0fidempotency_key\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"I\n" +
+	"\x17ReconnectSourceResponse\x12.\n" +
+	"\x06cursor\x18\x01 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\x9b\x01\n" +
+	"\x13CorrectPointRequest\x12-\n" +
+	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12!\n" +
+	"\x05point\x18\x02 \x01(\fB\v\xbaH\bz\x06\x10\x02\x18\x80\x80\x01R\x05point\x122\n" +
+	"\x0fidempotency_key\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"\xa4\x01\n" +
+	"\x14CorrectPointResponse\x12\x19\n" +
+	"\bpoint_id\x18\x01 \x01(\tR\apointId\x12\x1e\n" +
+	"\n" +
+	"supersedes\x18\x02 \x01(\tR\n" +
+	"supersedes\x12!\n" +
+	"\fdelivery_ids\x18\x03 \x03(\tR\vdeliveryIds\x12.\n" +
+	"\x06cursor\x18\x04 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\x8c\x02\n" +
 	"\x11ListPointsRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12\x1f\n" +
 	"\x06schema\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18PR\x06schema\x12)\n" +
@@ -4503,10 +5282,17 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\tpage_size\x18\x04 \x01(\rB\b\xbaH\x05*\x03\x18\x90NR\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12,\n" +
-	"\x05after\x18\x06 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"T\n" +
+	"\x05after\x18\x06 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"2\n" +
+	"\n" +
+	"Superseded\x12\x14\n" +
+	"\x05point\x18\x01 \x01(\fR\x05point\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\"\x93\x01\n" +
 	"\x12ListPointsResponse\x12\x16\n" +
 	"\x06points\x18\x01 \x03(\fR\x06points\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xf7\x02\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12=\n" +
+	"\n" +
+	"superseded\x18\x03 \x03(\v2\x1d.obole.delivery.v1.SupersededR\n" +
+	"superseded\"\xf7\x02\n" +
 	"\x10GetSeriesRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12!\n" +
 	"\x06schema\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18PR\x06schema\x12!\n" +
@@ -4561,12 +5347,20 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\x05stock\x18\x02 \x03(\v2\x18.obole.delivery.v1.StockR\x05stock\"r\n" +
 	"\x13ExportPointsRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12,\n" +
-	"\x05after\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"n\n" +
+	"\x05after\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"V\n" +
+	"\x0eSchemaDocument\x12\x10\n" +
+	"\x03uri\x18\x01 \x01(\tR\x03uri\x12\x16\n" +
+	"\x06schema\x18\x02 \x01(\tR\x06schema\x12\x1a\n" +
+	"\bdocument\x18\x03 \x01(\fR\bdocument\"\xea\x01\n" +
 	"\x14ExportPointsResponse\x12\x16\n" +
 	"\x06schema\x18\x01 \x01(\tR\x06schema\x12\x16\n" +
 	"\x06points\x18\x02 \x03(\fR\x06points\x12\x12\n" +
 	"\x04sent\x18\x03 \x01(\x04R\x04sent\x12\x12\n" +
-	"\x04last\x18\x04 \x01(\bR\x04last\"\xc4\x03\n" +
+	"\x04last\x18\x04 \x01(\bR\x04last\x12=\n" +
+	"\n" +
+	"superseded\x18\x05 \x03(\v2\x1d.obole.delivery.v1.SupersededR\n" +
+	"superseded\x12;\n" +
+	"\aschemas\x18\x06 \x03(\v2!.obole.delivery.v1.SchemaDocumentR\aschemas\"\xc4\x03\n" +
 	"\x15PreviewPackageRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12#\n" +
 	"\bbuyer_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\abuyerId\x12=\n" +
@@ -4794,11 +5588,21 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\x18DELIVERY_STATE_RECEIPTED\x10\x02\x12\x1b\n" +
 	"\x17DELIVERY_STATE_RELEASED\x10\x03\x12\x1a\n" +
 	"\x16DELIVERY_STATE_BLOCKED\x10\x04\x12\x19\n" +
-	"\x15DELIVERY_STATE_LAPSED\x10\x052\xa7\x14\n" +
+	"\x15DELIVERY_STATE_LAPSED\x10\x052\xab\x19\n" +
 	"\x0fDeliveryService\x12|\n" +
 	"\rConnectSource\x12'.obole.delivery.v1.ConnectSourceRequest\x1a(.obole.delivery.v1.ConnectSourceResponse\"\x18\x92\xb5\x18\x14\n" +
 	"\x03\x01\x03\x05\x12\rsubscriber_id\x12t\n" +
 	"\vListSources\x12%.obole.delivery.v1.ListSourcesRequest\x1a&.obole.delivery.v1.ListSourcesResponse\"\x16\x92\xb5\x18\x12\n" +
+	"\x01\x01\x12\rsubscriber_id\x12}\n" +
+	"\x0eRestrictSource\x12(.obole.delivery.v1.RestrictSourceRequest\x1a).obole.delivery.v1.RestrictSourceResponse\"\x16\x92\xb5\x18\x12\n" +
+	"\x01\x01\x12\rsubscriber_id\x12\x80\x01\n" +
+	"\x0fLiftRestriction\x12).obole.delivery.v1.LiftRestrictionRequest\x1a*.obole.delivery.v1.LiftRestrictionResponse\"\x16\x92\xb5\x18\x12\n" +
+	"\x01\x01\x12\rsubscriber_id\x12\x83\x01\n" +
+	"\x10DisconnectSource\x12*.obole.delivery.v1.DisconnectSourceRequest\x1a+.obole.delivery.v1.DisconnectSourceResponse\"\x16\x92\xb5\x18\x12\n" +
+	"\x01\x01\x12\rsubscriber_id\x12\x80\x01\n" +
+	"\x0fReconnectSource\x12).obole.delivery.v1.ReconnectSourceRequest\x1a*.obole.delivery.v1.ReconnectSourceResponse\"\x16\x92\xb5\x18\x12\n" +
+	"\x01\x01\x12\rsubscriber_id\x12w\n" +
+	"\fCorrectPoint\x12&.obole.delivery.v1.CorrectPointRequest\x1a'.obole.delivery.v1.CorrectPointResponse\"\x16\x92\xb5\x18\x12\n" +
 	"\x01\x01\x12\rsubscriber_id\x12t\n" +
 	"\x06Import\x12 .obole.delivery.v1.ImportRequest\x1a!.obole.delivery.v1.ImportResponse\"#\x92\xb5\x18\x1f\n" +
 	"\x03\x01\x03\x05\x12\x14header.subscriber_id\x18\xc0\xcf$(\x01\x12g\n" +
@@ -4858,7 +5662,7 @@ func file_obole_delivery_v1_service_proto_rawDescGZIP() []byte {
 }
 
 var file_obole_delivery_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_obole_delivery_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
+var file_obole_delivery_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 71)
 var file_obole_delivery_v1_service_proto_goTypes = []any{
 	(DeliveryState)(0),               // 0: obole.delivery.v1.DeliveryState
 	(*ConnectSourceRequest)(nil),     // 1: obole.delivery.v1.ConnectSourceRequest
@@ -4871,192 +5675,222 @@ var file_obole_delivery_v1_service_proto_goTypes = []any{
 	(*ImportResponse)(nil),           // 8: obole.delivery.v1.ImportResponse
 	(*PutPointsRequest)(nil),         // 9: obole.delivery.v1.PutPointsRequest
 	(*PutPointsResponse)(nil),        // 10: obole.delivery.v1.PutPointsResponse
-	(*ListPointsRequest)(nil),        // 11: obole.delivery.v1.ListPointsRequest
-	(*ListPointsResponse)(nil),       // 12: obole.delivery.v1.ListPointsResponse
-	(*GetSeriesRequest)(nil),         // 13: obole.delivery.v1.GetSeriesRequest
-	(*Bucket)(nil),                   // 14: obole.delivery.v1.Bucket
-	(*GetSeriesResponse)(nil),        // 15: obole.delivery.v1.GetSeriesResponse
-	(*GetSummaryRequest)(nil),        // 16: obole.delivery.v1.GetSummaryRequest
-	(*Quantity)(nil),                 // 17: obole.delivery.v1.Quantity
-	(*Share)(nil),                    // 18: obole.delivery.v1.Share
-	(*Category)(nil),                 // 19: obole.delivery.v1.Category
-	(*GetSummaryResponse)(nil),       // 20: obole.delivery.v1.GetSummaryResponse
-	(*ExportPointsRequest)(nil),      // 21: obole.delivery.v1.ExportPointsRequest
-	(*ExportPointsResponse)(nil),     // 22: obole.delivery.v1.ExportPointsResponse
-	(*PreviewPackageRequest)(nil),    // 23: obole.delivery.v1.PreviewPackageRequest
-	(*PreviewPackageResponse)(nil),   // 24: obole.delivery.v1.PreviewPackageResponse
-	(*GetFactsRequest)(nil),          // 25: obole.delivery.v1.GetFactsRequest
-	(*Stock)(nil),                    // 26: obole.delivery.v1.Stock
-	(*GetFactsResponse)(nil),         // 27: obole.delivery.v1.GetFactsResponse
-	(*EstimateAudienceRequest)(nil),  // 28: obole.delivery.v1.EstimateAudienceRequest
-	(*EstimateAudienceResponse)(nil), // 29: obole.delivery.v1.EstimateAudienceResponse
-	(*DescribeProductRequest)(nil),   // 30: obole.delivery.v1.DescribeProductRequest
-	(*Rung)(nil),                     // 31: obole.delivery.v1.Rung
-	(*ProductField)(nil),             // 32: obole.delivery.v1.ProductField
-	(*Product)(nil),                  // 33: obole.delivery.v1.Product
-	(*DescribeProductResponse)(nil),  // 34: obole.delivery.v1.DescribeProductResponse
-	(*ListProductsRequest)(nil),      // 35: obole.delivery.v1.ListProductsRequest
-	(*ListProductsResponse)(nil),     // 36: obole.delivery.v1.ListProductsResponse
-	(*Delivery)(nil),                 // 37: obole.delivery.v1.Delivery
-	(*Deletion)(nil),                 // 38: obole.delivery.v1.Deletion
-	(*ListDeliveriesRequest)(nil),    // 39: obole.delivery.v1.ListDeliveriesRequest
-	(*ListDeliveriesResponse)(nil),   // 40: obole.delivery.v1.ListDeliveriesResponse
-	(*WatchDeliveriesRequest)(nil),   // 41: obole.delivery.v1.WatchDeliveriesRequest
-	(*WatchDeliveriesResponse)(nil),  // 42: obole.delivery.v1.WatchDeliveriesResponse
-	(*FetchPackageRequest)(nil),      // 43: obole.delivery.v1.FetchPackageRequest
-	(*FetchPackageResponse)(nil),     // 44: obole.delivery.v1.FetchPackageResponse
-	(*SignReceiptRequest)(nil),       // 45: obole.delivery.v1.SignReceiptRequest
-	(*SignReceiptResponse)(nil),      // 46: obole.delivery.v1.SignReceiptResponse
-	(*SignReceiptsRequest)(nil),      // 47: obole.delivery.v1.SignReceiptsRequest
-	(*SignedReceipt)(nil),            // 48: obole.delivery.v1.SignedReceipt
-	(*SignReceiptsResponse)(nil),     // 49: obole.delivery.v1.SignReceiptsResponse
-	(*ListUsesRequest)(nil),          // 50: obole.delivery.v1.ListUsesRequest
-	(*Use)(nil),                      // 51: obole.delivery.v1.Use
-	(*ListUsesResponse)(nil),         // 52: obole.delivery.v1.ListUsesResponse
-	(*CountDeliveriesRequest)(nil),   // 53: obole.delivery.v1.CountDeliveriesRequest
-	(*DeliveryCount)(nil),            // 54: obole.delivery.v1.DeliveryCount
-	(*CountDeliveriesResponse)(nil),  // 55: obole.delivery.v1.CountDeliveriesResponse
-	(*ListRecordRequest)(nil),        // 56: obole.delivery.v1.ListRecordRequest
-	(*ListRecordResponse)(nil),       // 57: obole.delivery.v1.ListRecordResponse
-	(*WatchRecordRequest)(nil),       // 58: obole.delivery.v1.WatchRecordRequest
-	(*WatchRecordResponse)(nil),      // 59: obole.delivery.v1.WatchRecordResponse
-	(Route)(0),                       // 60: obole.delivery.v1.Route
-	(*v1.Cursor)(nil),                // 61: obole.event.v1.Cursor
-	(*Arrival)(nil),                  // 62: obole.delivery.v1.Arrival
-	(*v11.Days)(nil),                 // 63: obole.market.v1.Days
-	(Reason)(0),                      // 64: obole.delivery.v1.Reason
-	(*v11.ProductRef)(nil),           // 65: obole.market.v1.ProductRef
-	(*v11.GrantedField)(nil),         // 66: obole.market.v1.GrantedField
-	(v11.Assurance)(0),               // 67: obole.market.v1.Assurance
-	(*Fact)(nil),                     // 68: obole.delivery.v1.Fact
-	(*v11.Terms)(nil),                // 69: obole.market.v1.Terms
-	(EndReason)(0),                   // 70: obole.delivery.v1.EndReason
-	(*v12.UnitPrice)(nil),            // 71: obole.money.v1.UnitPrice
-	(*v11.Recipient)(nil),            // 72: obole.market.v1.Recipient
-	(*v13.Entry)(nil),                // 73: obole.record.v1.Entry
+	(*RestrictSourceRequest)(nil),    // 11: obole.delivery.v1.RestrictSourceRequest
+	(*RestrictSourceResponse)(nil),   // 12: obole.delivery.v1.RestrictSourceResponse
+	(*LiftRestrictionRequest)(nil),   // 13: obole.delivery.v1.LiftRestrictionRequest
+	(*LiftRestrictionResponse)(nil),  // 14: obole.delivery.v1.LiftRestrictionResponse
+	(*DisconnectSourceRequest)(nil),  // 15: obole.delivery.v1.DisconnectSourceRequest
+	(*DisconnectSourceResponse)(nil), // 16: obole.delivery.v1.DisconnectSourceResponse
+	(*ReconnectSourceRequest)(nil),   // 17: obole.delivery.v1.ReconnectSourceRequest
+	(*ReconnectSourceResponse)(nil),  // 18: obole.delivery.v1.ReconnectSourceResponse
+	(*CorrectPointRequest)(nil),      // 19: obole.delivery.v1.CorrectPointRequest
+	(*CorrectPointResponse)(nil),     // 20: obole.delivery.v1.CorrectPointResponse
+	(*ListPointsRequest)(nil),        // 21: obole.delivery.v1.ListPointsRequest
+	(*Superseded)(nil),               // 22: obole.delivery.v1.Superseded
+	(*ListPointsResponse)(nil),       // 23: obole.delivery.v1.ListPointsResponse
+	(*GetSeriesRequest)(nil),         // 24: obole.delivery.v1.GetSeriesRequest
+	(*Bucket)(nil),                   // 25: obole.delivery.v1.Bucket
+	(*GetSeriesResponse)(nil),        // 26: obole.delivery.v1.GetSeriesResponse
+	(*GetSummaryRequest)(nil),        // 27: obole.delivery.v1.GetSummaryRequest
+	(*Quantity)(nil),                 // 28: obole.delivery.v1.Quantity
+	(*Share)(nil),                    // 29: obole.delivery.v1.Share
+	(*Category)(nil),                 // 30: obole.delivery.v1.Category
+	(*GetSummaryResponse)(nil),       // 31: obole.delivery.v1.GetSummaryResponse
+	(*ExportPointsRequest)(nil),      // 32: obole.delivery.v1.ExportPointsRequest
+	(*SchemaDocument)(nil),           // 33: obole.delivery.v1.SchemaDocument
+	(*ExportPointsResponse)(nil),     // 34: obole.delivery.v1.ExportPointsResponse
+	(*PreviewPackageRequest)(nil),    // 35: obole.delivery.v1.PreviewPackageRequest
+	(*PreviewPackageResponse)(nil),   // 36: obole.delivery.v1.PreviewPackageResponse
+	(*GetFactsRequest)(nil),          // 37: obole.delivery.v1.GetFactsRequest
+	(*Stock)(nil),                    // 38: obole.delivery.v1.Stock
+	(*GetFactsResponse)(nil),         // 39: obole.delivery.v1.GetFactsResponse
+	(*EstimateAudienceRequest)(nil),  // 40: obole.delivery.v1.EstimateAudienceRequest
+	(*EstimateAudienceResponse)(nil), // 41: obole.delivery.v1.EstimateAudienceResponse
+	(*DescribeProductRequest)(nil),   // 42: obole.delivery.v1.DescribeProductRequest
+	(*Rung)(nil),                     // 43: obole.delivery.v1.Rung
+	(*ProductField)(nil),             // 44: obole.delivery.v1.ProductField
+	(*Product)(nil),                  // 45: obole.delivery.v1.Product
+	(*DescribeProductResponse)(nil),  // 46: obole.delivery.v1.DescribeProductResponse
+	(*ListProductsRequest)(nil),      // 47: obole.delivery.v1.ListProductsRequest
+	(*ListProductsResponse)(nil),     // 48: obole.delivery.v1.ListProductsResponse
+	(*Delivery)(nil),                 // 49: obole.delivery.v1.Delivery
+	(*Deletion)(nil),                 // 50: obole.delivery.v1.Deletion
+	(*ListDeliveriesRequest)(nil),    // 51: obole.delivery.v1.ListDeliveriesRequest
+	(*ListDeliveriesResponse)(nil),   // 52: obole.delivery.v1.ListDeliveriesResponse
+	(*WatchDeliveriesRequest)(nil),   // 53: obole.delivery.v1.WatchDeliveriesRequest
+	(*WatchDeliveriesResponse)(nil),  // 54: obole.delivery.v1.WatchDeliveriesResponse
+	(*FetchPackageRequest)(nil),      // 55: obole.delivery.v1.FetchPackageRequest
+	(*FetchPackageResponse)(nil),     // 56: obole.delivery.v1.FetchPackageResponse
+	(*SignReceiptRequest)(nil),       // 57: obole.delivery.v1.SignReceiptRequest
+	(*SignReceiptResponse)(nil),      // 58: obole.delivery.v1.SignReceiptResponse
+	(*SignReceiptsRequest)(nil),      // 59: obole.delivery.v1.SignReceiptsRequest
+	(*SignedReceipt)(nil),            // 60: obole.delivery.v1.SignedReceipt
+	(*SignReceiptsResponse)(nil),     // 61: obole.delivery.v1.SignReceiptsResponse
+	(*ListUsesRequest)(nil),          // 62: obole.delivery.v1.ListUsesRequest
+	(*Use)(nil),                      // 63: obole.delivery.v1.Use
+	(*ListUsesResponse)(nil),         // 64: obole.delivery.v1.ListUsesResponse
+	(*CountDeliveriesRequest)(nil),   // 65: obole.delivery.v1.CountDeliveriesRequest
+	(*DeliveryCount)(nil),            // 66: obole.delivery.v1.DeliveryCount
+	(*CountDeliveriesResponse)(nil),  // 67: obole.delivery.v1.CountDeliveriesResponse
+	(*ListRecordRequest)(nil),        // 68: obole.delivery.v1.ListRecordRequest
+	(*ListRecordResponse)(nil),       // 69: obole.delivery.v1.ListRecordResponse
+	(*WatchRecordRequest)(nil),       // 70: obole.delivery.v1.WatchRecordRequest
+	(*WatchRecordResponse)(nil),      // 71: obole.delivery.v1.WatchRecordResponse
+	(Route)(0),                       // 72: obole.delivery.v1.Route
+	(*v1.Cursor)(nil),                // 73: obole.event.v1.Cursor
+	(*Arrival)(nil),                  // 74: obole.delivery.v1.Arrival
+	(*v11.Days)(nil),                 // 75: obole.market.v1.Days
+	(Reason)(0),                      // 76: obole.delivery.v1.Reason
+	(*v11.ProductRef)(nil),           // 77: obole.market.v1.ProductRef
+	(*v11.GrantedField)(nil),         // 78: obole.market.v1.GrantedField
+	(v11.Assurance)(0),               // 79: obole.market.v1.Assurance
+	(*Fact)(nil),                     // 80: obole.delivery.v1.Fact
+	(*v11.Terms)(nil),                // 81: obole.market.v1.Terms
+	(EndReason)(0),                   // 82: obole.delivery.v1.EndReason
+	(*v12.UnitPrice)(nil),            // 83: obole.money.v1.UnitPrice
+	(*v11.Recipient)(nil),            // 84: obole.market.v1.Recipient
+	(*v13.Entry)(nil),                // 85: obole.record.v1.Entry
 }
 var file_obole_delivery_v1_service_proto_depIdxs = []int32{
-	60, // 0: obole.delivery.v1.ConnectSourceRequest.route:type_name -> obole.delivery.v1.Route
-	61, // 1: obole.delivery.v1.ConnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
-	61, // 2: obole.delivery.v1.ListSourcesRequest.after:type_name -> obole.event.v1.Cursor
-	60, // 3: obole.delivery.v1.Source.route:type_name -> obole.delivery.v1.Route
-	62, // 4: obole.delivery.v1.Source.arrivals:type_name -> obole.delivery.v1.Arrival
-	4,  // 5: obole.delivery.v1.ListSourcesResponse.sources:type_name -> obole.delivery.v1.Source
-	63, // 6: obole.delivery.v1.ImportHeader.days:type_name -> obole.market.v1.Days
-	6,  // 7: obole.delivery.v1.ImportRequest.header:type_name -> obole.delivery.v1.ImportHeader
-	62, // 8: obole.delivery.v1.ImportResponse.arrivals:type_name -> obole.delivery.v1.Arrival
-	61, // 9: obole.delivery.v1.ImportResponse.cursor:type_name -> obole.event.v1.Cursor
-	64, // 10: obole.delivery.v1.PutPointsResponse.refused:type_name -> obole.delivery.v1.Reason
-	61, // 11: obole.delivery.v1.PutPointsResponse.cursor:type_name -> obole.event.v1.Cursor
-	63, // 12: obole.delivery.v1.ListPointsRequest.days:type_name -> obole.market.v1.Days
-	61, // 13: obole.delivery.v1.ListPointsRequest.after:type_name -> obole.event.v1.Cursor
-	61, // 14: obole.delivery.v1.GetSeriesRequest.after:type_name -> obole.event.v1.Cursor
-	14, // 15: obole.delivery.v1.GetSeriesResponse.buckets:type_name -> obole.delivery.v1.Bucket
-	63, // 16: obole.delivery.v1.GetSeriesResponse.gaps:type_name -> obole.market.v1.Days
-	61, // 17: obole.delivery.v1.GetSummaryRequest.after:type_name -> obole.event.v1.Cursor
-	63, // 18: obole.delivery.v1.Share.days:type_name -> obole.market.v1.Days
-	17, // 19: obole.delivery.v1.Category.quantities:type_name -> obole.delivery.v1.Quantity
-	63, // 20: obole.delivery.v1.Category.days:type_name -> obole.market.v1.Days
-	18, // 21: obole.delivery.v1.Category.shares:type_name -> obole.delivery.v1.Share
-	19, // 22: obole.delivery.v1.GetSummaryResponse.categories:type_name -> obole.delivery.v1.Category
-	26, // 23: obole.delivery.v1.GetSummaryResponse.stock:type_name -> obole.delivery.v1.Stock
-	61, // 24: obole.delivery.v1.ExportPointsRequest.after:type_name -> obole.event.v1.Cursor
-	65, // 25: obole.delivery.v1.PreviewPackageRequest.product:type_name -> obole.market.v1.ProductRef
-	66, // 26: obole.delivery.v1.PreviewPackageRequest.fields:type_name -> obole.market.v1.GrantedField
-	63, // 27: obole.delivery.v1.PreviewPackageRequest.slots:type_name -> obole.market.v1.Days
-	67, // 28: obole.delivery.v1.PreviewPackageRequest.min_assurance:type_name -> obole.market.v1.Assurance
-	61, // 29: obole.delivery.v1.PreviewPackageRequest.after:type_name -> obole.event.v1.Cursor
-	63, // 30: obole.delivery.v1.Stock.days:type_name -> obole.market.v1.Days
-	67, // 31: obole.delivery.v1.Stock.assurance:type_name -> obole.market.v1.Assurance
-	68, // 32: obole.delivery.v1.GetFactsResponse.facts:type_name -> obole.delivery.v1.Fact
-	26, // 33: obole.delivery.v1.GetFactsResponse.stock:type_name -> obole.delivery.v1.Stock
-	69, // 34: obole.delivery.v1.EstimateAudienceRequest.terms:type_name -> obole.market.v1.Terms
-	65, // 35: obole.delivery.v1.DescribeProductRequest.product:type_name -> obole.market.v1.ProductRef
-	31, // 36: obole.delivery.v1.ProductField.rungs:type_name -> obole.delivery.v1.Rung
-	65, // 37: obole.delivery.v1.Product.ref:type_name -> obole.market.v1.ProductRef
-	32, // 38: obole.delivery.v1.Product.fields:type_name -> obole.delivery.v1.ProductField
-	33, // 39: obole.delivery.v1.DescribeProductResponse.product:type_name -> obole.delivery.v1.Product
-	33, // 40: obole.delivery.v1.ListProductsResponse.products:type_name -> obole.delivery.v1.Product
-	65, // 41: obole.delivery.v1.Delivery.product:type_name -> obole.market.v1.ProductRef
-	0,  // 42: obole.delivery.v1.Delivery.state:type_name -> obole.delivery.v1.DeliveryState
-	64, // 43: obole.delivery.v1.Delivery.blocked:type_name -> obole.delivery.v1.Reason
-	38, // 44: obole.delivery.v1.Delivery.deletion:type_name -> obole.delivery.v1.Deletion
-	70, // 45: obole.delivery.v1.Deletion.reason:type_name -> obole.delivery.v1.EndReason
-	0,  // 46: obole.delivery.v1.ListDeliveriesRequest.state:type_name -> obole.delivery.v1.DeliveryState
-	61, // 47: obole.delivery.v1.ListDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
-	37, // 48: obole.delivery.v1.ListDeliveriesResponse.deliveries:type_name -> obole.delivery.v1.Delivery
-	37, // 49: obole.delivery.v1.WatchDeliveriesResponse.delivery:type_name -> obole.delivery.v1.Delivery
-	61, // 50: obole.delivery.v1.SignReceiptResponse.cursor:type_name -> obole.event.v1.Cursor
-	45, // 51: obole.delivery.v1.SignReceiptsRequest.receipts:type_name -> obole.delivery.v1.SignReceiptRequest
-	46, // 52: obole.delivery.v1.SignedReceipt.key:type_name -> obole.delivery.v1.SignReceiptResponse
-	64, // 53: obole.delivery.v1.SignedReceipt.refused:type_name -> obole.delivery.v1.Reason
-	48, // 54: obole.delivery.v1.SignReceiptsResponse.receipts:type_name -> obole.delivery.v1.SignedReceipt
-	61, // 55: obole.delivery.v1.ListUsesRequest.after:type_name -> obole.event.v1.Cursor
-	65, // 56: obole.delivery.v1.Use.product:type_name -> obole.market.v1.ProductRef
-	66, // 57: obole.delivery.v1.Use.fields:type_name -> obole.market.v1.GrantedField
-	0,  // 58: obole.delivery.v1.Use.state:type_name -> obole.delivery.v1.DeliveryState
-	64, // 59: obole.delivery.v1.Use.blocked:type_name -> obole.delivery.v1.Reason
-	71, // 60: obole.delivery.v1.Use.unit_price:type_name -> obole.money.v1.UnitPrice
-	72, // 61: obole.delivery.v1.Use.recipients:type_name -> obole.market.v1.Recipient
-	61, // 62: obole.delivery.v1.Use.event:type_name -> obole.event.v1.Cursor
-	51, // 63: obole.delivery.v1.ListUsesResponse.uses:type_name -> obole.delivery.v1.Use
-	61, // 64: obole.delivery.v1.CountDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
-	0,  // 65: obole.delivery.v1.DeliveryCount.state:type_name -> obole.delivery.v1.DeliveryState
-	64, // 66: obole.delivery.v1.DeliveryCount.blocked:type_name -> obole.delivery.v1.Reason
-	54, // 67: obole.delivery.v1.CountDeliveriesResponse.counts:type_name -> obole.delivery.v1.DeliveryCount
-	61, // 68: obole.delivery.v1.ListRecordRequest.after:type_name -> obole.event.v1.Cursor
-	61, // 69: obole.delivery.v1.ListRecordRequest.only:type_name -> obole.event.v1.Cursor
-	73, // 70: obole.delivery.v1.ListRecordResponse.entries:type_name -> obole.record.v1.Entry
-	73, // 71: obole.delivery.v1.WatchRecordResponse.entry:type_name -> obole.record.v1.Entry
-	1,  // 72: obole.delivery.v1.DeliveryService.ConnectSource:input_type -> obole.delivery.v1.ConnectSourceRequest
-	3,  // 73: obole.delivery.v1.DeliveryService.ListSources:input_type -> obole.delivery.v1.ListSourcesRequest
-	7,  // 74: obole.delivery.v1.DeliveryService.Import:input_type -> obole.delivery.v1.ImportRequest
-	9,  // 75: obole.delivery.v1.DeliveryService.PutPoints:input_type -> obole.delivery.v1.PutPointsRequest
-	11, // 76: obole.delivery.v1.DeliveryService.ListPoints:input_type -> obole.delivery.v1.ListPointsRequest
-	13, // 77: obole.delivery.v1.DeliveryService.GetSeries:input_type -> obole.delivery.v1.GetSeriesRequest
-	16, // 78: obole.delivery.v1.DeliveryService.GetSummary:input_type -> obole.delivery.v1.GetSummaryRequest
-	21, // 79: obole.delivery.v1.DeliveryService.ExportPoints:input_type -> obole.delivery.v1.ExportPointsRequest
-	23, // 80: obole.delivery.v1.DeliveryService.PreviewPackage:input_type -> obole.delivery.v1.PreviewPackageRequest
-	25, // 81: obole.delivery.v1.DeliveryService.GetFacts:input_type -> obole.delivery.v1.GetFactsRequest
-	28, // 82: obole.delivery.v1.DeliveryService.EstimateAudience:input_type -> obole.delivery.v1.EstimateAudienceRequest
-	30, // 83: obole.delivery.v1.DeliveryService.DescribeProduct:input_type -> obole.delivery.v1.DescribeProductRequest
-	35, // 84: obole.delivery.v1.DeliveryService.ListProducts:input_type -> obole.delivery.v1.ListProductsRequest
-	39, // 85: obole.delivery.v1.DeliveryService.ListDeliveries:input_type -> obole.delivery.v1.ListDeliveriesRequest
-	41, // 86: obole.delivery.v1.DeliveryService.WatchDeliveries:input_type -> obole.delivery.v1.WatchDeliveriesRequest
-	43, // 87: obole.delivery.v1.DeliveryService.FetchPackage:input_type -> obole.delivery.v1.FetchPackageRequest
-	45, // 88: obole.delivery.v1.DeliveryService.SignReceipt:input_type -> obole.delivery.v1.SignReceiptRequest
-	47, // 89: obole.delivery.v1.DeliveryService.SignReceipts:input_type -> obole.delivery.v1.SignReceiptsRequest
-	50, // 90: obole.delivery.v1.DeliveryService.ListUses:input_type -> obole.delivery.v1.ListUsesRequest
-	56, // 91: obole.delivery.v1.DeliveryService.ListRecord:input_type -> obole.delivery.v1.ListRecordRequest
-	58, // 92: obole.delivery.v1.DeliveryService.WatchRecord:input_type -> obole.delivery.v1.WatchRecordRequest
-	53, // 93: obole.delivery.v1.DeliveryService.CountDeliveries:input_type -> obole.delivery.v1.CountDeliveriesRequest
-	2,  // 94: obole.delivery.v1.DeliveryService.ConnectSource:output_type -> obole.delivery.v1.ConnectSourceResponse
-	5,  // 95: obole.delivery.v1.DeliveryService.ListSources:output_type -> obole.delivery.v1.ListSourcesResponse
-	8,  // 96: obole.delivery.v1.DeliveryService.Import:output_type -> obole.delivery.v1.ImportResponse
-	10, // 97: obole.delivery.v1.DeliveryService.PutPoints:output_type -> obole.delivery.v1.PutPointsResponse
-	12, // 98: obole.delivery.v1.DeliveryService.ListPoints:output_type -> obole.delivery.v1.ListPointsResponse
-	15, // 99: obole.delivery.v1.DeliveryService.GetSeries:output_type -> obole.delivery.v1.GetSeriesResponse
-	20, // 100: obole.delivery.v1.DeliveryService.GetSummary:output_type -> obole.delivery.v1.GetSummaryResponse
-	22, // 101: obole.delivery.v1.DeliveryService.ExportPoints:output_type -> obole.delivery.v1.ExportPointsResponse
-	24, // 102: obole.delivery.v1.DeliveryService.PreviewPackage:output_type -> obole.delivery.v1.PreviewPackageResponse
-	27, // 103: obole.delivery.v1.DeliveryService.GetFacts:output_type -> obole.delivery.v1.GetFactsResponse
-	29, // 104: obole.delivery.v1.DeliveryService.EstimateAudience:output_type -> obole.delivery.v1.EstimateAudienceResponse
-	34, // 105: obole.delivery.v1.DeliveryService.DescribeProduct:output_type -> obole.delivery.v1.DescribeProductResponse
-	36, // 106: obole.delivery.v1.DeliveryService.ListProducts:output_type -> obole.delivery.v1.ListProductsResponse
-	40, // 107: obole.delivery.v1.DeliveryService.ListDeliveries:output_type -> obole.delivery.v1.ListDeliveriesResponse
-	42, // 108: obole.delivery.v1.DeliveryService.WatchDeliveries:output_type -> obole.delivery.v1.WatchDeliveriesResponse
-	44, // 109: obole.delivery.v1.DeliveryService.FetchPackage:output_type -> obole.delivery.v1.FetchPackageResponse
-	46, // 110: obole.delivery.v1.DeliveryService.SignReceipt:output_type -> obole.delivery.v1.SignReceiptResponse
-	49, // 111: obole.delivery.v1.DeliveryService.SignReceipts:output_type -> obole.delivery.v1.SignReceiptsResponse
-	52, // 112: obole.delivery.v1.DeliveryService.ListUses:output_type -> obole.delivery.v1.ListUsesResponse
-	57, // 113: obole.delivery.v1.DeliveryService.ListRecord:output_type -> obole.delivery.v1.ListRecordResponse
-	59, // 114: obole.delivery.v1.DeliveryService.WatchRecord:output_type -> obole.delivery.v1.WatchRecordResponse
-	55, // 115: obole.delivery.v1.DeliveryService.CountDeliveries:output_type -> obole.delivery.v1.CountDeliveriesResponse
-	94, // [94:116] is the sub-list for method output_type
-	72, // [72:94] is the sub-list for method input_type
-	72, // [72:72] is the sub-list for extension type_name
-	72, // [72:72] is the sub-list for extension extendee
-	0,  // [0:72] is the sub-list for field type_name
+	72,  // 0: obole.delivery.v1.ConnectSourceRequest.route:type_name -> obole.delivery.v1.Route
+	73,  // 1: obole.delivery.v1.ConnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
+	73,  // 2: obole.delivery.v1.ListSourcesRequest.after:type_name -> obole.event.v1.Cursor
+	72,  // 3: obole.delivery.v1.Source.route:type_name -> obole.delivery.v1.Route
+	74,  // 4: obole.delivery.v1.Source.arrivals:type_name -> obole.delivery.v1.Arrival
+	4,   // 5: obole.delivery.v1.ListSourcesResponse.sources:type_name -> obole.delivery.v1.Source
+	75,  // 6: obole.delivery.v1.ImportHeader.days:type_name -> obole.market.v1.Days
+	6,   // 7: obole.delivery.v1.ImportRequest.header:type_name -> obole.delivery.v1.ImportHeader
+	74,  // 8: obole.delivery.v1.ImportResponse.arrivals:type_name -> obole.delivery.v1.Arrival
+	73,  // 9: obole.delivery.v1.ImportResponse.cursor:type_name -> obole.event.v1.Cursor
+	76,  // 10: obole.delivery.v1.PutPointsResponse.refused:type_name -> obole.delivery.v1.Reason
+	73,  // 11: obole.delivery.v1.PutPointsResponse.cursor:type_name -> obole.event.v1.Cursor
+	73,  // 12: obole.delivery.v1.RestrictSourceResponse.cursor:type_name -> obole.event.v1.Cursor
+	73,  // 13: obole.delivery.v1.LiftRestrictionResponse.cursor:type_name -> obole.event.v1.Cursor
+	73,  // 14: obole.delivery.v1.DisconnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
+	73,  // 15: obole.delivery.v1.ReconnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
+	73,  // 16: obole.delivery.v1.CorrectPointResponse.cursor:type_name -> obole.event.v1.Cursor
+	75,  // 17: obole.delivery.v1.ListPointsRequest.days:type_name -> obole.market.v1.Days
+	73,  // 18: obole.delivery.v1.ListPointsRequest.after:type_name -> obole.event.v1.Cursor
+	22,  // 19: obole.delivery.v1.ListPointsResponse.superseded:type_name -> obole.delivery.v1.Superseded
+	73,  // 20: obole.delivery.v1.GetSeriesRequest.after:type_name -> obole.event.v1.Cursor
+	25,  // 21: obole.delivery.v1.GetSeriesResponse.buckets:type_name -> obole.delivery.v1.Bucket
+	75,  // 22: obole.delivery.v1.GetSeriesResponse.gaps:type_name -> obole.market.v1.Days
+	73,  // 23: obole.delivery.v1.GetSummaryRequest.after:type_name -> obole.event.v1.Cursor
+	75,  // 24: obole.delivery.v1.Share.days:type_name -> obole.market.v1.Days
+	28,  // 25: obole.delivery.v1.Category.quantities:type_name -> obole.delivery.v1.Quantity
+	75,  // 26: obole.delivery.v1.Category.days:type_name -> obole.market.v1.Days
+	29,  // 27: obole.delivery.v1.Category.shares:type_name -> obole.delivery.v1.Share
+	30,  // 28: obole.delivery.v1.GetSummaryResponse.categories:type_name -> obole.delivery.v1.Category
+	38,  // 29: obole.delivery.v1.GetSummaryResponse.stock:type_name -> obole.delivery.v1.Stock
+	73,  // 30: obole.delivery.v1.ExportPointsRequest.after:type_name -> obole.event.v1.Cursor
+	22,  // 31: obole.delivery.v1.ExportPointsResponse.superseded:type_name -> obole.delivery.v1.Superseded
+	33,  // 32: obole.delivery.v1.ExportPointsResponse.schemas:type_name -> obole.delivery.v1.SchemaDocument
+	77,  // 33: obole.delivery.v1.PreviewPackageRequest.product:type_name -> obole.market.v1.ProductRef
+	78,  // 34: obole.delivery.v1.PreviewPackageRequest.fields:type_name -> obole.market.v1.GrantedField
+	75,  // 35: obole.delivery.v1.PreviewPackageRequest.slots:type_name -> obole.market.v1.Days
+	79,  // 36: obole.delivery.v1.PreviewPackageRequest.min_assurance:type_name -> obole.market.v1.Assurance
+	73,  // 37: obole.delivery.v1.PreviewPackageRequest.after:type_name -> obole.event.v1.Cursor
+	75,  // 38: obole.delivery.v1.Stock.days:type_name -> obole.market.v1.Days
+	79,  // 39: obole.delivery.v1.Stock.assurance:type_name -> obole.market.v1.Assurance
+	80,  // 40: obole.delivery.v1.GetFactsResponse.facts:type_name -> obole.delivery.v1.Fact
+	38,  // 41: obole.delivery.v1.GetFactsResponse.stock:type_name -> obole.delivery.v1.Stock
+	81,  // 42: obole.delivery.v1.EstimateAudienceRequest.terms:type_name -> obole.market.v1.Terms
+	77,  // 43: obole.delivery.v1.DescribeProductRequest.product:type_name -> obole.market.v1.ProductRef
+	43,  // 44: obole.delivery.v1.ProductField.rungs:type_name -> obole.delivery.v1.Rung
+	77,  // 45: obole.delivery.v1.Product.ref:type_name -> obole.market.v1.ProductRef
+	44,  // 46: obole.delivery.v1.Product.fields:type_name -> obole.delivery.v1.ProductField
+	45,  // 47: obole.delivery.v1.DescribeProductResponse.product:type_name -> obole.delivery.v1.Product
+	45,  // 48: obole.delivery.v1.ListProductsResponse.products:type_name -> obole.delivery.v1.Product
+	77,  // 49: obole.delivery.v1.Delivery.product:type_name -> obole.market.v1.ProductRef
+	0,   // 50: obole.delivery.v1.Delivery.state:type_name -> obole.delivery.v1.DeliveryState
+	76,  // 51: obole.delivery.v1.Delivery.blocked:type_name -> obole.delivery.v1.Reason
+	50,  // 52: obole.delivery.v1.Delivery.deletion:type_name -> obole.delivery.v1.Deletion
+	82,  // 53: obole.delivery.v1.Deletion.reason:type_name -> obole.delivery.v1.EndReason
+	0,   // 54: obole.delivery.v1.ListDeliveriesRequest.state:type_name -> obole.delivery.v1.DeliveryState
+	73,  // 55: obole.delivery.v1.ListDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
+	49,  // 56: obole.delivery.v1.ListDeliveriesResponse.deliveries:type_name -> obole.delivery.v1.Delivery
+	49,  // 57: obole.delivery.v1.WatchDeliveriesResponse.delivery:type_name -> obole.delivery.v1.Delivery
+	73,  // 58: obole.delivery.v1.SignReceiptResponse.cursor:type_name -> obole.event.v1.Cursor
+	57,  // 59: obole.delivery.v1.SignReceiptsRequest.receipts:type_name -> obole.delivery.v1.SignReceiptRequest
+	58,  // 60: obole.delivery.v1.SignedReceipt.key:type_name -> obole.delivery.v1.SignReceiptResponse
+	76,  // 61: obole.delivery.v1.SignedReceipt.refused:type_name -> obole.delivery.v1.Reason
+	60,  // 62: obole.delivery.v1.SignReceiptsResponse.receipts:type_name -> obole.delivery.v1.SignedReceipt
+	73,  // 63: obole.delivery.v1.ListUsesRequest.after:type_name -> obole.event.v1.Cursor
+	77,  // 64: obole.delivery.v1.Use.product:type_name -> obole.market.v1.ProductRef
+	78,  // 65: obole.delivery.v1.Use.fields:type_name -> obole.market.v1.GrantedField
+	0,   // 66: obole.delivery.v1.Use.state:type_name -> obole.delivery.v1.DeliveryState
+	76,  // 67: obole.delivery.v1.Use.blocked:type_name -> obole.delivery.v1.Reason
+	83,  // 68: obole.delivery.v1.Use.unit_price:type_name -> obole.money.v1.UnitPrice
+	84,  // 69: obole.delivery.v1.Use.recipients:type_name -> obole.market.v1.Recipient
+	73,  // 70: obole.delivery.v1.Use.event:type_name -> obole.event.v1.Cursor
+	63,  // 71: obole.delivery.v1.ListUsesResponse.uses:type_name -> obole.delivery.v1.Use
+	73,  // 72: obole.delivery.v1.CountDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
+	0,   // 73: obole.delivery.v1.DeliveryCount.state:type_name -> obole.delivery.v1.DeliveryState
+	76,  // 74: obole.delivery.v1.DeliveryCount.blocked:type_name -> obole.delivery.v1.Reason
+	66,  // 75: obole.delivery.v1.CountDeliveriesResponse.counts:type_name -> obole.delivery.v1.DeliveryCount
+	73,  // 76: obole.delivery.v1.ListRecordRequest.after:type_name -> obole.event.v1.Cursor
+	73,  // 77: obole.delivery.v1.ListRecordRequest.only:type_name -> obole.event.v1.Cursor
+	85,  // 78: obole.delivery.v1.ListRecordResponse.entries:type_name -> obole.record.v1.Entry
+	85,  // 79: obole.delivery.v1.WatchRecordResponse.entry:type_name -> obole.record.v1.Entry
+	1,   // 80: obole.delivery.v1.DeliveryService.ConnectSource:input_type -> obole.delivery.v1.ConnectSourceRequest
+	3,   // 81: obole.delivery.v1.DeliveryService.ListSources:input_type -> obole.delivery.v1.ListSourcesRequest
+	11,  // 82: obole.delivery.v1.DeliveryService.RestrictSource:input_type -> obole.delivery.v1.RestrictSourceRequest
+	13,  // 83: obole.delivery.v1.DeliveryService.LiftRestriction:input_type -> obole.delivery.v1.LiftRestrictionRequest
+	15,  // 84: obole.delivery.v1.DeliveryService.DisconnectSource:input_type -> obole.delivery.v1.DisconnectSourceRequest
+	17,  // 85: obole.delivery.v1.DeliveryService.ReconnectSource:input_type -> obole.delivery.v1.ReconnectSourceRequest
+	19,  // 86: obole.delivery.v1.DeliveryService.CorrectPoint:input_type -> obole.delivery.v1.CorrectPointRequest
+	7,   // 87: obole.delivery.v1.DeliveryService.Import:input_type -> obole.delivery.v1.ImportRequest
+	9,   // 88: obole.delivery.v1.DeliveryService.PutPoints:input_type -> obole.delivery.v1.PutPointsRequest
+	21,  // 89: obole.delivery.v1.DeliveryService.ListPoints:input_type -> obole.delivery.v1.ListPointsRequest
+	24,  // 90: obole.delivery.v1.DeliveryService.GetSeries:input_type -> obole.delivery.v1.GetSeriesRequest
+	27,  // 91: obole.delivery.v1.DeliveryService.GetSummary:input_type -> obole.delivery.v1.GetSummaryRequest
+	32,  // 92: obole.delivery.v1.DeliveryService.ExportPoints:input_type -> obole.delivery.v1.ExportPointsRequest
+	35,  // 93: obole.delivery.v1.DeliveryService.PreviewPackage:input_type -> obole.delivery.v1.PreviewPackageRequest
+	37,  // 94: obole.delivery.v1.DeliveryService.GetFacts:input_type -> obole.delivery.v1.GetFactsRequest
+	40,  // 95: obole.delivery.v1.DeliveryService.EstimateAudience:input_type -> obole.delivery.v1.EstimateAudienceRequest
+	42,  // 96: obole.delivery.v1.DeliveryService.DescribeProduct:input_type -> obole.delivery.v1.DescribeProductRequest
+	47,  // 97: obole.delivery.v1.DeliveryService.ListProducts:input_type -> obole.delivery.v1.ListProductsRequest
+	51,  // 98: obole.delivery.v1.DeliveryService.ListDeliveries:input_type -> obole.delivery.v1.ListDeliveriesRequest
+	53,  // 99: obole.delivery.v1.DeliveryService.WatchDeliveries:input_type -> obole.delivery.v1.WatchDeliveriesRequest
+	55,  // 100: obole.delivery.v1.DeliveryService.FetchPackage:input_type -> obole.delivery.v1.FetchPackageRequest
+	57,  // 101: obole.delivery.v1.DeliveryService.SignReceipt:input_type -> obole.delivery.v1.SignReceiptRequest
+	59,  // 102: obole.delivery.v1.DeliveryService.SignReceipts:input_type -> obole.delivery.v1.SignReceiptsRequest
+	62,  // 103: obole.delivery.v1.DeliveryService.ListUses:input_type -> obole.delivery.v1.ListUsesRequest
+	68,  // 104: obole.delivery.v1.DeliveryService.ListRecord:input_type -> obole.delivery.v1.ListRecordRequest
+	70,  // 105: obole.delivery.v1.DeliveryService.WatchRecord:input_type -> obole.delivery.v1.WatchRecordRequest
+	65,  // 106: obole.delivery.v1.DeliveryService.CountDeliveries:input_type -> obole.delivery.v1.CountDeliveriesRequest
+	2,   // 107: obole.delivery.v1.DeliveryService.ConnectSource:output_type -> obole.delivery.v1.ConnectSourceResponse
+	5,   // 108: obole.delivery.v1.DeliveryService.ListSources:output_type -> obole.delivery.v1.ListSourcesResponse
+	12,  // 109: obole.delivery.v1.DeliveryService.RestrictSource:output_type -> obole.delivery.v1.RestrictSourceResponse
+	14,  // 110: obole.delivery.v1.DeliveryService.LiftRestriction:output_type -> obole.delivery.v1.LiftRestrictionResponse
+	16,  // 111: obole.delivery.v1.DeliveryService.DisconnectSource:output_type -> obole.delivery.v1.DisconnectSourceResponse
+	18,  // 112: obole.delivery.v1.DeliveryService.ReconnectSource:output_type -> obole.delivery.v1.ReconnectSourceResponse
+	20,  // 113: obole.delivery.v1.DeliveryService.CorrectPoint:output_type -> obole.delivery.v1.CorrectPointResponse
+	8,   // 114: obole.delivery.v1.DeliveryService.Import:output_type -> obole.delivery.v1.ImportResponse
+	10,  // 115: obole.delivery.v1.DeliveryService.PutPoints:output_type -> obole.delivery.v1.PutPointsResponse
+	23,  // 116: obole.delivery.v1.DeliveryService.ListPoints:output_type -> obole.delivery.v1.ListPointsResponse
+	26,  // 117: obole.delivery.v1.DeliveryService.GetSeries:output_type -> obole.delivery.v1.GetSeriesResponse
+	31,  // 118: obole.delivery.v1.DeliveryService.GetSummary:output_type -> obole.delivery.v1.GetSummaryResponse
+	34,  // 119: obole.delivery.v1.DeliveryService.ExportPoints:output_type -> obole.delivery.v1.ExportPointsResponse
+	36,  // 120: obole.delivery.v1.DeliveryService.PreviewPackage:output_type -> obole.delivery.v1.PreviewPackageResponse
+	39,  // 121: obole.delivery.v1.DeliveryService.GetFacts:output_type -> obole.delivery.v1.GetFactsResponse
+	41,  // 122: obole.delivery.v1.DeliveryService.EstimateAudience:output_type -> obole.delivery.v1.EstimateAudienceResponse
+	46,  // 123: obole.delivery.v1.DeliveryService.DescribeProduct:output_type -> obole.delivery.v1.DescribeProductResponse
+	48,  // 124: obole.delivery.v1.DeliveryService.ListProducts:output_type -> obole.delivery.v1.ListProductsResponse
+	52,  // 125: obole.delivery.v1.DeliveryService.ListDeliveries:output_type -> obole.delivery.v1.ListDeliveriesResponse
+	54,  // 126: obole.delivery.v1.DeliveryService.WatchDeliveries:output_type -> obole.delivery.v1.WatchDeliveriesResponse
+	56,  // 127: obole.delivery.v1.DeliveryService.FetchPackage:output_type -> obole.delivery.v1.FetchPackageResponse
+	58,  // 128: obole.delivery.v1.DeliveryService.SignReceipt:output_type -> obole.delivery.v1.SignReceiptResponse
+	61,  // 129: obole.delivery.v1.DeliveryService.SignReceipts:output_type -> obole.delivery.v1.SignReceiptsResponse
+	64,  // 130: obole.delivery.v1.DeliveryService.ListUses:output_type -> obole.delivery.v1.ListUsesResponse
+	69,  // 131: obole.delivery.v1.DeliveryService.ListRecord:output_type -> obole.delivery.v1.ListRecordResponse
+	71,  // 132: obole.delivery.v1.DeliveryService.WatchRecord:output_type -> obole.delivery.v1.WatchRecordResponse
+	67,  // 133: obole.delivery.v1.DeliveryService.CountDeliveries:output_type -> obole.delivery.v1.CountDeliveriesResponse
+	107, // [107:134] is the sub-list for method output_type
+	80,  // [80:107] is the sub-list for method input_type
+	80,  // [80:80] is the sub-list for extension type_name
+	80,  // [80:80] is the sub-list for extension extendee
+	0,   // [0:80] is the sub-list for field type_name
 }
 
 func init() { file_obole_delivery_v1_service_proto_init() }
@@ -5075,7 +5909,7 @@ func file_obole_delivery_v1_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_obole_delivery_v1_service_proto_rawDesc), len(file_obole_delivery_v1_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   59,
+			NumMessages:   71,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,6 +23,11 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	DeliveryService_ConnectSource_FullMethodName    = "/obole.delivery.v1.DeliveryService/ConnectSource"
 	DeliveryService_ListSources_FullMethodName      = "/obole.delivery.v1.DeliveryService/ListSources"
+	DeliveryService_RestrictSource_FullMethodName   = "/obole.delivery.v1.DeliveryService/RestrictSource"
+	DeliveryService_LiftRestriction_FullMethodName  = "/obole.delivery.v1.DeliveryService/LiftRestriction"
+	DeliveryService_DisconnectSource_FullMethodName = "/obole.delivery.v1.DeliveryService/DisconnectSource"
+	DeliveryService_ReconnectSource_FullMethodName  = "/obole.delivery.v1.DeliveryService/ReconnectSource"
+	DeliveryService_CorrectPoint_FullMethodName     = "/obole.delivery.v1.DeliveryService/CorrectPoint"
 	DeliveryService_Import_FullMethodName           = "/obole.delivery.v1.DeliveryService/Import"
 	DeliveryService_PutPoints_FullMethodName        = "/obole.delivery.v1.DeliveryService/PutPoints"
 	DeliveryService_ListPoints_FullMethodName       = "/obole.delivery.v1.DeliveryService/ListPoints"
@@ -57,6 +62,22 @@ type DeliveryServiceClient interface {
 	ConnectSource(ctx context.Context, in *ConnectSourceRequest, opts ...grpc.CallOption) (*ConnectSourceResponse, error)
 	// ListSources lists a person's sources and what came from them.
 	ListSources(ctx context.Context, in *ListSourcesRequest, opts ...grpc.CallOption) (*ListSourcesResponse, error)
+	// RestrictSource has what came from a source, and what comes, kept and shown to its person, and used in nothing until the restriction is
+	// lifted (GDPR 18): it counts for no slot and no fact, is in no package, and packages that wait with something of it are blocked for
+	// ever before the answer comes. What had left, had left. A source that is restricted already stays so.
+	RestrictSource(ctx context.Context, in *RestrictSourceRequest, opts ...grpc.CallOption) (*RestrictSourceResponse, error)
+	// LiftRestriction has what came from a source used again, where the person has agreed to it.
+	LiftRestriction(ctx context.Context, in *LiftRestrictionRequest, opts ...grpc.CallOption) (*LiftRestrictionResponse, error)
+	// DisconnectSource ends that anything comes from a source, whoever brings it: Import and PutPoints are refused with
+	// SOURCE_DISCONNECTED. What has come stays as it is.
+	DisconnectSource(ctx context.Context, in *DisconnectSourceRequest, opts ...grpc.CallOption) (*DisconnectSourceResponse, error)
+	// ReconnectSource lets measurements come from a source again.
+	ReconnectSource(ctx context.Context, in *ReconnectSourceRequest, opts ...grpc.CallOption) (*ReconnectSourceResponse, error)
+	// CorrectPoint replaces what a point of the person says by what the person says (GDPR 16). From the answer on the corrected one is in
+	// every series, summary, preview, fact and later package; the earlier one is kept as superseded, and what a package carries already
+	// stays. The corrected point is the person's own word, and is trusted no further than a person's own file. Refused with POINT_SUPERSEDED
+	// where the point was corrected since it was read.
+	CorrectPoint(ctx context.Context, in *CorrectPointRequest, opts ...grpc.CallOption) (*CorrectPointResponse, error)
 	// Import reads one file of any size as a stream: first its header, then its bytes. It is kept as a whole or not at all.
 	Import(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportRequest, ImportResponse], error)
 	// PutPoints takes finished data points on a stream, a batch a message; each batch is kept as a whole or refused. The same
@@ -132,6 +153,56 @@ func (c *deliveryServiceClient) ListSources(ctx context.Context, in *ListSources
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListSourcesResponse)
 	err := c.cc.Invoke(ctx, DeliveryService_ListSources_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deliveryServiceClient) RestrictSource(ctx context.Context, in *RestrictSourceRequest, opts ...grpc.CallOption) (*RestrictSourceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RestrictSourceResponse)
+	err := c.cc.Invoke(ctx, DeliveryService_RestrictSource_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deliveryServiceClient) LiftRestriction(ctx context.Context, in *LiftRestrictionRequest, opts ...grpc.CallOption) (*LiftRestrictionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(LiftRestrictionResponse)
+	err := c.cc.Invoke(ctx, DeliveryService_LiftRestriction_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deliveryServiceClient) DisconnectSource(ctx context.Context, in *DisconnectSourceRequest, opts ...grpc.CallOption) (*DisconnectSourceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DisconnectSourceResponse)
+	err := c.cc.Invoke(ctx, DeliveryService_DisconnectSource_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deliveryServiceClient) ReconnectSource(ctx context.Context, in *ReconnectSourceRequest, opts ...grpc.CallOption) (*ReconnectSourceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReconnectSourceResponse)
+	err := c.cc.Invoke(ctx, DeliveryService_ReconnectSource_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deliveryServiceClient) CorrectPoint(ctx context.Context, in *CorrectPointRequest, opts ...grpc.CallOption) (*CorrectPointResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CorrectPointResponse)
+	err := c.cc.Invoke(ctx, DeliveryService_CorrectPoint_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -395,6 +466,22 @@ type DeliveryServiceServer interface {
 	ConnectSource(context.Context, *ConnectSourceRequest) (*ConnectSourceResponse, error)
 	// ListSources lists a person's sources and what came from them.
 	ListSources(context.Context, *ListSourcesRequest) (*ListSourcesResponse, error)
+	// RestrictSource has what came from a source, and what comes, kept and shown to its person, and used in nothing until the restriction is
+	// lifted (GDPR 18): it counts for no slot and no fact, is in no package, and packages that wait with something of it are blocked for
+	// ever before the answer comes. What had left, had left. A source that is restricted already stays so.
+	RestrictSource(context.Context, *RestrictSourceRequest) (*RestrictSourceResponse, error)
+	// LiftRestriction has what came from a source used again, where the person has agreed to it.
+	LiftRestriction(context.Context, *LiftRestrictionRequest) (*LiftRestrictionResponse, error)
+	// DisconnectSource ends that anything comes from a source, whoever brings it: Import and PutPoints are refused with
+	// SOURCE_DISCONNECTED. What has come stays as it is.
+	DisconnectSource(context.Context, *DisconnectSourceRequest) (*DisconnectSourceResponse, error)
+	// ReconnectSource lets measurements come from a source again.
+	ReconnectSource(context.Context, *ReconnectSourceRequest) (*ReconnectSourceResponse, error)
+	// CorrectPoint replaces what a point of the person says by what the person says (GDPR 16). From the answer on the corrected one is in
+	// every series, summary, preview, fact and later package; the earlier one is kept as superseded, and what a package carries already
+	// stays. The corrected point is the person's own word, and is trusted no further than a person's own file. Refused with POINT_SUPERSEDED
+	// where the point was corrected since it was read.
+	CorrectPoint(context.Context, *CorrectPointRequest) (*CorrectPointResponse, error)
 	// Import reads one file of any size as a stream: first its header, then its bytes. It is kept as a whole or not at all.
 	Import(grpc.ClientStreamingServer[ImportRequest, ImportResponse]) error
 	// PutPoints takes finished data points on a stream, a batch a message; each batch is kept as a whole or refused. The same
@@ -461,6 +548,21 @@ func (UnimplementedDeliveryServiceServer) ConnectSource(context.Context, *Connec
 }
 func (UnimplementedDeliveryServiceServer) ListSources(context.Context, *ListSourcesRequest) (*ListSourcesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSources not implemented")
+}
+func (UnimplementedDeliveryServiceServer) RestrictSource(context.Context, *RestrictSourceRequest) (*RestrictSourceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RestrictSource not implemented")
+}
+func (UnimplementedDeliveryServiceServer) LiftRestriction(context.Context, *LiftRestrictionRequest) (*LiftRestrictionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method LiftRestriction not implemented")
+}
+func (UnimplementedDeliveryServiceServer) DisconnectSource(context.Context, *DisconnectSourceRequest) (*DisconnectSourceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DisconnectSource not implemented")
+}
+func (UnimplementedDeliveryServiceServer) ReconnectSource(context.Context, *ReconnectSourceRequest) (*ReconnectSourceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReconnectSource not implemented")
+}
+func (UnimplementedDeliveryServiceServer) CorrectPoint(context.Context, *CorrectPointRequest) (*CorrectPointResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CorrectPoint not implemented")
 }
 func (UnimplementedDeliveryServiceServer) Import(grpc.ClientStreamingServer[ImportRequest, ImportResponse]) error {
 	return status.Error(codes.Unimplemented, "method Import not implemented")
@@ -575,6 +677,96 @@ func _DeliveryService_ListSources_Handler(srv interface{}, ctx context.Context, 
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(DeliveryServiceServer).ListSources(ctx, req.(*ListSourcesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DeliveryService_RestrictSource_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RestrictSourceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeliveryServiceServer).RestrictSource(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeliveryService_RestrictSource_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeliveryServiceServer).RestrictSource(ctx, req.(*RestrictSourceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DeliveryService_LiftRestriction_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LiftRestrictionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeliveryServiceServer).LiftRestriction(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeliveryService_LiftRestriction_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeliveryServiceServer).LiftRestriction(ctx, req.(*LiftRestrictionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DeliveryService_DisconnectSource_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DisconnectSourceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeliveryServiceServer).DisconnectSource(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeliveryService_DisconnectSource_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeliveryServiceServer).DisconnectSource(ctx, req.(*DisconnectSourceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DeliveryService_ReconnectSource_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReconnectSourceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeliveryServiceServer).ReconnectSource(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeliveryService_ReconnectSource_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeliveryServiceServer).ReconnectSource(ctx, req.(*ReconnectSourceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DeliveryService_CorrectPoint_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CorrectPointRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeliveryServiceServer).CorrectPoint(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeliveryService_CorrectPoint_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeliveryServiceServer).CorrectPoint(ctx, req.(*CorrectPointRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -892,6 +1084,26 @@ var DeliveryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListSources",
 			Handler:    _DeliveryService_ListSources_Handler,
+		},
+		{
+			MethodName: "RestrictSource",
+			Handler:    _DeliveryService_RestrictSource_Handler,
+		},
+		{
+			MethodName: "LiftRestriction",
+			Handler:    _DeliveryService_LiftRestriction_Handler,
+		},
+		{
+			MethodName: "DisconnectSource",
+			Handler:    _DeliveryService_DisconnectSource_Handler,
+		},
+		{
+			MethodName: "ReconnectSource",
+			Handler:    _DeliveryService_ReconnectSource_Handler,
+		},
+		{
+			MethodName: "CorrectPoint",
+			Handler:    _DeliveryService_CorrectPoint_Handler,
 		},
 		{
 			MethodName: "ListPoints",

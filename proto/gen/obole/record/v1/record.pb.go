@@ -282,6 +282,88 @@ func (x *Derived) GetBand() string {
 	return ""
 }
 
+// Corrected is a point that its person has corrected.
+type Corrected struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Schema, as in "omh:step-count:3.0".
+	Schema string `protobuf:"bytes,1,opt,name=schema,proto3" json:"schema,omitempty"`
+	// Local day, YYYY-MM-DD.
+	Day string `protobuf:"bytes,2,opt,name=day,proto3" json:"day,omitempty"`
+	// Point that counts now.
+	PointId string `protobuf:"bytes,3,opt,name=point_id,json=pointId,proto3" json:"point_id,omitempty"`
+	// Point that it supersedes.
+	Supersedes string `protobuf:"bytes,4,opt,name=supersedes,proto3" json:"supersedes,omitempty"`
+	// Deliveries that carry what the earlier one said, and stay as they were made.
+	DeliveryIds   []string `protobuf:"bytes,5,rep,name=delivery_ids,json=deliveryIds,proto3" json:"delivery_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Corrected) Reset() {
+	*x = Corrected{}
+	mi := &file_obole_record_v1_record_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Corrected) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Corrected) ProtoMessage() {}
+
+func (x *Corrected) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_record_v1_record_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Corrected.ProtoReflect.Descriptor instead.
+func (*Corrected) Descriptor() ([]byte, []int) {
+	return file_obole_record_v1_record_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Corrected) GetSchema() string {
+	if x != nil {
+		return x.Schema
+	}
+	return ""
+}
+
+func (x *Corrected) GetDay() string {
+	if x != nil {
+		return x.Day
+	}
+	return ""
+}
+
+func (x *Corrected) GetPointId() string {
+	if x != nil {
+		return x.PointId
+	}
+	return ""
+}
+
+func (x *Corrected) GetSupersedes() string {
+	if x != nil {
+		return x.Supersedes
+	}
+	return ""
+}
+
+func (x *Corrected) GetDeliveryIds() []string {
+	if x != nil {
+		return x.DeliveryIds
+	}
+	return nil
+}
+
 // Entry is one event about a person. What is not of its type is unset. It is made of the log for the one who asks, with what is sealed
 // opened; nothing of it is kept anywhere else.
 type Entry struct {
@@ -348,14 +430,16 @@ type Entry struct {
 	// Language of a card, BCP 47.
 	Language string `protobuf:"bytes,30,opt,name=language,proto3" json:"language,omitempty"`
 	// Importer of a source, as in "fitabase-csv".
-	Importer      string `protobuf:"bytes,31,opt,name=importer,proto3" json:"importer,omitempty"`
+	Importer string `protobuf:"bytes,31,opt,name=importer,proto3" json:"importer,omitempty"`
+	// What a person has corrected.
+	Corrected     *Corrected `protobuf:"bytes,40,opt,name=corrected,proto3" json:"corrected,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Entry) Reset() {
 	*x = Entry{}
-	mi := &file_obole_record_v1_record_proto_msgTypes[3]
+	mi := &file_obole_record_v1_record_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -367,7 +451,7 @@ func (x *Entry) String() string {
 func (*Entry) ProtoMessage() {}
 
 func (x *Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_record_v1_record_proto_msgTypes[3]
+	mi := &file_obole_record_v1_record_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -380,7 +464,7 @@ func (x *Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Entry.ProtoReflect.Descriptor instead.
 func (*Entry) Descriptor() ([]byte, []int) {
-	return file_obole_record_v1_record_proto_rawDescGZIP(), []int{3}
+	return file_obole_record_v1_record_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Entry) GetEventId() []byte {
@@ -600,6 +684,13 @@ func (x *Entry) GetImporter() string {
 	return ""
 }
 
+func (x *Entry) GetCorrected() *Corrected {
+	if x != nil {
+		return x.Corrected
+	}
+	return nil
+}
+
 var File_obole_record_v1_record_proto protoreflect.FileDescriptor
 
 const file_obole_record_v1_record_proto_rawDesc = "" +
@@ -615,7 +706,15 @@ const file_obole_record_v1_record_proto_rawDesc = "" +
 	"\x04days\x18\x03 \x01(\v2\x15.obole.market.v1.DaysR\x04days\"1\n" +
 	"\aDerived\x12\x12\n" +
 	"\x04fact\x18\x01 \x01(\tR\x04fact\x12\x12\n" +
-	"\x04band\x18\x02 \x01(\tR\x04band\"\xce\b\n" +
+	"\x04band\x18\x02 \x01(\tR\x04band\"\x93\x01\n" +
+	"\tCorrected\x12\x16\n" +
+	"\x06schema\x18\x01 \x01(\tR\x06schema\x12\x10\n" +
+	"\x03day\x18\x02 \x01(\tR\x03day\x12\x19\n" +
+	"\bpoint_id\x18\x03 \x01(\tR\apointId\x12\x1e\n" +
+	"\n" +
+	"supersedes\x18\x04 \x01(\tR\n" +
+	"supersedes\x12!\n" +
+	"\fdelivery_ids\x18\x05 \x03(\tR\vdeliveryIds\"\x88\t\n" +
 	"\x05Entry\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\fR\aeventId\x12,\n" +
 	"\x05place\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x05place\x12\x12\n" +
@@ -653,7 +752,8 @@ const file_obole_record_v1_record_proto_rawDesc = "" +
 	"\vcard_sha256\x18\x1d \x01(\fR\n" +
 	"cardSha256\x12\x1a\n" +
 	"\blanguage\x18\x1e \x01(\tR\blanguage\x12\x1a\n" +
-	"\bimporter\x18\x1f \x01(\tR\bimporter*\x87\x01\n" +
+	"\bimporter\x18\x1f \x01(\tR\bimporter\x128\n" +
+	"\tcorrected\x18( \x01(\v2\x1a.obole.record.v1.CorrectedR\tcorrected*\x87\x01\n" +
 	"\x02By\x12\x12\n" +
 	"\x0eBY_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tBY_PERSON\x10\x01\x12\x0f\n" +
@@ -678,39 +778,41 @@ func file_obole_record_v1_record_proto_rawDescGZIP() []byte {
 }
 
 var file_obole_record_v1_record_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_obole_record_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_obole_record_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_obole_record_v1_record_proto_goTypes = []any{
 	(By)(0),                 // 0: obole.record.v1.By
 	(*Touched)(nil),         // 1: obole.record.v1.Touched
 	(*Received)(nil),        // 2: obole.record.v1.Received
 	(*Derived)(nil),         // 3: obole.record.v1.Derived
-	(*Entry)(nil),           // 4: obole.record.v1.Entry
-	(*v1.Days)(nil),         // 5: obole.market.v1.Days
-	(*v11.Cursor)(nil),      // 6: obole.event.v1.Cursor
-	(*v1.ProductRef)(nil),   // 7: obole.market.v1.ProductRef
-	(*v1.GrantedField)(nil), // 8: obole.market.v1.GrantedField
-	(*v12.UnitPrice)(nil),   // 9: obole.money.v1.UnitPrice
-	(*v12.Money)(nil),       // 10: obole.money.v1.Money
+	(*Corrected)(nil),       // 4: obole.record.v1.Corrected
+	(*Entry)(nil),           // 5: obole.record.v1.Entry
+	(*v1.Days)(nil),         // 6: obole.market.v1.Days
+	(*v11.Cursor)(nil),      // 7: obole.event.v1.Cursor
+	(*v1.ProductRef)(nil),   // 8: obole.market.v1.ProductRef
+	(*v1.GrantedField)(nil), // 9: obole.market.v1.GrantedField
+	(*v12.UnitPrice)(nil),   // 10: obole.money.v1.UnitPrice
+	(*v12.Money)(nil),       // 11: obole.money.v1.Money
 }
 var file_obole_record_v1_record_proto_depIdxs = []int32{
-	5,  // 0: obole.record.v1.Received.days:type_name -> obole.market.v1.Days
-	6,  // 1: obole.record.v1.Entry.place:type_name -> obole.event.v1.Cursor
+	6,  // 0: obole.record.v1.Received.days:type_name -> obole.market.v1.Days
+	7,  // 1: obole.record.v1.Entry.place:type_name -> obole.event.v1.Cursor
 	0,  // 2: obole.record.v1.Entry.by:type_name -> obole.record.v1.By
-	7,  // 3: obole.record.v1.Entry.product:type_name -> obole.market.v1.ProductRef
-	8,  // 4: obole.record.v1.Entry.fields:type_name -> obole.market.v1.GrantedField
-	5,  // 5: obole.record.v1.Entry.days:type_name -> obole.market.v1.Days
-	9,  // 6: obole.record.v1.Entry.unit_price:type_name -> obole.money.v1.UnitPrice
-	10, // 7: obole.record.v1.Entry.amount:type_name -> obole.money.v1.Money
-	10, // 8: obole.record.v1.Entry.commission:type_name -> obole.money.v1.Money
-	10, // 9: obole.record.v1.Entry.withheld:type_name -> obole.money.v1.Money
+	8,  // 3: obole.record.v1.Entry.product:type_name -> obole.market.v1.ProductRef
+	9,  // 4: obole.record.v1.Entry.fields:type_name -> obole.market.v1.GrantedField
+	6,  // 5: obole.record.v1.Entry.days:type_name -> obole.market.v1.Days
+	10, // 6: obole.record.v1.Entry.unit_price:type_name -> obole.money.v1.UnitPrice
+	11, // 7: obole.record.v1.Entry.amount:type_name -> obole.money.v1.Money
+	11, // 8: obole.record.v1.Entry.commission:type_name -> obole.money.v1.Money
+	11, // 9: obole.record.v1.Entry.withheld:type_name -> obole.money.v1.Money
 	1,  // 10: obole.record.v1.Entry.scope:type_name -> obole.record.v1.Touched
 	2,  // 11: obole.record.v1.Entry.received:type_name -> obole.record.v1.Received
 	3,  // 12: obole.record.v1.Entry.derived:type_name -> obole.record.v1.Derived
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	4,  // 13: obole.record.v1.Entry.corrected:type_name -> obole.record.v1.Corrected
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_obole_record_v1_record_proto_init() }
@@ -724,7 +826,7 @@ func file_obole_record_v1_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_obole_record_v1_record_proto_rawDesc), len(file_obole_record_v1_record_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -8,7 +8,7 @@ import { join } from "../ui/paged";
 import { visible } from "../ui/window";
 import { guess } from "./importer";
 import { entryId, merge } from "./history";
-import { letters } from "./inbox";
+import { changed, letters, newestOf } from "./inbox";
 import { readRows } from "./rows";
 import { bucketsFor, grid, isoDay, shiftDay, smooth, trend } from "./series";
 
@@ -58,6 +58,33 @@ describe("the inbox", () => {
       ["paid", 2],
       ["delivered", 1],
     ]);
+  });
+});
+
+describe("terms that have changed", () => {
+  const made = (product: string, version: string, pack: string, policy: string) =>
+    create(ConsentSchema, { record: { licence: { product: { id: product, version }, policy: { pack, version: policy } } } });
+  const now = { products: newestOf([{ ref: { id: "steps", version: "9" } }, { ref: { id: "steps", version: "10" } }, { ref: { id: "sleep", version: "1" } }, {}]), policy: { pack: "BE", version: "3" } };
+  it("are told of each agreement that was made by others", () => {
+    const told = changed([made("steps", "9", "BE", "3"), made("steps", "10", "BE", "2"), made("sleep", "1", "BE", "3"), made("gone", "1", "ES", "1")], now);
+    expect(told.map((l) => (l.kind === "terms" || l.kind === "rules" ? [l.kind, l.was, l.is] : []))).toEqual([
+      ["terms", "9", "10"],
+      ["rules", "2", "3"],
+    ]);
+    expect(letters([entry("delivery", 1, 1, { type: "delivery_released" })], [], 5n, told).map((l) => l.kind)).toEqual(["terms", "rules", "delivered"]);
+  });
+  it("are none where nothing is known of what is in force", () => {
+    expect(changed([made("steps", "9", "BE", "3")], { products: new Map(), policy: undefined })).toEqual([]);
+  });
+});
+
+describe("each kind of letter", () => {
+  it("has the event that it is made of", () => {
+    const kinds = (type: string) => letters([entry("delivery", 1, 10, { type, due: 5n })], [], 100n).map((l) => l.kind);
+    expect(["delivery_released", "delivery_settled", "earnings_matured", "consent_expired", "offer_voided", "delivery_blocked", "deletion_ordered"].map(kinds)).toEqual([
+      ["delivered"], ["paid"], ["available"], ["ended"], ["voided"], ["blocked"], ["overdue"],
+    ]);
+    expect(kinds("consent_given")).toEqual([]);
   });
 });
 

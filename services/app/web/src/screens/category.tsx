@@ -8,6 +8,7 @@ import { usePage } from "../page";
 import { Plot } from "../ui/plot";
 import { Button, Card, Chip, Empty, Facts, PageHead, Section, Segments, Select } from "../ui/parts";
 import { importerName, measureName, productName, schemaName } from "../ui/words";
+import { Correct, correctable } from "./correct";
 import { Shown } from "./shared";
 
 type Span = "month" | "quarter" | "year" | "all";
@@ -88,7 +89,7 @@ function Held({ category: c }: { category: Held }) {
         />
       )}
       <Shown read={read} tall>
-        {(s) => <Series series={s} zoom={(a, b) => setZoomed({ first: isoDay(BigInt(Math.floor(a)) * 1_000_000n), last: isoDay(BigInt(Math.floor(b)) * 1_000_000n) })} />}
+        {(s) => <Series series={s} schema={c.schema} zoom={(a, b) => setZoomed({ first: isoDay(BigInt(Math.floor(a)) * 1_000_000n), last: isoDay(BigInt(Math.floor(b)) * 1_000_000n) })} />}
       </Shown>
       <Trend category={c} measure={measure} last={last} />
       <Section title={t("category.from")}>
@@ -119,11 +120,12 @@ function maxDay(a: string, b: string): string {
 
 const rowsShown = 31;
 
-function Series({ series: s, zoom }: { series: GetSeriesResponse; zoom: (from: number, to: number) => void }) {
+function Series({ series: s, schema, zoom }: { series: GetSeriesResponse; schema: string; zoom: (from: number, to: number) => void }) {
   const speech = useSpeech();
   const { t, number, day } = speech;
   const [as, setAs] = useState<"plot" | "table">("plot");
   const [rows, setRows] = useState(rowsShown);
+  const [correcting, setCorrecting] = useState("");
   const unit = scale(s.unit, s.measure);
   const daily = s.width >= 86_400_000_000n;
   const write = (v: number) => number(v, unit.digits);
@@ -145,6 +147,8 @@ function Series({ series: s, zoom }: { series: GetSeriesResponse; zoom: (from: n
   const summary = describe(speech, s, unit, write);
   const label = (from: bigint) => (daily ? day(isoDay(from)) : `${day(isoDay(from), "short")}, ${new Date(Number(from / 1000n)).toISOString().slice(11, 16)}`);
   const newest = [...s.buckets].reverse();
+  // What is gathered over several days is corrected a day at a time.
+  const edits = correctable(schema) && s.width <= 86_400_000_000n;
   return (
     <Card>
       <div class="row apart">
@@ -184,6 +188,7 @@ function Series({ series: s, zoom }: { series: GetSeriesResponse; zoom: (from: n
                   <th scope="col" class="end">
                     {t("category.count")}
                   </th>
+                  {edits && <th scope="col">{t("correct.column")}</th>}
                 </tr>
               </thead>
               <tbody>
@@ -194,11 +199,21 @@ function Series({ series: s, zoom }: { series: GetSeriesResponse; zoom: (from: n
                     <td class="end num">{write(Number(b.least) * unit.factor)}</td>
                     <td class="end num">{write(Number(b.most) * unit.factor)}</td>
                     <td class="end num">{number(b.points)}</td>
+                    {edits && (
+                      <td>
+                        <Button kind="plain" onClick={() => setCorrecting(isoDay(b.from))} testid="correct">
+                          {t("correct.act")}
+                          <span class="unseen"> {label(b.from)}</span>
+                        </Button>
+                      </td>
+                    )}
                   </tr>
                 ))}
               </tbody>
             </table>
           </div>
+          {!edits && correctable(schema) && <p class="tiny soft">{t("correct.shorter")}</p>}
+          {correcting !== "" && <Correct schema={schema} measure={s.measure} day={correcting} close={() => setCorrecting("")} />}
           {newest.length > rows && (
             <div>
               <Button onClick={() => setRows(rows + 5 * rowsShown)}>{t("act.more")}</Button>

@@ -1,6 +1,5 @@
 // My data: everything held, where it came from, what it is; bring more, take all of it along. Nothing here needs an offer.
-import { DeliveryService, type Category, type Source } from "../gen/obole/delivery/v1/service_pb";
-import { Route } from "../gen/obole/delivery/v1/events_pb";
+import { DeliveryService, type Category } from "../gen/obole/delivery/v1/service_pb";
 import { useState } from "preact/compat";
 import { useSpeech } from "../i18n";
 import { delivery } from "../net/client";
@@ -10,10 +9,11 @@ import { usePage } from "../page";
 import { download } from "../model/download";
 import type { IconName } from "../ui/icon";
 import { Icon } from "../ui/icon";
-import { Button, Card, Empty, Facts, PageHead, Problem, Section } from "../ui/parts";
-import { importerName, schemaName } from "../ui/words";
+import { Button, Card, Empty, PageHead, Problem, Section } from "../ui/parts";
+import { schemaName } from "../ui/words";
 import { Bring } from "./bring";
 import { Shown } from "./shared";
+import { OneSource } from "./source";
 
 export function schemaIcon(schema: string): IconName {
   if (/step|activity|calories/.test(schema)) return "steps";
@@ -93,26 +93,7 @@ function Tile({ category: c }: { category: Category }) {
   );
 }
 
-function OneSource({ source: x }: { source: Source }) {
-  const speech = useSpeech();
-  const { t, moment, date, family } = speech;
-  return (
-    <Card tone="flat">
-      <h3>{importerName(speech, x.importer)}</h3>
-      <p>{family("source", x.importer, t("source.other"))}</p>
-      <Facts
-        rows={[
-          [t("source.route"), family("route", Route[x.route] ?? "", "–")],
-          [t("source.connected"), date(x.connectedAt)],
-          [t("source.last"), x.importedAt > 0n ? moment(x.importedAt) : t("source.never")],
-          x.arrivals.length > 0 && [t("source.what"), x.arrivals.map((a) => schemaName(speech, a.schema)).join(", ")],
-        ]}
-      />
-    </Card>
-  );
-}
-
-/** Everything as one JSON file, streamed piece by piece, with the schema of each part. */
+/** Everything as one JSON file, streamed piece by piece: what is held, the points, those that were corrected, and the JSON Schemas of all. */
 function ExportAll({ categories }: { categories: Category[] }) {
   const { t, number } = useSpeech();
   const { me } = usePage();
@@ -126,14 +107,16 @@ function ExportAll({ categories }: { categories: Category[] }) {
     try {
       const text = new TextDecoder();
       const head = {
-        format: "obole export 1",
+        format: "obole export 2",
         subscriber: me.subject,
         exported_at: new Date().toISOString(),
-        schemas: categories.map((c) => ({ id: c.schema, quantities: c.quantities.map((q) => ({ measure: q.measure, unit: q.unit })), points: Number(c.points) })),
+        held: categories.map((c) => ({ id: c.schema, quantities: c.quantities.map((q) => ({ measure: q.measure, unit: q.unit })), points: Number(c.points) })),
       };
       const pieces: BlobPart[] = [`${JSON.stringify(head).slice(0, -1)},"points":{`];
       let schema = "";
       let whole = false;
+      const superseded: string[] = [];
+      const documents: string[] = [];
       for await (const m of delivery.exportPoints({ subscriberId: me.subject }, { timeoutMs: 600_000 })) {
         if (m.points.length > 0) {
           if (m.schema !== schema) pieces.push(schema === "" ? "" : "],", `${JSON.stringify(m.schema)}:[`);
@@ -141,11 +124,13 @@ function ExportAll({ categories }: { categories: Category[] }) {
           schema = m.schema;
           pieces.push(m.points.map((p) => text.decode(p)).join(",\n"));
         }
+        for (const c of m.superseded) superseded.push(`{"by":${JSON.stringify(c.by)},"point":${text.decode(c.point)}}`);
+        for (const d of m.schemas) documents.push(`{"uri":${JSON.stringify(d.uri)},"schema":${JSON.stringify(d.schema)},"document":${text.decode(d.document)}}`);
         setSent(m.sent);
         whole = m.last;
       }
       if (!whole) throw new Error("the export ended before it was whole");
-      pieces.push(schema === "" ? "}}" : "]}}");
+      pieces.push(schema === "" ? "}" : "]}", `,"superseded":[${superseded.join(",\n")}],"schemas":[${documents.join(",\n")}]}`);
       download("obole-data.json", pieces);
       setDone(true);
     } catch (thrown) {

@@ -1,7 +1,8 @@
 import { useState } from "preact/compat";
 import { ConsentService } from "../gen/obole/consent/v1/service_pb";
+import { DeliveryService } from "../gen/obole/delivery/v1/service_pb";
 import { useSpeech, type Speech } from "../i18n";
-import { letters, type Letter } from "../model/inbox";
+import { changed, letters, newestOf, type Letter } from "../model/inbox";
 import { merge } from "../model/history";
 import { useRead } from "../net/reads";
 import { usePage } from "../page";
@@ -11,7 +12,7 @@ import type { IconName } from "../ui/icon";
 import { Icon } from "../ui/icon";
 import { productName } from "../ui/words";
 import { useHistories } from "./record";
-import { buyerOf, useBuyers } from "./shared";
+import { buyerOf, useAccount, useBuyers, useLiving } from "./shared";
 
 const month = 30n * 86_400n * 1_000_000n;
 const shown = 50;
@@ -23,13 +24,17 @@ export function Inbox() {
   // The moment is kept while the screen is shown, rounded to the hour, so that the same question is one question.
   const [now] = useState(() => BigInt(Math.ceil(Date.now() / 3_600_000)) * 3_600_000_000n);
   const ending = useRead(ConsentService.method.listConsents, { subscriberId: me.subject, live: true, endsBefore: now + month, pageSize: 100 });
+  const living = useLiving();
+  const catalogue = useRead(DeliveryService.method.listProducts, { pageSize: 1000 });
+  const account = useAccount();
   const histories = useHistories(100);
   const [more, setMore] = useState(shown);
   const known = histories.every((h) => h.items !== undefined);
   const broken = histories.find((h) => h.error);
   const stale = histories.find((h) => h.stale);
   const merged = merge(histories.map((h) => ({ entries: h.items ?? [], more: h.more !== undefined })));
-  const all = letters(merged.entries, ending.data?.consents ?? [], BigInt(Date.now()) * 1000n);
+  const terms = changed(living.data?.consents ?? [], { products: newestOf(catalogue.data?.products ?? []), policy: account.data?.account?.policy });
+  const all = letters(merged.entries, ending.data?.consents ?? [], BigInt(Date.now()) * 1000n, terms);
   const buyers = useBuyers([...all.map((l) => ("entry" in l ? l.entry.buyerId : buyerOf(l.consent)))]);
   const next = merged.next >= 0 ? histories[merged.next]?.more : undefined;
   const name = (id: string) => buyers.get(id)?.legalName ?? t("buyer.unknown");
@@ -78,7 +83,7 @@ export function Inbox() {
                       <Icon name={icons[l.kind]} />
                       {title}
                     </span>
-                    <span class="soft small num">{l.kind === "ending" ? <Chip tone="warn">{date(l.at)}</Chip> : ago(l.at)}</span>
+                    <span class="soft small num">{l.kind === "ending" ? <Chip tone="warn">{date(l.at)}</Chip> : "was" in l ? "" : ago(l.at)}</span>
                     <span class="line">{text}</span>
                   </a>
                 </li>
@@ -106,6 +111,8 @@ export function Inbox() {
 const icons: Record<Letter["kind"], IconName> = {
   overdue: "warn",
   ending: "clock",
+  terms: "file",
+  rules: "rights",
   delivered: "uses",
   paid: "money",
   available: "money",
@@ -120,6 +127,11 @@ function write(s: Speech, l: Letter, name: (id: string) => string): [title: stri
   if (l.kind === "ending") {
     const licence = l.consent.record?.licence;
     return [s.t("inbox.ending"), s.t("inbox.ending.text", { buyer: name(licence?.buyerId ?? ""), product: productName(s, licence?.product?.id ?? "") }), "/uses"];
+  }
+  if ("was" in l) {
+    const licence = l.consent.record?.licence;
+    const values = { buyer: name(licence?.buyerId ?? ""), product: productName(s, licence?.product?.id ?? ""), was: l.was, is: l.is };
+    return [s.t(`inbox.${l.kind}`), s.t(`inbox.${l.kind}.text`, values), "/uses"];
   }
   const e = l.entry;
   const values = { buyer: name(e.buyerId), product: e.product?.id ? productName(s, e.product.id) : "", amount: s.money(e.amount), n: e.slots, when: s.date(e.due), why: e.reason ? s.family("event.reason", e.reason, e.reason) : "" };

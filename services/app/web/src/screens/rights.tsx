@@ -48,12 +48,16 @@ export function Rights() {
             {t("rights.export.record")}
           </a>
         </Right>
-        <Right icon="file" title={t("rights.correct")} text={t("rights.correct.text")}>
+        <Right icon="file" title={t("rights.correct")} text={t("rights.correct.page")}>
           <a class="button" href="/data">
-            {t("rights.correct.act")}
+            {t("nav.data")}
           </a>
         </Right>
-        <Right icon="pause" title={t("rights.restrict")} text={t("rights.restrict.text")} />
+        <Right icon="pause" title={t("rights.restrict")} text={t("rights.restrict.page")}>
+          <a class="button" href="/data">
+            {t("rights.source")}
+          </a>
+        </Right>
         <li>
           <PauseAll />
         </li>

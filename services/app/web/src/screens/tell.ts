@@ -30,6 +30,10 @@ export function detail(s: Speech, e: Entry): string {
   if (e.product?.id) out.push(productName(s, e.product.id));
   if (e.purpose) out.push(purposeName(s, e.purpose));
   if (e.slots > 0) out.push(s.t("days", { n: e.slots }));
+  if (e.corrected) {
+    out.push(schemaName(s, e.corrected.schema), s.day(e.corrected.day));
+    if (e.corrected.deliveryIds.length > 0) out.push(s.t("record.carried", { n: e.corrected.deliveryIds.length }));
+  }
   if (e.importer) out.push(importerName(s, e.importer));
   for (const r of e.received) out.push(s.t("record.received", { n: r.points, what: schemaName(s, r.schema) }));
   for (const d of e.derived) out.push(factName(s, d.fact));

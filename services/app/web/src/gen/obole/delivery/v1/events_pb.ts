@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file obole/delivery/v1/events.proto.
  */
 export const file_obole_delivery_v1_events: GenFile = /*@__PURE__*/
-  fileDesc("Ch5vYm9sZS9kZWxpdmVyeS92MS9ldmVudHMucHJvdG8SEW9ib2xlLmRlbGl2ZXJ5LnYxIsgJCgVFdmVudBIiCgRtZXRhGAEgASgLMhQub2JvbGUuZXZlbnQudjEuTWV0YRImCgZzZWFsZWQYAiADKAsyFi5vYm9sZS5ldmVudC52MS5TZWFsZWQSPgoQc291cmNlX2Nvbm5lY3RlZBgKIAEoCzIiLm9ib2xlLmRlbGl2ZXJ5LnYxLlNvdXJjZUNvbm5lY3RlZEgAEjgKDWRhdGFfaW1wb3J0ZWQYCyABKAsyHy5vYm9sZS5kZWxpdmVyeS52MS5EYXRhSW1wb3J0ZWRIABI8Cg9wb2ludF9jb3JyZWN0ZWQYDCABKAsyIS5vYm9sZS5kZWxpdmVyeS52MS5Qb2ludENvcnJlY3RlZEgAEjgKDWZhY3RzX2Rlcml2ZWQYDSABKAsyHy5vYm9sZS5kZWxpdmVyeS52MS5GYWN0c0Rlcml2ZWRIABI8Cg9hZ3JlZW1lbnRfdGFrZW4YFCABKAsyIS5vYm9sZS5kZWxpdmVyeS52MS5BZ3JlZW1lbnRUYWtlbkgAEjwKD2FncmVlbWVudF9lbmRlZBgVIAEoCzIhLm9ib2xlLmRlbGl2ZXJ5LnYxLkFncmVlbWVudEVuZGVkSAASQAoRYWdyZWVtZW50X2NsZWFyZWQYFiABKAsyIy5vYm9sZS5kZWxpdmVyeS52MS5BZ3JlZW1lbnRDbGVhcmVkSAASOAoNc2xvdHNfYXdhaXRlZBgXIAEoCzIfLm9ib2xlLmRlbGl2ZXJ5LnYxLlNsb3RzQXdhaXRlZEgAEkAKEWRlbGl2ZXJ5X3ByZXBhcmVkGB4gASgLMiMub2JvbGUuZGVsaXZlcnkudjEuRGVsaXZlcnlQcmVwYXJlZEgAEj4KEHBhY2thZ2VfcmVzZWFsZWQYHyABKAsyIi5vYm9sZS5kZWxpdmVyeS52MS5QYWNrYWdlUmVzZWFsZWRIABI6Cg5yZWNlaXB0X3NpZ25lZBggIAEoCzIgLm9ib2xlLmRlbGl2ZXJ5LnYxLlJlY2VpcHRTaWduZWRIABJAChFkZWxpdmVyeV9yZWxlYXNlZBghIAEoCzIjLm9ib2xlLmRlbGl2ZXJ5LnYxLkRlbGl2ZXJ5UmVsZWFzZWRIABI+ChBkZWxpdmVyeV9ibG9ja2VkGCIgASgLMiIub2JvbGUuZGVsaXZlcnkudjEuRGVsaXZlcnlCbG9ja2VkSAASPAoPZGVsaXZlcnlfbGFwc2VkGCMgASgLMiEub2JvbGUuZGVsaXZlcnkudjEuRGVsaXZlcnlMYXBzZWRIABJAChFkZWxpdmVyeV9kaXNwdXRlZBgkIAEoCzIjLm9ib2xlLmRlbGl2ZXJ5LnYxLkRlbGl2ZXJ5RGlzcHV0ZWRIABI+ChBkaXNwdXRlX3Jlc29sdmVkGCUgASgLMiIub2JvbGUuZGVsaXZlcnkudjEuRGlzcHV0ZVJlc29sdmVkSAASPgoQZGVsZXRpb25fb3JkZXJlZBgmIAEoCzIiLm9ib2xlLmRlbGl2ZXJ5LnYxLkRlbGV0aW9uT3JkZXJlZEgAEkAKEWRlbGV0aW9uX2F0dGVzdGVkGCcgASgLMiMub2JvbGUuZGVsaXZlcnkudjEuRGVsZXRpb25BdHRlc3RlZEgAQgcKBWV2ZW50InYKD1NvdXJjZUNvbm5lY3RlZBIRCglzb3VyY2VfaWQYASABKAkSFQoNc3Vic2NyaWJlcl9pZBgCIAEoCRIQCghpbXBvcnRlchgDIAEoCRInCgVyb3V0ZRgEIAEoDjIYLm9ib2xlLmRlbGl2ZXJ5LnYxLlJvdXRlIrwCCgxEYXRhSW1wb3J0ZWQSEQoJaW1wb3J0X2lkGAEgASgJEhUKDXN1YnNjcmliZXJfaWQYAiABKAkSEQoJc291cmNlX2lkGAMgASgJEicKBXJvdXRlGAQgASgOMhgub2JvbGUuZGVsaXZlcnkudjEuUm91dGUSLQoJYXNzdXJhbmNlGAUgASgOMhoub2JvbGUubWFya2V0LnYxLkFzc3VyYW5jZRIMCgR6b25lGAYgASgJEhMKC2ZpbmdlcnByaW50GAcgASgMEhgKEGltcG9ydGVyX3ZlcnNpb24YCCABKAkSEwoLZmlsZV9zaGEyNTYYCSABKAwSLAoIYXJyaXZhbHMYCiADKAsyGi5vYm9sZS5kZWxpdmVyeS52MS5BcnJpdmFsEhcKD3JlcGVhdGVkX3BvaW50cxgLIAEoDSJOCgdBcnJpdmFsEg4KBnNjaGVtYRgBIAEoCRIOCgZwb2ludHMYAiABKA0SIwoEZGF5cxgDIAEoCzIVLm9ib2xlLm1hcmtldC52MS5EYXlzIk0KDlBvaW50Q29ycmVjdGVkEhUKDXN1YnNjcmliZXJfaWQYASABKAkSEAoIcG9pbnRfaWQYAiABKAkSEgoKc3VwZXJzZWRlcxgDIAEoCSIgCgRGYWN0EgoKAmlkGAEgASgJEgwKBGJhbmQYAiABKAkiYwoMRmFjdHNEZXJpdmVkEhUKDXN1YnNjcmliZXJfaWQYASABKAkSFAoMcnVsZV92ZXJzaW9uGAIgASgNEiYKBWZhY3RzGAMgAygLMhcub2JvbGUuZGVsaXZlcnkudjEuRmFjdCKZAQoOQWdyZWVtZW50VGFrZW4SFAoMYWdyZWVtZW50X2lkGAEgASgJEhUKDXN1YnNjcmliZXJfaWQYAiABKAkSKQoHbGljZW5jZRgDIAEoCzIYLm9ib2xlLm1hcmtldC52MS5MaWNlbmNlEg4KBmJpZF9pZBgEIAEoCRIPCgdjbGVhcmVkGAUgASgIEg4KBmR1ZV9hdBgGIAEoAyI4ChBBZ3JlZW1lbnRDbGVhcmVkEhQKDGFncmVlbWVudF9pZBgBIAEoCRIOCgZkdWVfYXQYAiABKAMiNAoMU2xvdHNBd2FpdGVkEhQKDGFncmVlbWVudF9pZBgBIAEoCRIOCgZkdWVfYXQYAiABKAMitwEKDkFncmVlbWVudEVuZGVkEhQKDGFncmVlbWVudF9pZBgBIAEoCRIQCghvZmZlcl9pZBgCIAEoCRIOCgZiaWRfaWQYAyABKAkSFQoNc3Vic2NyaWJlcl9pZBgEIAEoCRIQCghjdXJyZW5jeRgFIAEoCRIWCg5zbG90c19yZWxlYXNlZBgGIAEoDRIsCgZyZWFzb24YByABKA4yHC5vYm9sZS5kZWxpdmVyeS52MS5FbmRSZWFzb24i9gIKEERlbGl2ZXJ5UHJlcGFyZWQSEwoLZGVsaXZlcnlfaWQYASABKAkSFAoMYWdyZWVtZW50X2lkGAIgASgJEhUKDXN1YnNjcmliZXJfaWQYAyABKAkSEAoIc2VxdWVuY2UYBCABKA0SDQoFc2xvdHMYBSADKAkSFgoOc2NoZW1hX3ZlcnNpb24YBiABKAkSDQoFYnl0ZXMYByABKAQSDAoEcm93cxgIIAEoDRIWCg5leHBlY3RlZF9zbG90cxgJIAEoDRITCgt2YWxpZF9zbG90cxgKIAEoDRIXCg9kZWxpdmVyZWRfc2xvdHMYCyABKA0SDgoGZGlnZXN0GAwgASgMEhQKDGJ1eWVyX2tleV9pZBgNIAEoCRIXCg9wc2V1ZG9ueW1fc2NvcGUYDiABKAkSFwoPcHNldWRvbnltX2Vwb2NoGA8gASgNEhkKEW1pbmltaXNlcl92ZXJzaW9uGBAgASgJEhEKCWxhcHNlc19hdBgRIAEoAyI8Cg9QYWNrYWdlUmVzZWFsZWQSEwoLZGVsaXZlcnlfaWQYASABKAkSFAoMYnV5ZXJfa2V5X2lkGAIgASgJInMKDVJlY2VpcHRTaWduZWQSEwoLZGVsaXZlcnlfaWQYASABKAkSFAoMYWdyZWVtZW50X2lkGAIgASgJEg4KBmRpZ2VzdBgDIAEoDBIUCgxidXllcl9rZXlfaWQYBCABKAkSEQoJc2lnbmF0dXJlGAUgASgMIvEBChBEZWxpdmVyeVJlbGVhc2VkEhMKC2RlbGl2ZXJ5X2lkGAEgASgJEhQKDGFncmVlbWVudF9pZBgCIAEoCRIOCgZiaWRfaWQYAyABKAkSFQoNc3Vic2NyaWJlcl9pZBgEIAEoCRINCgVzbG90cxgFIAEoDRIQCghjdXJyZW5jeRgGIAEoCRIYChByZWxlYXNlX2V2ZW50X2lkGAcgASgMEhIKCmVsYXBzZWRfdXMYCCABKAMSDAoEbGFzdBgJIAEoCBIuCgZhbnN3ZXIYCiABKAsyHi5vYm9sZS5kZWxpdmVyeS52MS5SZWxlYXNlZEtleSI3CgtSZWxlYXNlZEtleRIUCgxidXllcl9rZXlfaWQYASABKAkSEgoKc2VhbGVkX2tleRgCIAEoDCJ2Cg9EZWxpdmVyeUJsb2NrZWQSEwoLZGVsaXZlcnlfaWQYASABKAkSFAoMYWdyZWVtZW50X2lkGAIgASgJEikKBnJlYXNvbhgDIAEoDjIZLm9ib2xlLmRlbGl2ZXJ5LnYxLlJlYXNvbhINCgVmaW5hbBgEIAEoCCI7Cg5EZWxpdmVyeUxhcHNlZBITCgtkZWxpdmVyeV9pZBgBIAEoCRIUCgxhZ3JlZW1lbnRfaWQYAiABKAkiawoQRGVsaXZlcnlEaXNwdXRlZBITCgtkZWxpdmVyeV9pZBgBIAEoCRIUCgxhZ3JlZW1lbnRfaWQYAiABKAkSLAoEY29kZRgDIAEoDjIeLm9ib2xlLmRlbGl2ZXJ5LnYxLkRpc3B1dGVDb2RlIkwKD0Rpc3B1dGVSZXNvbHZlZBITCgtkZWxpdmVyeV9pZBgBIAEoCRIUCgxhZ3JlZW1lbnRfaWQYAiABKAkSDgoGdXBoZWxkGAMgASgIIngKD0RlbGV0aW9uT3JkZXJlZBIUCgxhZ3JlZW1lbnRfaWQYASABKAkSFAoMZGVsaXZlcnlfaWRzGAIgAygJEiwKBnJlYXNvbhgDIAEoDjIcLm9ib2xlLmRlbGl2ZXJ5LnYxLkVuZFJlYXNvbhILCgNkdWUYBCABKAMibAoQRGVsZXRpb25BdHRlc3RlZBIUCgxhZ3JlZW1lbnRfaWQYASABKAkSDgoGc2lnbmVyGAIgASgJEg4KBm1ldGhvZBgDIAEoCRIRCglleGVtcHRpb24YBCABKAkSDwoHYXJ0aWNsZRgFIAEoCSpxCgVSb3V0ZRIVChFST1VURV9VTlNQRUNJRklFRBAAEhIKDlJPVVRFX09QRVJBVE9SEAESFAoQUk9VVEVfREFUQV9BQ1RfNBACEhQKEFJPVVRFX0RBVEFfQUNUXzUQAxIRCg1ST1VURV9HRFBSXzIwEAQqvQEKCUVuZFJlYXNvbhIaChZFTkRfUkVBU09OX1VOU1BFQ0lGSUVEEAASGAoURU5EX1JFQVNPTl9GVUxGSUxMRUQQARIYChRFTkRfUkVBU09OX1dJVEhEUkFXThACEhYKEkVORF9SRUFTT05fRVhQSVJFRBADEhUKEUVORF9SRUFTT05fVk9JREVEEAQSGAoURU5EX1JFQVNPTl9TVVNQRU5ERUQQBRIXChNFTkRfUkVBU09OX05PX1NMT1RTEAYqsQEKC0Rpc3B1dGVDb2RlEhwKGERJU1BVVEVfQ09ERV9VTlNQRUNJRklFRBAAEhYKEkRJU1BVVEVfQ09ERV9FTVBUWRABEh4KGkRJU1BVVEVfQ09ERV9VTkRFQ1JZUFRBQkxFEAISFwoTRElTUFVURV9DT0RFX1NDSEVNQRADEhoKFkRJU1BVVEVfQ09ERV9EVVBMSUNBVEUQBBIXChNESVNQVVRFX0NPREVfRk9SR0VEEAUqrAUKBlJlYXNvbhIWChJSRUFTT05fVU5TUEVDSUZJRUQQABIbChdSRUFTT05fREVMSVZFUllfVU5LTk9XThABEhoKFlJFQVNPTl9ESUdFU1RfTUlTTUFUQ0gQAhIcChhSRUFTT05fU0lHTkFUVVJFX0lOVkFMSUQQAxIRCg1SRUFTT05fTEFQU0VEEAQSFAoQUkVBU09OX1dJVEhEUkFXThAFEhEKDVJFQVNPTl9QQVVTRUQQBhISCg5SRUFTT05fRVhQSVJFRBAHEhoKFlJFQVNPTl9CVVlFUl9TVVNQRU5ERUQQCBIeChpSRUFTT05fQ09OU0VOVF9VTlJFQUNIQUJMRRAJEhgKFFJFQVNPTl9DT0hPUlRfTUlTU0VEEAoSGgoWUkVBU09OX0NPTlNFTlRfVU5LTk9XThALEhoKFlJFQVNPTl9SRUNFSVBUX01JU1NJTkcQDBIWChJSRUFTT05fS0VZX1VOS05PV04QDRIaChZSRUFTT05fQUdSRUVNRU5UX0VOREVEEA4SFQoRUkVBU09OX1NMT1RfVEFLRU4QDxIZChVSRUFTT05fRk9STUFUX1VOS05PV04QEBIWChJSRUFTT05fUk9XX0lOVkFMSUQQERIXChNSRUFTT05fWk9ORV9NSVNTSU5HEBISGQoVUkVBU09OX1NPVVJDRV9VTktOT1dOEBMSGgoWUkVBU09OX1BST0RVQ1RfVU5LTk9XThAUEh8KG1JFQVNPTl9JREVNUE9URU5DWV9DT05GTElDVBAVEhkKFVJFQVNPTl9PRkZTRVRfSU5WQUxJRBAWEhEKDVJFQVNPTl9WT0lERUQQFxIZChVSRUFTT05fUEVSU09OX01JU1NJTkcQGBIdChlSRUFTT05fU1VCU0NSSUJFUl9VTktOT1dOEBlC0AEKFWNvbS5vYm9sZS5kZWxpdmVyeS52MUILRXZlbnRzUHJvdG9QAVpEZ2l0aHViLmNvbS9vYm9sZS1tYXJrZXQvb2JvbGUvcHJvdG8vZ2VuL29ib2xlL2RlbGl2ZXJ5L3YxO2RlbGl2ZXJ5djGiAgNPRFiqAhFPYm9sZS5EZWxpdmVyeS5WMcoCEU9ib2xlXERlbGl2ZXJ5XFYx4gIdT2JvbGVcRGVsaXZlcnlcVjFcR1BCTWV0YWRhdGHqAhNPYm9sZTo6RGVsaXZlcnk6OlYxYgZwcm90bzM", [file_obole_event_v1_event, file_obole_market_v1_market]);
+  fileDesc("Ch5vYm9sZS9kZWxpdmVyeS92MS9ldmVudHMucHJvdG8SEW9ib2xlLmRlbGl2ZXJ5LnYxItgLCgVFdmVudBIiCgRtZXRhGAEgASgLMhQub2JvbGUuZXZlbnQudjEuTWV0YRImCgZzZWFsZWQYAiADKAsyFi5vYm9sZS5ldmVudC52MS5TZWFsZWQSPgoQc291cmNlX2Nvbm5lY3RlZBgKIAEoCzIiLm9ib2xlLmRlbGl2ZXJ5LnYxLlNvdXJjZUNvbm5lY3RlZEgAEjgKDWRhdGFfaW1wb3J0ZWQYCyABKAsyHy5vYm9sZS5kZWxpdmVyeS52MS5EYXRhSW1wb3J0ZWRIABI8Cg9wb2ludF9jb3JyZWN0ZWQYDCABKAsyIS5vYm9sZS5kZWxpdmVyeS52MS5Qb2ludENvcnJlY3RlZEgAEjgKDWZhY3RzX2Rlcml2ZWQYDSABKAsyHy5vYm9sZS5kZWxpdmVyeS52MS5GYWN0c0Rlcml2ZWRIABJAChFzb3VyY2VfcmVzdHJpY3RlZBgOIAEoCzIjLm9ib2xlLmRlbGl2ZXJ5LnYxLlNvdXJjZVJlc3RyaWN0ZWRIABJCChJyZXN0cmljdGlvbl9saWZ0ZWQYDyABKAsyJC5vYm9sZS5kZWxpdmVyeS52MS5SZXN0cmljdGlvbkxpZnRlZEgAEkQKE3NvdXJjZV9kaXNjb25uZWN0ZWQYECABKAsyJS5vYm9sZS5kZWxpdmVyeS52MS5Tb3VyY2VEaXNjb25uZWN0ZWRIABJCChJzb3VyY2VfcmVjb25uZWN0ZWQYESABKAsyJC5vYm9sZS5kZWxpdmVyeS52MS5Tb3VyY2VSZWNvbm5lY3RlZEgAEjwKD2FncmVlbWVudF90YWtlbhgUIAEoCzIhLm9ib2xlLmRlbGl2ZXJ5LnYxLkFncmVlbWVudFRha2VuSAASPAoPYWdyZWVtZW50X2VuZGVkGBUgASgLMiEub2JvbGUuZGVsaXZlcnkudjEuQWdyZWVtZW50RW5kZWRIABJAChFhZ3JlZW1lbnRfY2xlYXJlZBgWIAEoCzIjLm9ib2xlLmRlbGl2ZXJ5LnYxLkFncmVlbWVudENsZWFyZWRIABI4Cg1zbG90c19hd2FpdGVkGBcgASgLMh8ub2JvbGUuZGVsaXZlcnkudjEuU2xvdHNBd2FpdGVkSAASQAoRZGVsaXZlcnlfcHJlcGFyZWQYHiABKAsyIy5vYm9sZS5kZWxpdmVyeS52MS5EZWxpdmVyeVByZXBhcmVkSAASPgoQcGFja2FnZV9yZXNlYWxlZBgfIAEoCzIiLm9ib2xlLmRlbGl2ZXJ5LnYxLlBhY2thZ2VSZXNlYWxlZEgAEjoKDnJlY2VpcHRfc2lnbmVkGCAgASgLMiAub2JvbGUuZGVsaXZlcnkudjEuUmVjZWlwdFNpZ25lZEgAEkAKEWRlbGl2ZXJ5X3JlbGVhc2VkGCEgASgLMiMub2JvbGUuZGVsaXZlcnkudjEuRGVsaXZlcnlSZWxlYXNlZEgAEj4KEGRlbGl2ZXJ5X2Jsb2NrZWQYIiABKAsyIi5vYm9sZS5kZWxpdmVyeS52MS5EZWxpdmVyeUJsb2NrZWRIABI8Cg9kZWxpdmVyeV9sYXBzZWQYIyABKAsyIS5vYm9sZS5kZWxpdmVyeS52MS5EZWxpdmVyeUxhcHNlZEgAEkAKEWRlbGl2ZXJ5X2Rpc3B1dGVkGCQgASgLMiMub2JvbGUuZGVsaXZlcnkudjEuRGVsaXZlcnlEaXNwdXRlZEgAEj4KEGRpc3B1dGVfcmVzb2x2ZWQYJSABKAsyIi5vYm9sZS5kZWxpdmVyeS52MS5EaXNwdXRlUmVzb2x2ZWRIABI+ChBkZWxldGlvbl9vcmRlcmVkGCYgASgLMiIub2JvbGUuZGVsaXZlcnkudjEuRGVsZXRpb25PcmRlcmVkSAASQAoRZGVsZXRpb25fYXR0ZXN0ZWQYJyABKAsyIy5vYm9sZS5kZWxpdmVyeS52MS5EZWxldGlvbkF0dGVzdGVkSABCBwoFZXZlbnQidgoPU291cmNlQ29ubmVjdGVkEhEKCXNvdXJjZV9pZBgBIAEoCRIVCg1zdWJzY3JpYmVyX2lkGAIgASgJEhAKCGltcG9ydGVyGAMgASgJEicKBXJvdXRlGAQgASgOMhgub2JvbGUuZGVsaXZlcnkudjEuUm91dGUivAIKDERhdGFJbXBvcnRlZBIRCglpbXBvcnRfaWQYASABKAkSFQoNc3Vic2NyaWJlcl9pZBgCIAEoCRIRCglzb3VyY2VfaWQYAyABKAkSJwoFcm91dGUYBCABKA4yGC5vYm9sZS5kZWxpdmVyeS52MS5Sb3V0ZRItCglhc3N1cmFuY2UYBSABKA4yGi5vYm9sZS5tYXJrZXQudjEuQXNzdXJhbmNlEgwKBHpvbmUYBiABKAkSEwoLZmluZ2VycHJpbnQYByABKAwSGAoQaW1wb3J0ZXJfdmVyc2lvbhgIIAEoCRITCgtmaWxlX3NoYTI1NhgJIAEoDBIsCghhcnJpdmFscxgKIAMoCzIaLm9ib2xlLmRlbGl2ZXJ5LnYxLkFycml2YWwSFwoPcmVwZWF0ZWRfcG9pbnRzGAsgASgNIk4KB0Fycml2YWwSDgoGc2NoZW1hGAEgASgJEg4KBnBvaW50cxgCIAEoDRIjCgRkYXlzGAMgASgLMhUub2JvbGUubWFya2V0LnYxLkRheXMikwEKDlBvaW50Q29ycmVjdGVkEhUKDXN1YnNjcmliZXJfaWQYASABKAkSEAoIcG9pbnRfaWQYAiABKAkSEgoKc3VwZXJzZWRlcxgDIAEoCRIRCglzb3VyY2VfaWQYBCABKAkSDgoGc2NoZW1hGAUgASgJEgsKA2RheRgGIAEoCRIUCgxkZWxpdmVyeV9pZHMYByADKAkiPAoQU291cmNlUmVzdHJpY3RlZBIRCglzb3VyY2VfaWQYASABKAkSFQoNc3Vic2NyaWJlcl9pZBgCIAEoCSI9ChFSZXN0cmljdGlvbkxpZnRlZBIRCglzb3VyY2VfaWQYASABKAkSFQoNc3Vic2NyaWJlcl9pZBgCIAEoCSI+ChJTb3VyY2VEaXNjb25uZWN0ZWQSEQoJc291cmNlX2lkGAEgASgJEhUKDXN1YnNjcmliZXJfaWQYAiABKAkiPQoRU291cmNlUmVjb25uZWN0ZWQSEQoJc291cmNlX2lkGAEgASgJEhUKDXN1YnNjcmliZXJfaWQYAiABKAkiIAoERmFjdBIKCgJpZBgBIAEoCRIMCgRiYW5kGAIgASgJImMKDEZhY3RzRGVyaXZlZBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEhQKDHJ1bGVfdmVyc2lvbhgCIAEoDRImCgVmYWN0cxgDIAMoCzIXLm9ib2xlLmRlbGl2ZXJ5LnYxLkZhY3QimQEKDkFncmVlbWVudFRha2VuEhQKDGFncmVlbWVudF9pZBgBIAEoCRIVCg1zdWJzY3JpYmVyX2lkGAIgASgJEikKB2xpY2VuY2UYAyABKAsyGC5vYm9sZS5tYXJrZXQudjEuTGljZW5jZRIOCgZiaWRfaWQYBCABKAkSDwoHY2xlYXJlZBgFIAEoCBIOCgZkdWVfYXQYBiABKAMiOAoQQWdyZWVtZW50Q2xlYXJlZBIUCgxhZ3JlZW1lbnRfaWQYASABKAkSDgoGZHVlX2F0GAIgASgDIjQKDFNsb3RzQXdhaXRlZBIUCgxhZ3JlZW1lbnRfaWQYASABKAkSDgoGZHVlX2F0GAIgASgDIrcBCg5BZ3JlZW1lbnRFbmRlZBIUCgxhZ3JlZW1lbnRfaWQYASABKAkSEAoIb2ZmZXJfaWQYAiABKAkSDgoGYmlkX2lkGAMgASgJEhUKDXN1YnNjcmliZXJfaWQYBCABKAkSEAoIY3VycmVuY3kYBSABKAkSFgoOc2xvdHNfcmVsZWFzZWQYBiABKA0SLAoGcmVhc29uGAcgASgOMhwub2JvbGUuZGVsaXZlcnkudjEuRW5kUmVhc29uIvYCChBEZWxpdmVyeVByZXBhcmVkEhMKC2RlbGl2ZXJ5X2lkGAEgASgJEhQKDGFncmVlbWVudF9pZBgCIAEoCRIVCg1zdWJzY3JpYmVyX2lkGAMgASgJEhAKCHNlcXVlbmNlGAQgASgNEg0KBXNsb3RzGAUgAygJEhYKDnNjaGVtYV92ZXJzaW9uGAYgASgJEg0KBWJ5dGVzGAcgASgEEgwKBHJvd3MYCCABKA0SFgoOZXhwZWN0ZWRfc2xvdHMYCSABKA0SEwoLdmFsaWRfc2xvdHMYCiABKA0SFwoPZGVsaXZlcmVkX3Nsb3RzGAsgASgNEg4KBmRpZ2VzdBgMIAEoDBIUCgxidXllcl9rZXlfaWQYDSABKAkSFwoPcHNldWRvbnltX3Njb3BlGA4gASgJEhcKD3BzZXVkb255bV9lcG9jaBgPIAEoDRIZChFtaW5pbWlzZXJfdmVyc2lvbhgQIAEoCRIRCglsYXBzZXNfYXQYESABKAMiPAoPUGFja2FnZVJlc2VhbGVkEhMKC2RlbGl2ZXJ5X2lkGAEgASgJEhQKDGJ1eWVyX2tleV9pZBgCIAEoCSJzCg1SZWNlaXB0U2lnbmVkEhMKC2RlbGl2ZXJ5X2lkGAEgASgJEhQKDGFncmVlbWVudF9pZBgCIAEoCRIOCgZkaWdlc3QYAyABKAwSFAoMYnV5ZXJfa2V5X2lkGAQgASgJEhEKCXNpZ25hdHVyZRgFIAEoDCLxAQoQRGVsaXZlcnlSZWxlYXNlZBITCgtkZWxpdmVyeV9pZBgBIAEoCRIUCgxhZ3JlZW1lbnRfaWQYAiABKAkSDgoGYmlkX2lkGAMgASgJEhUKDXN1YnNjcmliZXJfaWQYBCABKAkSDQoFc2xvdHMYBSABKA0SEAoIY3VycmVuY3kYBiABKAkSGAoQcmVsZWFzZV9ldmVudF9pZBgHIAEoDBISCgplbGFwc2VkX3VzGAggASgDEgwKBGxhc3QYCSABKAgSLgoGYW5zd2VyGAogASgLMh4ub2JvbGUuZGVsaXZlcnkudjEuUmVsZWFzZWRLZXkiNwoLUmVsZWFzZWRLZXkSFAoMYnV5ZXJfa2V5X2lkGAEgASgJEhIKCnNlYWxlZF9rZXkYAiABKAwidgoPRGVsaXZlcnlCbG9ja2VkEhMKC2RlbGl2ZXJ5X2lkGAEgASgJEhQKDGFncmVlbWVudF9pZBgCIAEoCRIpCgZyZWFzb24YAyABKA4yGS5vYm9sZS5kZWxpdmVyeS52MS5SZWFzb24SDQoFZmluYWwYBCABKAgiOwoORGVsaXZlcnlMYXBzZWQSEwoLZGVsaXZlcnlfaWQYASABKAkSFAoMYWdyZWVtZW50X2lkGAIgASgJImsKEERlbGl2ZXJ5RGlzcHV0ZWQSEwoLZGVsaXZlcnlfaWQYASABKAkSFAoMYWdyZWVtZW50X2lkGAIgASgJEiwKBGNvZGUYAyABKA4yHi5vYm9sZS5kZWxpdmVyeS52MS5EaXNwdXRlQ29kZSJMCg9EaXNwdXRlUmVzb2x2ZWQSEwoLZGVsaXZlcnlfaWQYASABKAkSFAoMYWdyZWVtZW50X2lkGAIgASgJEg4KBnVwaGVsZBgDIAEoCCJ4Cg9EZWxldGlvbk9yZGVyZWQSFAoMYWdyZWVtZW50X2lkGAEgASgJEhQKDGRlbGl2ZXJ5X2lkcxgCIAMoCRIsCgZyZWFzb24YAyABKA4yHC5vYm9sZS5kZWxpdmVyeS52MS5FbmRSZWFzb24SCwoDZHVlGAQgASgDImwKEERlbGV0aW9uQXR0ZXN0ZWQSFAoMYWdyZWVtZW50X2lkGAEgASgJEg4KBnNpZ25lchgCIAEoCRIOCgZtZXRob2QYAyABKAkSEQoJZXhlbXB0aW9uGAQgASgJEg8KB2FydGljbGUYBSABKAkqcQoFUm91dGUSFQoRUk9VVEVfVU5TUEVDSUZJRUQQABISCg5ST1VURV9PUEVSQVRPUhABEhQKEFJPVVRFX0RBVEFfQUNUXzQQAhIUChBST1VURV9EQVRBX0FDVF81EAMSEQoNUk9VVEVfR0RQUl8yMBAEKr0BCglFbmRSZWFzb24SGgoWRU5EX1JFQVNPTl9VTlNQRUNJRklFRBAAEhgKFEVORF9SRUFTT05fRlVMRklMTEVEEAESGAoURU5EX1JFQVNPTl9XSVRIRFJBV04QAhIWChJFTkRfUkVBU09OX0VYUElSRUQQAxIVChFFTkRfUkVBU09OX1ZPSURFRBAEEhgKFEVORF9SRUFTT05fU1VTUEVOREVEEAUSFwoTRU5EX1JFQVNPTl9OT19TTE9UUxAGKrEBCgtEaXNwdXRlQ29kZRIcChhESVNQVVRFX0NPREVfVU5TUEVDSUZJRUQQABIWChJESVNQVVRFX0NPREVfRU1QVFkQARIeChpESVNQVVRFX0NPREVfVU5ERUNSWVBUQUJMRRACEhcKE0RJU1BVVEVfQ09ERV9TQ0hFTUEQAxIaChZESVNQVVRFX0NPREVfRFVQTElDQVRFEAQSFwoTRElTUFVURV9DT0RFX0ZPUkdFRBAFKqEGCgZSZWFzb24SFgoSUkVBU09OX1VOU1BFQ0lGSUVEEAASGwoXUkVBU09OX0RFTElWRVJZX1VOS05PV04QARIaChZSRUFTT05fRElHRVNUX01JU01BVENIEAISHAoYUkVBU09OX1NJR05BVFVSRV9JTlZBTElEEAMSEQoNUkVBU09OX0xBUFNFRBAEEhQKEFJFQVNPTl9XSVRIRFJBV04QBRIRCg1SRUFTT05fUEFVU0VEEAYSEgoOUkVBU09OX0VYUElSRUQQBxIaChZSRUFTT05fQlVZRVJfU1VTUEVOREVEEAgSHgoaUkVBU09OX0NPTlNFTlRfVU5SRUFDSEFCTEUQCRIYChRSRUFTT05fQ09IT1JUX01JU1NFRBAKEhoKFlJFQVNPTl9DT05TRU5UX1VOS05PV04QCxIaChZSRUFTT05fUkVDRUlQVF9NSVNTSU5HEAwSFgoSUkVBU09OX0tFWV9VTktOT1dOEA0SGgoWUkVBU09OX0FHUkVFTUVOVF9FTkRFRBAOEhUKEVJFQVNPTl9TTE9UX1RBS0VOEA8SGQoVUkVBU09OX0ZPUk1BVF9VTktOT1dOEBASFgoSUkVBU09OX1JPV19JTlZBTElEEBESFwoTUkVBU09OX1pPTkVfTUlTU0lORxASEhkKFVJFQVNPTl9TT1VSQ0VfVU5LTk9XThATEhoKFlJFQVNPTl9QUk9EVUNUX1VOS05PV04QFBIfChtSRUFTT05fSURFTVBPVEVOQ1lfQ09ORkxJQ1QQFRIZChVSRUFTT05fT0ZGU0VUX0lOVkFMSUQQFhIRCg1SRUFTT05fVk9JREVEEBcSGQoVUkVBU09OX1BFUlNPTl9NSVNTSU5HEBgSHQoZUkVBU09OX1NVQlNDUklCRVJfVU5LTk9XThAZEhwKGFJFQVNPTl9TT1VSQ0VfUkVTVFJJQ1RFRBAeEh4KGlJFQVNPTl9TT1VSQ0VfRElTQ09OTkVDVEVEEB8SGAoUUkVBU09OX1BPSU5UX1VOS05PV04QIBIbChdSRUFTT05fUE9JTlRfU1VQRVJTRURFRBAhQtABChVjb20ub2JvbGUuZGVsaXZlcnkudjFCC0V2ZW50c1Byb3RvUAFaRGdpdGh1Yi5jb20vb2JvbGUtbWFya2V0L29ib2xlL3Byb3RvL2dlbi9vYm9sZS9kZWxpdmVyeS92MTtkZWxpdmVyeXYxogIDT0RYqgIRT2JvbGUuRGVsaXZlcnkuVjHKAhFPYm9sZVxEZWxpdmVyeVxWMeICHU9ib2xlXERlbGl2ZXJ5XFYxXEdQQk1ldGFkYXRh6gITT2JvbGU6OkRlbGl2ZXJ5OjpWMWIGcHJvdG8z", [file_obole_event_v1_event, file_obole_market_v1_market]);
 
 /**
  * Event is one fact of this context.
@@ -77,6 +77,38 @@ export type Event = Message<"obole.delivery.v1.Event"> & {
      */
     value: FactsDerived;
     case: "factsDerived";
+  } | {
+    /**
+     * On a source's stream.
+     *
+     * @generated from field: obole.delivery.v1.SourceRestricted source_restricted = 14;
+     */
+    value: SourceRestricted;
+    case: "sourceRestricted";
+  } | {
+    /**
+     * On a source's stream.
+     *
+     * @generated from field: obole.delivery.v1.RestrictionLifted restriction_lifted = 15;
+     */
+    value: RestrictionLifted;
+    case: "restrictionLifted";
+  } | {
+    /**
+     * On a source's stream.
+     *
+     * @generated from field: obole.delivery.v1.SourceDisconnected source_disconnected = 16;
+     */
+    value: SourceDisconnected;
+    case: "sourceDisconnected";
+  } | {
+    /**
+     * On a source's stream.
+     *
+     * @generated from field: obole.delivery.v1.SourceReconnected source_reconnected = 17;
+     */
+    value: SourceReconnected;
+    case: "sourceReconnected";
   } | {
     /**
      * On an agreement's stream.
@@ -366,7 +398,8 @@ export const ArrivalSchema: GenMessage<Arrival> = /*@__PURE__*/
   messageDesc(file_obole_delivery_v1_events, 3);
 
 /**
- * PointCorrected: a measurement was wrong. No rule emits it yet.
+ * PointCorrected: a measurement was wrong, as its person says (GDPR 16). The new one is used from here on; the earlier one is kept as
+ * superseded and used in nothing. What was measured is in neither event: it stands with the measurements.
  *
  * @generated from message obole.delivery.v1.PointCorrected
  */
@@ -379,7 +412,7 @@ export type PointCorrected = Message<"obole.delivery.v1.PointCorrected"> & {
   subscriberId: string;
 
   /**
-   * New point.
+   * New point. A point's id is made of what it says, so whoever guesses that finds it again.
    *
    * @generated from field: string point_id = 2;
    */
@@ -391,6 +424,35 @@ export type PointCorrected = Message<"obole.delivery.v1.PointCorrected"> & {
    * @generated from field: string supersedes = 3;
    */
   supersedes: string;
+
+  /**
+   * Source of both.
+   *
+   * @generated from field: string source_id = 4;
+   */
+  sourceId: string;
+
+  /**
+   * Schema of both, as in "omh:step-count:3.0".
+   *
+   * @generated from field: string schema = 5;
+   */
+  schema: string;
+
+  /**
+   * Local day of both, YYYY-MM-DD.
+   *
+   * @generated from field: string day = 6;
+   */
+  day: string;
+
+  /**
+   * Deliveries with a slot of that day and a product that reads the schema, whose package was made before and not given up: they stay
+   * as they were made.
+   *
+   * @generated from field: repeated string delivery_ids = 7;
+   */
+  deliveryIds: string[];
 };
 
 /**
@@ -399,6 +461,118 @@ export type PointCorrected = Message<"obole.delivery.v1.PointCorrected"> & {
  */
 export const PointCorrectedSchema: GenMessage<PointCorrected> = /*@__PURE__*/
   messageDesc(file_obole_delivery_v1_events, 4);
+
+/**
+ * SourceRestricted: what came from the source, and what comes, is kept and shown to its person, and used in nothing (GDPR 18).
+ *
+ * @generated from message obole.delivery.v1.SourceRestricted
+ */
+export type SourceRestricted = Message<"obole.delivery.v1.SourceRestricted"> & {
+  /**
+   * Source.
+   *
+   * @generated from field: string source_id = 1;
+   */
+  sourceId: string;
+
+  /**
+   * Whose.
+   *
+   * @generated from field: string subscriber_id = 2;
+   */
+  subscriberId: string;
+};
+
+/**
+ * Describes the message obole.delivery.v1.SourceRestricted.
+ * Use `create(SourceRestrictedSchema)` to create a new message.
+ */
+export const SourceRestrictedSchema: GenMessage<SourceRestricted> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_events, 5);
+
+/**
+ * RestrictionLifted: what came from the source is used again where the person has agreed to it.
+ *
+ * @generated from message obole.delivery.v1.RestrictionLifted
+ */
+export type RestrictionLifted = Message<"obole.delivery.v1.RestrictionLifted"> & {
+  /**
+   * Source.
+   *
+   * @generated from field: string source_id = 1;
+   */
+  sourceId: string;
+
+  /**
+   * Whose.
+   *
+   * @generated from field: string subscriber_id = 2;
+   */
+  subscriberId: string;
+};
+
+/**
+ * Describes the message obole.delivery.v1.RestrictionLifted.
+ * Use `create(RestrictionLiftedSchema)` to create a new message.
+ */
+export const RestrictionLiftedSchema: GenMessage<RestrictionLifted> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_events, 6);
+
+/**
+ * SourceDisconnected: nothing comes from the source any more. What has come stays as it was.
+ *
+ * @generated from message obole.delivery.v1.SourceDisconnected
+ */
+export type SourceDisconnected = Message<"obole.delivery.v1.SourceDisconnected"> & {
+  /**
+   * Source.
+   *
+   * @generated from field: string source_id = 1;
+   */
+  sourceId: string;
+
+  /**
+   * Whose.
+   *
+   * @generated from field: string subscriber_id = 2;
+   */
+  subscriberId: string;
+};
+
+/**
+ * Describes the message obole.delivery.v1.SourceDisconnected.
+ * Use `create(SourceDisconnectedSchema)` to create a new message.
+ */
+export const SourceDisconnectedSchema: GenMessage<SourceDisconnected> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_events, 7);
+
+/**
+ * SourceReconnected: measurements may come from the source again.
+ *
+ * @generated from message obole.delivery.v1.SourceReconnected
+ */
+export type SourceReconnected = Message<"obole.delivery.v1.SourceReconnected"> & {
+  /**
+   * Source.
+   *
+   * @generated from field: string source_id = 1;
+   */
+  sourceId: string;
+
+  /**
+   * Whose.
+   *
+   * @generated from field: string subscriber_id = 2;
+   */
+  subscriberId: string;
+};
+
+/**
+ * Describes the message obole.delivery.v1.SourceReconnected.
+ * Use `create(SourceReconnectedSchema)` to create a new message.
+ */
+export const SourceReconnectedSchema: GenMessage<SourceReconnected> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_events, 8);
 
 /**
  * Fact is what a versioned rule says of a person's data.
@@ -426,7 +600,7 @@ export type Fact = Message<"obole.delivery.v1.Fact"> & {
  * Use `create(FactSchema)` to create a new message.
  */
 export const FactSchema: GenMessage<Fact> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 5);
+  messageDesc(file_obole_delivery_v1_events, 9);
 
 /**
  * FactsDerived: what the rules say now, whole.
@@ -461,7 +635,7 @@ export type FactsDerived = Message<"obole.delivery.v1.FactsDerived"> & {
  * Use `create(FactsDerivedSchema)` to create a new message.
  */
 export const FactsDerivedSchema: GenMessage<FactsDerived> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 6);
+  messageDesc(file_obole_delivery_v1_events, 10);
 
 /**
  * AgreementTaken: delivery knows the agreement, and from now on looks for its slots.
@@ -518,7 +692,7 @@ export type AgreementTaken = Message<"obole.delivery.v1.AgreementTaken"> & {
  * Use `create(AgreementTakenSchema)` to create a new message.
  */
 export const AgreementTakenSchema: GenMessage<AgreementTaken> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 7);
+  messageDesc(file_obole_delivery_v1_events, 11);
 
 /**
  * AgreementCleared: enough people have agreed to the bid, so packages may be prepared.
@@ -546,7 +720,7 @@ export type AgreementCleared = Message<"obole.delivery.v1.AgreementCleared"> & {
  * Use `create(AgreementClearedSchema)` to create a new message.
  */
 export const AgreementClearedSchema: GenMessage<AgreementCleared> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 8);
+  messageDesc(file_obole_delivery_v1_events, 12);
 
 /**
  * SlotsAwaited: there are measurements of slots that are not over yet, and what is there is looked at again when they are.
@@ -574,7 +748,7 @@ export type SlotsAwaited = Message<"obole.delivery.v1.SlotsAwaited"> & {
  * Use `create(SlotsAwaitedSchema)` to create a new message.
  */
 export const SlotsAwaitedSchema: GenMessage<SlotsAwaited> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 9);
+  messageDesc(file_obole_delivery_v1_events, 13);
 
 /**
  * AgreementEnded: nothing more will leave under it. It follows every DeliveryReleased of the agreement.
@@ -637,7 +811,7 @@ export type AgreementEnded = Message<"obole.delivery.v1.AgreementEnded"> & {
  * Use `create(AgreementEndedSchema)` to create a new message.
  */
 export const AgreementEndedSchema: GenMessage<AgreementEnded> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 10);
+  messageDesc(file_obole_delivery_v1_events, 14);
 
 /**
  * DeliveryPrepared: a package waits, encrypted under a fresh content key.
@@ -770,7 +944,7 @@ export type DeliveryPrepared = Message<"obole.delivery.v1.DeliveryPrepared"> & {
  * Use `create(DeliveryPreparedSchema)` to create a new message.
  */
 export const DeliveryPreparedSchema: GenMessage<DeliveryPrepared> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 11);
+  messageDesc(file_obole_delivery_v1_events, 15);
 
 /**
  * PackageResealed: the buyer rotated its key before the content key left.
@@ -798,7 +972,7 @@ export type PackageResealed = Message<"obole.delivery.v1.PackageResealed"> & {
  * Use `create(PackageResealedSchema)` to create a new message.
  */
 export const PackageResealedSchema: GenMessage<PackageResealed> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 12);
+  messageDesc(file_obole_delivery_v1_events, 16);
 
 /**
  * ReceiptSigned: the buyer has the ciphertext and says so.
@@ -847,7 +1021,7 @@ export type ReceiptSigned = Message<"obole.delivery.v1.ReceiptSigned"> & {
  * Use `create(ReceiptSignedSchema)` to create a new message.
  */
 export const ReceiptSignedSchema: GenMessage<ReceiptSigned> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 13);
+  messageDesc(file_obole_delivery_v1_events, 17);
 
 /**
  * DeliveryReleased: the content key left under a permit of consent's gate. It is charged once.
@@ -931,7 +1105,7 @@ export type DeliveryReleased = Message<"obole.delivery.v1.DeliveryReleased"> & {
  * Use `create(DeliveryReleasedSchema)` to create a new message.
  */
 export const DeliveryReleasedSchema: GenMessage<DeliveryReleased> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 14);
+  messageDesc(file_obole_delivery_v1_events, 18);
 
 /**
  * ReleasedKey is a content key as it left.
@@ -959,7 +1133,7 @@ export type ReleasedKey = Message<"obole.delivery.v1.ReleasedKey"> & {
  * Use `create(ReleasedKeySchema)` to create a new message.
  */
 export const ReleasedKeySchema: GenMessage<ReleasedKey> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 15);
+  messageDesc(file_obole_delivery_v1_events, 19);
 
 /**
  * DeliveryBlocked: the key did not leave.
@@ -1001,7 +1175,7 @@ export type DeliveryBlocked = Message<"obole.delivery.v1.DeliveryBlocked"> & {
  * Use `create(DeliveryBlockedSchema)` to create a new message.
  */
 export const DeliveryBlockedSchema: GenMessage<DeliveryBlocked> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 16);
+  messageDesc(file_obole_delivery_v1_events, 20);
 
 /**
  * DeliveryLapsed: no receipt came in time; uncharged, the content key is destroyed.
@@ -1029,7 +1203,7 @@ export type DeliveryLapsed = Message<"obole.delivery.v1.DeliveryLapsed"> & {
  * Use `create(DeliveryLapsedSchema)` to create a new message.
  */
 export const DeliveryLapsedSchema: GenMessage<DeliveryLapsed> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 17);
+  messageDesc(file_obole_delivery_v1_events, 21);
 
 /**
  * DeliveryDisputed: the buyer says that it is worth nothing. No rule emits it yet.
@@ -1064,7 +1238,7 @@ export type DeliveryDisputed = Message<"obole.delivery.v1.DeliveryDisputed"> & {
  * Use `create(DeliveryDisputedSchema)` to create a new message.
  */
 export const DeliveryDisputedSchema: GenMessage<DeliveryDisputed> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 18);
+  messageDesc(file_obole_delivery_v1_events, 22);
 
 /**
  * DisputeResolved ends a dispute. No rule emits it yet.
@@ -1099,7 +1273,7 @@ export type DisputeResolved = Message<"obole.delivery.v1.DisputeResolved"> & {
  * Use `create(DisputeResolvedSchema)` to create a new message.
  */
 export const DisputeResolvedSchema: GenMessage<DisputeResolved> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 19);
+  messageDesc(file_obole_delivery_v1_events, 23);
 
 /**
  * DeletionOrdered: the buyer must delete what it has of this agreement.
@@ -1141,7 +1315,7 @@ export type DeletionOrdered = Message<"obole.delivery.v1.DeletionOrdered"> & {
  * Use `create(DeletionOrderedSchema)` to create a new message.
  */
 export const DeletionOrderedSchema: GenMessage<DeletionOrdered> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 20);
+  messageDesc(file_obole_delivery_v1_events, 24);
 
 /**
  * DeletionAttested: the buyer says that it has deleted. No rule emits it yet.
@@ -1190,7 +1364,7 @@ export type DeletionAttested = Message<"obole.delivery.v1.DeletionAttested"> & {
  * Use `create(DeletionAttestedSchema)` to create a new message.
  */
 export const DeletionAttestedSchema: GenMessage<DeletionAttested> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_events, 21);
+  messageDesc(file_obole_delivery_v1_events, 25);
 
 /**
  * Route is how measurements came, in law.
@@ -1544,6 +1718,34 @@ export enum Reason {
    * @generated from enum value: REASON_SUBSCRIBER_UNKNOWN = 25;
    */
   SUBSCRIBER_UNKNOWN = 25,
+
+  /**
+   * The person has restricted a source of which something is in the package: it is used in nothing.
+   *
+   * @generated from enum value: REASON_SOURCE_RESTRICTED = 30;
+   */
+  SOURCE_RESTRICTED = 30,
+
+  /**
+   * The person has disconnected the source: nothing comes from it.
+   *
+   * @generated from enum value: REASON_SOURCE_DISCONNECTED = 31;
+   */
+  SOURCE_DISCONNECTED = 31,
+
+  /**
+   * There is no such point of this person.
+   *
+   * @generated from enum value: REASON_POINT_UNKNOWN = 32;
+   */
+  POINT_UNKNOWN = 32,
+
+  /**
+   * The point was corrected already: the newer one is to be corrected.
+   *
+   * @generated from enum value: REASON_POINT_SUPERSEDED = 33;
+   */
+  POINT_SUPERSEDED = 33,
 }
 
 /**

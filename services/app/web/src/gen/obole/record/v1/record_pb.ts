@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file obole/record/v1/record.proto.
  */
 export const file_obole_record_v1_record: GenFile = /*@__PURE__*/
-  fileDesc("ChxvYm9sZS9yZWNvcmQvdjEvcmVjb3JkLnByb3RvEg9vYm9sZS5yZWNvcmQudjEiQQoHVG91Y2hlZBIUCgxhZ3JlZW1lbnRfaWQYASABKAkSEAoIb2ZmZXJfaWQYAiABKAkSDgoGYmlkX2lkGAMgASgJIk8KCFJlY2VpdmVkEg4KBnNjaGVtYRgBIAEoCRIOCgZwb2ludHMYAiABKA0SIwoEZGF5cxgDIAEoCzIVLm9ib2xlLm1hcmtldC52MS5EYXlzIiUKB0Rlcml2ZWQSDAoEZmFjdBgBIAEoCRIMCgRiYW5kGAIgASgJIsMGCgVFbnRyeRIQCghldmVudF9pZBgBIAEoDBIlCgVwbGFjZRgCIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvchIMCgR0eXBlGAMgASgJEgoKAmF0GAQgASgDEh8KAmJ5GAUgASgOMhMub2JvbGUucmVjb3JkLnYxLkJ5Eg4KBnJlYXNvbhgGIAEoCRIRCglmb3Jnb3R0ZW4YByABKAgSDgoGYmlkX2lkGAggASgJEhAKCG9mZmVyX2lkGAkgASgJEhQKDGFncmVlbWVudF9pZBgKIAEoCRITCgtkZWxpdmVyeV9pZBgLIAEoCRIRCglzb3VyY2VfaWQYDCABKAkSEAoIYnV5ZXJfaWQYDSABKAkSLAoHcHJvZHVjdBgOIAEoCzIbLm9ib2xlLm1hcmtldC52MS5Qcm9kdWN0UmVmEg8KB3B1cnBvc2UYDyABKAkSLQoGZmllbGRzGBAgAygLMh0ub2JvbGUubWFya2V0LnYxLkdyYW50ZWRGaWVsZBINCgVzbG90cxgRIAEoDRIRCglzbG90X2RheXMYEiADKAkSIwoEZGF5cxgTIAEoCzIVLm9ib2xlLm1hcmtldC52MS5EYXlzEi0KCnVuaXRfcHJpY2UYFCABKAsyGS5vYm9sZS5tb25leS52MS5Vbml0UHJpY2USJQoGYW1vdW50GBUgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSKQoKY29tbWlzc2lvbhgWIAEoCzIVLm9ib2xlLm1vbmV5LnYxLk1vbmV5EicKCHdpdGhoZWxkGBcgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSCwoDZHVlGBggASgDEgsKA2FsbBgZIAEoCBInCgVzY29wZRgaIAMoCzIYLm9ib2xlLnJlY29yZC52MS5Ub3VjaGVkEisKCHJlY2VpdmVkGBsgAygLMhkub2JvbGUucmVjb3JkLnYxLlJlY2VpdmVkEikKB2Rlcml2ZWQYHCADKAsyGC5vYm9sZS5yZWNvcmQudjEuRGVyaXZlZBITCgtjYXJkX3NoYTI1NhgdIAEoDBIQCghsYW5ndWFnZRgeIAEoCRIQCghpbXBvcnRlchgfIAEoCSqHAQoCQnkSEgoOQllfVU5TUEVDSUZJRUQQABINCglCWV9QRVJTT04QARIPCgtCWV9HVUFSRElBThACEgwKCEJZX0JVWUVSEAMSDQoJQllfU09VUkNFEAQSDwoLQllfT1BFUkFUT1IQBRIQCgxCWV9BVVRIT1JJVFkQBhINCglCWV9NQVJLRVQQB0LCAQoTY29tLm9ib2xlLnJlY29yZC52MUILUmVjb3JkUHJvdG9QAVpAZ2l0aHViLmNvbS9vYm9sZS1tYXJrZXQvb2JvbGUvcHJvdG8vZ2VuL29ib2xlL3JlY29yZC92MTtyZWNvcmR2MaICA09SWKoCD09ib2xlLlJlY29yZC5WMcoCD09ib2xlXFJlY29yZFxWMeICG09ib2xlXFJlY29yZFxWMVxHUEJNZXRhZGF0YeoCEU9ib2xlOjpSZWNvcmQ6OlYxYgZwcm90bzM", [file_obole_event_v1_event, file_obole_market_v1_market, file_obole_money_v1_money]);
+  fileDesc("ChxvYm9sZS9yZWNvcmQvdjEvcmVjb3JkLnByb3RvEg9vYm9sZS5yZWNvcmQudjEiQQoHVG91Y2hlZBIUCgxhZ3JlZW1lbnRfaWQYASABKAkSEAoIb2ZmZXJfaWQYAiABKAkSDgoGYmlkX2lkGAMgASgJIk8KCFJlY2VpdmVkEg4KBnNjaGVtYRgBIAEoCRIOCgZwb2ludHMYAiABKA0SIwoEZGF5cxgDIAEoCzIVLm9ib2xlLm1hcmtldC52MS5EYXlzIiUKB0Rlcml2ZWQSDAoEZmFjdBgBIAEoCRIMCgRiYW5kGAIgASgJImQKCUNvcnJlY3RlZBIOCgZzY2hlbWEYASABKAkSCwoDZGF5GAIgASgJEhAKCHBvaW50X2lkGAMgASgJEhIKCnN1cGVyc2VkZXMYBCABKAkSFAoMZGVsaXZlcnlfaWRzGAUgAygJIvIGCgVFbnRyeRIQCghldmVudF9pZBgBIAEoDBIlCgVwbGFjZRgCIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvchIMCgR0eXBlGAMgASgJEgoKAmF0GAQgASgDEh8KAmJ5GAUgASgOMhMub2JvbGUucmVjb3JkLnYxLkJ5Eg4KBnJlYXNvbhgGIAEoCRIRCglmb3Jnb3R0ZW4YByABKAgSDgoGYmlkX2lkGAggASgJEhAKCG9mZmVyX2lkGAkgASgJEhQKDGFncmVlbWVudF9pZBgKIAEoCRITCgtkZWxpdmVyeV9pZBgLIAEoCRIRCglzb3VyY2VfaWQYDCABKAkSEAoIYnV5ZXJfaWQYDSABKAkSLAoHcHJvZHVjdBgOIAEoCzIbLm9ib2xlLm1hcmtldC52MS5Qcm9kdWN0UmVmEg8KB3B1cnBvc2UYDyABKAkSLQoGZmllbGRzGBAgAygLMh0ub2JvbGUubWFya2V0LnYxLkdyYW50ZWRGaWVsZBINCgVzbG90cxgRIAEoDRIRCglzbG90X2RheXMYEiADKAkSIwoEZGF5cxgTIAEoCzIVLm9ib2xlLm1hcmtldC52MS5EYXlzEi0KCnVuaXRfcHJpY2UYFCABKAsyGS5vYm9sZS5tb25leS52MS5Vbml0UHJpY2USJQoGYW1vdW50GBUgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSKQoKY29tbWlzc2lvbhgWIAEoCzIVLm9ib2xlLm1vbmV5LnYxLk1vbmV5EicKCHdpdGhoZWxkGBcgASgLMhUub2JvbGUubW9uZXkudjEuTW9uZXkSCwoDZHVlGBggASgDEgsKA2FsbBgZIAEoCBInCgVzY29wZRgaIAMoCzIYLm9ib2xlLnJlY29yZC52MS5Ub3VjaGVkEisKCHJlY2VpdmVkGBsgAygLMhkub2JvbGUucmVjb3JkLnYxLlJlY2VpdmVkEikKB2Rlcml2ZWQYHCADKAsyGC5vYm9sZS5yZWNvcmQudjEuRGVyaXZlZBITCgtjYXJkX3NoYTI1NhgdIAEoDBIQCghsYW5ndWFnZRgeIAEoCRIQCghpbXBvcnRlchgfIAEoCRItCgljb3JyZWN0ZWQYKCABKAsyGi5vYm9sZS5yZWNvcmQudjEuQ29ycmVjdGVkKocBCgJCeRISCg5CWV9VTlNQRUNJRklFRBAAEg0KCUJZX1BFUlNPThABEg8KC0JZX0dVQVJESUFOEAISDAoIQllfQlVZRVIQAxINCglCWV9TT1VSQ0UQBBIPCgtCWV9PUEVSQVRPUhAFEhAKDEJZX0FVVEhPUklUWRAGEg0KCUJZX01BUktFVBAHQsIBChNjb20ub2JvbGUucmVjb3JkLnYxQgtSZWNvcmRQcm90b1ABWkBnaXRodWIuY29tL29ib2xlLW1hcmtldC9vYm9sZS9wcm90by9nZW4vb2JvbGUvcmVjb3JkL3YxO3JlY29yZHYxogIDT1JYqgIPT2JvbGUuUmVjb3JkLlYxygIPT2JvbGVcUmVjb3JkXFYx4gIbT2JvbGVcUmVjb3JkXFYxXEdQQk1ldGFkYXRh6gIRT2JvbGU6OlJlY29yZDo6VjFiBnByb3RvMw", [file_obole_event_v1_event, file_obole_market_v1_market, file_obole_money_v1_money]);
 
 /**
  * Touched is an agreement that an entry ends, pauses or resumes.
@@ -117,6 +117,55 @@ export type Derived = Message<"obole.record.v1.Derived"> & {
  */
 export const DerivedSchema: GenMessage<Derived> = /*@__PURE__*/
   messageDesc(file_obole_record_v1_record, 2);
+
+/**
+ * Corrected is a point that its person has corrected.
+ *
+ * @generated from message obole.record.v1.Corrected
+ */
+export type Corrected = Message<"obole.record.v1.Corrected"> & {
+  /**
+   * Schema, as in "omh:step-count:3.0".
+   *
+   * @generated from field: string schema = 1;
+   */
+  schema: string;
+
+  /**
+   * Local day, YYYY-MM-DD.
+   *
+   * @generated from field: string day = 2;
+   */
+  day: string;
+
+  /**
+   * Point that counts now.
+   *
+   * @generated from field: string point_id = 3;
+   */
+  pointId: string;
+
+  /**
+   * Point that it supersedes.
+   *
+   * @generated from field: string supersedes = 4;
+   */
+  supersedes: string;
+
+  /**
+   * Deliveries that carry what the earlier one said, and stay as they were made.
+   *
+   * @generated from field: repeated string delivery_ids = 5;
+   */
+  deliveryIds: string[];
+};
+
+/**
+ * Describes the message obole.record.v1.Corrected.
+ * Use `create(CorrectedSchema)` to create a new message.
+ */
+export const CorrectedSchema: GenMessage<Corrected> = /*@__PURE__*/
+  messageDesc(file_obole_record_v1_record, 3);
 
 /**
  * Entry is one event about a person. What is not of its type is unset. It is made of the log for the one who asks, with what is sealed
@@ -342,6 +391,13 @@ export type Entry = Message<"obole.record.v1.Entry"> & {
    * @generated from field: string importer = 31;
    */
   importer: string;
+
+  /**
+   * What a person has corrected.
+   *
+   * @generated from field: obole.record.v1.Corrected corrected = 40;
+   */
+  corrected?: Corrected | undefined;
 };
 
 /**
@@ -349,7 +405,7 @@ export type Entry = Message<"obole.record.v1.Entry"> & {
  * Use `create(EntrySchema)` to create a new message.
  */
 export const EntrySchema: GenMessage<Entry> = /*@__PURE__*/
-  messageDesc(file_obole_record_v1_record, 3);
+  messageDesc(file_obole_record_v1_record, 4);
 
 /**
  * By says who did it, as the person should be told.

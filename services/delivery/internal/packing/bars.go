@@ -1,0 +1,78 @@
+package packing
+
+import (
+	"context"
+	"encoding/binary"
+
+	"github.com/obole-market/obole/pkg/catalog"
+	"github.com/obole-market/obole/pkg/es"
+	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/vault"
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
+	"github.com/obole-market/obole/services/delivery/internal/holding"
+	"github.com/obole-market/obole/services/delivery/internal/shelf"
+	"github.com/obole-market/obole/services/delivery/internal/store"
+	"github.com/obole-market/obole/services/delivery/internal/wire"
+)
+
+// Bars has restrictions hold that the log knows of.
+type Bars struct {
+	Holdings *es.Root[holding.State, holding.Command, holding.Event]
+	Shelves  *es.Root[shelf.State, shelf.Command, shelf.Event]
+	Store    store.Store
+	Catalog  *catalog.Catalog
+}
+
+// Hold has a source's restriction, or its end, hold as the log says now: what is counted of the person is counted anew, and what that
+// changed of the facts is told. Where the source is restricted, packages that wait with something of it are blocked for ever and
+// destroyed, on the shelf, which also decides whether a key leaves. It may be done any number of times, by anybody.
+func (b *Bars) Hold(ctx context.Context, on holding.On, ring *vault.Ring, meta *eventv1.Meta) (es.Cursor, error) {
+	state, _, err := b.Holdings.State(ctx, wire.HoldingStream(on), ring)
+	if err != nil {
+		return es.Cursor{}, err
+	}
+	source, known := state.(holding.Source)
+	if !known {
+		return es.Cursor{}, holding.ErrSourceUnknown
+	}
+	says, err := b.Store.Bar(ctx, ring, on.Source.ID, source.Restricted, source.Turns, b.Catalog.Products())
+	if err != nil {
+		return es.Cursor{}, err
+	}
+	turn := binary.BigEndian.AppendUint32(nil, uint32(source.Turns))
+	told, err := b.Holdings.Do(ctx, es.Command[holding.Command]{
+		ID: id.Derive([]byte("turn"), on.Source.ID[:], turn), Keys: ring, Meta: meta, Caller: "turn",
+		Body: holding.Derive{Holding: on.Holding, Rules: says.Rules, Facts: says.Facts},
+	})
+	if err != nil || !source.Restricted {
+		return told.Cursor, err
+	}
+	return told.Cursor, b.stop(ctx, on, ring, turn, meta)
+}
+
+// stop blocks what waits with something of a source. One that is not on the shelf yet is found when its key is asked for.
+func (b *Bars) stop(ctx context.Context, on holding.On, ring *vault.Ring, turn []byte, meta *eventv1.Meta) error {
+	list, err := b.Store.From(ctx, on.Holding.ID, on.Source.ID)
+	if err != nil {
+		return err
+	}
+	who := shelf.SubscriberID{ID: on.Holding.ID}
+	for _, w := range list {
+		result, err := b.Shelves.Do(ctx, es.Command[shelf.Command]{
+			ID: id.Derive([]byte("stop"), w.Delivery[:], on.Source.ID[:], turn), Keys: ring, Meta: meta, Caller: "turn",
+			Body: shelf.Stop{Shelf: shelf.Of(who), Agreement: shelf.AgreementID{ID: w.Agreement}, Delivery: shelf.DeliveryID{ID: w.Delivery}, Reason: Restricted},
+		})
+		if err != nil {
+			return err
+		}
+		if len(result.Events) > 0 {
+			if err := b.Store.Destroy(ctx, w.Delivery); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Restricted is the reason by which a package is blocked that holds something of a restricted source.
+const Restricted = "SOURCE_RESTRICTED"
