@@ -22,7 +22,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file obole/delivery/v1/service.proto.
  */
 export const file_obole_delivery_v1_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9vYm9sZS9kZWxpdmVyeS92MS9zZXJ2aWNlLnByb3RvEhFvYm9sZS5kZWxpdmVyeS52MSKBAQoUQ29ubmVjdFNvdXJjZVJlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIQCghpbXBvcnRlchgCIAEoCRInCgVyb3V0ZRgDIAEoDjIYLm9ib2xlLmRlbGl2ZXJ5LnYxLlJvdXRlEhcKD2lkZW1wb3RlbmN5X2tleRgEIAEoCSJSChVDb25uZWN0U291cmNlUmVzcG9uc2USEQoJc291cmNlX2lkGAEgASgJEiYKBmN1cnNvchgCIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJ5ChJMaXN0U291cmNlc1JlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIlCgVhZnRlchgCIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvchIRCglwYWdlX3NpemUYAyABKA0SEgoKcGFnZV90b2tlbhgEIAEoCSKvAQoGU291cmNlEhEKCXNvdXJjZV9pZBgBIAEoCRIQCghpbXBvcnRlchgCIAEoCRInCgVyb3V0ZRgDIAEoDjIYLm9ib2xlLmRlbGl2ZXJ5LnYxLlJvdXRlEhQKDGNvbm5lY3RlZF9hdBgEIAEoAxITCgtpbXBvcnRlZF9hdBgFIAEoAxIsCghhcnJpdmFscxgGIAMoCzIaLm9ib2xlLmRlbGl2ZXJ5LnYxLkFycml2YWwiWgoTTGlzdFNvdXJjZXNSZXNwb25zZRIqCgdzb3VyY2VzGAEgAygLMhkub2JvbGUuZGVsaXZlcnkudjEuU291cmNlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKOAQoMSW1wb3J0SGVhZGVyEhUKDXN1YnNjcmliZXJfaWQYASABKAkSEQoJc291cmNlX2lkGAIgASgJEhEKCWZpbGVfbmFtZRgDIAEoCRIMCgR6b25lGAQgASgJEg4KBnBlcnNvbhgFIAEoCRIjCgRkYXlzGAYgASgLMhUub2JvbGUubWFya2V0LnYxLkRheXMiWwoNSW1wb3J0UmVxdWVzdBIxCgZoZWFkZXIYASABKAsyHy5vYm9sZS5kZWxpdmVyeS52MS5JbXBvcnRIZWFkZXJIABIPCgVjaHVuaxgCIAEoDEgAQgYKBHBhcnQipwEKDkltcG9ydFJlc3BvbnNlEhEKCWltcG9ydF9pZBgBIAEoCRIsCghhcnJpdmFscxgCIAMoCzIaLm9ib2xlLmRlbGl2ZXJ5LnYxLkFycml2YWwSFwoPcmVwZWF0ZWRfcG9pbnRzGAMgASgNEhMKC2ZpbGVfc2hhMjU2GAQgASgMEiYKBmN1cnNvchgFIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJlChBQdXRQb2ludHNSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSEQoJc291cmNlX2lkGAIgASgJEg4KBnBvaW50cxgDIAMoDBIXCg9pZGVtcG90ZW5jeV9rZXkYBCABKAkiugEKEVB1dFBvaW50c1Jlc3BvbnNlEhcKD2lkZW1wb3RlbmN5X2tleRgBIAEoCRIOCgZwb2ludHMYAiABKA0SFwoPcmVwZWF0ZWRfcG9pbnRzGAMgASgNEioKB3JlZnVzZWQYBCABKA4yGS5vYm9sZS5kZWxpdmVyeS52MS5SZWFzb24SDwoHcHJvYmxlbRgFIAEoCRImCgZjdXJzb3IYBiABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IirQEKEUxpc3RQb2ludHNSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSDgoGc2NoZW1hGAIgASgJEiMKBGRheXMYAyABKAsyFS5vYm9sZS5tYXJrZXQudjEuRGF5cxIRCglwYWdlX3NpemUYBCABKA0SEgoKcGFnZV90b2tlbhgFIAEoCRIlCgVhZnRlchgGIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciI9ChJMaXN0UG9pbnRzUmVzcG9uc2USDgoGcG9pbnRzGAEgAygMEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKyAQoQR2V0U2VyaWVzUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEg4KBnNjaGVtYRgCIAEoCRIPCgdtZWFzdXJlGAMgASgJEg0KBWZpcnN0GAQgASgJEgwKBGxhc3QYBSABKAkSDwoHYnVja2V0cxgGIAEoDRIRCglzb3VyY2VfaWQYByABKAkSJQoFYWZ0ZXIYCCABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiXgoGQnVja2V0EgwKBGZyb20YASABKAMSDgoGcG9pbnRzGAIgASgNEg0KBWxlYXN0GAMgASgDEgwKBG1vc3QYBCABKAMSCwoDc3VtGAUgASgDEgwKBG1lYW4YBiABKAMixwEKEUdldFNlcmllc1Jlc3BvbnNlEg8KB21lYXN1cmUYASABKAkSDAoEdW5pdBgCIAEoCRIPCgdhZGRzX3VwGAMgASgIEg0KBXdpZHRoGAQgASgDEioKB2J1Y2tldHMYBSADKAsyGS5vYm9sZS5kZWxpdmVyeS52MS5CdWNrZXQSIwoEZ2FwcxgGIAMoCzIVLm9ib2xlLm1hcmtldC52MS5EYXlzEg4KBnBvaW50cxgHIAEoDRISCgpvdmVybGFwcGVkGAggASgNIlEKEUdldFN1bW1hcnlSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSJQoFYWZ0ZXIYAiABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiKQoIUXVhbnRpdHkSDwoHbWVhc3VyZRgBIAEoCRIMCgR1bml0GAIgASgJIk8KBVNoYXJlEhEKCXNvdXJjZV9pZBgBIAEoCRIOCgZwb2ludHMYAiABKAQSIwoEZGF5cxgDIAEoCzIVLm9ib2xlLm1hcmtldC52MS5EYXlzItMBCghDYXRlZ29yeRIOCgZzY2hlbWEYASABKAkSLwoKcXVhbnRpdGllcxgCIAMoCzIbLm9ib2xlLmRlbGl2ZXJ5LnYxLlF1YW50aXR5Eg4KBnBvaW50cxgDIAEoBBIjCgRkYXlzGAQgASgLMhUub2JvbGUubWFya2V0LnYxLkRheXMSFQoNbWVhc3VyZWRfZGF5cxgFIAEoDRIoCgZzaGFyZXMYBiADKAsyGC5vYm9sZS5kZWxpdmVyeS52MS5TaGFyZRIQCghwcm9kdWN0cxgHIAMoCSJuChJHZXRTdW1tYXJ5UmVzcG9uc2USLwoKY2F0ZWdvcmllcxgBIAMoCzIbLm9ib2xlLmRlbGl2ZXJ5LnYxLkNhdGVnb3J5EicKBXN0b2NrGAIgAygLMhgub2JvbGUuZGVsaXZlcnkudjEuU3RvY2siUwoTRXhwb3J0UG9pbnRzUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEiUKBWFmdGVyGAIgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yIlIKFEV4cG9ydFBvaW50c1Jlc3BvbnNlEg4KBnNjaGVtYRgBIAEoCRIOCgZwb2ludHMYAiADKAwSDAoEc2VudBgDIAEoBBIMCgRsYXN0GAQgASgIIrACChVQcmV2aWV3UGFja2FnZVJlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIQCghidXllcl9pZBgCIAEoCRIsCgdwcm9kdWN0GAMgASgLMhsub2JvbGUubWFya2V0LnYxLlByb2R1Y3RSZWYSLQoGZmllbGRzGAQgAygLMh0ub2JvbGUubWFya2V0LnYxLkdyYW50ZWRGaWVsZBIkCgVzbG90cxgFIAEoCzIVLm9ib2xlLm1hcmtldC52MS5EYXlzEhEKCW1heF9zbG90cxgGIAEoDRIxCg1taW5fYXNzdXJhbmNlGAcgASgOMhoub2JvbGUubWFya2V0LnYxLkFzc3VyYW5jZRIlCgVhZnRlchgIIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciKvAQoWUHJldmlld1BhY2thZ2VSZXNwb25zZRIMCgRyb3dzGAEgASgMEhEKCXJvd19jb3VudBgCIAEoDRIOCgZwZXJzb24YAyABKAkSDQoFc2xvdHMYBCADKAkSFgoOZXhwZWN0ZWRfc2xvdHMYBSABKA0SEwoLdmFsaWRfc2xvdHMYBiABKA0SEwoLdGFrZW5fc2xvdHMYByABKA0SEwoLanNvbl9zY2hlbWEYCCABKAwiKAoPR2V0RmFjdHNSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkigQEKBVN0b2NrEg8KB3Byb2R1Y3QYASABKAkSIwoEZGF5cxgCIAEoCzIVLm9ib2xlLm1hcmtldC52MS5EYXlzEhMKC3ZhbGlkX3Nsb3RzGAMgASgNEi0KCWFzc3VyYW5jZRgEIAEoDjIaLm9ib2xlLm1hcmtldC52MS5Bc3N1cmFuY2UiYwoQR2V0RmFjdHNSZXNwb25zZRImCgVmYWN0cxgBIAMoCzIXLm9ib2xlLmRlbGl2ZXJ5LnYxLkZhY3QSJwoFc3RvY2sYAiADKAsyGC5vYm9sZS5kZWxpdmVyeS52MS5TdG9jayJAChdFc3RpbWF0ZUF1ZGllbmNlUmVxdWVzdBIlCgV0ZXJtcxgBIAEoCzIWLm9ib2xlLm1hcmtldC52MS5UZXJtcyIqChhFc3RpbWF0ZUF1ZGllbmNlUmVzcG9uc2USDgoGcGVvcGxlGAEgASgNIkYKFkRlc2NyaWJlUHJvZHVjdFJlcXVlc3QSLAoHcHJvZHVjdBgBIAEoCzIbLm9ib2xlLm1hcmtldC52MS5Qcm9kdWN0UmVmIicKBFJ1bmcSCgoCaWQYASABKAkSEwoLZGVzY3JpcHRpb24YAiABKAkieQoMUHJvZHVjdEZpZWxkEgoKAmlkGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJEgwKBHVuaXQYAyABKAkSJgoFcnVuZ3MYBCADKAsyFy5vYm9sZS5kZWxpdmVyeS52MS5SdW5nEhIKCmNhdGVnb3JpZXMYBSADKAkizwEKB1Byb2R1Y3QSKAoDcmVmGAEgASgLMhsub2JvbGUubWFya2V0LnYxLlByb2R1Y3RSZWYSEwoLZGVzY3JpcHRpb24YAiABKAkSLwoGZmllbGRzGAMgAygLMh8ub2JvbGUuZGVsaXZlcnkudjEuUHJvZHVjdEZpZWxkEgwKBHNsb3QYBCABKAkSEAoIdmFsaWRpdHkYBSABKAkSEAoIcHVycG9zZXMYBiADKAkSEgoKY29ob3J0X21pbhgHIAEoDRIOCgZoZWFsdGgYCCABKAgiawoXRGVzY3JpYmVQcm9kdWN0UmVzcG9uc2USKwoHcHJvZHVjdBgBIAEoCzIaLm9ib2xlLmRlbGl2ZXJ5LnYxLlByb2R1Y3QSEwoLanNvbl9zY2hlbWEYAiABKAwSDgoGc2FtcGxlGAMgASgMIjwKE0xpc3RQcm9kdWN0c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkiXQoUTGlzdFByb2R1Y3RzUmVzcG9uc2USLAoIcHJvZHVjdHMYASADKAsyGi5vYm9sZS5kZWxpdmVyeS52MS5Qcm9kdWN0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSK/AwoIRGVsaXZlcnkSEwoLZGVsaXZlcnlfaWQYASABKAkSFAoMYWdyZWVtZW50X2lkGAIgASgJEg4KBmJpZF9pZBgDIAEoCRIQCghzZXF1ZW5jZRgEIAEoDRIsCgdwcm9kdWN0GAUgASgLMhsub2JvbGUubWFya2V0LnYxLlByb2R1Y3RSZWYSLwoFc3RhdGUYBiABKA4yIC5vYm9sZS5kZWxpdmVyeS52MS5EZWxpdmVyeVN0YXRlEioKB2Jsb2NrZWQYByABKA4yGS5vYm9sZS5kZWxpdmVyeS52MS5SZWFzb24SDQoFc2xvdHMYCCABKA0SDQoFYnl0ZXMYCSABKAQSDgoGZGlnZXN0GAogASgMEhMKC3ByZXBhcmVkX2F0GAsgASgDEhEKCWxhcHNlc19hdBgMIAEoAxITCgtyZWxlYXNlZF9hdBgNIAEoAxIUCgxidXllcl9rZXlfaWQYDiABKAkSFgoOZXhwZWN0ZWRfc2xvdHMYDyABKA0SEwoLdmFsaWRfc2xvdHMYECABKA0SLQoIZGVsZXRpb24YESABKAsyGy5vYm9sZS5kZWxpdmVyeS52MS5EZWxldGlvbiJFCghEZWxldGlvbhIsCgZyZWFzb24YASABKA4yHC5vYm9sZS5kZWxpdmVyeS52MS5FbmRSZWFzb24SCwoDZHVlGAIgASgDIrgBChVMaXN0RGVsaXZlcmllc1JlcXVlc3QSEAoIYnV5ZXJfaWQYASABKAkSDgoGYmlkX2lkGAIgASgJEi8KBXN0YXRlGAMgASgOMiAub2JvbGUuZGVsaXZlcnkudjEuRGVsaXZlcnlTdGF0ZRIRCglwYWdlX3NpemUYBCABKA0SEgoKcGFnZV90b2tlbhgFIAEoCRIlCgVhZnRlchgGIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJiChZMaXN0RGVsaXZlcmllc1Jlc3BvbnNlEi8KCmRlbGl2ZXJpZXMYASADKAsyGy5vYm9sZS5kZWxpdmVyeS52MS5EZWxpdmVyeRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiTgoWV2F0Y2hEZWxpdmVyaWVzUmVxdWVzdBIQCghidXllcl9pZBgBIAEoCRIOCgZiaWRfaWQYAiABKAkSEgoKcGFnZV90b2tlbhgDIAEoCSJcChdXYXRjaERlbGl2ZXJpZXNSZXNwb25zZRItCghkZWxpdmVyeRgBIAEoCzIbLm9ib2xlLmRlbGl2ZXJ5LnYxLkRlbGl2ZXJ5EhIKCnBhZ2VfdG9rZW4YAiABKAkiTAoTRmV0Y2hQYWNrYWdlUmVxdWVzdBIQCghidXllcl9pZBgBIAEoCRITCgtkZWxpdmVyeV9pZBgCIAEoCRIOCgZvZmZzZXQYAyABKAQiNQoURmV0Y2hQYWNrYWdlUmVzcG9uc2USDgoGb2Zmc2V0GAEgASgEEg0KBWNodW5rGAIgASgMIm4KElNpZ25SZWNlaXB0UmVxdWVzdBIQCghidXllcl9pZBgBIAEoCRITCgtkZWxpdmVyeV9pZBgCIAEoCRIOCgZkaWdlc3QYAyABKAwSDgoGa2V5X2lkGAQgASgJEhEKCXNpZ25hdHVyZRgFIAEoDCJ7ChNTaWduUmVjZWlwdFJlc3BvbnNlEhIKCnNlYWxlZF9rZXkYASABKAwSDgoGa2V5X2lkGAIgASgJEhgKEHJlbGVhc2VfZXZlbnRfaWQYAyABKAwSJgoGY3Vyc29yGAQgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yImAKE1NpZ25SZWNlaXB0c1JlcXVlc3QSEAoIYnV5ZXJfaWQYASABKAkSNwoIcmVjZWlwdHMYAiADKAsyJS5vYm9sZS5kZWxpdmVyeS52MS5TaWduUmVjZWlwdFJlcXVlc3QikwEKDVNpZ25lZFJlY2VpcHQSEwoLZGVsaXZlcnlfaWQYASABKAkSMwoDa2V5GAIgASgLMiYub2JvbGUuZGVsaXZlcnkudjEuU2lnblJlY2VpcHRSZXNwb25zZRIqCgdyZWZ1c2VkGAMgASgOMhkub2JvbGUuZGVsaXZlcnkudjEuUmVhc29uEgwKBGNvZGUYBCABKA0iSgoUU2lnblJlY2VpcHRzUmVzcG9uc2USMgoIcmVjZWlwdHMYASADKAsyIC5vYm9sZS5kZWxpdmVyeS52MS5TaWduZWRSZWNlaXB0IqEBCg9MaXN0VXNlc1JlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIRCglwYWdlX3NpemUYAiABKA0SEgoKcGFnZV90b2tlbhgDIAEoCRIlCgVhZnRlchgEIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvchIUCgxhZ3JlZW1lbnRfaWQYBSABKAkSEwoLZGVsaXZlcnlfaWQYBiABKAki9AMKA1VzZRITCgtkZWxpdmVyeV9pZBgBIAEoCRIUCgxhZ3JlZW1lbnRfaWQYAiABKAkSEAoIYnV5ZXJfaWQYAyABKAkSLAoHcHJvZHVjdBgEIAEoCzIbLm9ib2xlLm1hcmtldC52MS5Qcm9kdWN0UmVmEi0KBmZpZWxkcxgFIAMoCzIdLm9ib2xlLm1hcmtldC52MS5HcmFudGVkRmllbGQSDwoHcHVycG9zZRgGIAEoCRINCgVzbG90cxgHIAMoCRIvCgVzdGF0ZRgIIAEoDjIgLm9ib2xlLmRlbGl2ZXJ5LnYxLkRlbGl2ZXJ5U3RhdGUSKgoHYmxvY2tlZBgJIAEoDjIZLm9ib2xlLmRlbGl2ZXJ5LnYxLlJlYXNvbhITCgtwcmVwYXJlZF9hdBgKIAEoAxITCgtyZWxlYXNlZF9hdBgLIAEoAxIOCgZiaWRfaWQYDCABKAkSLQoKdW5pdF9wcmljZRgNIAEoCzIZLm9ib2xlLm1vbmV5LnYxLlVuaXRQcmljZRIWCg5yZXRlbnRpb25fZGF5cxgOIAEoDRIuCgpyZWNpcGllbnRzGA8gAygLMhoub2JvbGUubWFya2V0LnYxLlJlY2lwaWVudBIlCgVldmVudBgQIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJRChBMaXN0VXNlc1Jlc3BvbnNlEiQKBHVzZXMYASADKAsyFi5vYm9sZS5kZWxpdmVyeS52MS5Vc2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIj8KFkNvdW50RGVsaXZlcmllc1JlcXVlc3QSJQoFYWZ0ZXIYASABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IikwEKDURlbGl2ZXJ5Q291bnQSLwoFc3RhdGUYASABKA4yIC5vYm9sZS5kZWxpdmVyeS52MS5EZWxpdmVyeVN0YXRlEioKB2Jsb2NrZWQYAiABKA4yGS5vYm9sZS5kZWxpdmVyeS52MS5SZWFzb24SEgoKZGVsaXZlcmllcxgDIAEoBBIRCgluZXdlc3RfYXQYBCABKAMiSwoXQ291bnREZWxpdmVyaWVzUmVzcG9uc2USMAoGY291bnRzGAEgAygLMiAub2JvbGUuZGVsaXZlcnkudjEuRGVsaXZlcnlDb3VudCKeAQoRTGlzdFJlY29yZFJlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIRCglwYWdlX3NpemUYAiABKA0SEgoKcGFnZV90b2tlbhgDIAEoCRIlCgVhZnRlchgEIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvchIkCgRvbmx5GAUgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yImsKEkxpc3RSZWNvcmRSZXNwb25zZRInCgdlbnRyaWVzGAEgAygLMhYub2JvbGUucmVjb3JkLnYxLkVudHJ5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRITCgt3YXRjaF90b2tlbhgDIAEoCSJAChJXYXRjaFJlY29yZFJlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRITCgt3YXRjaF90b2tlbhgCIAEoCSJRChNXYXRjaFJlY29yZFJlc3BvbnNlEiUKBWVudHJ5GAEgASgLMhYub2JvbGUucmVjb3JkLnYxLkVudHJ5EhMKC3dhdGNoX3Rva2VuGAIgASgJKr4BCg1EZWxpdmVyeVN0YXRlEh4KGkRFTElWRVJZX1NUQVRFX1VOU1BFQ0lGSUVEEAASGwoXREVMSVZFUllfU1RBVEVfUFJFUEFSRUQQARIcChhERUxJVkVSWV9TVEFURV9SRUNFSVBURUQQAhIbChdERUxJVkVSWV9TVEFURV9SRUxFQVNFRBADEhoKFkRFTElWRVJZX1NUQVRFX0JMT0NLRUQQBBIZChVERUxJVkVSWV9TVEFURV9MQVBTRUQQBTLYEAoPRGVsaXZlcnlTZXJ2aWNlEmIKDUNvbm5lY3RTb3VyY2USJy5vYm9sZS5kZWxpdmVyeS52MS5Db25uZWN0U291cmNlUmVxdWVzdBooLm9ib2xlLmRlbGl2ZXJ5LnYxLkNvbm5lY3RTb3VyY2VSZXNwb25zZRJcCgtMaXN0U291cmNlcxIlLm9ib2xlLmRlbGl2ZXJ5LnYxLkxpc3RTb3VyY2VzUmVxdWVzdBomLm9ib2xlLmRlbGl2ZXJ5LnYxLkxpc3RTb3VyY2VzUmVzcG9uc2USTwoGSW1wb3J0EiAub2JvbGUuZGVsaXZlcnkudjEuSW1wb3J0UmVxdWVzdBohLm9ib2xlLmRlbGl2ZXJ5LnYxLkltcG9ydFJlc3BvbnNlKAESWgoJUHV0UG9pbnRzEiMub2JvbGUuZGVsaXZlcnkudjEuUHV0UG9pbnRzUmVxdWVzdBokLm9ib2xlLmRlbGl2ZXJ5LnYxLlB1dFBvaW50c1Jlc3BvbnNlKAEwARJZCgpMaXN0UG9pbnRzEiQub2JvbGUuZGVsaXZlcnkudjEuTGlzdFBvaW50c1JlcXVlc3QaJS5vYm9sZS5kZWxpdmVyeS52MS5MaXN0UG9pbnRzUmVzcG9uc2USVgoJR2V0U2VyaWVzEiMub2JvbGUuZGVsaXZlcnkudjEuR2V0U2VyaWVzUmVxdWVzdBokLm9ib2xlLmRlbGl2ZXJ5LnYxLkdldFNlcmllc1Jlc3BvbnNlElkKCkdldFN1bW1hcnkSJC5vYm9sZS5kZWxpdmVyeS52MS5HZXRTdW1tYXJ5UmVxdWVzdBolLm9ib2xlLmRlbGl2ZXJ5LnYxLkdldFN1bW1hcnlSZXNwb25zZRJhCgxFeHBvcnRQb2ludHMSJi5vYm9sZS5kZWxpdmVyeS52MS5FeHBvcnRQb2ludHNSZXF1ZXN0Gicub2JvbGUuZGVsaXZlcnkudjEuRXhwb3J0UG9pbnRzUmVzcG9uc2UwARJlCg5QcmV2aWV3UGFja2FnZRIoLm9ib2xlLmRlbGl2ZXJ5LnYxLlByZXZpZXdQYWNrYWdlUmVxdWVzdBopLm9ib2xlLmRlbGl2ZXJ5LnYxLlByZXZpZXdQYWNrYWdlUmVzcG9uc2USUwoIR2V0RmFjdHMSIi5vYm9sZS5kZWxpdmVyeS52MS5HZXRGYWN0c1JlcXVlc3QaIy5vYm9sZS5kZWxpdmVyeS52MS5HZXRGYWN0c1Jlc3BvbnNlEmsKEEVzdGltYXRlQXVkaWVuY2USKi5vYm9sZS5kZWxpdmVyeS52MS5Fc3RpbWF0ZUF1ZGllbmNlUmVxdWVzdBorLm9ib2xlLmRlbGl2ZXJ5LnYxLkVzdGltYXRlQXVkaWVuY2VSZXNwb25zZRJoCg9EZXNjcmliZVByb2R1Y3QSKS5vYm9sZS5kZWxpdmVyeS52MS5EZXNjcmliZVByb2R1Y3RSZXF1ZXN0Gioub2JvbGUuZGVsaXZlcnkudjEuRGVzY3JpYmVQcm9kdWN0UmVzcG9uc2USXwoMTGlzdFByb2R1Y3RzEiYub2JvbGUuZGVsaXZlcnkudjEuTGlzdFByb2R1Y3RzUmVxdWVzdBonLm9ib2xlLmRlbGl2ZXJ5LnYxLkxpc3RQcm9kdWN0c1Jlc3BvbnNlEmUKDkxpc3REZWxpdmVyaWVzEigub2JvbGUuZGVsaXZlcnkudjEuTGlzdERlbGl2ZXJpZXNSZXF1ZXN0Gikub2JvbGUuZGVsaXZlcnkudjEuTGlzdERlbGl2ZXJpZXNSZXNwb25zZRJqCg9XYXRjaERlbGl2ZXJpZXMSKS5vYm9sZS5kZWxpdmVyeS52MS5XYXRjaERlbGl2ZXJpZXNSZXF1ZXN0Gioub2JvbGUuZGVsaXZlcnkudjEuV2F0Y2hEZWxpdmVyaWVzUmVzcG9uc2UwARJhCgxGZXRjaFBhY2thZ2USJi5vYm9sZS5kZWxpdmVyeS52MS5GZXRjaFBhY2thZ2VSZXF1ZXN0Gicub2JvbGUuZGVsaXZlcnkudjEuRmV0Y2hQYWNrYWdlUmVzcG9uc2UwARJcCgtTaWduUmVjZWlwdBIlLm9ib2xlLmRlbGl2ZXJ5LnYxLlNpZ25SZWNlaXB0UmVxdWVzdBomLm9ib2xlLmRlbGl2ZXJ5LnYxLlNpZ25SZWNlaXB0UmVzcG9uc2USYwoMU2lnblJlY2VpcHRzEiYub2JvbGUuZGVsaXZlcnkudjEuU2lnblJlY2VpcHRzUmVxdWVzdBonLm9ib2xlLmRlbGl2ZXJ5LnYxLlNpZ25SZWNlaXB0c1Jlc3BvbnNlKAEwARJTCghMaXN0VXNlcxIiLm9ib2xlLmRlbGl2ZXJ5LnYxLkxpc3RVc2VzUmVxdWVzdBojLm9ib2xlLmRlbGl2ZXJ5LnYxLkxpc3RVc2VzUmVzcG9uc2USWQoKTGlzdFJlY29yZBIkLm9ib2xlLmRlbGl2ZXJ5LnYxLkxpc3RSZWNvcmRSZXF1ZXN0GiUub2JvbGUuZGVsaXZlcnkudjEuTGlzdFJlY29yZFJlc3BvbnNlEl4KC1dhdGNoUmVjb3JkEiUub2JvbGUuZGVsaXZlcnkudjEuV2F0Y2hSZWNvcmRSZXF1ZXN0GiYub2JvbGUuZGVsaXZlcnkudjEuV2F0Y2hSZWNvcmRSZXNwb25zZTABEmgKD0NvdW50RGVsaXZlcmllcxIpLm9ib2xlLmRlbGl2ZXJ5LnYxLkNvdW50RGVsaXZlcmllc1JlcXVlc3QaKi5vYm9sZS5kZWxpdmVyeS52MS5Db3VudERlbGl2ZXJpZXNSZXNwb25zZULRAQoVY29tLm9ib2xlLmRlbGl2ZXJ5LnYxQgxTZXJ2aWNlUHJvdG9QAVpEZ2l0aHViLmNvbS9vYm9sZS1tYXJrZXQvb2JvbGUvcHJvdG8vZ2VuL29ib2xlL2RlbGl2ZXJ5L3YxO2RlbGl2ZXJ5djGiAgNPRFiqAhFPYm9sZS5EZWxpdmVyeS5WMcoCEU9ib2xlXERlbGl2ZXJ5XFYx4gIdT2JvbGVcRGVsaXZlcnlcVjFcR1BCTWV0YWRhdGHqAhNPYm9sZTo6RGVsaXZlcnk6OlYxYgZwcm90bzM", [file_obole_delivery_v1_events, file_obole_event_v1_event, file_obole_market_v1_market, file_obole_money_v1_money, file_obole_record_v1_record]);
+  fileDesc("Ch9vYm9sZS9kZWxpdmVyeS92MS9zZXJ2aWNlLnByb3RvEhFvYm9sZS5kZWxpdmVyeS52MSKBAQoUQ29ubmVjdFNvdXJjZVJlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIQCghpbXBvcnRlchgCIAEoCRInCgVyb3V0ZRgDIAEoDjIYLm9ib2xlLmRlbGl2ZXJ5LnYxLlJvdXRlEhcKD2lkZW1wb3RlbmN5X2tleRgEIAEoCSJSChVDb25uZWN0U291cmNlUmVzcG9uc2USEQoJc291cmNlX2lkGAEgASgJEiYKBmN1cnNvchgCIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJ5ChJMaXN0U291cmNlc1JlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIlCgVhZnRlchgCIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvchIRCglwYWdlX3NpemUYAyABKA0SEgoKcGFnZV90b2tlbhgEIAEoCSKvAQoGU291cmNlEhEKCXNvdXJjZV9pZBgBIAEoCRIQCghpbXBvcnRlchgCIAEoCRInCgVyb3V0ZRgDIAEoDjIYLm9ib2xlLmRlbGl2ZXJ5LnYxLlJvdXRlEhQKDGNvbm5lY3RlZF9hdBgEIAEoAxITCgtpbXBvcnRlZF9hdBgFIAEoAxIsCghhcnJpdmFscxgGIAMoCzIaLm9ib2xlLmRlbGl2ZXJ5LnYxLkFycml2YWwiWgoTTGlzdFNvdXJjZXNSZXNwb25zZRIqCgdzb3VyY2VzGAEgAygLMhkub2JvbGUuZGVsaXZlcnkudjEuU291cmNlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKOAQoMSW1wb3J0SGVhZGVyEhUKDXN1YnNjcmliZXJfaWQYASABKAkSEQoJc291cmNlX2lkGAIgASgJEhEKCWZpbGVfbmFtZRgDIAEoCRIMCgR6b25lGAQgASgJEg4KBnBlcnNvbhgFIAEoCRIjCgRkYXlzGAYgASgLMhUub2JvbGUubWFya2V0LnYxLkRheXMiWwoNSW1wb3J0UmVxdWVzdBIxCgZoZWFkZXIYASABKAsyHy5vYm9sZS5kZWxpdmVyeS52MS5JbXBvcnRIZWFkZXJIABIPCgVjaHVuaxgCIAEoDEgAQgYKBHBhcnQipwEKDkltcG9ydFJlc3BvbnNlEhEKCWltcG9ydF9pZBgBIAEoCRIsCghhcnJpdmFscxgCIAMoCzIaLm9ib2xlLmRlbGl2ZXJ5LnYxLkFycml2YWwSFwoPcmVwZWF0ZWRfcG9pbnRzGAMgASgNEhMKC2ZpbGVfc2hhMjU2GAQgASgMEiYKBmN1cnNvchgFIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJlChBQdXRQb2ludHNSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSEQoJc291cmNlX2lkGAIgASgJEg4KBnBvaW50cxgDIAMoDBIXCg9pZGVtcG90ZW5jeV9rZXkYBCABKAkiugEKEVB1dFBvaW50c1Jlc3BvbnNlEhcKD2lkZW1wb3RlbmN5X2tleRgBIAEoCRIOCgZwb2ludHMYAiABKA0SFwoPcmVwZWF0ZWRfcG9pbnRzGAMgASgNEioKB3JlZnVzZWQYBCABKA4yGS5vYm9sZS5kZWxpdmVyeS52MS5SZWFzb24SDwoHcHJvYmxlbRgFIAEoCRImCgZjdXJzb3IYBiABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IirQEKEUxpc3RQb2ludHNSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSDgoGc2NoZW1hGAIgASgJEiMKBGRheXMYAyABKAsyFS5vYm9sZS5tYXJrZXQudjEuRGF5cxIRCglwYWdlX3NpemUYBCABKA0SEgoKcGFnZV90b2tlbhgFIAEoCRIlCgVhZnRlchgGIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciI9ChJMaXN0UG9pbnRzUmVzcG9uc2USDgoGcG9pbnRzGAEgAygMEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKyAQoQR2V0U2VyaWVzUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEg4KBnNjaGVtYRgCIAEoCRIPCgdtZWFzdXJlGAMgASgJEg0KBWZpcnN0GAQgASgJEgwKBGxhc3QYBSABKAkSDwoHYnVja2V0cxgGIAEoDRIRCglzb3VyY2VfaWQYByABKAkSJQoFYWZ0ZXIYCCABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiXgoGQnVja2V0EgwKBGZyb20YASABKAMSDgoGcG9pbnRzGAIgASgNEg0KBWxlYXN0GAMgASgDEgwKBG1vc3QYBCABKAMSCwoDc3VtGAUgASgDEgwKBG1lYW4YBiABKAMixwEKEUdldFNlcmllc1Jlc3BvbnNlEg8KB21lYXN1cmUYASABKAkSDAoEdW5pdBgCIAEoCRIPCgdhZGRzX3VwGAMgASgIEg0KBXdpZHRoGAQgASgDEioKB2J1Y2tldHMYBSADKAsyGS5vYm9sZS5kZWxpdmVyeS52MS5CdWNrZXQSIwoEZ2FwcxgGIAMoCzIVLm9ib2xlLm1hcmtldC52MS5EYXlzEg4KBnBvaW50cxgHIAEoDRISCgpvdmVybGFwcGVkGAggASgNIo0BCg9HZXRIb3Vyc1JlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIOCgZzY2hlbWEYAiABKAkSDwoHbWVhc3VyZRgDIAEoCRINCgVmaXJzdBgEIAEoCRIMCgRsYXN0GAUgASgJEiUKBWFmdGVyGAYgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yIkIKBEhvdXISDwoHd2Vla2RheRgBIAEoDRIMCgRob3VyGAIgASgNEg4KBnBvaW50cxgDIAEoDRILCgNzdW0YBCABKAMinAEKEEdldEhvdXJzUmVzcG9uc2USDwoHbWVhc3VyZRgBIAEoCRIMCgR1bml0GAIgASgJEg8KB2FkZHNfdXAYAyABKAgSJgoFaG91cnMYBCADKAsyFy5vYm9sZS5kZWxpdmVyeS52MS5Ib3VyEgwKBGRheXMYBSABKA0SDgoGcG9pbnRzGAYgASgNEhIKCm92ZXJsYXBwZWQYByABKA0ibQoQR2V0UGxhY2VzUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEg0KBWZpcnN0GAIgASgJEgwKBGxhc3QYAyABKAkSJQoFYWZ0ZXIYBCABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IizgEKBVBsYWNlEgwKBGNlbGwYASABKAkSJQoEc3BvdBgCIAEoCzIXLm9ib2xlLmRlbGl2ZXJ5LnYxLlNwb3QSDgoGcG9pbnRzGAMgASgNEg0KBWNhbGxzGAQgASgNEhAKCG1lc3NhZ2VzGAUgASgNEg4KBnZpc2l0cxgGIAEoDRIOCgZzdGF5ZWQYByABKAMSDAoEZGF0YRgIIAEoAxIMCgRkYXlzGAkgASgNEiMKBHNwYW4YCiABKAsyFS5vYm9sZS5tYXJrZXQudjEuRGF5cyIrCgRTcG90EhAKCGxhdGl0dWRlGAEgASgFEhEKCWxvbmdpdHVkZRgCIAEoBSKzAQoRR2V0UGxhY2VzUmVzcG9uc2USKAoGcGxhY2VzGAEgAygLMhgub2JvbGUuZGVsaXZlcnkudjEuUGxhY2USDAoEbW9yZRgCIAEoDRIPCgdub3doZXJlGAMgASgNEg0KBWNhbGxzGAQgASgNEg4KBnRhbGtlZBgFIAEoAxIQCghtZXNzYWdlcxgGIAEoDRIMCgRkYXRhGAcgASgDEhYKDmNvcnJlc3BvbmRlbnRzGAggASgNIlEKEUdldFN1bW1hcnlSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkSJQoFYWZ0ZXIYAiABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IiKQoIUXVhbnRpdHkSDwoHbWVhc3VyZRgBIAEoCRIMCgR1bml0GAIgASgJIk8KBVNoYXJlEhEKCXNvdXJjZV9pZBgBIAEoCRIOCgZwb2ludHMYAiABKAQSIwoEZGF5cxgDIAEoCzIVLm9ib2xlLm1hcmtldC52MS5EYXlzItMBCghDYXRlZ29yeRIOCgZzY2hlbWEYASABKAkSLwoKcXVhbnRpdGllcxgCIAMoCzIbLm9ib2xlLmRlbGl2ZXJ5LnYxLlF1YW50aXR5Eg4KBnBvaW50cxgDIAEoBBIjCgRkYXlzGAQgASgLMhUub2JvbGUubWFya2V0LnYxLkRheXMSFQoNbWVhc3VyZWRfZGF5cxgFIAEoDRIoCgZzaGFyZXMYBiADKAsyGC5vYm9sZS5kZWxpdmVyeS52MS5TaGFyZRIQCghwcm9kdWN0cxgHIAMoCSJuChJHZXRTdW1tYXJ5UmVzcG9uc2USLwoKY2F0ZWdvcmllcxgBIAMoCzIbLm9ib2xlLmRlbGl2ZXJ5LnYxLkNhdGVnb3J5EicKBXN0b2NrGAIgAygLMhgub2JvbGUuZGVsaXZlcnkudjEuU3RvY2siUwoTRXhwb3J0UG9pbnRzUmVxdWVzdBIVCg1zdWJzY3JpYmVyX2lkGAEgASgJEiUKBWFmdGVyGAIgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yIlIKFEV4cG9ydFBvaW50c1Jlc3BvbnNlEg4KBnNjaGVtYRgBIAEoCRIOCgZwb2ludHMYAiADKAwSDAoEc2VudBgDIAEoBBIMCgRsYXN0GAQgASgIIrACChVQcmV2aWV3UGFja2FnZVJlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIQCghidXllcl9pZBgCIAEoCRIsCgdwcm9kdWN0GAMgASgLMhsub2JvbGUubWFya2V0LnYxLlByb2R1Y3RSZWYSLQoGZmllbGRzGAQgAygLMh0ub2JvbGUubWFya2V0LnYxLkdyYW50ZWRGaWVsZBIkCgVzbG90cxgFIAEoCzIVLm9ib2xlLm1hcmtldC52MS5EYXlzEhEKCW1heF9zbG90cxgGIAEoDRIxCg1taW5fYXNzdXJhbmNlGAcgASgOMhoub2JvbGUubWFya2V0LnYxLkFzc3VyYW5jZRIlCgVhZnRlchgIIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciKvAQoWUHJldmlld1BhY2thZ2VSZXNwb25zZRIMCgRyb3dzGAEgASgMEhEKCXJvd19jb3VudBgCIAEoDRIOCgZwZXJzb24YAyABKAkSDQoFc2xvdHMYBCADKAkSFgoOZXhwZWN0ZWRfc2xvdHMYBSABKA0SEwoLdmFsaWRfc2xvdHMYBiABKA0SEwoLdGFrZW5fc2xvdHMYByABKA0SEwoLanNvbl9zY2hlbWEYCCABKAwiKAoPR2V0RmFjdHNSZXF1ZXN0EhUKDXN1YnNjcmliZXJfaWQYASABKAkigQEKBVN0b2NrEg8KB3Byb2R1Y3QYASABKAkSIwoEZGF5cxgCIAEoCzIVLm9ib2xlLm1hcmtldC52MS5EYXlzEhMKC3ZhbGlkX3Nsb3RzGAMgASgNEi0KCWFzc3VyYW5jZRgEIAEoDjIaLm9ib2xlLm1hcmtldC52MS5Bc3N1cmFuY2UiYwoQR2V0RmFjdHNSZXNwb25zZRImCgVmYWN0cxgBIAMoCzIXLm9ib2xlLmRlbGl2ZXJ5LnYxLkZhY3QSJwoFc3RvY2sYAiADKAsyGC5vYm9sZS5kZWxpdmVyeS52MS5TdG9jayJAChdFc3RpbWF0ZUF1ZGllbmNlUmVxdWVzdBIlCgV0ZXJtcxgBIAEoCzIWLm9ib2xlLm1hcmtldC52MS5UZXJtcyIqChhFc3RpbWF0ZUF1ZGllbmNlUmVzcG9uc2USDgoGcGVvcGxlGAEgASgNIkYKFkRlc2NyaWJlUHJvZHVjdFJlcXVlc3QSLAoHcHJvZHVjdBgBIAEoCzIbLm9ib2xlLm1hcmtldC52MS5Qcm9kdWN0UmVmIicKBFJ1bmcSCgoCaWQYASABKAkSEwoLZGVzY3JpcHRpb24YAiABKAkieQoMUHJvZHVjdEZpZWxkEgoKAmlkGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJEgwKBHVuaXQYAyABKAkSJgoFcnVuZ3MYBCADKAsyFy5vYm9sZS5kZWxpdmVyeS52MS5SdW5nEhIKCmNhdGVnb3JpZXMYBSADKAkizwEKB1Byb2R1Y3QSKAoDcmVmGAEgASgLMhsub2JvbGUubWFya2V0LnYxLlByb2R1Y3RSZWYSEwoLZGVzY3JpcHRpb24YAiABKAkSLwoGZmllbGRzGAMgAygLMh8ub2JvbGUuZGVsaXZlcnkudjEuUHJvZHVjdEZpZWxkEgwKBHNsb3QYBCABKAkSEAoIdmFsaWRpdHkYBSABKAkSEAoIcHVycG9zZXMYBiADKAkSEgoKY29ob3J0X21pbhgHIAEoDRIOCgZoZWFsdGgYCCABKAgiawoXRGVzY3JpYmVQcm9kdWN0UmVzcG9uc2USKwoHcHJvZHVjdBgBIAEoCzIaLm9ib2xlLmRlbGl2ZXJ5LnYxLlByb2R1Y3QSEwoLanNvbl9zY2hlbWEYAiABKAwSDgoGc2FtcGxlGAMgASgMIjwKE0xpc3RQcm9kdWN0c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkiXQoUTGlzdFByb2R1Y3RzUmVzcG9uc2USLAoIcHJvZHVjdHMYASADKAsyGi5vYm9sZS5kZWxpdmVyeS52MS5Qcm9kdWN0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSK/AwoIRGVsaXZlcnkSEwoLZGVsaXZlcnlfaWQYASABKAkSFAoMYWdyZWVtZW50X2lkGAIgASgJEg4KBmJpZF9pZBgDIAEoCRIQCghzZXF1ZW5jZRgEIAEoDRIsCgdwcm9kdWN0GAUgASgLMhsub2JvbGUubWFya2V0LnYxLlByb2R1Y3RSZWYSLwoFc3RhdGUYBiABKA4yIC5vYm9sZS5kZWxpdmVyeS52MS5EZWxpdmVyeVN0YXRlEioKB2Jsb2NrZWQYByABKA4yGS5vYm9sZS5kZWxpdmVyeS52MS5SZWFzb24SDQoFc2xvdHMYCCABKA0SDQoFYnl0ZXMYCSABKAQSDgoGZGlnZXN0GAogASgMEhMKC3ByZXBhcmVkX2F0GAsgASgDEhEKCWxhcHNlc19hdBgMIAEoAxITCgtyZWxlYXNlZF9hdBgNIAEoAxIUCgxidXllcl9rZXlfaWQYDiABKAkSFgoOZXhwZWN0ZWRfc2xvdHMYDyABKA0SEwoLdmFsaWRfc2xvdHMYECABKA0SLQoIZGVsZXRpb24YESABKAsyGy5vYm9sZS5kZWxpdmVyeS52MS5EZWxldGlvbiJFCghEZWxldGlvbhIsCgZyZWFzb24YASABKA4yHC5vYm9sZS5kZWxpdmVyeS52MS5FbmRSZWFzb24SCwoDZHVlGAIgASgDIrgBChVMaXN0RGVsaXZlcmllc1JlcXVlc3QSEAoIYnV5ZXJfaWQYASABKAkSDgoGYmlkX2lkGAIgASgJEi8KBXN0YXRlGAMgASgOMiAub2JvbGUuZGVsaXZlcnkudjEuRGVsaXZlcnlTdGF0ZRIRCglwYWdlX3NpemUYBCABKA0SEgoKcGFnZV90b2tlbhgFIAEoCRIlCgVhZnRlchgGIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJiChZMaXN0RGVsaXZlcmllc1Jlc3BvbnNlEi8KCmRlbGl2ZXJpZXMYASADKAsyGy5vYm9sZS5kZWxpdmVyeS52MS5EZWxpdmVyeRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiTgoWV2F0Y2hEZWxpdmVyaWVzUmVxdWVzdBIQCghidXllcl9pZBgBIAEoCRIOCgZiaWRfaWQYAiABKAkSEgoKcGFnZV90b2tlbhgDIAEoCSJcChdXYXRjaERlbGl2ZXJpZXNSZXNwb25zZRItCghkZWxpdmVyeRgBIAEoCzIbLm9ib2xlLmRlbGl2ZXJ5LnYxLkRlbGl2ZXJ5EhIKCnBhZ2VfdG9rZW4YAiABKAkiTAoTRmV0Y2hQYWNrYWdlUmVxdWVzdBIQCghidXllcl9pZBgBIAEoCRITCgtkZWxpdmVyeV9pZBgCIAEoCRIOCgZvZmZzZXQYAyABKAQiNQoURmV0Y2hQYWNrYWdlUmVzcG9uc2USDgoGb2Zmc2V0GAEgASgEEg0KBWNodW5rGAIgASgMIm4KElNpZ25SZWNlaXB0UmVxdWVzdBIQCghidXllcl9pZBgBIAEoCRITCgtkZWxpdmVyeV9pZBgCIAEoCRIOCgZkaWdlc3QYAyABKAwSDgoGa2V5X2lkGAQgASgJEhEKCXNpZ25hdHVyZRgFIAEoDCJ7ChNTaWduUmVjZWlwdFJlc3BvbnNlEhIKCnNlYWxlZF9rZXkYASABKAwSDgoGa2V5X2lkGAIgASgJEhgKEHJlbGVhc2VfZXZlbnRfaWQYAyABKAwSJgoGY3Vyc29yGAQgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yImAKE1NpZ25SZWNlaXB0c1JlcXVlc3QSEAoIYnV5ZXJfaWQYASABKAkSNwoIcmVjZWlwdHMYAiADKAsyJS5vYm9sZS5kZWxpdmVyeS52MS5TaWduUmVjZWlwdFJlcXVlc3QikwEKDVNpZ25lZFJlY2VpcHQSEwoLZGVsaXZlcnlfaWQYASABKAkSMwoDa2V5GAIgASgLMiYub2JvbGUuZGVsaXZlcnkudjEuU2lnblJlY2VpcHRSZXNwb25zZRIqCgdyZWZ1c2VkGAMgASgOMhkub2JvbGUuZGVsaXZlcnkudjEuUmVhc29uEgwKBGNvZGUYBCABKA0iSgoUU2lnblJlY2VpcHRzUmVzcG9uc2USMgoIcmVjZWlwdHMYASADKAsyIC5vYm9sZS5kZWxpdmVyeS52MS5TaWduZWRSZWNlaXB0IqEBCg9MaXN0VXNlc1JlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIRCglwYWdlX3NpemUYAiABKA0SEgoKcGFnZV90b2tlbhgDIAEoCRIlCgVhZnRlchgEIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvchIUCgxhZ3JlZW1lbnRfaWQYBSABKAkSEwoLZGVsaXZlcnlfaWQYBiABKAki9AMKA1VzZRITCgtkZWxpdmVyeV9pZBgBIAEoCRIUCgxhZ3JlZW1lbnRfaWQYAiABKAkSEAoIYnV5ZXJfaWQYAyABKAkSLAoHcHJvZHVjdBgEIAEoCzIbLm9ib2xlLm1hcmtldC52MS5Qcm9kdWN0UmVmEi0KBmZpZWxkcxgFIAMoCzIdLm9ib2xlLm1hcmtldC52MS5HcmFudGVkRmllbGQSDwoHcHVycG9zZRgGIAEoCRINCgVzbG90cxgHIAMoCRIvCgVzdGF0ZRgIIAEoDjIgLm9ib2xlLmRlbGl2ZXJ5LnYxLkRlbGl2ZXJ5U3RhdGUSKgoHYmxvY2tlZBgJIAEoDjIZLm9ib2xlLmRlbGl2ZXJ5LnYxLlJlYXNvbhITCgtwcmVwYXJlZF9hdBgKIAEoAxITCgtyZWxlYXNlZF9hdBgLIAEoAxIOCgZiaWRfaWQYDCABKAkSLQoKdW5pdF9wcmljZRgNIAEoCzIZLm9ib2xlLm1vbmV5LnYxLlVuaXRQcmljZRIWCg5yZXRlbnRpb25fZGF5cxgOIAEoDRIuCgpyZWNpcGllbnRzGA8gAygLMhoub2JvbGUubWFya2V0LnYxLlJlY2lwaWVudBIlCgVldmVudBgQIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvciJRChBMaXN0VXNlc1Jlc3BvbnNlEiQKBHVzZXMYASADKAsyFi5vYm9sZS5kZWxpdmVyeS52MS5Vc2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIj8KFkNvdW50RGVsaXZlcmllc1JlcXVlc3QSJQoFYWZ0ZXIYASABKAsyFi5vYm9sZS5ldmVudC52MS5DdXJzb3IikwEKDURlbGl2ZXJ5Q291bnQSLwoFc3RhdGUYASABKA4yIC5vYm9sZS5kZWxpdmVyeS52MS5EZWxpdmVyeVN0YXRlEioKB2Jsb2NrZWQYAiABKA4yGS5vYm9sZS5kZWxpdmVyeS52MS5SZWFzb24SEgoKZGVsaXZlcmllcxgDIAEoBBIRCgluZXdlc3RfYXQYBCABKAMiSwoXQ291bnREZWxpdmVyaWVzUmVzcG9uc2USMAoGY291bnRzGAEgAygLMiAub2JvbGUuZGVsaXZlcnkudjEuRGVsaXZlcnlDb3VudCKeAQoRTGlzdFJlY29yZFJlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRIRCglwYWdlX3NpemUYAiABKA0SEgoKcGFnZV90b2tlbhgDIAEoCRIlCgVhZnRlchgEIAEoCzIWLm9ib2xlLmV2ZW50LnYxLkN1cnNvchIkCgRvbmx5GAUgASgLMhYub2JvbGUuZXZlbnQudjEuQ3Vyc29yImsKEkxpc3RSZWNvcmRSZXNwb25zZRInCgdlbnRyaWVzGAEgAygLMhYub2JvbGUucmVjb3JkLnYxLkVudHJ5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRITCgt3YXRjaF90b2tlbhgDIAEoCSJAChJXYXRjaFJlY29yZFJlcXVlc3QSFQoNc3Vic2NyaWJlcl9pZBgBIAEoCRITCgt3YXRjaF90b2tlbhgCIAEoCSJRChNXYXRjaFJlY29yZFJlc3BvbnNlEiUKBWVudHJ5GAEgASgLMhYub2JvbGUucmVjb3JkLnYxLkVudHJ5EhMKC3dhdGNoX3Rva2VuGAIgASgJKr4BCg1EZWxpdmVyeVN0YXRlEh4KGkRFTElWRVJZX1NUQVRFX1VOU1BFQ0lGSUVEEAASGwoXREVMSVZFUllfU1RBVEVfUFJFUEFSRUQQARIcChhERUxJVkVSWV9TVEFURV9SRUNFSVBURUQQAhIbChdERUxJVkVSWV9TVEFURV9SRUxFQVNFRBADEhoKFkRFTElWRVJZX1NUQVRFX0JMT0NLRUQQBBIZChVERUxJVkVSWV9TVEFURV9MQVBTRUQQBTKFEgoPRGVsaXZlcnlTZXJ2aWNlEmIKDUNvbm5lY3RTb3VyY2USJy5vYm9sZS5kZWxpdmVyeS52MS5Db25uZWN0U291cmNlUmVxdWVzdBooLm9ib2xlLmRlbGl2ZXJ5LnYxLkNvbm5lY3RTb3VyY2VSZXNwb25zZRJcCgtMaXN0U291cmNlcxIlLm9ib2xlLmRlbGl2ZXJ5LnYxLkxpc3RTb3VyY2VzUmVxdWVzdBomLm9ib2xlLmRlbGl2ZXJ5LnYxLkxpc3RTb3VyY2VzUmVzcG9uc2USTwoGSW1wb3J0EiAub2JvbGUuZGVsaXZlcnkudjEuSW1wb3J0UmVxdWVzdBohLm9ib2xlLmRlbGl2ZXJ5LnYxLkltcG9ydFJlc3BvbnNlKAESWgoJUHV0UG9pbnRzEiMub2JvbGUuZGVsaXZlcnkudjEuUHV0UG9pbnRzUmVxdWVzdBokLm9ib2xlLmRlbGl2ZXJ5LnYxLlB1dFBvaW50c1Jlc3BvbnNlKAEwARJZCgpMaXN0UG9pbnRzEiQub2JvbGUuZGVsaXZlcnkudjEuTGlzdFBvaW50c1JlcXVlc3QaJS5vYm9sZS5kZWxpdmVyeS52MS5MaXN0UG9pbnRzUmVzcG9uc2USVgoJR2V0U2VyaWVzEiMub2JvbGUuZGVsaXZlcnkudjEuR2V0U2VyaWVzUmVxdWVzdBokLm9ib2xlLmRlbGl2ZXJ5LnYxLkdldFNlcmllc1Jlc3BvbnNlElkKCkdldFN1bW1hcnkSJC5vYm9sZS5kZWxpdmVyeS52MS5HZXRTdW1tYXJ5UmVxdWVzdBolLm9ib2xlLmRlbGl2ZXJ5LnYxLkdldFN1bW1hcnlSZXNwb25zZRJTCghHZXRIb3VycxIiLm9ib2xlLmRlbGl2ZXJ5LnYxLkdldEhvdXJzUmVxdWVzdBojLm9ib2xlLmRlbGl2ZXJ5LnYxLkdldEhvdXJzUmVzcG9uc2USVgoJR2V0UGxhY2VzEiMub2JvbGUuZGVsaXZlcnkudjEuR2V0UGxhY2VzUmVxdWVzdBokLm9ib2xlLmRlbGl2ZXJ5LnYxLkdldFBsYWNlc1Jlc3BvbnNlEmEKDEV4cG9ydFBvaW50cxImLm9ib2xlLmRlbGl2ZXJ5LnYxLkV4cG9ydFBvaW50c1JlcXVlc3QaJy5vYm9sZS5kZWxpdmVyeS52MS5FeHBvcnRQb2ludHNSZXNwb25zZTABEmUKDlByZXZpZXdQYWNrYWdlEigub2JvbGUuZGVsaXZlcnkudjEuUHJldmlld1BhY2thZ2VSZXF1ZXN0Gikub2JvbGUuZGVsaXZlcnkudjEuUHJldmlld1BhY2thZ2VSZXNwb25zZRJTCghHZXRGYWN0cxIiLm9ib2xlLmRlbGl2ZXJ5LnYxLkdldEZhY3RzUmVxdWVzdBojLm9ib2xlLmRlbGl2ZXJ5LnYxLkdldEZhY3RzUmVzcG9uc2USawoQRXN0aW1hdGVBdWRpZW5jZRIqLm9ib2xlLmRlbGl2ZXJ5LnYxLkVzdGltYXRlQXVkaWVuY2VSZXF1ZXN0Gisub2JvbGUuZGVsaXZlcnkudjEuRXN0aW1hdGVBdWRpZW5jZVJlc3BvbnNlEmgKD0Rlc2NyaWJlUHJvZHVjdBIpLm9ib2xlLmRlbGl2ZXJ5LnYxLkRlc2NyaWJlUHJvZHVjdFJlcXVlc3QaKi5vYm9sZS5kZWxpdmVyeS52MS5EZXNjcmliZVByb2R1Y3RSZXNwb25zZRJfCgxMaXN0UHJvZHVjdHMSJi5vYm9sZS5kZWxpdmVyeS52MS5MaXN0UHJvZHVjdHNSZXF1ZXN0Gicub2JvbGUuZGVsaXZlcnkudjEuTGlzdFByb2R1Y3RzUmVzcG9uc2USZQoOTGlzdERlbGl2ZXJpZXMSKC5vYm9sZS5kZWxpdmVyeS52MS5MaXN0RGVsaXZlcmllc1JlcXVlc3QaKS5vYm9sZS5kZWxpdmVyeS52MS5MaXN0RGVsaXZlcmllc1Jlc3BvbnNlEmoKD1dhdGNoRGVsaXZlcmllcxIpLm9ib2xlLmRlbGl2ZXJ5LnYxLldhdGNoRGVsaXZlcmllc1JlcXVlc3QaKi5vYm9sZS5kZWxpdmVyeS52MS5XYXRjaERlbGl2ZXJpZXNSZXNwb25zZTABEmEKDEZldGNoUGFja2FnZRImLm9ib2xlLmRlbGl2ZXJ5LnYxLkZldGNoUGFja2FnZVJlcXVlc3QaJy5vYm9sZS5kZWxpdmVyeS52MS5GZXRjaFBhY2thZ2VSZXNwb25zZTABElwKC1NpZ25SZWNlaXB0EiUub2JvbGUuZGVsaXZlcnkudjEuU2lnblJlY2VpcHRSZXF1ZXN0GiYub2JvbGUuZGVsaXZlcnkudjEuU2lnblJlY2VpcHRSZXNwb25zZRJjCgxTaWduUmVjZWlwdHMSJi5vYm9sZS5kZWxpdmVyeS52MS5TaWduUmVjZWlwdHNSZXF1ZXN0Gicub2JvbGUuZGVsaXZlcnkudjEuU2lnblJlY2VpcHRzUmVzcG9uc2UoATABElMKCExpc3RVc2VzEiIub2JvbGUuZGVsaXZlcnkudjEuTGlzdFVzZXNSZXF1ZXN0GiMub2JvbGUuZGVsaXZlcnkudjEuTGlzdFVzZXNSZXNwb25zZRJZCgpMaXN0UmVjb3JkEiQub2JvbGUuZGVsaXZlcnkudjEuTGlzdFJlY29yZFJlcXVlc3QaJS5vYm9sZS5kZWxpdmVyeS52MS5MaXN0UmVjb3JkUmVzcG9uc2USXgoLV2F0Y2hSZWNvcmQSJS5vYm9sZS5kZWxpdmVyeS52MS5XYXRjaFJlY29yZFJlcXVlc3QaJi5vYm9sZS5kZWxpdmVyeS52MS5XYXRjaFJlY29yZFJlc3BvbnNlMAESaAoPQ291bnREZWxpdmVyaWVzEikub2JvbGUuZGVsaXZlcnkudjEuQ291bnREZWxpdmVyaWVzUmVxdWVzdBoqLm9ib2xlLmRlbGl2ZXJ5LnYxLkNvdW50RGVsaXZlcmllc1Jlc3BvbnNlQtEBChVjb20ub2JvbGUuZGVsaXZlcnkudjFCDFNlcnZpY2VQcm90b1ABWkRnaXRodWIuY29tL29ib2xlLW1hcmtldC9vYm9sZS9wcm90by9nZW4vb2JvbGUvZGVsaXZlcnkvdjE7ZGVsaXZlcnl2MaICA09EWKoCEU9ib2xlLkRlbGl2ZXJ5LlYxygIRT2JvbGVcRGVsaXZlcnlcVjHiAh1PYm9sZVxEZWxpdmVyeVxWMVxHUEJNZXRhZGF0YeoCE09ib2xlOjpEZWxpdmVyeTo6VjFiBnByb3RvMw", [file_obole_delivery_v1_events, file_obole_event_v1_event, file_obole_market_v1_market, file_obole_money_v1_money, file_obole_record_v1_record]);
 
 /**
  * ConnectSourceRequest describes a source.
@@ -38,7 +38,8 @@ export type ConnectSourceRequest = Message<"obole.delivery.v1.ConnectSourceReque
   subscriberId: string;
 
   /**
-   * Importer: one of "bandicoot-csv" (by the operator's feed only), "fitabase-csv", "withings-json", "points".
+   * Importer: one of "bandicoot-csv", "mobility-csv", "usage-csv" (these three by the operator's feed only), "fitabase-csv", "withings-json",
+   * "points".
    *
    * @generated from field: string importer = 2;
    */
@@ -741,6 +742,391 @@ export const GetSeriesResponseSchema: GenMessage<GetSeriesResponse> = /*@__PURE_
   messageDesc(file_obole_delivery_v1_service, 14);
 
 /**
+ * GetHoursRequest says what to gather.
+ *
+ * @generated from message obole.delivery.v1.GetHoursRequest
+ */
+export type GetHoursRequest = Message<"obole.delivery.v1.GetHoursRequest"> & {
+  /**
+   * Whose.
+   *
+   * @generated from field: string subscriber_id = 1;
+   */
+  subscriberId: string;
+
+  /**
+   * Schema, as in "obole:phone-call:1.0"; not one of nights, whose beginning is no habit of an hour.
+   *
+   * @generated from field: string schema = 2;
+   */
+  schema: string;
+
+  /**
+   * Which quantity of it, as its body names it ("call_duration"); empty means the schema's first.
+   *
+   * @generated from field: string measure = 3;
+   */
+  measure: string;
+
+  /**
+   * Days, both included, by the clock that the measurements carry; at most 3660.
+   *
+   * @generated from field: string first = 4;
+   */
+  first: string;
+
+  /**
+   * Last day.
+   *
+   * @generated from field: string last = 5;
+   */
+  last: string;
+
+  /**
+   * Answer only when this position is seen.
+   *
+   * @generated from field: obole.event.v1.Cursor after = 6;
+   */
+  after?: Cursor | undefined;
+};
+
+/**
+ * Describes the message obole.delivery.v1.GetHoursRequest.
+ * Use `create(GetHoursRequestSchema)` to create a new message.
+ */
+export const GetHoursRequestSchema: GenMessage<GetHoursRequest> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_service, 15);
+
+/**
+ * Hour gathers the points that begin in one hour of one day of the week.
+ *
+ * @generated from message obole.delivery.v1.Hour
+ */
+export type Hour = Message<"obole.delivery.v1.Hour"> & {
+  /**
+   * Day of the week, 1 Monday to 7 Sunday (ISO 8601).
+   *
+   * @generated from field: uint32 weekday = 1;
+   */
+  weekday: number;
+
+  /**
+   * Hour of the day, 0 to 23, by the clock that the measurements carry.
+   *
+   * @generated from field: uint32 hour = 2;
+   */
+  hour: number;
+
+  /**
+   * Points in it, at least 1.
+   *
+   * @generated from field: uint32 points = 3;
+   */
+  points: number;
+
+  /**
+   * Sum of their quantities, thousandths of the unit.
+   *
+   * @generated from field: int64 sum = 4;
+   */
+  sum: bigint;
+};
+
+/**
+ * Describes the message obole.delivery.v1.Hour.
+ * Use `create(HourSchema)` to create a new message.
+ */
+export const HourSchema: GenMessage<Hour> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_service, 16);
+
+/**
+ * GetHoursResponse is a week as it usually is.
+ *
+ * @generated from message obole.delivery.v1.GetHoursResponse
+ */
+export type GetHoursResponse = Message<"obole.delivery.v1.GetHoursResponse"> & {
+  /**
+   * Quantity that was gathered, as the schema's body names it.
+   *
+   * @generated from field: string measure = 1;
+   */
+  measure: string;
+
+  /**
+   * Unit, as the schema spells it; empty where it is a bare number.
+   *
+   * @generated from field: string unit = 2;
+   */
+  unit: string;
+
+  /**
+   * Whether quantities add up (see GetSeriesResponse).
+   *
+   * @generated from field: bool adds_up = 3;
+   */
+  addsUp: boolean;
+
+  /**
+   * Hours that hold something, Monday's first; at most 168.
+   *
+   * @generated from field: repeated obole.delivery.v1.Hour hours = 4;
+   */
+  hours: Hour[];
+
+  /**
+   * Days with a point.
+   *
+   * @generated from field: uint32 days = 5;
+   */
+  days: number;
+
+  /**
+   * Points that were gathered.
+   *
+   * @generated from field: uint32 points = 6;
+   */
+  points: number;
+
+  /**
+   * Points that were left out, as others say the same of the same time.
+   *
+   * @generated from field: uint32 overlapped = 7;
+   */
+  overlapped: number;
+};
+
+/**
+ * Describes the message obole.delivery.v1.GetHoursResponse.
+ * Use `create(GetHoursResponseSchema)` to create a new message.
+ */
+export const GetHoursResponseSchema: GenMessage<GetHoursResponse> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_service, 17);
+
+/**
+ * GetPlacesRequest says of which days.
+ *
+ * @generated from message obole.delivery.v1.GetPlacesRequest
+ */
+export type GetPlacesRequest = Message<"obole.delivery.v1.GetPlacesRequest"> & {
+  /**
+   * Whose.
+   *
+   * @generated from field: string subscriber_id = 1;
+   */
+  subscriberId: string;
+
+  /**
+   * Days, both included, by the clock that the measurements carry; at most 3660.
+   *
+   * @generated from field: string first = 2;
+   */
+  first: string;
+
+  /**
+   * Last day.
+   *
+   * @generated from field: string last = 3;
+   */
+  last: string;
+
+  /**
+   * Answer only when this position is seen.
+   *
+   * @generated from field: obole.event.v1.Cursor after = 4;
+   */
+  after?: Cursor | undefined;
+};
+
+/**
+ * Describes the message obole.delivery.v1.GetPlacesRequest.
+ * Use `create(GetPlacesRequestSchema)` to create a new message.
+ */
+export const GetPlacesRequestSchema: GenMessage<GetPlacesRequest> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_service, 18);
+
+/**
+ * Place is a cell in which a person's traffic data arose.
+ *
+ * @generated from message obole.delivery.v1.Place
+ */
+export type Place = Message<"obole.delivery.v1.Place"> & {
+  /**
+   * The operator's name of the cell.
+   *
+   * @generated from field: string cell = 1;
+   */
+  cell: string;
+
+  /**
+   * Where it stands; unset where the operator's table of cells does not say.
+   *
+   * @generated from field: obole.delivery.v1.Spot spot = 2;
+   */
+  spot?: Spot | undefined;
+
+  /**
+   * Points that arose there: calls, messages, stays and data sessions together, at least 1. What a map weighs by.
+   *
+   * @generated from field: uint32 points = 3;
+   */
+  points: number;
+
+  /**
+   * Calls.
+   *
+   * @generated from field: uint32 calls = 4;
+   */
+  calls: number;
+
+  /**
+   * Messages.
+   *
+   * @generated from field: uint32 messages = 5;
+   */
+  messages: number;
+
+  /**
+   * Stays, sightings included.
+   *
+   * @generated from field: uint32 visits = 6;
+   */
+  visits: number;
+
+  /**
+   * Time of the stays, seconds.
+   *
+   * @generated from field: int64 stayed = 7;
+   */
+  stayed: bigint;
+
+  /**
+   * Data that was used there, thousandths of a MiB (2^20 bytes).
+   *
+   * @generated from field: int64 data = 8;
+   */
+  data: bigint;
+
+  /**
+   * Days with a point there.
+   *
+   * @generated from field: uint32 days = 9;
+   */
+  days: number;
+
+  /**
+   * First and last of them.
+   *
+   * @generated from field: obole.market.v1.Days span = 10;
+   */
+  span?: Days | undefined;
+};
+
+/**
+ * Describes the message obole.delivery.v1.Place.
+ * Use `create(PlaceSchema)` to create a new message.
+ */
+export const PlaceSchema: GenMessage<Place> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_service, 19);
+
+/**
+ * Spot is a point on the earth (WGS 84).
+ *
+ * @generated from message obole.delivery.v1.Spot
+ */
+export type Spot = Message<"obole.delivery.v1.Spot"> & {
+  /**
+   * Millionths of a degree, north positive, from -90000000 to 90000000.
+   *
+   * @generated from field: int32 latitude = 1;
+   */
+  latitude: number;
+
+  /**
+   * Millionths of a degree, east positive, from -180000000 to 180000000.
+   *
+   * @generated from field: int32 longitude = 2;
+   */
+  longitude: number;
+};
+
+/**
+ * Describes the message obole.delivery.v1.Spot.
+ * Use `create(SpotSchema)` to create a new message.
+ */
+export const SpotSchema: GenMessage<Spot> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_service, 20);
+
+/**
+ * GetPlacesResponse is a person's places.
+ *
+ * @generated from message obole.delivery.v1.GetPlacesResponse
+ */
+export type GetPlacesResponse = Message<"obole.delivery.v1.GetPlacesResponse"> & {
+  /**
+   * Places, the one with most points first; at most 1000.
+   *
+   * @generated from field: repeated obole.delivery.v1.Place places = 1;
+   */
+  places: Place[];
+
+  /**
+   * Places beyond those.
+   *
+   * @generated from field: uint32 more = 2;
+   */
+  more: number;
+
+  /**
+   * Points of traffic data in these days that name no cell.
+   *
+   * @generated from field: uint32 nowhere = 3;
+   */
+  nowhere: number;
+
+  /**
+   * Calls in these days, wherever.
+   *
+   * @generated from field: uint32 calls = 4;
+   */
+  calls: number;
+
+  /**
+   * Time of the calls, seconds.
+   *
+   * @generated from field: int64 talked = 5;
+   */
+  talked: bigint;
+
+  /**
+   * Messages in these days, wherever.
+   *
+   * @generated from field: uint32 messages = 6;
+   */
+  messages: number;
+
+  /**
+   * Data that was used in these days, wherever, thousandths of a MiB (2^20 bytes).
+   *
+   * @generated from field: int64 data = 7;
+   */
+  data: bigint;
+
+  /**
+   * Other people that were called, written to or heard from, each counted once.
+   *
+   * @generated from field: uint32 correspondents = 8;
+   */
+  correspondents: number;
+};
+
+/**
+ * Describes the message obole.delivery.v1.GetPlacesResponse.
+ * Use `create(GetPlacesResponseSchema)` to create a new message.
+ */
+export const GetPlacesResponseSchema: GenMessage<GetPlacesResponse> = /*@__PURE__*/
+  messageDesc(file_obole_delivery_v1_service, 21);
+
+/**
  * GetSummaryRequest names the person.
  *
  * @generated from message obole.delivery.v1.GetSummaryRequest
@@ -766,7 +1152,7 @@ export type GetSummaryRequest = Message<"obole.delivery.v1.GetSummaryRequest"> &
  * Use `create(GetSummaryRequestSchema)` to create a new message.
  */
 export const GetSummaryRequestSchema: GenMessage<GetSummaryRequest> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 15);
+  messageDesc(file_obole_delivery_v1_service, 22);
 
 /**
  * Quantity is one thing that a schema's body may hold.
@@ -794,7 +1180,7 @@ export type Quantity = Message<"obole.delivery.v1.Quantity"> & {
  * Use `create(QuantitySchema)` to create a new message.
  */
 export const QuantitySchema: GenMessage<Quantity> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 16);
+  messageDesc(file_obole_delivery_v1_service, 23);
 
 /**
  * Share is what one source gave of a schema.
@@ -829,7 +1215,7 @@ export type Share = Message<"obole.delivery.v1.Share"> & {
  * Use `create(ShareSchema)` to create a new message.
  */
 export const ShareSchema: GenMessage<Share> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 17);
+  messageDesc(file_obole_delivery_v1_service, 24);
 
 /**
  * Category is what is held of one schema.
@@ -892,7 +1278,7 @@ export type Category = Message<"obole.delivery.v1.Category"> & {
  * Use `create(CategorySchema)` to create a new message.
  */
 export const CategorySchema: GenMessage<Category> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 18);
+  messageDesc(file_obole_delivery_v1_service, 25);
 
 /**
  * GetSummaryResponse answers GetSummary.
@@ -920,7 +1306,7 @@ export type GetSummaryResponse = Message<"obole.delivery.v1.GetSummaryResponse">
  * Use `create(GetSummaryResponseSchema)` to create a new message.
  */
 export const GetSummaryResponseSchema: GenMessage<GetSummaryResponse> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 19);
+  messageDesc(file_obole_delivery_v1_service, 26);
 
 /**
  * ExportPointsRequest names the person.
@@ -948,7 +1334,7 @@ export type ExportPointsRequest = Message<"obole.delivery.v1.ExportPointsRequest
  * Use `create(ExportPointsRequestSchema)` to create a new message.
  */
 export const ExportPointsRequestSchema: GenMessage<ExportPointsRequest> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 20);
+  messageDesc(file_obole_delivery_v1_service, 27);
 
 /**
  * ExportPointsResponse is some measurements of one schema.
@@ -990,7 +1376,7 @@ export type ExportPointsResponse = Message<"obole.delivery.v1.ExportPointsRespon
  * Use `create(ExportPointsResponseSchema)` to create a new message.
  */
 export const ExportPointsResponseSchema: GenMessage<ExportPointsResponse> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 21);
+  messageDesc(file_obole_delivery_v1_service, 28);
 
 /**
  * PreviewPackageRequest says what would leave.
@@ -1060,7 +1446,7 @@ export type PreviewPackageRequest = Message<"obole.delivery.v1.PreviewPackageReq
  * Use `create(PreviewPackageRequestSchema)` to create a new message.
  */
 export const PreviewPackageRequestSchema: GenMessage<PreviewPackageRequest> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 22);
+  messageDesc(file_obole_delivery_v1_service, 29);
 
 /**
  * PreviewPackageResponse is what would leave of what is there now.
@@ -1130,7 +1516,7 @@ export type PreviewPackageResponse = Message<"obole.delivery.v1.PreviewPackageRe
  * Use `create(PreviewPackageResponseSchema)` to create a new message.
  */
 export const PreviewPackageResponseSchema: GenMessage<PreviewPackageResponse> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 23);
+  messageDesc(file_obole_delivery_v1_service, 30);
 
 /**
  * GetFactsRequest names the person who asks for offers.
@@ -1151,7 +1537,7 @@ export type GetFactsRequest = Message<"obole.delivery.v1.GetFactsRequest"> & {
  * Use `create(GetFactsRequestSchema)` to create a new message.
  */
 export const GetFactsRequestSchema: GenMessage<GetFactsRequest> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 24);
+  messageDesc(file_obole_delivery_v1_service, 31);
 
 /**
  * Stock says what a person has of a product.
@@ -1193,7 +1579,7 @@ export type Stock = Message<"obole.delivery.v1.Stock"> & {
  * Use `create(StockSchema)` to create a new message.
  */
 export const StockSchema: GenMessage<Stock> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 25);
+  messageDesc(file_obole_delivery_v1_service, 32);
 
 /**
  * GetFactsResponse is what offers may know for the length of one call.
@@ -1221,7 +1607,7 @@ export type GetFactsResponse = Message<"obole.delivery.v1.GetFactsResponse"> & {
  * Use `create(GetFactsResponseSchema)` to create a new message.
  */
 export const GetFactsResponseSchema: GenMessage<GetFactsResponse> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 26);
+  messageDesc(file_obole_delivery_v1_service, 33);
 
 /**
  * EstimateAudienceRequest carries the terms that restrict the audience.
@@ -1242,7 +1628,7 @@ export type EstimateAudienceRequest = Message<"obole.delivery.v1.EstimateAudienc
  * Use `create(EstimateAudienceRequestSchema)` to create a new message.
  */
 export const EstimateAudienceRequestSchema: GenMessage<EstimateAudienceRequest> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 27);
+  messageDesc(file_obole_delivery_v1_service, 34);
 
 /**
  * EstimateAudienceResponse counts.
@@ -1263,7 +1649,7 @@ export type EstimateAudienceResponse = Message<"obole.delivery.v1.EstimateAudien
  * Use `create(EstimateAudienceResponseSchema)` to create a new message.
  */
 export const EstimateAudienceResponseSchema: GenMessage<EstimateAudienceResponse> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 28);
+  messageDesc(file_obole_delivery_v1_service, 35);
 
 /**
  * DescribeProductRequest names a product.
@@ -1284,7 +1670,7 @@ export type DescribeProductRequest = Message<"obole.delivery.v1.DescribeProductR
  * Use `create(DescribeProductRequestSchema)` to create a new message.
  */
 export const DescribeProductRequestSchema: GenMessage<DescribeProductRequest> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 29);
+  messageDesc(file_obole_delivery_v1_service, 36);
 
 /**
  * Rung is one step of a granularity ladder.
@@ -1312,7 +1698,7 @@ export type Rung = Message<"obole.delivery.v1.Rung"> & {
  * Use `create(RungSchema)` to create a new message.
  */
 export const RungSchema: GenMessage<Rung> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 30);
+  messageDesc(file_obole_delivery_v1_service, 37);
 
 /**
  * ProductField is one field of a product.
@@ -1361,7 +1747,7 @@ export type ProductField = Message<"obole.delivery.v1.ProductField"> & {
  * Use `create(ProductFieldSchema)` to create a new message.
  */
 export const ProductFieldSchema: GenMessage<ProductField> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 31);
+  messageDesc(file_obole_delivery_v1_service, 38);
 
 /**
  * Product is a data product of the catalogue.
@@ -1431,7 +1817,7 @@ export type Product = Message<"obole.delivery.v1.Product"> & {
  * Use `create(ProductSchema)` to create a new message.
  */
 export const ProductSchema: GenMessage<Product> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 32);
+  messageDesc(file_obole_delivery_v1_service, 39);
 
 /**
  * DescribeProductResponse describes a product.
@@ -1466,7 +1852,7 @@ export type DescribeProductResponse = Message<"obole.delivery.v1.DescribeProduct
  * Use `create(DescribeProductResponseSchema)` to create a new message.
  */
 export const DescribeProductResponseSchema: GenMessage<DescribeProductResponse> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 33);
+  messageDesc(file_obole_delivery_v1_service, 40);
 
 /**
  * ListProductsRequest asks for the catalogue.
@@ -1494,7 +1880,7 @@ export type ListProductsRequest = Message<"obole.delivery.v1.ListProductsRequest
  * Use `create(ListProductsRequestSchema)` to create a new message.
  */
 export const ListProductsRequestSchema: GenMessage<ListProductsRequest> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 34);
+  messageDesc(file_obole_delivery_v1_service, 41);
 
 /**
  * ListProductsResponse is a page of the catalogue.
@@ -1522,7 +1908,7 @@ export type ListProductsResponse = Message<"obole.delivery.v1.ListProductsRespon
  * Use `create(ListProductsResponseSchema)` to create a new message.
  */
 export const ListProductsResponseSchema: GenMessage<ListProductsResponse> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 35);
+  messageDesc(file_obole_delivery_v1_service, 42);
 
 /**
  * Delivery is a delivery as a buyer sees it.
@@ -1655,7 +2041,7 @@ export type Delivery = Message<"obole.delivery.v1.Delivery"> & {
  * Use `create(DeliverySchema)` to create a new message.
  */
 export const DeliverySchema: GenMessage<Delivery> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 36);
+  messageDesc(file_obole_delivery_v1_service, 43);
 
 /**
  * Deletion is the order to delete a delivery's data and whatever holds them (GDPR 7(3), 17(1)(b), 19).
@@ -1683,7 +2069,7 @@ export type Deletion = Message<"obole.delivery.v1.Deletion"> & {
  * Use `create(DeletionSchema)` to create a new message.
  */
 export const DeletionSchema: GenMessage<Deletion> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 37);
+  messageDesc(file_obole_delivery_v1_service, 44);
 
 /**
  * ListDeliveriesRequest asks for a page.
@@ -1739,7 +2125,7 @@ export type ListDeliveriesRequest = Message<"obole.delivery.v1.ListDeliveriesReq
  * Use `create(ListDeliveriesRequestSchema)` to create a new message.
  */
 export const ListDeliveriesRequestSchema: GenMessage<ListDeliveriesRequest> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 38);
+  messageDesc(file_obole_delivery_v1_service, 45);
 
 /**
  * ListDeliveriesResponse is a page of deliveries.
@@ -1767,7 +2153,7 @@ export type ListDeliveriesResponse = Message<"obole.delivery.v1.ListDeliveriesRe
  * Use `create(ListDeliveriesResponseSchema)` to create a new message.
  */
 export const ListDeliveriesResponseSchema: GenMessage<ListDeliveriesResponse> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 39);
+  messageDesc(file_obole_delivery_v1_service, 46);
 
 /**
  * WatchDeliveriesRequest asks to be told.
@@ -1803,7 +2189,7 @@ export type WatchDeliveriesRequest = Message<"obole.delivery.v1.WatchDeliveriesR
  * Use `create(WatchDeliveriesRequestSchema)` to create a new message.
  */
 export const WatchDeliveriesRequestSchema: GenMessage<WatchDeliveriesRequest> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 40);
+  messageDesc(file_obole_delivery_v1_service, 47);
 
 /**
  * WatchDeliveriesResponse is a delivery as it stands now.
@@ -1831,7 +2217,7 @@ export type WatchDeliveriesResponse = Message<"obole.delivery.v1.WatchDeliveries
  * Use `create(WatchDeliveriesResponseSchema)` to create a new message.
  */
 export const WatchDeliveriesResponseSchema: GenMessage<WatchDeliveriesResponse> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 41);
+  messageDesc(file_obole_delivery_v1_service, 48);
 
 /**
  * FetchPackageRequest names a package and where to begin.
@@ -1866,7 +2252,7 @@ export type FetchPackageRequest = Message<"obole.delivery.v1.FetchPackageRequest
  * Use `create(FetchPackageRequestSchema)` to create a new message.
  */
 export const FetchPackageRequestSchema: GenMessage<FetchPackageRequest> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 42);
+  messageDesc(file_obole_delivery_v1_service, 49);
 
 /**
  * FetchPackageResponse is a piece of the ciphertext.
@@ -1894,7 +2280,7 @@ export type FetchPackageResponse = Message<"obole.delivery.v1.FetchPackageRespon
  * Use `create(FetchPackageResponseSchema)` to create a new message.
  */
 export const FetchPackageResponseSchema: GenMessage<FetchPackageResponse> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 43);
+  messageDesc(file_obole_delivery_v1_service, 50);
 
 /**
  * SignReceiptRequest is a receipt.
@@ -1943,7 +2329,7 @@ export type SignReceiptRequest = Message<"obole.delivery.v1.SignReceiptRequest">
  * Use `create(SignReceiptRequestSchema)` to create a new message.
  */
 export const SignReceiptRequestSchema: GenMessage<SignReceiptRequest> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 44);
+  messageDesc(file_obole_delivery_v1_service, 51);
 
 /**
  * SignReceiptResponse carries the key.
@@ -1985,7 +2371,7 @@ export type SignReceiptResponse = Message<"obole.delivery.v1.SignReceiptResponse
  * Use `create(SignReceiptResponseSchema)` to create a new message.
  */
 export const SignReceiptResponseSchema: GenMessage<SignReceiptResponse> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 45);
+  messageDesc(file_obole_delivery_v1_service, 52);
 
 /**
  * SignReceiptsRequest carries several receipts of one buyer.
@@ -2013,7 +2399,7 @@ export type SignReceiptsRequest = Message<"obole.delivery.v1.SignReceiptsRequest
  * Use `create(SignReceiptsRequestSchema)` to create a new message.
  */
 export const SignReceiptsRequestSchema: GenMessage<SignReceiptsRequest> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 46);
+  messageDesc(file_obole_delivery_v1_service, 53);
 
 /**
  * SignedReceipt answers one receipt.
@@ -2056,7 +2442,7 @@ export type SignedReceipt = Message<"obole.delivery.v1.SignedReceipt"> & {
  * Use `create(SignedReceiptSchema)` to create a new message.
  */
 export const SignedReceiptSchema: GenMessage<SignedReceipt> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 47);
+  messageDesc(file_obole_delivery_v1_service, 54);
 
 /**
  * SignReceiptsResponse answers in order.
@@ -2077,7 +2463,7 @@ export type SignReceiptsResponse = Message<"obole.delivery.v1.SignReceiptsRespon
  * Use `create(SignReceiptsResponseSchema)` to create a new message.
  */
 export const SignReceiptsResponseSchema: GenMessage<SignReceiptsResponse> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 48);
+  messageDesc(file_obole_delivery_v1_service, 55);
 
 /**
  * ListUsesRequest asks for a page.
@@ -2133,7 +2519,7 @@ export type ListUsesRequest = Message<"obole.delivery.v1.ListUsesRequest"> & {
  * Use `create(ListUsesRequestSchema)` to create a new message.
  */
 export const ListUsesRequestSchema: GenMessage<ListUsesRequest> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 49);
+  messageDesc(file_obole_delivery_v1_service, 56);
 
 /**
  * Use is one delivery about a person.
@@ -2259,7 +2645,7 @@ export type Use = Message<"obole.delivery.v1.Use"> & {
  * Use `create(UseSchema)` to create a new message.
  */
 export const UseSchema: GenMessage<Use> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 50);
+  messageDesc(file_obole_delivery_v1_service, 57);
 
 /**
  * ListUsesResponse is a page of uses.
@@ -2287,7 +2673,7 @@ export type ListUsesResponse = Message<"obole.delivery.v1.ListUsesResponse"> & {
  * Use `create(ListUsesResponseSchema)` to create a new message.
  */
 export const ListUsesResponseSchema: GenMessage<ListUsesResponse> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 51);
+  messageDesc(file_obole_delivery_v1_service, 58);
 
 /**
  * CountDeliveriesRequest asks for counts.
@@ -2308,7 +2694,7 @@ export type CountDeliveriesRequest = Message<"obole.delivery.v1.CountDeliveriesR
  * Use `create(CountDeliveriesRequestSchema)` to create a new message.
  */
 export const CountDeliveriesRequestSchema: GenMessage<CountDeliveriesRequest> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 52);
+  messageDesc(file_obole_delivery_v1_service, 59);
 
 /**
  * DeliveryCount counts deliveries that stand alike.
@@ -2350,7 +2736,7 @@ export type DeliveryCount = Message<"obole.delivery.v1.DeliveryCount"> & {
  * Use `create(DeliveryCountSchema)` to create a new message.
  */
 export const DeliveryCountSchema: GenMessage<DeliveryCount> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 53);
+  messageDesc(file_obole_delivery_v1_service, 60);
 
 /**
  * CountDeliveriesResponse answers CountDeliveries.
@@ -2371,7 +2757,7 @@ export type CountDeliveriesResponse = Message<"obole.delivery.v1.CountDeliveries
  * Use `create(CountDeliveriesResponseSchema)` to create a new message.
  */
 export const CountDeliveriesResponseSchema: GenMessage<CountDeliveriesResponse> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 54);
+  messageDesc(file_obole_delivery_v1_service, 61);
 
 /**
  * ListRecordRequest asks for a page of a person's history.
@@ -2420,7 +2806,7 @@ export type ListRecordRequest = Message<"obole.delivery.v1.ListRecordRequest"> &
  * Use `create(ListRecordRequestSchema)` to create a new message.
  */
 export const ListRecordRequestSchema: GenMessage<ListRecordRequest> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 55);
+  messageDesc(file_obole_delivery_v1_service, 62);
 
 /**
  * ListRecordResponse is a page of a person's history.
@@ -2455,7 +2841,7 @@ export type ListRecordResponse = Message<"obole.delivery.v1.ListRecordResponse">
  * Use `create(ListRecordResponseSchema)` to create a new message.
  */
 export const ListRecordResponseSchema: GenMessage<ListRecordResponse> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 56);
+  messageDesc(file_obole_delivery_v1_service, 63);
 
 /**
  * WatchRecordRequest asks to be told.
@@ -2484,7 +2870,7 @@ export type WatchRecordRequest = Message<"obole.delivery.v1.WatchRecordRequest">
  * Use `create(WatchRecordRequestSchema)` to create a new message.
  */
 export const WatchRecordRequestSchema: GenMessage<WatchRecordRequest> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 57);
+  messageDesc(file_obole_delivery_v1_service, 64);
 
 /**
  * WatchRecordResponse is something that happened, or a sign that the stream lives.
@@ -2512,7 +2898,7 @@ export type WatchRecordResponse = Message<"obole.delivery.v1.WatchRecordResponse
  * Use `create(WatchRecordResponseSchema)` to create a new message.
  */
 export const WatchRecordResponseSchema: GenMessage<WatchRecordResponse> = /*@__PURE__*/
-  messageDesc(file_obole_delivery_v1_service, 58);
+  messageDesc(file_obole_delivery_v1_service, 65);
 
 /**
  * DeliveryState says where a delivery stands.
@@ -2649,6 +3035,28 @@ export const DeliveryService: GenService<{
     methodKind: "unary";
     input: typeof GetSummaryRequestSchema;
     output: typeof GetSummaryResponseSchema;
+  },
+  /**
+   * GetHours gathers one quantity of a person's own measurements by the hour of the day and the day of the week at which they begin, so
+   * that a habit can be seen. As of GetSeries, no moment is counted twice.
+   *
+   * @generated from rpc obole.delivery.v1.DeliveryService.GetHours
+   */
+  getHours: {
+    methodKind: "unary";
+    input: typeof GetHoursRequestSchema;
+    output: typeof GetHoursResponseSchema;
+  },
+  /**
+   * GetPlaces gathers a person's own traffic data by the cell in which it arose, with where the cell stands: for their own map. It is in
+   * no product.
+   *
+   * @generated from rpc obole.delivery.v1.DeliveryService.GetPlaces
+   */
+  getPlaces: {
+    methodKind: "unary";
+    input: typeof GetPlacesRequestSchema;
+    output: typeof GetPlacesResponseSchema;
   },
   /**
    * ExportPoints streams all of a person's own measurements, oldest first within a schema, with the schema of each message.
