@@ -119,7 +119,8 @@ function maxDay(a: string, b: string): string {
 
 const rowsShown = 31;
 
-function Series({ series: s, zoom }: { series: GetSeriesResponse; zoom: (from: number, to: number) => void }) {
+/** One quantity over time, as a plot or as a table. */
+export function Series({ series: s, zoom }: { series: GetSeriesResponse; zoom: (from: number, to: number) => void }) {
   const speech = useSpeech();
   const { t, number, day } = speech;
   const [as, setAs] = useState<"plot" | "table">("plot");
