@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { HourSchema, PlaceSchema } from "../gen/obole/delivery/v1/service_pb";
-import { atlas, byHour, byWeek, depth, isMobile, peak, round, volume } from "./mobile";
+import { atlas, byHour, byWeek, depth, isMobile, letter, peak, round, volume } from "./mobile";
 
 const place = (cell: string, points: number, latitude?: number, longitude?: number) =>
   create(PlaceSchema, { cell, points, ...(latitude === undefined || longitude === undefined ? {} : { spot: { latitude, longitude } }) });
@@ -24,7 +24,7 @@ describe("a map of places", () => {
   });
 
   it("stays close to where most happens, and says what lies outside", () => {
-    const far = [place("home", 60, 42_360_000, -71_090_000), place("work", 35, 42_370_000, -71_080_000), place("trip", 5, 43_370_000, -71_085_000)];
+    const far = [place("home", 50, 42_360_000, -71_090_000), place("work", 46, 42_370_000, -71_080_000), place("trip", 4, 43_370_000, -71_085_000)];
     const close = atlas(far, true);
     const all = atlas(far, false);
     expect(close?.pins.map((p) => p.outside)).toEqual([false, false, true]);
@@ -45,6 +45,10 @@ describe("a map of places", () => {
     const map = atlas([place("west", 2, 0, 179_990_000), place("east", 1, 0, -179_990_000)], false);
     expect((map?.pins[1]?.x ?? 0) - (map?.pins[0]?.x ?? 0)).toBeGreaterThan(0);
     expect(map?.step).toBeLessThan(2);
+  });
+
+  it("names its places by letters", () => {
+    expect([0, 25, 26, -1].map(letter)).toEqual(["A", "Z", "", ""]);
   });
 
   it("has a grid of round kilometres", () => {

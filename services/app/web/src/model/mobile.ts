@@ -38,8 +38,8 @@ type Spotted = Pick<Place, "cell" | "points" | "spot">;
 /** Metres of a degree of latitude, WGS 84's mean. */
 const perDegree = 111_195;
 
-/** How much of all points the close view holds at least: a single journey does not shrink a town to a dot. */
-const closeShare = 0.9;
+/** How much of all points the close view may leave out on each of its four sides: a journey does not shrink a town to a dot. */
+const aside = 0.05;
 
 /** Places in metres around their middle, east and north. */
 function metres(places: readonly Spotted[]): { east: number; north: number }[] {
@@ -51,17 +51,19 @@ function metres(places: readonly Spotted[]): { east: number; north: number }[] {
   return degrees.map((d) => ({ north: (d.lat - middle) * perDegree, east: ((((d.lon - first + 540) % 360) - 180) * perDegree) * shrink }));
 }
 
-/** The places that the close view must hold: the heaviest, until they make its share, and whoever lies among them. */
-function heart(places: readonly Spotted[]): Spotted[] {
-  const all = places.reduce((sum, p) => sum + p.points, 0);
-  const out: Spotted[] = [];
-  let sum = 0;
-  for (const p of [...places].sort((a, b) => b.points - a.points)) {
-    if (sum >= closeShare * all && out.length > 1) break;
-    out.push(p);
-    sum += p.points;
-  }
-  return out;
+/** From where to where most lies along one axis: whoever is far out, with little in it, is left aside. */
+function extent(at: readonly number[], weight: readonly number[], close: boolean): [number, number] {
+  const order = at.map((v, i) => ({ v, w: weight[i] ?? 0 })).sort((a, b) => a.v - b.v);
+  const may = close ? aside * order.reduce((sum, o) => sum + o.w, 0) : 0;
+  const edge = (list: typeof order): number => {
+    let left = may;
+    for (const o of list) {
+      if (o.w > left) return o.v;
+      left -= o.w;
+    }
+    return list[0]?.v ?? 0;
+  };
+  return [edge(order), edge([...order].reverse())];
 }
 
 /** A round number of kilometres: 1, 2 or 5 times a power of ten. */
@@ -78,15 +80,14 @@ export function atlas(places: readonly Place[], close: boolean, width = 720, hei
   const known = places.filter((p) => p.spot !== undefined).sort((a, b) => b.points - a.points);
   if (known.length === 0) return undefined;
   const at = metres(known);
-  const inner = new Set<Spotted>(close ? heart(known) : known);
-  const framed = at.filter((_, i) => inner.has(known[i] as Place));
-  const low = { east: Math.min(...framed.map((m) => m.east)), north: Math.min(...framed.map((m) => m.north)) };
-  const high = { east: Math.max(...framed.map((m) => m.east)), north: Math.max(...framed.map((m) => m.north)) };
+  const weight = known.map((p) => p.points);
+  const [west, east] = extent(at.map((m) => m.east), weight, close);
+  const [south, north] = extent(at.map((m) => m.north), weight, close);
   // At least a kilometre across, so that a single place is no world.
-  const spanEast = Math.max(high.east - low.east, 1000);
-  const spanNorth = Math.max(high.north - low.north, 1000);
+  const spanEast = Math.max(east - west, 1000);
+  const spanNorth = Math.max(north - south, 1000);
   const scale = Math.min((width - 2 * pad) / spanEast, (height - 2 * pad) / spanNorth);
-  const mid = { east: (low.east + high.east) / 2, north: (low.north + high.north) / 2 };
+  const mid = { east: (west + east) / 2, north: (south + north) / 2 };
   const most = known[0]?.points ?? 1;
   const pins = known.map((place, i): Pin => {
     const m = at[i] ?? { east: 0, north: 0 };
@@ -110,6 +111,11 @@ function lines(from: number, unit: number, end: number): number[] {
   const out: number[] = [];
   for (let at = from % unit; at < end; at += unit) out.push(at);
   return out;
+}
+
+/** What a place is called on the map and in the table beside it: A for the first, nothing beyond Z. */
+export function letter(rank: number): string {
+  return rank >= 0 && rank < 26 ? String.fromCharCode(65 + rank) : "";
 }
 
 /** A day as it usually is: 24 hours, from midnight, of quantities in thousandths of the unit. */

@@ -231,9 +231,8 @@ function describe(speech: Speech, s: GetSeriesResponse, unit: { factor: number; 
     what: measureName(speech, s.measure),
     days: speech.days({ first: isoDay(first.from), last: isoDay(last.from) }),
     least: write(Math.min(...values)),
-    most: write(Math.max(...values)),
-    mean: write(mean),
-    unit: unit.unit,
+    most: `${write(Math.max(...values))} ${unit.unit}`.trim(),
+    mean: `${write(mean)} ${unit.unit}`.trim(),
     gaps: speech.t("category.summary.gaps", { n: s.gaps.length }),
   });
 }

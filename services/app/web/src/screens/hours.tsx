@@ -10,6 +10,9 @@ import { scale } from "./category";
 
 const hour = (speech: Speech, at: number): string => new Intl.DateTimeFormat(speech.locale, { hour: "numeric", minute: "2-digit", timeZone: "UTC" }).format(Date.UTC(2024, 0, 1, at % 24));
 
+// The same, as short as an axis needs it.
+const tick = (speech: Speech, at: number): string => new Intl.DateTimeFormat(speech.locale, { hour: "numeric", timeZone: "UTC" }).format(Date.UTC(2024, 0, 1, at));
+
 // 2024 began on a Monday.
 const weekday = (speech: Speech, at: number, style: "short" | "long"): string => new Intl.DateTimeFormat(speech.locale, { weekday: style, timeZone: "UTC" }).format(Date.UTC(2024, 0, 1 + at));
 
@@ -108,7 +111,7 @@ function Bars({ sums, most, write, summary }: { sums: number[]; most: number; wr
             })}
             {[0, 6, 12, 18].map((i) => (
               <text key={i} x={i * step + (i === 0 ? 0 : step / 2)} y={tall + 18} text-anchor={i === 0 ? "start" : "middle"}>
-                {hour(speech, i)}
+                {tick(speech, i)}
               </text>
             ))}
           </svg>
@@ -145,7 +148,7 @@ function Week({ week, write, summary }: { week: number[][]; write: (v: number) =
             ))}
             {[0, 6, 12, 18].map((i) => (
               <text key={i} x={side + i * step} y={row * 7 + 18}>
-                {hour(speech, i)}
+                {tick(speech, i)}
               </text>
             ))}
           </svg>

@@ -3,7 +3,7 @@
 import { useState } from "preact/compat";
 import type { GetPlacesResponse, Place } from "../gen/obole/delivery/v1/service_pb";
 import { useSpeech, type Speech } from "../i18n";
-import { atlas, volume, type Atlas } from "../model/mobile";
+import { atlas, letter, volume, type Atlas } from "../model/mobile";
 import { Button, Card, Empty, Segments } from "../ui/parts";
 import { useWidth } from "../ui/width";
 
@@ -93,7 +93,7 @@ function Table({ places, all }: { places: Place[]; all: number }) {
         <tbody>
           {places.map((x, i) => (
             <tr key={x.cell}>
-              <td class="num soft">{number(i + 1)}</td>
+              <td class="soft">{letter(i)}</td>
               <th scope="row">{x.cell}</th>
               <td class="end num">{speech.percent(part(x, all))}</td>
               <td class="end num">{`${number(Number(x.stayed) / 3600, 1)} h`}</td>
@@ -117,7 +117,7 @@ function PlainMap({ places, close, all }: { places: Place[]; close: boolean; all
   if (!map) return null;
   const first = map.pins[0]?.place;
   const outside = map.pins.filter((p) => p.outside).length;
-  const rank = new Map(places.map((x, i) => [x.cell, i + 1]));
+  const rank = new Map(places.map((x, i) => [x.cell, letter(i)]));
   const summary = t("mobile.map.summary", {
     n: map.pins.length,
     step: number(map.step, 1),
@@ -134,7 +134,7 @@ function PlainMap({ places, close, all }: { places: Place[]; close: boolean; all
   );
 }
 
-function Drawn({ map, summary, rank, all }: { map: Atlas; summary: string; rank: Map<string, number>; all: number }) {
+function Drawn({ map, summary, rank, all }: { map: Atlas; summary: string; rank: Map<string, string>; all: number }) {
   const speech = useSpeech();
   const { t, number } = speech;
   const { width, height } = map;
@@ -146,17 +146,6 @@ function Drawn({ map, summary, rank, all }: { map: Atlas; summary: string; rank:
       ))}
       {map.down.map((y) => (
         <line key={`y${y}`} class="mesh" x1={1} x2={width - 1} y1={y} y2={y} />
-      ))}
-      {map.pins.map((p) => (
-        <g key={p.place.cell}>
-          <title>{t("mobile.map.pin", { cell: p.place.cell, part: speech.percent(part(p.place, all)), days: t("days", { n: p.place.days }) })}</title>
-          <circle class={p.outside ? "pin away" : "pin"} cx={p.x} cy={p.y} r={p.r} />
-          {!p.outside && p.r >= 10 && (
-            <text class="mark" x={p.x} y={p.y + 4} text-anchor="middle">
-              {number(rank.get(p.place.cell) ?? 0)}
-            </text>
-          )}
-        </g>
       ))}
       <g class="legend">
         <rect x={10} y={height - 34} width={map.unit + 68} height={24} rx={6} />
@@ -170,6 +159,17 @@ function Drawn({ map, summary, rank, all }: { map: Atlas; summary: string; rank:
           {t("mobile.map.north")}
         </text>
       </g>
+      {map.pins.map((p) => (
+        <g key={p.place.cell}>
+          <title>{t("mobile.map.pin", { cell: p.place.cell, part: speech.percent(part(p.place, all)), days: t("days", { n: p.place.days }) })}</title>
+          <circle class={p.outside ? "pin away" : "pin"} cx={p.x} cy={p.y} r={p.r} />
+          {!p.outside && p.r >= 10 && (
+            <text class="mark" x={p.x} y={p.y + 4} text-anchor="middle">
+              {rank.get(p.place.cell)}
+            </text>
+          )}
+        </g>
+      ))}
     </svg>
   );
 }
