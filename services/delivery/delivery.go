@@ -32,6 +32,7 @@ import (
 	"github.com/obole-market/obole/services/delivery/internal/rpc"
 	"github.com/obole-market/obole/services/delivery/internal/schema"
 	"github.com/obole-market/obole/services/delivery/internal/shelf"
+	"github.com/obole-market/obole/services/delivery/internal/source"
 	"github.com/obole-market/obole/services/delivery/internal/store"
 	"github.com/obole-market/obole/services/delivery/internal/view"
 	"github.com/obole-market/obole/services/delivery/internal/wire"
@@ -45,6 +46,7 @@ type Config struct {
 	boot.Config
 
 	Lapse time.Duration `placeholder:"DURATION" help:"How long a package waits for its receipt; 0 means 168h."`
+	Cells string        `placeholder:"FILE" help:"The network's cells, CSV with antenna_id, latitude and longitude, for people's own maps; empty means that none has a place."`
 }
 
 func (c Config) patience() time.Duration { return cmp.Or(c.Lapse, shelf.Patience) }
@@ -72,6 +74,10 @@ func Run(ctx context.Context, c Config) error {
 	}
 	if err := minimise.Check(products); err != nil {
 		return err
+	}
+	antennas, err := source.OpenAntennas(c.Cells)
+	if err != nil {
+		return fmt.Errorf("cells: %w", err)
 	}
 	n, err := node.Open(ctx, &c.Config)
 	if err != nil {
@@ -117,7 +123,8 @@ func Run(ctx context.Context, c Config) error {
 	m := newMetrics(n.Telemetry.Registry)
 	server := &rpc.Server{
 		Holdings: holdings, Shelves: roots, Keys: keys, Store: kept, Catalog: products, View: answers, Seen: rows, Log: n.Log, Buyers: buyers, Bars: bars,
-		Offers: offers, Consent: consent, Now: c.Now, Tick: c.Now, NewID: c.NewID, Patience: c.patience(), Gate: m.gate, Sent: m.sent,
+		Antennas: antennas,
+		Offers:   offers, Consent: consent, Now: c.Now, Tick: c.Now, NewID: c.NewID, Patience: c.patience(), Gate: m.gate, Sent: m.sent,
 	}
 	server.Record = &record.Book{Service: Name, Pool: n.Pool, Log: n.Log, Seen: seen, Tell: server.Tell}
 	deliveryv1.RegisterDeliveryServiceServer(n.Server, server)

@@ -123,7 +123,9 @@ func TestDemo(t *testing.T) {
 	_, r := up(t, dir)
 	b, who := someone(t, r.Page, "Participant 1503960366, BE, born 1955")
 	a := b.Post("/rpc/obole.settlement.v1.SettlementService/GetEarnings", "application/json", []byte(`{"subscriberId": "`+who+`"}`))
-	var has struct{ Paid struct{ Minor, Currency string } }
+	var has struct {
+		Paid struct{ Minor, Currency string }
+	}
 	if err := json.Unmarshal([]byte(a.Body), &has); err != nil || a.Status != http.StatusOK || has.Paid.Minor != fmt.Sprint(credited.Minor()) || has.Paid.Currency != "EUR" {
 		t.Errorf("what the walker has earned: %d %s", a.Status, a.Body)
 	}

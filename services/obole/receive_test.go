@@ -43,6 +43,7 @@ type warehouse struct {
 	receipts  map[string]int
 	imported  bytes.Buffer
 	header    *deliveryv1.ImportHeader
+	connected *deliveryv1.ConnectSourceRequest
 	wrongFile bool
 	late      int // answers of the gate that come too late
 }
@@ -127,6 +128,7 @@ func (w *warehouse) SignReceipt(_ context.Context, r *deliveryv1.SignReceiptRequ
 }
 
 func (w *warehouse) ConnectSource(_ context.Context, r *deliveryv1.ConnectSourceRequest) (*deliveryv1.ConnectSourceResponse, error) {
+	w.connected = r
 	return &deliveryv1.ConnectSourceResponse{SourceId: id.Derive([]byte(r.GetIdempotencyKey())).String()}, nil
 }
 
@@ -267,6 +269,13 @@ func TestImport(t *testing.T) {
 	h := w.header
 	if h.GetSubscriberId() != person || h.GetFileName() != "steps.csv" || h.GetZone() != "Europe/Brussels" || h.GetPerson() != "1503960366" || h.GetDays().GetLast() != "2016-04-20" || h.GetSourceId() == "" {
 		t.Errorf("the header: %v", h)
+	}
+	feed := []string{"feed", "--subscriber", person, "--importer", "bandicoot-csv", "--zone", "Europe/Brussels", file}
+	if out := sh.ok(feed...); out != fmt.Sprintf("%s: 31 new points, 2 known already\n", file) {
+		t.Errorf("feed: %s", out)
+	}
+	if h, from := w.header, w.connected; h.GetSubscriberId() != person || h.GetFileName() != "steps.csv" || from.GetImporter() != "bandicoot-csv" || from.GetRoute() != deliveryv1.Route_ROUTE_OPERATOR || from.GetSubscriberId() != person {
+		t.Errorf("the feed: %v by %v", h, from)
 	}
 	w.wrongFile = true
 	sh.fails(client.ExitUsage, "(line 2, TotalSteps: is no number)", in...)

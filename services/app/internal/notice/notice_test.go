@@ -184,7 +184,7 @@ func TestOtherFilesAreAnotherVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasPrefix(one.Version, "2-") || !strings.Contains(string(one.body), "30 days") {
+	if !strings.HasPrefix(one.Version, "3-") || !strings.Contains(string(one.body), "30 days") {
 		t.Errorf("version %s", one.Version)
 	}
 	now = now.AddDate(0, 0, 1)
@@ -312,7 +312,7 @@ func TestConfigReflectsGPC(t *testing.T) {
 		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || got.GPC != want {
 			t.Errorf("Sec-GPC %q: %v, %v", header, got.GPC, err)
 		}
-		if len(got.Authorities) != len(n.Rules.Countries()) || got.Operator["synthetic"] != true || got.Import["max_bytes"] != 7 || got.Privacy["version"] != "2" {
+		if len(got.Authorities) != len(n.Rules.Countries()) || got.Operator["synthetic"] != true || got.Import["max_bytes"] != 7 || got.Privacy["version"] != "3" {
 			t.Errorf("%s", w.Body)
 		}
 		if w.Header().Get("Cache-Control") != "no-store" || !strings.Contains(w.Header().Get("Vary"), "Sec-GPC") {

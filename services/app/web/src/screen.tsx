@@ -9,6 +9,7 @@ import { Bones, Empty, PageHead } from "./ui/parts";
 
 const Data = lazy(() => import("./screens/data").then((m) => ({ default: m.Data })));
 const Category = lazy(() => import("./screens/category").then((m) => ({ default: m.Category })));
+const Mobile = lazy(() => import("./screens/mobile").then((m) => ({ default: m.Mobile })));
 const Offers = lazy(() => import("./screens/offers").then((m) => ({ default: m.Offers })));
 const OfferPage = lazy(() => import("./screens/offer").then((m) => ({ default: m.OfferPage })));
 const Rules = lazy(() => import("./screens/rules").then((m) => ({ default: m.Rules })));
@@ -33,6 +34,7 @@ function pick({ path, query }: Place, roles: string[]) {
   if (path === "/") return <Home />;
   if (path === "/more") return <More />;
   const data = parts(path, "/data");
+  if (data?.[0] === "mobile") return <Mobile />;
   if (data) return data[0] ? <Category schema={data[0]} /> : <Data />;
   const offers = parts(path, "/offers");
   if (offers) return offers[0] ? <OfferPage id={offers[0]} /> : <Offers />;

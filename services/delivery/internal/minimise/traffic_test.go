@@ -9,7 +9,7 @@ import (
 	"github.com/obole-market/obole/services/delivery/internal/point"
 )
 
-// TestTrafficDataIsInNoProduct: nothing that leaves about a person reads calls or messages. Packages, previews and stock read what
+// TestTrafficDataIsInNoProduct: nothing that leaves about a person reads calls, messages, stays in cells or data use. Packages, previews and stock read what
 // Schemas names, facts what FactSchemas does. A catalogue that states them has no rule to be served by.
 func TestTrafficDataIsInNoProduct(t *testing.T) {
 	t.Parallel()
@@ -18,7 +18,7 @@ func TestTrafficDataIsInNoProduct(t *testing.T) {
 		t.Fatal(err)
 	}
 	traffic := slices.DeleteFunc(point.Schemas(), func(s point.Schema) bool { return !s.IsTraffic() })
-	if len(traffic) != 2 || len(products.Products()) == 0 {
+	if len(traffic) != 4 || len(products.Products()) == 0 {
 		t.Fatalf("%v", traffic)
 	}
 	for _, s := range traffic {

@@ -5,12 +5,13 @@ import (
 	"github.com/obole-market/obole/pkg/id"
 )
 
-// Contact is the other side of a call or message, and the cell in which the person was.
+// Contact is the other side of a call or message, and the cell in which the person was. Where nobody else is part of it, as of a stay in
+// a cell and of data use, it is the cell alone.
 type Contact struct {
-	// Direction is who began it.
+	// Direction is who began it; zero where nobody else is part of it.
 	Direction Direction
 	// Correspondent stands for the other person: a keyed fingerprint of their number that only this person's key can make, so that
-	// the same correspondent is another id in anybody else's data. The number itself is kept nowhere.
+	// the same correspondent is another id in anybody else's data. The number itself is kept nowhere. Zero where there is none.
 	Correspondent id.ID
 	// Cell is the operator's name of the antenna; empty where the feed has none. In form a Position.
 	Cell string
@@ -39,16 +40,18 @@ func (d Direction) String() string {
 }
 
 // check holds a contact to what its schema asks.
-func (c *Contact) check(traffic bool) error {
+func (c *Contact) check(kind trafficKind) error {
 	switch {
-	case !traffic && *c != Contact{}:
+	case kind != withSomebody && (c.Direction != 0 || !c.Correspondent.IsZero()):
 		return fault.Invalid("body.direction", "is out of place in this schema")
-	case !traffic:
-		return nil
-	case c.Direction.String() == "":
+	case kind == 0 && c.Cell != "":
+		return fault.Invalid("body.cell", "is out of place in this schema")
+	case kind == withSomebody && c.Direction.String() == "":
 		return fault.Invalid("body.direction", "is neither incoming nor outgoing")
-	case c.Correspondent.IsZero():
+	case kind == withSomebody && c.Correspondent.IsZero():
 		return fault.Invalid("body.correspondent", "is missing")
+	case kind == inCell && c.Cell == "":
+		return fault.Invalid("body.cell", "is missing")
 	case c.Cell != "" && !IsPosition(c.Cell):
 		return fault.Invalid("body.cell", "is no name of a cell")
 	}
@@ -56,10 +59,14 @@ func (c *Contact) check(traffic bool) error {
 }
 
 func (c *Contact) appendJSON(b []byte) []byte {
-	b = append(append(b, `"direction":"`...), c.Direction.String()...)
-	b = append(append(b, `","correspondent":"`...), c.Correspondent.String()...)
-	if c.Cell != "" {
-		b = append(append(b, `","cell":"`...), c.Cell...)
+	if c.Direction != 0 {
+		b = append(append(b, `"direction":"`...), c.Direction.String()...)
+		b = append(append(b, `","correspondent":"`...), c.Correspondent.String()...)
+		b = append(b, `",`...)
 	}
-	return append(b, `",`...)
+	if c.Cell != "" {
+		b = append(append(b, `"cell":"`...), c.Cell...)
+		b = append(b, `",`...)
+	}
+	return b
 }

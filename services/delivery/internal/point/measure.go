@@ -56,6 +56,8 @@ const (
 	Pulse                               // beats/min
 	CallDuration                        // s
 	Messages                            // messages
+	CellTime                            // s, in the reach of one cell
+	DataVolume                          // MiB, sent and received together
 )
 
 // measure is what is known of one.
@@ -99,7 +101,13 @@ var measures = [...]measure{
 	CallDuration: {key: "call_duration", unit: "sec", resolution: 1000, most: day, within: true},
 	// A point is one message.
 	Messages: {key: "message_count", resolution: 1000, least: 1000, most: 1000},
+	CellTime: {key: "time_in_cell", unit: "sec", resolution: 1000, most: day, within: true},
+	// 20 Gbit/s, the peak rate asked of a network of the fifth generation [ITU-R M.2410, 4.1], for as long as a frame may be.
+	DataVolume: {key: "data_volume", unit: "MiB", resolution: 1, most: 93_600 * peak, rate: peak},
 }
+
+// peak is 20 Gbit/s in thousandths of a MiB a second, rounded up.
+const peak Quantity = 2_384_186
 
 // day is the longest frame, in thousandths of a second.
 const day = Quantity(longest / time.Millisecond)

@@ -26,11 +26,15 @@ var (
 	PhoneCall = Schema{"obole", "phone-call", "1.0"}
 	// TextMessage is one message, at an instant: direction, the correspondent's pseudonym and the cell.
 	TextMessage = Schema{"obole", "text-message", "1.0"}
+	// CellVisit is a stay in the reach of a cell, or a sighting there at an instant.
+	CellVisit = Schema{"obole", "cell-visit", "1.0"}
+	// DataUse is how much mobile data went in and out over some time, and the cell where the feed has one.
+	DataUse = Schema{"obole", "data-use", "1.0"}
 )
 
 // Schemas lists them.
 func Schemas() []Schema {
-	return []Schema{StepCount, CaloriesBurned, BodyWeight, HeartRate, PhysicalActivity, TotalSleepTime, TimeInBed, SleepEpisode, PhoneCall, TextMessage}
+	return []Schema{StepCount, CaloriesBurned, BodyWeight, HeartRate, PhysicalActivity, TotalSleepTime, TimeInBed, SleepEpisode, PhoneCall, TextMessage, CellVisit, DataUse}
 }
 
 // String is "namespace:name:version".
@@ -56,7 +60,19 @@ func (s Schema) IsNight() bool { return shapes[s].night }
 
 // IsTraffic says that its points are the operator's traffic data: each with a Contact, and in no product. Two at once are two, as a
 // second call may come during the first.
-func (s Schema) IsTraffic() bool { return shapes[s].traffic }
+func (s Schema) IsTraffic() bool { return shapes[s].traffic != 0 }
+
+// trafficKind is what a point of traffic data says in its Contact; zero where it has none.
+type trafficKind uint8
+
+const (
+	// withSomebody: a direction and a correspondent, maybe a cell.
+	withSomebody trafficKind = iota + 1
+	// inCell: a cell and nobody.
+	inCell
+	// maybeInCell: nobody, maybe a cell.
+	maybeInCell
+)
 
 // shape is what a schema asks of a body.
 type shape struct {
@@ -65,7 +81,7 @@ type shape struct {
 	interval bool    // instants are refused
 	night    bool    // of the day on which it ends
 	activity string  // activity_name, where the schema requires one
-	traffic  bool    // has a contact
+	traffic  trafficKind
 }
 
 var shapes = map[Schema]shape{
@@ -83,6 +99,8 @@ var shapes = map[Schema]shape{
 		measures: []Measure{Asleep, LightSleep, DeepSleep, REMSleep, FallingAsleep, Arising, AwakeAfterOnset, Awakenings},
 		interval: true, night: true,
 	},
-	PhoneCall:   {measures: []Measure{CallDuration}, required: CallDuration, traffic: true},
-	TextMessage: {measures: []Measure{Messages}, required: Messages, traffic: true},
+	PhoneCall:   {measures: []Measure{CallDuration}, required: CallDuration, traffic: withSomebody},
+	TextMessage: {measures: []Measure{Messages}, required: Messages, traffic: withSomebody},
+	CellVisit:   {measures: []Measure{CellTime}, required: CellTime, traffic: inCell},
+	DataUse:     {measures: []Measure{DataVolume}, required: DataVolume, interval: true, traffic: maybeInCell},
 }

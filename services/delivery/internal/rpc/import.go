@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -35,12 +36,12 @@ func (s *Server) ConnectSource(ctx context.Context, r *deliveryv1.ConnectSourceR
 	}
 	switch r.GetImporter() {
 	case source.Fitabase, source.Withings, source.Points:
-	case source.Bandicoot:
+	case source.Bandicoot, source.Mobility, source.Usage:
 		if holding.Route(r.GetRoute()).Assurance() != holding.OperatorFeed {
-			return nil, fault.Invalid("route", "must be the operator's feed: call detail records come by no other")
+			return nil, fault.Invalid("route", "must be the operator's feed: traffic data comes by no other")
 		}
 	default:
-		return nil, fault.Invalid("importer", "is none of "+source.Bandicoot+", "+source.Fitabase+", "+source.Withings+" and "+source.Points)
+		return nil, fault.Invalid("importer", "is none of "+strings.Join(source.Importers(), ", "))
 	}
 	if !mayBring(boot.CallerFrom(ctx).Role, holding.Route(r.GetRoute())) {
 		return nil, fault.Invalid("route", "only the operator and its sources connect what is trusted further than a person's own copy")

@@ -92,29 +92,13 @@ func (s *Server) GetSeries(ctx context.Context, r *deliveryv1.GetSeriesRequest) 
 // asked reads what is to be gathered.
 func asked(r *deliveryv1.GetSeriesRequest) (g *series, last shelf.Day, err error) {
 	g = &series{out: new(deliveryv1.GetSeriesResponse)}
-	var ok bool
-	if g.schema, ok = point.ParseSchema(r.GetSchema()); !ok || !slices.Contains(point.Schemas(), g.schema) {
-		return nil, 0, fault.Invalid("schema", "is none of the schemas taken here")
+	if g.schema, g.measure, err = quantityOf(r.GetSchema(), r.GetMeasure()); err != nil {
+		return nil, 0, err
 	}
-	measures := g.schema.Measures()
-	g.measure = measures[0]
-	if r.GetMeasure() != "" {
-		at := slices.IndexFunc(measures, func(m point.Measure) bool { return m.Key() == r.GetMeasure() })
-		if at < 0 {
-			return nil, 0, fault.Invalid("measure", "is none of the schema's")
-		}
-		g.measure = measures[at]
-	}
-	if g.first, err = shelf.ParseDay(r.GetFirst()); err != nil {
-		return nil, 0, fault.Invalid("first", "is no day of the calendar")
-	}
-	if last, err = shelf.ParseDay(r.GetLast()); err != nil {
-		return nil, 0, fault.Invalid("last", "is no day of the calendar")
+	if g.first, last, err = span(r.GetFirst(), r.GetLast()); err != nil {
+		return nil, 0, err
 	}
 	days := int(last-g.first) + 1
-	if days < 1 || days > longestRange {
-		return nil, 0, fault.Invalid("last", "must not be before the first, nor more than 3660 days after it")
-	}
 	if r.GetSourceId() != "" {
 		if g.source, err = parse("source_id", r.GetSourceId()); err != nil {
 			return nil, 0, err
@@ -124,6 +108,37 @@ func asked(r *deliveryv1.GetSeriesRequest) (g *series, last shelf.Day, err error
 	g.buckets = make([]deliveryv1.Bucket, (time.Duration(days)*oneDay+g.width-1)/g.width)
 	g.out.Measure, g.out.Unit, g.out.AddsUp, g.out.Width = g.measure.Key(), g.measure.Unit(), g.measure.AddsUp(), g.width.Microseconds()
 	return g, last, nil
+}
+
+// quantityOf reads a schema's name and that of a measure in it, of which the first is meant where none is named.
+func quantityOf(name, measure string) (schema point.Schema, _ point.Measure, err error) {
+	schema, ok := point.ParseSchema(name)
+	if !ok || !slices.Contains(point.Schemas(), schema) {
+		return schema, 0, fault.Invalid("schema", "is none of the schemas taken here")
+	}
+	measures := schema.Measures()
+	if measure == "" {
+		return schema, measures[0], nil
+	}
+	at := slices.IndexFunc(measures, func(m point.Measure) bool { return m.Key() == measure })
+	if at < 0 {
+		return schema, 0, fault.Invalid("measure", "is none of the schema's")
+	}
+	return schema, measures[at], nil
+}
+
+// span reads a first and a last day.
+func span(from, to string) (first, last shelf.Day, err error) {
+	if first, err = shelf.ParseDay(from); err != nil {
+		return 0, 0, fault.Invalid("first", "is no day of the calendar")
+	}
+	if last, err = shelf.ParseDay(to); err != nil {
+		return 0, 0, fault.Invalid("last", "is no day of the calendar")
+	}
+	if days := int(last-first) + 1; days < 1 || days > longestRange {
+		return 0, 0, fault.Invalid("last", "must not be before the first, nor more than 3660 days after it")
+	}
+	return first, last, nil
 }
 
 // byDay reads a person's points of a schema some days at a time, and hands them over day by day, those that were corrected apart. They are good during the call only.
@@ -171,16 +186,21 @@ func (g *series) add(day shelf.Day, points []*point.Point) {
 		return
 	}
 	g.days = append(g.days, day)
-	once := points // calls and messages at the same time are several
-	if !g.schema.IsTraffic() {
-		once = minimise.Once(points, g.measure, g.width < oneDay)
-	}
+	once := once(g.schema, g.measure, points, g.width < oneDay)
 	g.out.Points += uint32(len(once))
 	g.out.Overlapped += uint32(having - len(once))
 	for _, p := range once {
 		q, _ := p.Value(g.measure)
 		g.count(int(g.at(day, p)/g.width), int64(q))
 	}
+}
+
+// once are a day's points such that no moment counts twice. Calls and messages at the same time are several.
+func once(schema point.Schema, m point.Measure, points []*point.Point, fine bool) []*point.Point {
+	if schema.IsTraffic() {
+		return points
+	}
+	return minimise.Once(points, m, fine)
 }
 
 // at is how long after the first day's beginning a point begins, by its own clock.

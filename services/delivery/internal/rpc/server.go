@@ -20,6 +20,7 @@ import (
 	"github.com/obole-market/obole/services/delivery/internal/holding"
 	"github.com/obole-market/obole/services/delivery/internal/packing"
 	"github.com/obole-market/obole/services/delivery/internal/shelf"
+	"github.com/obole-market/obole/services/delivery/internal/source"
 	"github.com/obole-market/obole/services/delivery/internal/store"
 	"github.com/obole-market/obole/services/delivery/internal/view"
 	"github.com/obole-market/obole/services/delivery/internal/wire"
@@ -40,6 +41,8 @@ type Server struct {
 	Record   *record.Book
 	Buyers   *packing.Buyers
 	Bars     *packing.Bars
+	// Antennas are where the operator's cells stand, by their names; nil where it does not say.
+	Antennas map[string]source.Antenna
 	Offers   offersv1.OffersServiceClient
 	Consent  consentv1.ConsentServiceClient
 	Now      func() time.Time

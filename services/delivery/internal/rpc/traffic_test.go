@@ -73,11 +73,11 @@ func (e *exported) Send(r *deliveryv1.ExportPointsResponse) error {
 	return nil
 }
 
-// feeds imports call detail records of a person from the operator's feed.
-func (d *desk) feeds(ctx context.Context, who id.ID, file []byte) *deliveryv1.ImportResponse {
+// feeds imports a table of a person from the operator's feed.
+func (d *desk) feeds(ctx context.Context, who id.ID, importer string, file []byte) *deliveryv1.ImportResponse {
 	d.t.Helper()
 	from, err := d.ConnectSource(ctx, &deliveryv1.ConnectSourceRequest{
-		SubscriberId: who.String(), Importer: source.Bandicoot, Route: deliveryv1.Route_ROUTE_OPERATOR, IdempotencyKey: who.String(),
+		SubscriberId: who.String(), Importer: importer, Route: deliveryv1.Route_ROUTE_OPERATOR, IdempotencyKey: who.String() + importer,
 	})
 	d.must(err)
 	up := &upload{ctx: ctx, send: []*deliveryv1.ImportRequest{
@@ -113,33 +113,37 @@ func TestTrafficDataIsForItsPersonOnly(t *testing.T) {
 	d.must(err)
 	operator := boot.WithCaller(t.Context(), boot.Caller{Role: eventv1.Role_ROLE_OPERATOR})
 	who, another := id.Random(), id.Random()
-	for _, r := range []deliveryv1.Route{deliveryv1.Route_ROUTE_GDPR_20, deliveryv1.Route_ROUTE_DATA_ACT_4, deliveryv1.Route_ROUTE_DATA_ACT_5} {
-		_, err := d.ConnectSource(operator, &deliveryv1.ConnectSourceRequest{SubscriberId: who.String(), Importer: source.Bandicoot, Route: r, IdempotencyKey: r.String()})
-		if fault.KindOf(err) != fault.KindInvalid || !strings.Contains(err.Error(), "route") {
-			t.Errorf("by route %v: %v", r, err)
-		}
-	}
 	own := boot.WithCaller(t.Context(), boot.Caller{Role: eventv1.Role_ROLE_SUBSCRIBER})
-	if _, err := d.ConnectSource(own, &deliveryv1.ConnectSourceRequest{
-		SubscriberId: who.String(), Importer: source.Bandicoot, Route: deliveryv1.Route_ROUTE_OPERATOR, IdempotencyKey: "own",
-	}); fault.KindOf(err) != fault.KindInvalid {
-		t.Errorf("the person's own word: %v", err)
+	for _, importer := range []string{source.Bandicoot, source.Mobility, source.Usage} {
+		for _, r := range []deliveryv1.Route{deliveryv1.Route_ROUTE_GDPR_20, deliveryv1.Route_ROUTE_DATA_ACT_4, deliveryv1.Route_ROUTE_DATA_ACT_5} {
+			_, err := d.ConnectSource(operator, &deliveryv1.ConnectSourceRequest{
+				SubscriberId: who.String(), Importer: importer, Route: r, IdempotencyKey: importer + r.String(),
+			})
+			if fault.KindOf(err) != fault.KindInvalid || !strings.Contains(err.Error(), "route") {
+				t.Errorf("%s by route %v: %v", importer, r, err)
+			}
+		}
+		if _, err := d.ConnectSource(own, &deliveryv1.ConnectSourceRequest{
+			SubscriberId: who.String(), Importer: importer, Route: deliveryv1.Route_ROUTE_OPERATOR, IdempotencyKey: "own" + importer,
+		}); fault.KindOf(err) != fault.KindInvalid {
+			t.Errorf("the person's own word on %s: %v", importer, err)
+		}
 	}
 
 	file, err := os.ReadFile("../../../../testdata/bandicoot/ego.csv")
 	d.must(err)
 	file = bytes.ReplaceAll(file, []byte(",D,"), []byte(",+15550100,"))
-	done := d.feeds(operator, who, file)
+	done := d.feeds(operator, who, source.Bandicoot, file)
 	if got := done.GetArrivals(); len(got) != 2 || got[0].GetPoints() != 75 || got[1].GetPoints() != 239 {
 		t.Fatalf("%v", got)
 	}
-	if again := d.feeds(operator, who, file); again.GetImportId() != done.GetImportId() {
+	if again := d.feeds(operator, who, source.Bandicoot, file); again.GetImportId() != done.GetImportId() {
 		t.Errorf("the same file is another import: %v", again)
 	}
-	if part := d.feeds(operator, who, file[:bytes.LastIndexByte(file[:len(file)-1], '\n')+1]); part.GetRepeatedPoints() != 313 || len(part.GetArrivals()) != 0 {
+	if part := d.feeds(operator, who, source.Bandicoot, file[:bytes.LastIndexByte(file[:len(file)-1], '\n')+1]); part.GetRepeatedPoints() != 313 || len(part.GetArrivals()) != 0 {
 		t.Errorf("the file without its last row: %v", part)
 	}
-	d.feeds(operator, another, file)
+	d.feeds(operator, another, source.Bandicoot, file)
 	d.caught()
 
 	// The person sees it.
@@ -206,7 +210,7 @@ func TestTrafficDataIsForItsPersonOnly(t *testing.T) {
 			t.Errorf("%s: %v", p.ID, preview)
 		}
 	}
-	for _, s := range []point.Schema{point.PhoneCall, point.TextMessage} {
+	for _, s := range []point.Schema{point.PhoneCall, point.TextMessage, point.CellVisit, point.DataUse} {
 		for _, name := range []string{s.String(), s.Name} {
 			if _, err := d.PreviewPackage(t.Context(), &deliveryv1.PreviewPackageRequest{
 				SubscriberId: who.String(), BuyerId: d.buyer.String(), Product: &marketv1.ProductRef{Id: name, Version: s.Version},

@@ -1,9 +1,6 @@
 package source
 
 import (
-	"bytes"
-	"errors"
-	"io"
 	"time"
 
 	"github.com/obole-market/obole/services/delivery/internal/point"
@@ -19,130 +16,79 @@ import (
 //	antenna_id        the cell; may be empty
 //
 // The layout has no rows of data use. What else bandicoot reads beside it is refused as of no known format: recharges, and the
-// semicolon layout with subscribers' numbers. Where the antennas stand is a file of the operator's network and of no person.
-//
-// Only a source of the operator's feed takes such a file: a copy from elsewhere proves nothing about whom it is of.
-type bandicoot struct {
-	in  *input
-	row row
-	at  columns
-}
-
+// semicolon layout with subscribers' numbers. Where the antennas stand is a file of the operator's network and of no person (Antennas).
 var bandicootColumns = []string{"interaction", "direction", "correspondent_id", "datetime", "call_duration", "antenna_id"}
 
-func isBandicoot(head []byte) bool {
-	line, _, _ := bytes.Cut(head, []byte{'\n'})
-	header := row{buffer: bytes.Clone(bytes.TrimSuffix(line, []byte{'\r'}))}
-	return header.cut() && columnsOf(header.cells).has(bandicootColumns...)
-}
+func isBandicoot(head []byte) bool { return hasColumns(head, bandicootColumns...) }
 
 func readBandicoot(in *input) error {
-	if in.Assurance != point.OperatorFeed || in.Correspondent == nil {
-		return in.about(errFormat).And("importer", "call detail records come by the operator's feed only")
+	const format = "call-detail-records"
+	if in.Correspondent == nil {
+		return in.about(errFormat).And("importer", format+" come by the operator's feed only")
 	}
-	b := &bandicoot{in: in}
-	in.format = "call-detail-records"
-	if err := in.next(&b.row); err != nil {
+	if in.zone == nil {
+		_, err := in.local()
 		return err
 	}
-	b.at = columnsOf(b.row.cells)
-	width := len(b.row.cells)
-	if _, err := in.local(); err != nil {
-		return err
-	}
-	for {
-		err := in.next(&b.row)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if len(b.row.cells) != width {
-			return in.wrong("row", "has another number of cells than the header")
-		}
-		if err := b.read(); err != nil {
-			return err
-		}
-	}
+	return readFeed(in, format, readContact)
 }
 
-// read makes a point of a row.
-func (b *bandicoot) read() error {
-	start, err := b.start()
+// readContact makes a point of a call or message.
+func readContact(f *feed) error {
+	start, err := f.local("datetime")
 	if err != nil {
 		return err
 	}
-	p := point.Point{Frame: point.At(start), Created: start}
-	if p.Contact, err = b.contact(); err != nil {
+	if err := f.in.past("datetime", point.At(start)); err != nil {
 		return err
 	}
-	length, err := b.length()
+	c, err := f.contact()
 	if err != nil {
 		return err
 	}
-	switch string(b.cell("interaction")) {
+	length, err := f.length()
+	if err != nil {
+		return err
+	}
+	switch string(f.cell("interaction")) {
 	case "call":
-		p.Schema = point.PhoneCall
-		p.Values = []point.Value{{Measure: point.CallDuration, Quantity: length}}
+		frame := point.At(start)
 		if length > 0 {
-			p.Frame.End = start.Add(time.Duration(length) * time.Millisecond)
-			p.Created = p.Frame.End // the earliest moment at which it can have been recorded
+			frame.End = start.Add(time.Duration(length) * time.Millisecond)
 		}
+		return f.put(point.PhoneCall, frame, c, point.CallDuration, length)
 	case "text":
 		if length != 0 {
-			return b.in.wrong("call_duration", "is more than 0 of a text")
+			return f.in.wrong("call_duration", "is more than 0 of a text")
 		}
-		p.Schema = point.TextMessage
-		p.Values = []point.Value{{Measure: point.Messages, Quantity: point.Milli}}
-	default:
-		return b.in.wrong("interaction", "is neither call nor text")
+		return f.put(point.TextMessage, point.At(start), c, point.Messages, point.Milli)
 	}
-	return b.in.put(&p)
+	return f.in.wrong("interaction", "is neither call nor text")
 }
 
-func (b *bandicoot) start() (time.Time, error) {
-	const column = "datetime"
-	wall, err := time.Parse(time.DateTime, string(b.cell(column)))
-	if err != nil { // its text holds the value
-		return wall, b.in.wrong(column, "is no year-month-day hour:minute:second")
-	}
-	wall = wall.Truncate(time.Microsecond)
-	if err := point.CheckFrame(column, point.At(wall)); err != nil {
-		return wall, b.in.blame(err)
-	}
-	start, ok := resolve(wall, b.in.zone)
-	if !ok {
-		return start, b.in.wrong(column, neverShown)
-	}
-	return start, b.in.past(column, point.At(start))
-}
-
-func (b *bandicoot) contact() (c point.Contact, err error) {
-	switch string(b.cell("direction")) {
+func (f *feed) contact() (c point.Contact, err error) {
+	switch string(f.cell("direction")) {
 	case "in":
 		c.Direction = point.Incoming
 	case "out":
 		c.Direction = point.Outgoing
 	default:
-		return c, b.in.wrong("direction", "is neither in nor out")
+		return c, f.in.wrong("direction", "is neither in nor out")
 	}
-	other := b.cell("correspondent_id")
+	other := f.cell("correspondent_id")
 	if len(other) == 0 {
-		return c, b.in.wrong("correspondent_id", "is empty")
+		return c, f.in.wrong("correspondent_id", "is empty")
 	}
-	c.Correspondent = b.in.Correspondent(other)
-	if c.Cell = string(b.cell("antenna_id")); c.Cell != "" && !point.IsPosition(c.Cell) {
-		return c, b.in.wrong("antenna_id", "is no name of a cell")
-	}
-	return c, nil
+	c.Correspondent = f.in.Correspondent(other)
+	c.Cell, err = f.antenna()
+	return c, err
 }
 
 // length is a call's, in thousandths of a second; a text may leave it empty.
-func (b *bandicoot) length() (point.Quantity, error) {
+func (f *feed) length() (point.Quantity, error) {
 	const column = "call_duration"
-	text := b.cell(column)
-	if len(text) == 0 && string(b.cell("interaction")) != "call" {
+	text := f.cell(column)
+	if len(text) == 0 && string(f.cell("interaction")) != "call" {
 		return 0, nil
 	}
 	d, what := parseDecimal(text)
@@ -154,9 +100,7 @@ func (b *bandicoot) length() (point.Quantity, error) {
 		what = point.CallDuration.Wrong(q, point.Frame{}) // an instant: the bounds are the measure's own
 	}
 	if what != "" {
-		return 0, b.in.wrong(column, what)
+		return 0, f.in.wrong(column, what)
 	}
 	return q, nil
 }
-
-func (b *bandicoot) cell(column string) []byte { return b.row.cells[b.at[column]] }

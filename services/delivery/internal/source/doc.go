@@ -1,6 +1,7 @@
 // Package source turns files that people and devices export into data points (package point).
 //
-// One importer is one file of code: bandicoot.go reads the operator's call detail records, fitabase.go reads the CSV files of Fitabase, withings.go the JSON of the Withings API,
+// One importer is one file of code: bandicoot.go reads the operator's call detail records, mobility.go its stays in cells and usage.go
+// its data use (what the three have in common is in feed.go), fitabase.go reads the CSV files of Fitabase, withings.go the JSON of the Withings API,
 // points.go data points of Open mHealth and IEEE 1752.1 as they are. Import finds out which one a file is for and streams
 // it: memory does not grow with the file, and emit is called for each point as it is read.
 //
@@ -27,7 +28,8 @@
 //
 // Call detail records name a third person in every row. That name goes into Options.Correspondent as the row is read and comes out as a
 // pseudonym that only the person's own key can make; it is in no point, error or log. Points of those schemas are taken from the operator's
-// feed only: the importer of points and Read refuse them.
+// feed only: the importer of points and Read refuse them. Stays in cells and data use name nobody else, and come by the feed alone as well:
+// a file from elsewhere does not show whose they are.
 //
 // # Errors
 //

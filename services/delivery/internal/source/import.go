@@ -24,6 +24,8 @@ const (
 	Fitabase  = "fitabase-csv"
 	Withings  = "withings-json"
 	Points    = "points"
+	Mobility  = "mobility-csv"
+	Usage     = "usage-csv"
 )
 
 // Version of all importers together. It changes when the same file would give other points.
@@ -89,8 +91,15 @@ type importer struct {
 var importers = []importer{
 	{Bandicoot, isBandicoot, readBandicoot},
 	{Fitabase, isFitabase, readFitabase},
+	{Mobility, isMobility, readMobility},
+	{Usage, isUsage, readUsage},
 	{Points, isPoints, readPoints}, // before Withings: its mark is the narrower one
 	{Withings, isWithings, readWithings},
+}
+
+// Importers lists their names.
+func Importers() []string {
+	return []string{Bandicoot, Fitabase, Mobility, Points, Usage, Withings}
 }
 
 // Detect names the importer for a file that begins so; some kilobytes are enough.

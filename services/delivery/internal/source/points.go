@@ -157,7 +157,7 @@ func (j *jsonPoint) point() (point.Point, error) {
 		}
 	}
 	if p.Schema.IsTraffic() {
-		if err := j.contact(&p.Contact); err != nil {
+		if err := j.contact(p.Schema, &p.Contact); err != nil {
 			return p, err
 		}
 	}
@@ -181,12 +181,16 @@ func (j *jsonPoint) point() (point.Point, error) {
 	return p, nil
 }
 
-func (j *jsonPoint) contact(c *point.Contact) error {
+func (j *jsonPoint) contact(schema point.Schema, c *point.Contact) error {
 	var direction, correspondent string
+	alone := schema == point.CellVisit || schema == point.DataUse // nobody else is part of it
 	for key, to := range map[string]*string{"direction": &direction, "correspondent": &correspondent, "cell": &c.Cell} {
 		if raw := j.Body[key]; raw != nil && json.Unmarshal(raw, to) != nil {
 			return fault.Invalid("body."+key, "is no text")
 		}
+	}
+	if alone {
+		return nil // the schema takes nothing but the cell
 	}
 	switch direction {
 	case point.Incoming.String():
@@ -243,6 +247,7 @@ var units = map[string]map[string]scale{
 	"steps":     {"steps": one},
 	"beats/min": {"beats/min": one},
 	"kcal":      {"kcal": one},
+	"MiB":       {"MiB": one, "GiB": {1024, 0}}, // CAMARA's VolumeUnitEnum
 	"kg": {
 		"kg": one, "g": {1, -3}, "mg": {1, -6}, "ug": {1, -9}, "Metric Ton": {1, 3},
 		"lb": {45359237, -8}, "oz": {28349523125, -12}, // international avoirdupois, exact

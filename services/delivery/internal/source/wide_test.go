@@ -82,7 +82,7 @@ func TestWide(t *testing.T) {
 		o := berlin
 		o.File = name
 		o.Correspondent = pseudonym
-		if importer == source.Bandicoot {
+		if source.OfFeed(importer) {
 			o.Assurance = point.OperatorFeed
 		}
 		people := []string{""}

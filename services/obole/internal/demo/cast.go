@@ -18,8 +18,9 @@ var castFile []byte
 
 // cast is who takes part.
 type cast struct {
-	Synthetic string // what of it is made up: everything but the measurements
-	Zone      string // of the measurements, which name none
+	Synthetic string   // what of it is made up: everything but the measurements
+	Zone      string   // of the measurements, which name none
+	Mobile    []string // participants to whom the operator's feed is given; it is not theirs
 	Walker    walker
 	Buyers    []role
 	People    []someone

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/obole-market/obole/pkg/id"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
@@ -53,12 +54,21 @@ func (p *play) bring(ctx context.Context, who *person, file string, days *market
 	if !bytes.Contains(raw, []byte("\n"+who.Participant+",")) {
 		return nil
 	}
-	to, err := p.s.Delivery(client.Person(who.id))
+	return p.send(ctx, client.Person(who.id), raw, "fitabase-csv", deliveryv1.Route_ROUTE_GDPR_20, &deliveryv1.ImportHeader{
+		SubscriberId: who.id, FileName: file, Person: who.Participant, Days: days,
+	})
+}
+
+// send imports a file as whoever brings it.
+func (p *play) send(ctx context.Context, as client.Who, raw []byte, importer string, route deliveryv1.Route, head *deliveryv1.ImportHeader) error {
+	to, err := p.s.Delivery(as)
 	if err != nil {
 		return err
 	}
+	// Who brings for several people has the same keys for all of them.
+	key := id.Derive([]byte(head.GetSubscriberId()), []byte(importer)).String()
 	source, err := to.ConnectSource(ctx, &deliveryv1.ConnectSourceRequest{
-		SubscriberId: who.id, Importer: "fitabase-csv", Route: deliveryv1.Route_ROUTE_GDPR_20, IdempotencyKey: once,
+		SubscriberId: head.GetSubscriberId(), Importer: importer, Route: route, IdempotencyKey: key,
 	})
 	if err != nil {
 		return err
@@ -67,9 +77,8 @@ func (p *play) bring(ctx context.Context, who *person, file string, days *market
 	if err != nil {
 		return err
 	}
-	err = stream.Send(&deliveryv1.ImportRequest{Part: &deliveryv1.ImportRequest_Header{Header: &deliveryv1.ImportHeader{
-		SubscriberId: who.id, SourceId: source.GetSourceId(), FileName: file, Zone: p.Zone, Person: who.Participant, Days: days,
-	}}})
+	head.SourceId, head.Zone = source.GetSourceId(), p.Zone
+	err = stream.Send(&deliveryv1.ImportRequest{Part: &deliveryv1.ImportRequest_Header{Header: head}})
 	for chunk := range slices.Chunk(raw, 64<<10) {
 		if err != nil {
 			break

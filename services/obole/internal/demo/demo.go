@@ -30,7 +30,7 @@ func (*Demo) Help() string {
 	return `On a new market of its own: the people of a published study bring their measurements, three buyers bid, people accept, some in
 part; packages are fetched, their receipts signed, the keys released, the rows opened and paid for. One person's steps are
 delivered day after day until that person withdraws, and asks to be paid. Finance proves every balance from the events. The measurements are real;
-ages, countries, rules, answers and buyers are made up. With --data the market is kept in that folder, which must be new.
+ages, countries, rules, answers, buyers and three people's mobile data are made up. With --data the market is kept in that folder, which must be new.
 
 Examples:
   obole demo
@@ -49,6 +49,9 @@ func (c *Demo) Run(ctx context.Context, s *client.Session) (err error) {
 	s.Data = folder
 	rules := filepath.Join(folder, "policy")
 	if err := atOnce(rules); err != nil {
+		return err
+	}
+	if err := cells(place.Folder(folder)); err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancel(ctx)
@@ -97,7 +100,7 @@ func act(ctx context.Context, s *client.Session, packages string) error {
 	if err != nil {
 		return err
 	}
-	for _, scene := range []func(context.Context) error{p.buyersBid, p.peopleJoin, p.guestsCome, p.peopleImport, p.peopleAnswer, p.packagesCome, p.daysFollow, p.moneyArrives, p.onePaid, p.tell} {
+	for _, scene := range []func(context.Context) error{p.buyersBid, p.peopleJoin, p.guestsCome, p.peopleImport, p.operatorFeeds, p.peopleAnswer, p.packagesCome, p.daysFollow, p.moneyArrives, p.onePaid, p.tell} {
 		if err := scene(ctx); err != nil {
 			return err
 		}

@@ -55,6 +55,7 @@ func (p *play) tellPage(context.Context) error {
 			p.say("  %-42s %s\n", p.people[n].label(), what)
 		}
 	}
+	shown("sees calls, places and data use as well", func(w *person) bool { return slices.Contains(p.Mobile, w.Participant) })
 	shown("delivered day after day, then withdrew", func(w *person) bool { return w.Participant == p.Walker.Participant })
 	shown("accepted in part", func(w *person) bool { return len(w.Without) > 0 })
 	shown("a floor hides offers", func(w *person) bool { return len(w.Floors) > 0 })

@@ -22,6 +22,7 @@ import (
 	"github.com/obole-market/obole/pkg/vault"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	"github.com/obole-market/obole/services/app"
+	"github.com/obole-market/obole/services/delivery"
 	"github.com/obole-market/obole/services/obole/internal/place"
 	"github.com/obole-market/obole/services/obole/internal/roster"
 )
@@ -243,13 +244,22 @@ func (h *house) services(ctx context.Context) error {
 		}
 		c.Policy, c.Products = h.Policy, h.Products
 		c.Seams.Listener, c.Seams.Log = h.listeners[s.Name], h.log
-		h.group.Add(s.Name, func(ctx context.Context) error { return s.Run(ctx, c) })
+		run := func(ctx context.Context) error { return s.Run(ctx, c) }
+		if cells := h.Data.Cells(); s.Name == delivery.Name && exists(cells) {
+			run = func(ctx context.Context) error { return delivery.Run(ctx, delivery.Config{Config: c, Cells: cells}) }
+		}
+		h.group.Add(s.Name, run)
 	}
 	page := app.Config{Config: Config(h.Data, h.running, app.Name), URL: h.running.Page}
 	page.Policy, page.Products = h.Policy, h.Products
 	page.Seams.Listener, page.Seams.Log = h.listeners[app.Name], h.log
 	h.group.Add(app.Name, func(ctx context.Context) error { return app.Run(ctx, page) })
 	return nil
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
 }
 
 // logger is held to the same list of keys as the services'.

@@ -102,21 +102,61 @@ func (c *Import) Run(ctx context.Context, s *client.Session) error {
 		}
 		days = &marketv1.Days{First: first, Last: last}
 	}
-	to, err := s.Delivery(client.Person(c.Subscriber))
+	return bring(ctx, s, client.Person(c.Subscriber), c.Importer, route, "obole import "+c.Importer+" "+route.String(), c.Files, &deliveryv1.ImportHeader{
+		SubscriberId: c.Subscriber, Zone: c.Zone, Person: c.Person, Days: days,
+	})
+}
+
+// Feed is the operator's import: what its own systems have of one of its subscribers.
+type Feed struct {
+	who
+	Importer string   `required:"" placeholder:"NAME" help:"What the files are: bandicoot-csv (calls and messages), mobility-csv (stays in cells) or usage-csv (data use)."`
+	Zone     string   `placeholder:"ZONE" help:"The person's time zone, as in Europe/Brussels: by its clock days and hours are told."`
+	Files    []string `arg:"" name:"file" help:"Files of any size, of this person alone; - reads standard input."`
+}
+
+// Help has the examples.
+func (*Feed) Help() string {
+	return `What it brings is for the person's own eyes: it is in no product, and nobody can bid for it. Other people in it are
+replaced by pseudonyms as the file is read. A file is kept as a whole or not at all; fed again it adds nothing.
+
+Where cells stand, for the person's map, is a table of the network: cells.csv in the folder of the market, or --cells of
+the service delivery; columns antenna_id, latitude, longitude.
+
+Examples:
+  obole feed --subscriber ID --importer bandicoot-csv --zone America/New_York testdata/bandicoot/ego.csv
+  obole feed --subscriber ID --importer mobility-csv --zone America/New_York testdata/mobile/visits.csv
+  obole feed --subscriber ID --importer usage-csv --zone America/New_York testdata/mobile/usage.csv`
+}
+
+// Run feeds one file after the other.
+func (c *Feed) Run(ctx context.Context, s *client.Session) error {
+	// The operator's keys are its own, for all people together.
+	key := "obole feed " + id.Derive([]byte(c.Subscriber), []byte(c.Importer)).String()
+	return bring(ctx, s, client.Operator(), c.Importer, deliveryv1.Route_ROUTE_OPERATOR, key, c.Files, &deliveryv1.ImportHeader{
+		SubscriberId: c.Subscriber, Zone: c.Zone,
+	})
+}
+
+// bring imports files one after the other, as whoever brings them.
+func bring(
+	ctx context.Context, s *client.Session, as client.Who, importer string, route deliveryv1.Route, key string, files []string, head *deliveryv1.ImportHeader,
+) error {
+	to, err := s.Delivery(as)
 	if err != nil {
 		return err
 	}
 	// The same person, importer and route are one source, however often something comes from it.
 	source, err := to.ConnectSource(ctx, &deliveryv1.ConnectSourceRequest{
-		SubscriberId: c.Subscriber, Importer: c.Importer, Route: route, IdempotencyKey: "obole import " + c.Importer + " " + route.String(),
+		SubscriberId: head.GetSubscriberId(), Importer: importer, Route: route, IdempotencyKey: key,
 	})
 	if err != nil {
 		return err
 	}
-	for _, name := range c.Files {
-		r, err := send(ctx, s, to, name, &deliveryv1.ImportHeader{
-			SubscriberId: c.Subscriber, SourceId: source.GetSourceId(), FileName: filepath.Base(name), Zone: c.Zone, Person: c.Person, Days: days,
-		})
+	head.SourceId = source.GetSourceId()
+	for _, name := range files {
+		head.FileName = filepath.Base(name)
+		r, err := send(ctx, s, to, name, head)
 		if err != nil {
 			return err
 		}

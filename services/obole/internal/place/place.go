@@ -40,6 +40,9 @@ func (f Folder) Issuer() string { return filepath.Join(string(f), "issuer") }
 // Keys is the folder of the key-encryption keys. Whoever loses it has forgotten everybody.
 func (f Folder) Keys() string { return filepath.Join(string(f), "keys") }
 
+// Cells is the file that says where the network's cells stand, if the market has one.
+func (f Folder) Cells() string { return filepath.Join(string(f), "cells.csv") }
+
 // Log is the file of the services' log lines.
 func (f Folder) Log() string { return filepath.Join(string(f), "obole.log") }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/obole-market/obole/services/offers/internal/view"
 )
 
-// TestNoBidNamesTrafficData: calls and messages are in no product (market.md, rule 22), so a bid for them is one for a product that is not
+// TestNoBidNamesTrafficData: calls, messages, stays in cells and data use are in no product (market.md, rule 22), so a bid for them is one for a product that is not
 // there, in every version of the catalogue, and no audience is chosen by them. TryBid lists what check finds, PlaceBid refuses by it.
 func TestNoBidNamesTrafficData(t *testing.T) {
 	t.Parallel()
@@ -26,13 +26,16 @@ func TestNoBidNamesTrafficData(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &Server{Catalog: products, Policy: rules}
-	schemas := []string{"obole:phone-call:1.0", "obole:text-message:1.0"}
+	schemas := []string{"obole:phone-call:1.0", "obole:text-message:1.0", "obole:cell-visit:1.0", "obole:data-use:1.0"}
 	for _, p := range products.Products() {
 		if slices.Contains(schemas, p.Schema) {
 			t.Errorf("%s is made of %s", p.ID, p.Schema)
 		}
 	}
-	for _, name := range append(schemas, "phone-call", "text-message", "calls", "messages", "call_duration", "bandicoot-csv") {
+	for _, name := range append(schemas,
+		"phone-call", "text-message", "calls", "messages", "call_duration", "bandicoot-csv", "correspondent",
+		"cell-visit", "time_in_cell", "cell", "places", "mobility-csv", "data-use", "data_volume", "usage-csv",
+	) {
 		bid := &offersv1.NewBid{Terms: &marketv1.Terms{
 			Product: &marketv1.ProductRef{Id: name, Version: "1"}, Predicates: []*marketv1.Predicate{{Fact: name, Bands: []string{"high"}}},
 		}}

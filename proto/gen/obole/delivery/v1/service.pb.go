@@ -98,7 +98,8 @@ type ConnectSourceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whose.
 	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
-	// Importer: one of "bandicoot-csv" (by the operator's feed only), "fitabase-csv", "withings-json", "points".
+	// Importer: one of "bandicoot-csv", "mobility-csv", "usage-csv" (these three by the operator's feed only), "fitabase-csv", "withings-json",
+	// "points".
 	Importer string `protobuf:"bytes,2,opt,name=importer,proto3" json:"importer,omitempty"`
 	// How measurements come.
 	Route Route `protobuf:"varint,3,opt,name=route,proto3,enum=obole.delivery.v1.Route" json:"route,omitempty"`
@@ -1979,6 +1980,634 @@ func (x *GetSeriesResponse) GetOverlapped() uint32 {
 	return 0
 }
 
+// GetHoursRequest says what to gather.
+type GetHoursRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose.
+	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	// Schema, as in "obole:phone-call:1.0"; not one of nights, whose beginning is no habit of an hour.
+	Schema string `protobuf:"bytes,2,opt,name=schema,proto3" json:"schema,omitempty"`
+	// Which quantity of it, as its body names it ("call_duration"); empty means the schema's first.
+	Measure string `protobuf:"bytes,3,opt,name=measure,proto3" json:"measure,omitempty"`
+	// Days, both included, by the clock that the measurements carry; at most 3660.
+	First string `protobuf:"bytes,4,opt,name=first,proto3" json:"first,omitempty"`
+	// Last day.
+	Last string `protobuf:"bytes,5,opt,name=last,proto3" json:"last,omitempty"`
+	// Answer only when this position is seen.
+	After         *v1.Cursor `protobuf:"bytes,6,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetHoursRequest) Reset() {
+	*x = GetHoursRequest{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetHoursRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetHoursRequest) ProtoMessage() {}
+
+func (x *GetHoursRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetHoursRequest.ProtoReflect.Descriptor instead.
+func (*GetHoursRequest) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *GetHoursRequest) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+func (x *GetHoursRequest) GetSchema() string {
+	if x != nil {
+		return x.Schema
+	}
+	return ""
+}
+
+func (x *GetHoursRequest) GetMeasure() string {
+	if x != nil {
+		return x.Measure
+	}
+	return ""
+}
+
+func (x *GetHoursRequest) GetFirst() string {
+	if x != nil {
+		return x.First
+	}
+	return ""
+}
+
+func (x *GetHoursRequest) GetLast() string {
+	if x != nil {
+		return x.Last
+	}
+	return ""
+}
+
+func (x *GetHoursRequest) GetAfter() *v1.Cursor {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+// Hour gathers the points that begin in one hour of one day of the week.
+type Hour struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Day of the week, 1 Monday to 7 Sunday (ISO 8601).
+	Weekday uint32 `protobuf:"varint,1,opt,name=weekday,proto3" json:"weekday,omitempty"`
+	// Hour of the day, 0 to 23, by the clock that the measurements carry.
+	Hour uint32 `protobuf:"varint,2,opt,name=hour,proto3" json:"hour,omitempty"`
+	// Points in it, at least 1.
+	Points uint32 `protobuf:"varint,3,opt,name=points,proto3" json:"points,omitempty"`
+	// Sum of their quantities, thousandths of the unit.
+	Sum           int64 `protobuf:"varint,4,opt,name=sum,proto3" json:"sum,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Hour) Reset() {
+	*x = Hour{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Hour) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Hour) ProtoMessage() {}
+
+func (x *Hour) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Hour.ProtoReflect.Descriptor instead.
+func (*Hour) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *Hour) GetWeekday() uint32 {
+	if x != nil {
+		return x.Weekday
+	}
+	return 0
+}
+
+func (x *Hour) GetHour() uint32 {
+	if x != nil {
+		return x.Hour
+	}
+	return 0
+}
+
+func (x *Hour) GetPoints() uint32 {
+	if x != nil {
+		return x.Points
+	}
+	return 0
+}
+
+func (x *Hour) GetSum() int64 {
+	if x != nil {
+		return x.Sum
+	}
+	return 0
+}
+
+// GetHoursResponse is a week as it usually is.
+type GetHoursResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Quantity that was gathered, as the schema's body names it.
+	Measure string `protobuf:"bytes,1,opt,name=measure,proto3" json:"measure,omitempty"`
+	// Unit, as the schema spells it; empty where it is a bare number.
+	Unit string `protobuf:"bytes,2,opt,name=unit,proto3" json:"unit,omitempty"`
+	// Whether quantities add up (see GetSeriesResponse).
+	AddsUp bool `protobuf:"varint,3,opt,name=adds_up,json=addsUp,proto3" json:"adds_up,omitempty"`
+	// Hours that hold something, Monday's first; at most 168.
+	Hours []*Hour `protobuf:"bytes,4,rep,name=hours,proto3" json:"hours,omitempty"`
+	// Days with a point.
+	Days uint32 `protobuf:"varint,5,opt,name=days,proto3" json:"days,omitempty"`
+	// Points that were gathered.
+	Points uint32 `protobuf:"varint,6,opt,name=points,proto3" json:"points,omitempty"`
+	// Points that were left out, as others say the same of the same time.
+	Overlapped    uint32 `protobuf:"varint,7,opt,name=overlapped,proto3" json:"overlapped,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetHoursResponse) Reset() {
+	*x = GetHoursResponse{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetHoursResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetHoursResponse) ProtoMessage() {}
+
+func (x *GetHoursResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetHoursResponse.ProtoReflect.Descriptor instead.
+func (*GetHoursResponse) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *GetHoursResponse) GetMeasure() string {
+	if x != nil {
+		return x.Measure
+	}
+	return ""
+}
+
+func (x *GetHoursResponse) GetUnit() string {
+	if x != nil {
+		return x.Unit
+	}
+	return ""
+}
+
+func (x *GetHoursResponse) GetAddsUp() bool {
+	if x != nil {
+		return x.AddsUp
+	}
+	return false
+}
+
+func (x *GetHoursResponse) GetHours() []*Hour {
+	if x != nil {
+		return x.Hours
+	}
+	return nil
+}
+
+func (x *GetHoursResponse) GetDays() uint32 {
+	if x != nil {
+		return x.Days
+	}
+	return 0
+}
+
+func (x *GetHoursResponse) GetPoints() uint32 {
+	if x != nil {
+		return x.Points
+	}
+	return 0
+}
+
+func (x *GetHoursResponse) GetOverlapped() uint32 {
+	if x != nil {
+		return x.Overlapped
+	}
+	return 0
+}
+
+// GetPlacesRequest says of which days.
+type GetPlacesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose.
+	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
+	// Days, both included, by the clock that the measurements carry; at most 3660.
+	First string `protobuf:"bytes,2,opt,name=first,proto3" json:"first,omitempty"`
+	// Last day.
+	Last string `protobuf:"bytes,3,opt,name=last,proto3" json:"last,omitempty"`
+	// Answer only when this position is seen.
+	After         *v1.Cursor `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPlacesRequest) Reset() {
+	*x = GetPlacesRequest{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPlacesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPlacesRequest) ProtoMessage() {}
+
+func (x *GetPlacesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPlacesRequest.ProtoReflect.Descriptor instead.
+func (*GetPlacesRequest) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *GetPlacesRequest) GetSubscriberId() string {
+	if x != nil {
+		return x.SubscriberId
+	}
+	return ""
+}
+
+func (x *GetPlacesRequest) GetFirst() string {
+	if x != nil {
+		return x.First
+	}
+	return ""
+}
+
+func (x *GetPlacesRequest) GetLast() string {
+	if x != nil {
+		return x.Last
+	}
+	return ""
+}
+
+func (x *GetPlacesRequest) GetAfter() *v1.Cursor {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+// Place is a cell in which a person's traffic data arose.
+type Place struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The operator's name of the cell.
+	Cell string `protobuf:"bytes,1,opt,name=cell,proto3" json:"cell,omitempty"`
+	// Where it stands; unset where the operator's table of cells does not say.
+	Spot *Spot `protobuf:"bytes,2,opt,name=spot,proto3" json:"spot,omitempty"`
+	// Points that arose there: calls, messages, stays and data sessions together, at least 1. What a map weighs by.
+	Points uint32 `protobuf:"varint,3,opt,name=points,proto3" json:"points,omitempty"`
+	// Calls.
+	Calls uint32 `protobuf:"varint,4,opt,name=calls,proto3" json:"calls,omitempty"`
+	// Messages.
+	Messages uint32 `protobuf:"varint,5,opt,name=messages,proto3" json:"messages,omitempty"`
+	// Stays, sightings included.
+	Visits uint32 `protobuf:"varint,6,opt,name=visits,proto3" json:"visits,omitempty"`
+	// Time of the stays, seconds.
+	Stayed int64 `protobuf:"varint,7,opt,name=stayed,proto3" json:"stayed,omitempty"`
+	// Data that was used there, thousandths of a MiB (2^20 bytes).
+	Data int64 `protobuf:"varint,8,opt,name=data,proto3" json:"data,omitempty"`
+	// Days with a point there.
+	Days uint32 `protobuf:"varint,9,opt,name=days,proto3" json:"days,omitempty"`
+	// First and last of them.
+	Span          *v11.Days `protobuf:"bytes,10,opt,name=span,proto3" json:"span,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Place) Reset() {
+	*x = Place{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Place) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Place) ProtoMessage() {}
+
+func (x *Place) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Place.ProtoReflect.Descriptor instead.
+func (*Place) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *Place) GetCell() string {
+	if x != nil {
+		return x.Cell
+	}
+	return ""
+}
+
+func (x *Place) GetSpot() *Spot {
+	if x != nil {
+		return x.Spot
+	}
+	return nil
+}
+
+func (x *Place) GetPoints() uint32 {
+	if x != nil {
+		return x.Points
+	}
+	return 0
+}
+
+func (x *Place) GetCalls() uint32 {
+	if x != nil {
+		return x.Calls
+	}
+	return 0
+}
+
+func (x *Place) GetMessages() uint32 {
+	if x != nil {
+		return x.Messages
+	}
+	return 0
+}
+
+func (x *Place) GetVisits() uint32 {
+	if x != nil {
+		return x.Visits
+	}
+	return 0
+}
+
+func (x *Place) GetStayed() int64 {
+	if x != nil {
+		return x.Stayed
+	}
+	return 0
+}
+
+func (x *Place) GetData() int64 {
+	if x != nil {
+		return x.Data
+	}
+	return 0
+}
+
+func (x *Place) GetDays() uint32 {
+	if x != nil {
+		return x.Days
+	}
+	return 0
+}
+
+func (x *Place) GetSpan() *v11.Days {
+	if x != nil {
+		return x.Span
+	}
+	return nil
+}
+
+// Spot is a point on the earth (WGS 84).
+type Spot struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Millionths of a degree, north positive, from -90000000 to 90000000.
+	Latitude int32 `protobuf:"varint,1,opt,name=latitude,proto3" json:"latitude,omitempty"`
+	// Millionths of a degree, east positive, from -180000000 to 180000000.
+	Longitude     int32 `protobuf:"varint,2,opt,name=longitude,proto3" json:"longitude,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Spot) Reset() {
+	*x = Spot{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Spot) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Spot) ProtoMessage() {}
+
+func (x *Spot) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Spot.ProtoReflect.Descriptor instead.
+func (*Spot) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *Spot) GetLatitude() int32 {
+	if x != nil {
+		return x.Latitude
+	}
+	return 0
+}
+
+func (x *Spot) GetLongitude() int32 {
+	if x != nil {
+		return x.Longitude
+	}
+	return 0
+}
+
+// GetPlacesResponse is a person's places.
+type GetPlacesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Places, the one with most points first; at most 1000.
+	Places []*Place `protobuf:"bytes,1,rep,name=places,proto3" json:"places,omitempty"`
+	// Places beyond those.
+	More uint32 `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
+	// Points of traffic data in these days that name no cell.
+	Nowhere uint32 `protobuf:"varint,3,opt,name=nowhere,proto3" json:"nowhere,omitempty"`
+	// Calls in these days, wherever.
+	Calls uint32 `protobuf:"varint,4,opt,name=calls,proto3" json:"calls,omitempty"`
+	// Time of the calls, seconds.
+	Talked int64 `protobuf:"varint,5,opt,name=talked,proto3" json:"talked,omitempty"`
+	// Messages in these days, wherever.
+	Messages uint32 `protobuf:"varint,6,opt,name=messages,proto3" json:"messages,omitempty"`
+	// Data that was used in these days, wherever, thousandths of a MiB (2^20 bytes).
+	Data int64 `protobuf:"varint,7,opt,name=data,proto3" json:"data,omitempty"`
+	// Other people that were called, written to or heard from, each counted once.
+	Correspondents uint32 `protobuf:"varint,8,opt,name=correspondents,proto3" json:"correspondents,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *GetPlacesResponse) Reset() {
+	*x = GetPlacesResponse{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPlacesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPlacesResponse) ProtoMessage() {}
+
+func (x *GetPlacesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPlacesResponse.ProtoReflect.Descriptor instead.
+func (*GetPlacesResponse) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *GetPlacesResponse) GetPlaces() []*Place {
+	if x != nil {
+		return x.Places
+	}
+	return nil
+}
+
+func (x *GetPlacesResponse) GetMore() uint32 {
+	if x != nil {
+		return x.More
+	}
+	return 0
+}
+
+func (x *GetPlacesResponse) GetNowhere() uint32 {
+	if x != nil {
+		return x.Nowhere
+	}
+	return 0
+}
+
+func (x *GetPlacesResponse) GetCalls() uint32 {
+	if x != nil {
+		return x.Calls
+	}
+	return 0
+}
+
+func (x *GetPlacesResponse) GetTalked() int64 {
+	if x != nil {
+		return x.Talked
+	}
+	return 0
+}
+
+func (x *GetPlacesResponse) GetMessages() uint32 {
+	if x != nil {
+		return x.Messages
+	}
+	return 0
+}
+
+func (x *GetPlacesResponse) GetData() int64 {
+	if x != nil {
+		return x.Data
+	}
+	return 0
+}
+
+func (x *GetPlacesResponse) GetCorrespondents() uint32 {
+	if x != nil {
+		return x.Correspondents
+	}
+	return 0
+}
+
 // GetSummaryRequest names the person.
 type GetSummaryRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1992,7 +2621,7 @@ type GetSummaryRequest struct {
 
 func (x *GetSummaryRequest) Reset() {
 	*x = GetSummaryRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[26]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2004,7 +2633,7 @@ func (x *GetSummaryRequest) String() string {
 func (*GetSummaryRequest) ProtoMessage() {}
 
 func (x *GetSummaryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[26]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2017,7 +2646,7 @@ func (x *GetSummaryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSummaryRequest.ProtoReflect.Descriptor instead.
 func (*GetSummaryRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{26}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *GetSummaryRequest) GetSubscriberId() string {
@@ -2047,7 +2676,7 @@ type Quantity struct {
 
 func (x *Quantity) Reset() {
 	*x = Quantity{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[27]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2059,7 +2688,7 @@ func (x *Quantity) String() string {
 func (*Quantity) ProtoMessage() {}
 
 func (x *Quantity) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[27]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2072,7 +2701,7 @@ func (x *Quantity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quantity.ProtoReflect.Descriptor instead.
 func (*Quantity) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{27}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Quantity) GetMeasure() string {
@@ -2104,7 +2733,7 @@ type Share struct {
 
 func (x *Share) Reset() {
 	*x = Share{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[28]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2116,7 +2745,7 @@ func (x *Share) String() string {
 func (*Share) ProtoMessage() {}
 
 func (x *Share) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[28]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2129,7 +2758,7 @@ func (x *Share) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Share.ProtoReflect.Descriptor instead.
 func (*Share) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{28}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Share) GetSourceId() string {
@@ -2176,7 +2805,7 @@ type Category struct {
 
 func (x *Category) Reset() {
 	*x = Category{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[29]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2188,7 +2817,7 @@ func (x *Category) String() string {
 func (*Category) ProtoMessage() {}
 
 func (x *Category) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[29]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2201,7 +2830,7 @@ func (x *Category) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Category.ProtoReflect.Descriptor instead.
 func (*Category) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{29}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Category) GetSchema() string {
@@ -2266,7 +2895,7 @@ type GetSummaryResponse struct {
 
 func (x *GetSummaryResponse) Reset() {
 	*x = GetSummaryResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[30]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2278,7 +2907,7 @@ func (x *GetSummaryResponse) String() string {
 func (*GetSummaryResponse) ProtoMessage() {}
 
 func (x *GetSummaryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[30]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2291,7 +2920,7 @@ func (x *GetSummaryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSummaryResponse.ProtoReflect.Descriptor instead.
 func (*GetSummaryResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{30}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *GetSummaryResponse) GetCategories() []*Category {
@@ -2321,7 +2950,7 @@ type ExportPointsRequest struct {
 
 func (x *ExportPointsRequest) Reset() {
 	*x = ExportPointsRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[31]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2333,7 +2962,7 @@ func (x *ExportPointsRequest) String() string {
 func (*ExportPointsRequest) ProtoMessage() {}
 
 func (x *ExportPointsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[31]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2346,7 +2975,7 @@ func (x *ExportPointsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportPointsRequest.ProtoReflect.Descriptor instead.
 func (*ExportPointsRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{31}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ExportPointsRequest) GetSubscriberId() string {
@@ -2378,7 +3007,7 @@ type SchemaDocument struct {
 
 func (x *SchemaDocument) Reset() {
 	*x = SchemaDocument{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[32]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2390,7 +3019,7 @@ func (x *SchemaDocument) String() string {
 func (*SchemaDocument) ProtoMessage() {}
 
 func (x *SchemaDocument) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[32]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2403,7 +3032,7 @@ func (x *SchemaDocument) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SchemaDocument.ProtoReflect.Descriptor instead.
 func (*SchemaDocument) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{32}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *SchemaDocument) GetUri() string {
@@ -2448,7 +3077,7 @@ type ExportPointsResponse struct {
 
 func (x *ExportPointsResponse) Reset() {
 	*x = ExportPointsResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[33]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2460,7 +3089,7 @@ func (x *ExportPointsResponse) String() string {
 func (*ExportPointsResponse) ProtoMessage() {}
 
 func (x *ExportPointsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[33]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2473,7 +3102,7 @@ func (x *ExportPointsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportPointsResponse.ProtoReflect.Descriptor instead.
 func (*ExportPointsResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{33}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ExportPointsResponse) GetSchema() string {
@@ -2543,7 +3172,7 @@ type PreviewPackageRequest struct {
 
 func (x *PreviewPackageRequest) Reset() {
 	*x = PreviewPackageRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[34]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2555,7 +3184,7 @@ func (x *PreviewPackageRequest) String() string {
 func (*PreviewPackageRequest) ProtoMessage() {}
 
 func (x *PreviewPackageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[34]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2568,7 +3197,7 @@ func (x *PreviewPackageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewPackageRequest.ProtoReflect.Descriptor instead.
 func (*PreviewPackageRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{34}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *PreviewPackageRequest) GetSubscriberId() string {
@@ -2652,7 +3281,7 @@ type PreviewPackageResponse struct {
 
 func (x *PreviewPackageResponse) Reset() {
 	*x = PreviewPackageResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[35]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2664,7 +3293,7 @@ func (x *PreviewPackageResponse) String() string {
 func (*PreviewPackageResponse) ProtoMessage() {}
 
 func (x *PreviewPackageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[35]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2677,7 +3306,7 @@ func (x *PreviewPackageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewPackageResponse.ProtoReflect.Descriptor instead.
 func (*PreviewPackageResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{35}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *PreviewPackageResponse) GetRows() []byte {
@@ -2747,7 +3376,7 @@ type GetFactsRequest struct {
 
 func (x *GetFactsRequest) Reset() {
 	*x = GetFactsRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[36]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2759,7 +3388,7 @@ func (x *GetFactsRequest) String() string {
 func (*GetFactsRequest) ProtoMessage() {}
 
 func (x *GetFactsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[36]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2772,7 +3401,7 @@ func (x *GetFactsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFactsRequest.ProtoReflect.Descriptor instead.
 func (*GetFactsRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{36}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *GetFactsRequest) GetSubscriberId() string {
@@ -2799,7 +3428,7 @@ type Stock struct {
 
 func (x *Stock) Reset() {
 	*x = Stock{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[37]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2811,7 +3440,7 @@ func (x *Stock) String() string {
 func (*Stock) ProtoMessage() {}
 
 func (x *Stock) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[37]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2824,7 +3453,7 @@ func (x *Stock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stock.ProtoReflect.Descriptor instead.
 func (*Stock) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{37}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Stock) GetProduct() string {
@@ -2868,7 +3497,7 @@ type GetFactsResponse struct {
 
 func (x *GetFactsResponse) Reset() {
 	*x = GetFactsResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[38]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2880,7 +3509,7 @@ func (x *GetFactsResponse) String() string {
 func (*GetFactsResponse) ProtoMessage() {}
 
 func (x *GetFactsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[38]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2893,7 +3522,7 @@ func (x *GetFactsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFactsResponse.ProtoReflect.Descriptor instead.
 func (*GetFactsResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{38}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *GetFactsResponse) GetFacts() []*Fact {
@@ -2921,7 +3550,7 @@ type EstimateAudienceRequest struct {
 
 func (x *EstimateAudienceRequest) Reset() {
 	*x = EstimateAudienceRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[39]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2933,7 +3562,7 @@ func (x *EstimateAudienceRequest) String() string {
 func (*EstimateAudienceRequest) ProtoMessage() {}
 
 func (x *EstimateAudienceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[39]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2946,7 +3575,7 @@ func (x *EstimateAudienceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EstimateAudienceRequest.ProtoReflect.Descriptor instead.
 func (*EstimateAudienceRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{39}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *EstimateAudienceRequest) GetTerms() *v11.Terms {
@@ -2967,7 +3596,7 @@ type EstimateAudienceResponse struct {
 
 func (x *EstimateAudienceResponse) Reset() {
 	*x = EstimateAudienceResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[40]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2979,7 +3608,7 @@ func (x *EstimateAudienceResponse) String() string {
 func (*EstimateAudienceResponse) ProtoMessage() {}
 
 func (x *EstimateAudienceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[40]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2992,7 +3621,7 @@ func (x *EstimateAudienceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EstimateAudienceResponse.ProtoReflect.Descriptor instead.
 func (*EstimateAudienceResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{40}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *EstimateAudienceResponse) GetPeople() uint32 {
@@ -3013,7 +3642,7 @@ type DescribeProductRequest struct {
 
 func (x *DescribeProductRequest) Reset() {
 	*x = DescribeProductRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[41]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3025,7 +3654,7 @@ func (x *DescribeProductRequest) String() string {
 func (*DescribeProductRequest) ProtoMessage() {}
 
 func (x *DescribeProductRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[41]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3038,7 +3667,7 @@ func (x *DescribeProductRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeProductRequest.ProtoReflect.Descriptor instead.
 func (*DescribeProductRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{41}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *DescribeProductRequest) GetProduct() *v11.ProductRef {
@@ -3061,7 +3690,7 @@ type Rung struct {
 
 func (x *Rung) Reset() {
 	*x = Rung{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[42]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3073,7 +3702,7 @@ func (x *Rung) String() string {
 func (*Rung) ProtoMessage() {}
 
 func (x *Rung) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[42]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3086,7 +3715,7 @@ func (x *Rung) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rung.ProtoReflect.Descriptor instead.
 func (*Rung) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{42}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Rung) GetId() string {
@@ -3122,7 +3751,7 @@ type ProductField struct {
 
 func (x *ProductField) Reset() {
 	*x = ProductField{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[43]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3134,7 +3763,7 @@ func (x *ProductField) String() string {
 func (*ProductField) ProtoMessage() {}
 
 func (x *ProductField) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[43]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3147,7 +3776,7 @@ func (x *ProductField) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProductField.ProtoReflect.Descriptor instead.
 func (*ProductField) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{43}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ProductField) GetId() string {
@@ -3210,7 +3839,7 @@ type Product struct {
 
 func (x *Product) Reset() {
 	*x = Product{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[44]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3222,7 +3851,7 @@ func (x *Product) String() string {
 func (*Product) ProtoMessage() {}
 
 func (x *Product) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[44]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3235,7 +3864,7 @@ func (x *Product) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Product.ProtoReflect.Descriptor instead.
 func (*Product) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{44}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Product) GetRef() *v11.ProductRef {
@@ -3309,7 +3938,7 @@ type DescribeProductResponse struct {
 
 func (x *DescribeProductResponse) Reset() {
 	*x = DescribeProductResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[45]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3321,7 +3950,7 @@ func (x *DescribeProductResponse) String() string {
 func (*DescribeProductResponse) ProtoMessage() {}
 
 func (x *DescribeProductResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[45]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3334,7 +3963,7 @@ func (x *DescribeProductResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeProductResponse.ProtoReflect.Descriptor instead.
 func (*DescribeProductResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{45}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *DescribeProductResponse) GetProduct() *Product {
@@ -3371,7 +4000,7 @@ type ListProductsRequest struct {
 
 func (x *ListProductsRequest) Reset() {
 	*x = ListProductsRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[46]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3383,7 +4012,7 @@ func (x *ListProductsRequest) String() string {
 func (*ListProductsRequest) ProtoMessage() {}
 
 func (x *ListProductsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[46]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3396,7 +4025,7 @@ func (x *ListProductsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProductsRequest.ProtoReflect.Descriptor instead.
 func (*ListProductsRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{46}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ListProductsRequest) GetPageSize() uint32 {
@@ -3426,7 +4055,7 @@ type ListProductsResponse struct {
 
 func (x *ListProductsResponse) Reset() {
 	*x = ListProductsResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[47]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3438,7 +4067,7 @@ func (x *ListProductsResponse) String() string {
 func (*ListProductsResponse) ProtoMessage() {}
 
 func (x *ListProductsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[47]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3451,7 +4080,7 @@ func (x *ListProductsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProductsResponse.ProtoReflect.Descriptor instead.
 func (*ListProductsResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{47}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ListProductsResponse) GetProducts() []*Product {
@@ -3511,7 +4140,7 @@ type Delivery struct {
 
 func (x *Delivery) Reset() {
 	*x = Delivery{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[48]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3523,7 +4152,7 @@ func (x *Delivery) String() string {
 func (*Delivery) ProtoMessage() {}
 
 func (x *Delivery) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[48]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3536,7 +4165,7 @@ func (x *Delivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
 func (*Delivery) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{48}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Delivery) GetDeliveryId() string {
@@ -3671,7 +4300,7 @@ type Deletion struct {
 
 func (x *Deletion) Reset() {
 	*x = Deletion{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[49]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3683,7 +4312,7 @@ func (x *Deletion) String() string {
 func (*Deletion) ProtoMessage() {}
 
 func (x *Deletion) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[49]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3696,7 +4325,7 @@ func (x *Deletion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deletion.ProtoReflect.Descriptor instead.
 func (*Deletion) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{49}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Deletion) GetReason() EndReason {
@@ -3734,7 +4363,7 @@ type ListDeliveriesRequest struct {
 
 func (x *ListDeliveriesRequest) Reset() {
 	*x = ListDeliveriesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[50]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3746,7 +4375,7 @@ func (x *ListDeliveriesRequest) String() string {
 func (*ListDeliveriesRequest) ProtoMessage() {}
 
 func (x *ListDeliveriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[50]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3759,7 +4388,7 @@ func (x *ListDeliveriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeliveriesRequest.ProtoReflect.Descriptor instead.
 func (*ListDeliveriesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{50}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ListDeliveriesRequest) GetBuyerId() string {
@@ -3817,7 +4446,7 @@ type ListDeliveriesResponse struct {
 
 func (x *ListDeliveriesResponse) Reset() {
 	*x = ListDeliveriesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[51]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3829,7 +4458,7 @@ func (x *ListDeliveriesResponse) String() string {
 func (*ListDeliveriesResponse) ProtoMessage() {}
 
 func (x *ListDeliveriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[51]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3842,7 +4471,7 @@ func (x *ListDeliveriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeliveriesResponse.ProtoReflect.Descriptor instead.
 func (*ListDeliveriesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{51}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListDeliveriesResponse) GetDeliveries() []*Delivery {
@@ -3875,7 +4504,7 @@ type WatchDeliveriesRequest struct {
 
 func (x *WatchDeliveriesRequest) Reset() {
 	*x = WatchDeliveriesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[52]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3887,7 +4516,7 @@ func (x *WatchDeliveriesRequest) String() string {
 func (*WatchDeliveriesRequest) ProtoMessage() {}
 
 func (x *WatchDeliveriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[52]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3900,7 +4529,7 @@ func (x *WatchDeliveriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDeliveriesRequest.ProtoReflect.Descriptor instead.
 func (*WatchDeliveriesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{52}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *WatchDeliveriesRequest) GetBuyerId() string {
@@ -3937,7 +4566,7 @@ type WatchDeliveriesResponse struct {
 
 func (x *WatchDeliveriesResponse) Reset() {
 	*x = WatchDeliveriesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[53]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3949,7 +4578,7 @@ func (x *WatchDeliveriesResponse) String() string {
 func (*WatchDeliveriesResponse) ProtoMessage() {}
 
 func (x *WatchDeliveriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[53]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3962,7 +4591,7 @@ func (x *WatchDeliveriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDeliveriesResponse.ProtoReflect.Descriptor instead.
 func (*WatchDeliveriesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{53}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *WatchDeliveriesResponse) GetDelivery() *Delivery {
@@ -3994,7 +4623,7 @@ type FetchPackageRequest struct {
 
 func (x *FetchPackageRequest) Reset() {
 	*x = FetchPackageRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[54]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4006,7 +4635,7 @@ func (x *FetchPackageRequest) String() string {
 func (*FetchPackageRequest) ProtoMessage() {}
 
 func (x *FetchPackageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[54]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4019,7 +4648,7 @@ func (x *FetchPackageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchPackageRequest.ProtoReflect.Descriptor instead.
 func (*FetchPackageRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{54}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *FetchPackageRequest) GetBuyerId() string {
@@ -4056,7 +4685,7 @@ type FetchPackageResponse struct {
 
 func (x *FetchPackageResponse) Reset() {
 	*x = FetchPackageResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[55]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4068,7 +4697,7 @@ func (x *FetchPackageResponse) String() string {
 func (*FetchPackageResponse) ProtoMessage() {}
 
 func (x *FetchPackageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[55]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4081,7 +4710,7 @@ func (x *FetchPackageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchPackageResponse.ProtoReflect.Descriptor instead.
 func (*FetchPackageResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{55}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *FetchPackageResponse) GetOffset() uint64 {
@@ -4117,7 +4746,7 @@ type SignReceiptRequest struct {
 
 func (x *SignReceiptRequest) Reset() {
 	*x = SignReceiptRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[56]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4129,7 +4758,7 @@ func (x *SignReceiptRequest) String() string {
 func (*SignReceiptRequest) ProtoMessage() {}
 
 func (x *SignReceiptRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[56]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4142,7 +4771,7 @@ func (x *SignReceiptRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptRequest.ProtoReflect.Descriptor instead.
 func (*SignReceiptRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{56}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *SignReceiptRequest) GetBuyerId() string {
@@ -4197,7 +4826,7 @@ type SignReceiptResponse struct {
 
 func (x *SignReceiptResponse) Reset() {
 	*x = SignReceiptResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[57]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4209,7 +4838,7 @@ func (x *SignReceiptResponse) String() string {
 func (*SignReceiptResponse) ProtoMessage() {}
 
 func (x *SignReceiptResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[57]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4222,7 +4851,7 @@ func (x *SignReceiptResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptResponse.ProtoReflect.Descriptor instead.
 func (*SignReceiptResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{57}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *SignReceiptResponse) GetSealedKey() []byte {
@@ -4266,7 +4895,7 @@ type SignReceiptsRequest struct {
 
 func (x *SignReceiptsRequest) Reset() {
 	*x = SignReceiptsRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[58]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4278,7 +4907,7 @@ func (x *SignReceiptsRequest) String() string {
 func (*SignReceiptsRequest) ProtoMessage() {}
 
 func (x *SignReceiptsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[58]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4291,7 +4920,7 @@ func (x *SignReceiptsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptsRequest.ProtoReflect.Descriptor instead.
 func (*SignReceiptsRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{58}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *SignReceiptsRequest) GetBuyerId() string {
@@ -4326,7 +4955,7 @@ type SignedReceipt struct {
 
 func (x *SignedReceipt) Reset() {
 	*x = SignedReceipt{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[59]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4338,7 +4967,7 @@ func (x *SignedReceipt) String() string {
 func (*SignedReceipt) ProtoMessage() {}
 
 func (x *SignedReceipt) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[59]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4351,7 +4980,7 @@ func (x *SignedReceipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedReceipt.ProtoReflect.Descriptor instead.
 func (*SignedReceipt) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{59}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *SignedReceipt) GetDeliveryId() string {
@@ -4393,7 +5022,7 @@ type SignReceiptsResponse struct {
 
 func (x *SignReceiptsResponse) Reset() {
 	*x = SignReceiptsResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[60]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4405,7 +5034,7 @@ func (x *SignReceiptsResponse) String() string {
 func (*SignReceiptsResponse) ProtoMessage() {}
 
 func (x *SignReceiptsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[60]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4418,7 +5047,7 @@ func (x *SignReceiptsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptsResponse.ProtoReflect.Descriptor instead.
 func (*SignReceiptsResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{60}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *SignReceiptsResponse) GetReceipts() []*SignedReceipt {
@@ -4449,7 +5078,7 @@ type ListUsesRequest struct {
 
 func (x *ListUsesRequest) Reset() {
 	*x = ListUsesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[61]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4461,7 +5090,7 @@ func (x *ListUsesRequest) String() string {
 func (*ListUsesRequest) ProtoMessage() {}
 
 func (x *ListUsesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[61]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4474,7 +5103,7 @@ func (x *ListUsesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsesRequest.ProtoReflect.Descriptor instead.
 func (*ListUsesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{61}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ListUsesRequest) GetSubscriberId() string {
@@ -4560,7 +5189,7 @@ type Use struct {
 
 func (x *Use) Reset() {
 	*x = Use{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[62]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4572,7 +5201,7 @@ func (x *Use) String() string {
 func (*Use) ProtoMessage() {}
 
 func (x *Use) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[62]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4585,7 +5214,7 @@ func (x *Use) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Use.ProtoReflect.Descriptor instead.
 func (*Use) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{62}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *Use) GetDeliveryId() string {
@@ -4713,7 +5342,7 @@ type ListUsesResponse struct {
 
 func (x *ListUsesResponse) Reset() {
 	*x = ListUsesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[63]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4725,7 +5354,7 @@ func (x *ListUsesResponse) String() string {
 func (*ListUsesResponse) ProtoMessage() {}
 
 func (x *ListUsesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[63]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4738,7 +5367,7 @@ func (x *ListUsesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsesResponse.ProtoReflect.Descriptor instead.
 func (*ListUsesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{63}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ListUsesResponse) GetUses() []*Use {
@@ -4766,7 +5395,7 @@ type CountDeliveriesRequest struct {
 
 func (x *CountDeliveriesRequest) Reset() {
 	*x = CountDeliveriesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[64]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4778,7 +5407,7 @@ func (x *CountDeliveriesRequest) String() string {
 func (*CountDeliveriesRequest) ProtoMessage() {}
 
 func (x *CountDeliveriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[64]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4791,7 +5420,7 @@ func (x *CountDeliveriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountDeliveriesRequest.ProtoReflect.Descriptor instead.
 func (*CountDeliveriesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{64}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *CountDeliveriesRequest) GetAfter() *v1.Cursor {
@@ -4818,7 +5447,7 @@ type DeliveryCount struct {
 
 func (x *DeliveryCount) Reset() {
 	*x = DeliveryCount{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[65]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4830,7 +5459,7 @@ func (x *DeliveryCount) String() string {
 func (*DeliveryCount) ProtoMessage() {}
 
 func (x *DeliveryCount) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[65]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4843,7 +5472,7 @@ func (x *DeliveryCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryCount.ProtoReflect.Descriptor instead.
 func (*DeliveryCount) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{65}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *DeliveryCount) GetState() DeliveryState {
@@ -4885,7 +5514,7 @@ type CountDeliveriesResponse struct {
 
 func (x *CountDeliveriesResponse) Reset() {
 	*x = CountDeliveriesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[66]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4897,7 +5526,7 @@ func (x *CountDeliveriesResponse) String() string {
 func (*CountDeliveriesResponse) ProtoMessage() {}
 
 func (x *CountDeliveriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[66]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4910,7 +5539,7 @@ func (x *CountDeliveriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountDeliveriesResponse.ProtoReflect.Descriptor instead.
 func (*CountDeliveriesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{66}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *CountDeliveriesResponse) GetCounts() []*DeliveryCount {
@@ -4939,7 +5568,7 @@ type ListRecordRequest struct {
 
 func (x *ListRecordRequest) Reset() {
 	*x = ListRecordRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[67]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4951,7 +5580,7 @@ func (x *ListRecordRequest) String() string {
 func (*ListRecordRequest) ProtoMessage() {}
 
 func (x *ListRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[67]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4964,7 +5593,7 @@ func (x *ListRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecordRequest.ProtoReflect.Descriptor instead.
 func (*ListRecordRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{67}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *ListRecordRequest) GetSubscriberId() string {
@@ -5017,7 +5646,7 @@ type ListRecordResponse struct {
 
 func (x *ListRecordResponse) Reset() {
 	*x = ListRecordResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[68]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5029,7 +5658,7 @@ func (x *ListRecordResponse) String() string {
 func (*ListRecordResponse) ProtoMessage() {}
 
 func (x *ListRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[68]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5042,7 +5671,7 @@ func (x *ListRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecordResponse.ProtoReflect.Descriptor instead.
 func (*ListRecordResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{68}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *ListRecordResponse) GetEntries() []*v13.Entry {
@@ -5080,7 +5709,7 @@ type WatchRecordRequest struct {
 
 func (x *WatchRecordRequest) Reset() {
 	*x = WatchRecordRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[69]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5092,7 +5721,7 @@ func (x *WatchRecordRequest) String() string {
 func (*WatchRecordRequest) ProtoMessage() {}
 
 func (x *WatchRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[69]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5105,7 +5734,7 @@ func (x *WatchRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRecordRequest.ProtoReflect.Descriptor instead.
 func (*WatchRecordRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{69}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *WatchRecordRequest) GetSubscriberId() string {
@@ -5135,7 +5764,7 @@ type WatchRecordResponse struct {
 
 func (x *WatchRecordResponse) Reset() {
 	*x = WatchRecordResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[70]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5147,7 +5776,7 @@ func (x *WatchRecordResponse) String() string {
 func (*WatchRecordResponse) ProtoMessage() {}
 
 func (x *WatchRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[70]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5160,7 +5789,7 @@ func (x *WatchRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRecordResponse.ProtoReflect.Descriptor instead.
 func (*WatchRecordResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{70}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *WatchRecordResponse) GetEntry() *v13.Entry {
@@ -5319,7 +5948,58 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\x06points\x18\a \x01(\rR\x06points\x12\x1e\n" +
 	"\n" +
 	"overlapped\x18\b \x01(\rR\n" +
-	"overlapped\"p\n" +
+	"overlapped\"\xa8\x02\n" +
+	"\x0fGetHoursRequest\x12-\n" +
+	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12!\n" +
+	"\x06schema\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18PR\x06schema\x12!\n" +
+	"\ameasure\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18PR\ameasure\x129\n" +
+	"\x05first\x18\x04 \x01(\tB#\xbaH r\x1e2\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$R\x05first\x127\n" +
+	"\x04last\x18\x05 \x01(\tB#\xbaH r\x1e2\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$R\x04last\x12,\n" +
+	"\x05after\x18\x06 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"^\n" +
+	"\x04Hour\x12\x18\n" +
+	"\aweekday\x18\x01 \x01(\rR\aweekday\x12\x12\n" +
+	"\x04hour\x18\x02 \x01(\rR\x04hour\x12\x16\n" +
+	"\x06points\x18\x03 \x01(\rR\x06points\x12\x10\n" +
+	"\x03sum\x18\x04 \x01(\x03R\x03sum\"\xd4\x01\n" +
+	"\x10GetHoursResponse\x12\x18\n" +
+	"\ameasure\x18\x01 \x01(\tR\ameasure\x12\x12\n" +
+	"\x04unit\x18\x02 \x01(\tR\x04unit\x12\x17\n" +
+	"\aadds_up\x18\x03 \x01(\bR\x06addsUp\x12-\n" +
+	"\x05hours\x18\x04 \x03(\v2\x17.obole.delivery.v1.HourR\x05hours\x12\x12\n" +
+	"\x04days\x18\x05 \x01(\rR\x04days\x12\x16\n" +
+	"\x06points\x18\x06 \x01(\rR\x06points\x12\x1e\n" +
+	"\n" +
+	"overlapped\x18\a \x01(\rR\n" +
+	"overlapped\"\xe3\x01\n" +
+	"\x10GetPlacesRequest\x12-\n" +
+	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x129\n" +
+	"\x05first\x18\x02 \x01(\tB#\xbaH r\x1e2\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$R\x05first\x127\n" +
+	"\x04last\x18\x03 \x01(\tB#\xbaH r\x1e2\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$R\x04last\x12,\n" +
+	"\x05after\x18\x04 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\x95\x02\n" +
+	"\x05Place\x12\x12\n" +
+	"\x04cell\x18\x01 \x01(\tR\x04cell\x12+\n" +
+	"\x04spot\x18\x02 \x01(\v2\x17.obole.delivery.v1.SpotR\x04spot\x12\x16\n" +
+	"\x06points\x18\x03 \x01(\rR\x06points\x12\x14\n" +
+	"\x05calls\x18\x04 \x01(\rR\x05calls\x12\x1a\n" +
+	"\bmessages\x18\x05 \x01(\rR\bmessages\x12\x16\n" +
+	"\x06visits\x18\x06 \x01(\rR\x06visits\x12\x16\n" +
+	"\x06stayed\x18\a \x01(\x03R\x06stayed\x12\x12\n" +
+	"\x04data\x18\b \x01(\x03R\x04data\x12\x12\n" +
+	"\x04days\x18\t \x01(\rR\x04days\x12)\n" +
+	"\x04span\x18\n" +
+	" \x01(\v2\x15.obole.market.v1.DaysR\x04span\"@\n" +
+	"\x04Spot\x12\x1a\n" +
+	"\blatitude\x18\x01 \x01(\x05R\blatitude\x12\x1c\n" +
+	"\tlongitude\x18\x02 \x01(\x05R\tlongitude\"\xf9\x01\n" +
+	"\x11GetPlacesResponse\x120\n" +
+	"\x06places\x18\x01 \x03(\v2\x18.obole.delivery.v1.PlaceR\x06places\x12\x12\n" +
+	"\x04more\x18\x02 \x01(\rR\x04more\x12\x18\n" +
+	"\anowhere\x18\x03 \x01(\rR\anowhere\x12\x14\n" +
+	"\x05calls\x18\x04 \x01(\rR\x05calls\x12\x16\n" +
+	"\x06talked\x18\x05 \x01(\x03R\x06talked\x12\x1a\n" +
+	"\bmessages\x18\x06 \x01(\rR\bmessages\x12\x12\n" +
+	"\x04data\x18\a \x01(\x03R\x04data\x12&\n" +
+	"\x0ecorrespondents\x18\b \x01(\rR\x0ecorrespondents\"p\n" +
 	"\x11GetSummaryRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12,\n" +
 	"\x05after\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"8\n" +
@@ -5588,7 +6268,7 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\x18DELIVERY_STATE_RECEIPTED\x10\x02\x12\x1b\n" +
 	"\x17DELIVERY_STATE_RELEASED\x10\x03\x12\x1a\n" +
 	"\x16DELIVERY_STATE_BLOCKED\x10\x04\x12\x19\n" +
-	"\x15DELIVERY_STATE_LAPSED\x10\x052\xab\x19\n" +
+	"\x15DELIVERY_STATE_LAPSED\x10\x052\x88\x1b\n" +
 	"\x0fDeliveryService\x12|\n" +
 	"\rConnectSource\x12'.obole.delivery.v1.ConnectSourceRequest\x1a(.obole.delivery.v1.ConnectSourceResponse\"\x18\x92\xb5\x18\x14\n" +
 	"\x03\x01\x03\x05\x12\rsubscriber_id\x12t\n" +
@@ -5615,6 +6295,10 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\x01\x01\x12\rsubscriber_id\x12q\n" +
 	"\n" +
 	"GetSummary\x12$.obole.delivery.v1.GetSummaryRequest\x1a%.obole.delivery.v1.GetSummaryResponse\"\x16\x92\xb5\x18\x12\n" +
+	"\x01\x01\x12\rsubscriber_id\x12k\n" +
+	"\bGetHours\x12\".obole.delivery.v1.GetHoursRequest\x1a#.obole.delivery.v1.GetHoursResponse\"\x16\x92\xb5\x18\x12\n" +
+	"\x01\x01\x12\rsubscriber_id\x12n\n" +
+	"\tGetPlaces\x12#.obole.delivery.v1.GetPlacesRequest\x1a$.obole.delivery.v1.GetPlacesResponse\"\x16\x92\xb5\x18\x12\n" +
 	"\x01\x01\x12\rsubscriber_id\x12}\n" +
 	"\fExportPoints\x12&.obole.delivery.v1.ExportPointsRequest\x1a'.obole.delivery.v1.ExportPointsResponse\"\x1a\x92\xb5\x18\x16\n" +
 	"\x01\x01\x12\rsubscriber_id\x18\xc0\xcf$0\x01\x12}\n" +
@@ -5662,7 +6346,7 @@ func file_obole_delivery_v1_service_proto_rawDescGZIP() []byte {
 }
 
 var file_obole_delivery_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_obole_delivery_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 71)
+var file_obole_delivery_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 78)
 var file_obole_delivery_v1_service_proto_goTypes = []any{
 	(DeliveryState)(0),               // 0: obole.delivery.v1.DeliveryState
 	(*ConnectSourceRequest)(nil),     // 1: obole.delivery.v1.ConnectSourceRequest
@@ -5691,206 +6375,223 @@ var file_obole_delivery_v1_service_proto_goTypes = []any{
 	(*GetSeriesRequest)(nil),         // 24: obole.delivery.v1.GetSeriesRequest
 	(*Bucket)(nil),                   // 25: obole.delivery.v1.Bucket
 	(*GetSeriesResponse)(nil),        // 26: obole.delivery.v1.GetSeriesResponse
-	(*GetSummaryRequest)(nil),        // 27: obole.delivery.v1.GetSummaryRequest
-	(*Quantity)(nil),                 // 28: obole.delivery.v1.Quantity
-	(*Share)(nil),                    // 29: obole.delivery.v1.Share
-	(*Category)(nil),                 // 30: obole.delivery.v1.Category
-	(*GetSummaryResponse)(nil),       // 31: obole.delivery.v1.GetSummaryResponse
-	(*ExportPointsRequest)(nil),      // 32: obole.delivery.v1.ExportPointsRequest
-	(*SchemaDocument)(nil),           // 33: obole.delivery.v1.SchemaDocument
-	(*ExportPointsResponse)(nil),     // 34: obole.delivery.v1.ExportPointsResponse
-	(*PreviewPackageRequest)(nil),    // 35: obole.delivery.v1.PreviewPackageRequest
-	(*PreviewPackageResponse)(nil),   // 36: obole.delivery.v1.PreviewPackageResponse
-	(*GetFactsRequest)(nil),          // 37: obole.delivery.v1.GetFactsRequest
-	(*Stock)(nil),                    // 38: obole.delivery.v1.Stock
-	(*GetFactsResponse)(nil),         // 39: obole.delivery.v1.GetFactsResponse
-	(*EstimateAudienceRequest)(nil),  // 40: obole.delivery.v1.EstimateAudienceRequest
-	(*EstimateAudienceResponse)(nil), // 41: obole.delivery.v1.EstimateAudienceResponse
-	(*DescribeProductRequest)(nil),   // 42: obole.delivery.v1.DescribeProductRequest
-	(*Rung)(nil),                     // 43: obole.delivery.v1.Rung
-	(*ProductField)(nil),             // 44: obole.delivery.v1.ProductField
-	(*Product)(nil),                  // 45: obole.delivery.v1.Product
-	(*DescribeProductResponse)(nil),  // 46: obole.delivery.v1.DescribeProductResponse
-	(*ListProductsRequest)(nil),      // 47: obole.delivery.v1.ListProductsRequest
-	(*ListProductsResponse)(nil),     // 48: obole.delivery.v1.ListProductsResponse
-	(*Delivery)(nil),                 // 49: obole.delivery.v1.Delivery
-	(*Deletion)(nil),                 // 50: obole.delivery.v1.Deletion
-	(*ListDeliveriesRequest)(nil),    // 51: obole.delivery.v1.ListDeliveriesRequest
-	(*ListDeliveriesResponse)(nil),   // 52: obole.delivery.v1.ListDeliveriesResponse
-	(*WatchDeliveriesRequest)(nil),   // 53: obole.delivery.v1.WatchDeliveriesRequest
-	(*WatchDeliveriesResponse)(nil),  // 54: obole.delivery.v1.WatchDeliveriesResponse
-	(*FetchPackageRequest)(nil),      // 55: obole.delivery.v1.FetchPackageRequest
-	(*FetchPackageResponse)(nil),     // 56: obole.delivery.v1.FetchPackageResponse
-	(*SignReceiptRequest)(nil),       // 57: obole.delivery.v1.SignReceiptRequest
-	(*SignReceiptResponse)(nil),      // 58: obole.delivery.v1.SignReceiptResponse
-	(*SignReceiptsRequest)(nil),      // 59: obole.delivery.v1.SignReceiptsRequest
-	(*SignedReceipt)(nil),            // 60: obole.delivery.v1.SignedReceipt
-	(*SignReceiptsResponse)(nil),     // 61: obole.delivery.v1.SignReceiptsResponse
-	(*ListUsesRequest)(nil),          // 62: obole.delivery.v1.ListUsesRequest
-	(*Use)(nil),                      // 63: obole.delivery.v1.Use
-	(*ListUsesResponse)(nil),         // 64: obole.delivery.v1.ListUsesResponse
-	(*CountDeliveriesRequest)(nil),   // 65: obole.delivery.v1.CountDeliveriesRequest
-	(*DeliveryCount)(nil),            // 66: obole.delivery.v1.DeliveryCount
-	(*CountDeliveriesResponse)(nil),  // 67: obole.delivery.v1.CountDeliveriesResponse
-	(*ListRecordRequest)(nil),        // 68: obole.delivery.v1.ListRecordRequest
-	(*ListRecordResponse)(nil),       // 69: obole.delivery.v1.ListRecordResponse
-	(*WatchRecordRequest)(nil),       // 70: obole.delivery.v1.WatchRecordRequest
-	(*WatchRecordResponse)(nil),      // 71: obole.delivery.v1.WatchRecordResponse
-	(Route)(0),                       // 72: obole.delivery.v1.Route
-	(*v1.Cursor)(nil),                // 73: obole.event.v1.Cursor
-	(*Arrival)(nil),                  // 74: obole.delivery.v1.Arrival
-	(*v11.Days)(nil),                 // 75: obole.market.v1.Days
-	(Reason)(0),                      // 76: obole.delivery.v1.Reason
-	(*v11.ProductRef)(nil),           // 77: obole.market.v1.ProductRef
-	(*v11.GrantedField)(nil),         // 78: obole.market.v1.GrantedField
-	(v11.Assurance)(0),               // 79: obole.market.v1.Assurance
-	(*Fact)(nil),                     // 80: obole.delivery.v1.Fact
-	(*v11.Terms)(nil),                // 81: obole.market.v1.Terms
-	(EndReason)(0),                   // 82: obole.delivery.v1.EndReason
-	(*v12.UnitPrice)(nil),            // 83: obole.money.v1.UnitPrice
-	(*v11.Recipient)(nil),            // 84: obole.market.v1.Recipient
-	(*v13.Entry)(nil),                // 85: obole.record.v1.Entry
+	(*GetHoursRequest)(nil),          // 27: obole.delivery.v1.GetHoursRequest
+	(*Hour)(nil),                     // 28: obole.delivery.v1.Hour
+	(*GetHoursResponse)(nil),         // 29: obole.delivery.v1.GetHoursResponse
+	(*GetPlacesRequest)(nil),         // 30: obole.delivery.v1.GetPlacesRequest
+	(*Place)(nil),                    // 31: obole.delivery.v1.Place
+	(*Spot)(nil),                     // 32: obole.delivery.v1.Spot
+	(*GetPlacesResponse)(nil),        // 33: obole.delivery.v1.GetPlacesResponse
+	(*GetSummaryRequest)(nil),        // 34: obole.delivery.v1.GetSummaryRequest
+	(*Quantity)(nil),                 // 35: obole.delivery.v1.Quantity
+	(*Share)(nil),                    // 36: obole.delivery.v1.Share
+	(*Category)(nil),                 // 37: obole.delivery.v1.Category
+	(*GetSummaryResponse)(nil),       // 38: obole.delivery.v1.GetSummaryResponse
+	(*ExportPointsRequest)(nil),      // 39: obole.delivery.v1.ExportPointsRequest
+	(*SchemaDocument)(nil),           // 40: obole.delivery.v1.SchemaDocument
+	(*ExportPointsResponse)(nil),     // 41: obole.delivery.v1.ExportPointsResponse
+	(*PreviewPackageRequest)(nil),    // 42: obole.delivery.v1.PreviewPackageRequest
+	(*PreviewPackageResponse)(nil),   // 43: obole.delivery.v1.PreviewPackageResponse
+	(*GetFactsRequest)(nil),          // 44: obole.delivery.v1.GetFactsRequest
+	(*Stock)(nil),                    // 45: obole.delivery.v1.Stock
+	(*GetFactsResponse)(nil),         // 46: obole.delivery.v1.GetFactsResponse
+	(*EstimateAudienceRequest)(nil),  // 47: obole.delivery.v1.EstimateAudienceRequest
+	(*EstimateAudienceResponse)(nil), // 48: obole.delivery.v1.EstimateAudienceResponse
+	(*DescribeProductRequest)(nil),   // 49: obole.delivery.v1.DescribeProductRequest
+	(*Rung)(nil),                     // 50: obole.delivery.v1.Rung
+	(*ProductField)(nil),             // 51: obole.delivery.v1.ProductField
+	(*Product)(nil),                  // 52: obole.delivery.v1.Product
+	(*DescribeProductResponse)(nil),  // 53: obole.delivery.v1.DescribeProductResponse
+	(*ListProductsRequest)(nil),      // 54: obole.delivery.v1.ListProductsRequest
+	(*ListProductsResponse)(nil),     // 55: obole.delivery.v1.ListProductsResponse
+	(*Delivery)(nil),                 // 56: obole.delivery.v1.Delivery
+	(*Deletion)(nil),                 // 57: obole.delivery.v1.Deletion
+	(*ListDeliveriesRequest)(nil),    // 58: obole.delivery.v1.ListDeliveriesRequest
+	(*ListDeliveriesResponse)(nil),   // 59: obole.delivery.v1.ListDeliveriesResponse
+	(*WatchDeliveriesRequest)(nil),   // 60: obole.delivery.v1.WatchDeliveriesRequest
+	(*WatchDeliveriesResponse)(nil),  // 61: obole.delivery.v1.WatchDeliveriesResponse
+	(*FetchPackageRequest)(nil),      // 62: obole.delivery.v1.FetchPackageRequest
+	(*FetchPackageResponse)(nil),     // 63: obole.delivery.v1.FetchPackageResponse
+	(*SignReceiptRequest)(nil),       // 64: obole.delivery.v1.SignReceiptRequest
+	(*SignReceiptResponse)(nil),      // 65: obole.delivery.v1.SignReceiptResponse
+	(*SignReceiptsRequest)(nil),      // 66: obole.delivery.v1.SignReceiptsRequest
+	(*SignedReceipt)(nil),            // 67: obole.delivery.v1.SignedReceipt
+	(*SignReceiptsResponse)(nil),     // 68: obole.delivery.v1.SignReceiptsResponse
+	(*ListUsesRequest)(nil),          // 69: obole.delivery.v1.ListUsesRequest
+	(*Use)(nil),                      // 70: obole.delivery.v1.Use
+	(*ListUsesResponse)(nil),         // 71: obole.delivery.v1.ListUsesResponse
+	(*CountDeliveriesRequest)(nil),   // 72: obole.delivery.v1.CountDeliveriesRequest
+	(*DeliveryCount)(nil),            // 73: obole.delivery.v1.DeliveryCount
+	(*CountDeliveriesResponse)(nil),  // 74: obole.delivery.v1.CountDeliveriesResponse
+	(*ListRecordRequest)(nil),        // 75: obole.delivery.v1.ListRecordRequest
+	(*ListRecordResponse)(nil),       // 76: obole.delivery.v1.ListRecordResponse
+	(*WatchRecordRequest)(nil),       // 77: obole.delivery.v1.WatchRecordRequest
+	(*WatchRecordResponse)(nil),      // 78: obole.delivery.v1.WatchRecordResponse
+	(Route)(0),                       // 79: obole.delivery.v1.Route
+	(*v1.Cursor)(nil),                // 80: obole.event.v1.Cursor
+	(*Arrival)(nil),                  // 81: obole.delivery.v1.Arrival
+	(*v11.Days)(nil),                 // 82: obole.market.v1.Days
+	(Reason)(0),                      // 83: obole.delivery.v1.Reason
+	(*v11.ProductRef)(nil),           // 84: obole.market.v1.ProductRef
+	(*v11.GrantedField)(nil),         // 85: obole.market.v1.GrantedField
+	(v11.Assurance)(0),               // 86: obole.market.v1.Assurance
+	(*Fact)(nil),                     // 87: obole.delivery.v1.Fact
+	(*v11.Terms)(nil),                // 88: obole.market.v1.Terms
+	(EndReason)(0),                   // 89: obole.delivery.v1.EndReason
+	(*v12.UnitPrice)(nil),            // 90: obole.money.v1.UnitPrice
+	(*v11.Recipient)(nil),            // 91: obole.market.v1.Recipient
+	(*v13.Entry)(nil),                // 92: obole.record.v1.Entry
 }
 var file_obole_delivery_v1_service_proto_depIdxs = []int32{
-	72,  // 0: obole.delivery.v1.ConnectSourceRequest.route:type_name -> obole.delivery.v1.Route
-	73,  // 1: obole.delivery.v1.ConnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
-	73,  // 2: obole.delivery.v1.ListSourcesRequest.after:type_name -> obole.event.v1.Cursor
-	72,  // 3: obole.delivery.v1.Source.route:type_name -> obole.delivery.v1.Route
-	74,  // 4: obole.delivery.v1.Source.arrivals:type_name -> obole.delivery.v1.Arrival
+	79,  // 0: obole.delivery.v1.ConnectSourceRequest.route:type_name -> obole.delivery.v1.Route
+	80,  // 1: obole.delivery.v1.ConnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
+	80,  // 2: obole.delivery.v1.ListSourcesRequest.after:type_name -> obole.event.v1.Cursor
+	79,  // 3: obole.delivery.v1.Source.route:type_name -> obole.delivery.v1.Route
+	81,  // 4: obole.delivery.v1.Source.arrivals:type_name -> obole.delivery.v1.Arrival
 	4,   // 5: obole.delivery.v1.ListSourcesResponse.sources:type_name -> obole.delivery.v1.Source
-	75,  // 6: obole.delivery.v1.ImportHeader.days:type_name -> obole.market.v1.Days
+	82,  // 6: obole.delivery.v1.ImportHeader.days:type_name -> obole.market.v1.Days
 	6,   // 7: obole.delivery.v1.ImportRequest.header:type_name -> obole.delivery.v1.ImportHeader
-	74,  // 8: obole.delivery.v1.ImportResponse.arrivals:type_name -> obole.delivery.v1.Arrival
-	73,  // 9: obole.delivery.v1.ImportResponse.cursor:type_name -> obole.event.v1.Cursor
-	76,  // 10: obole.delivery.v1.PutPointsResponse.refused:type_name -> obole.delivery.v1.Reason
-	73,  // 11: obole.delivery.v1.PutPointsResponse.cursor:type_name -> obole.event.v1.Cursor
-	73,  // 12: obole.delivery.v1.RestrictSourceResponse.cursor:type_name -> obole.event.v1.Cursor
-	73,  // 13: obole.delivery.v1.LiftRestrictionResponse.cursor:type_name -> obole.event.v1.Cursor
-	73,  // 14: obole.delivery.v1.DisconnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
-	73,  // 15: obole.delivery.v1.ReconnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
-	73,  // 16: obole.delivery.v1.CorrectPointResponse.cursor:type_name -> obole.event.v1.Cursor
-	75,  // 17: obole.delivery.v1.ListPointsRequest.days:type_name -> obole.market.v1.Days
-	73,  // 18: obole.delivery.v1.ListPointsRequest.after:type_name -> obole.event.v1.Cursor
+	81,  // 8: obole.delivery.v1.ImportResponse.arrivals:type_name -> obole.delivery.v1.Arrival
+	80,  // 9: obole.delivery.v1.ImportResponse.cursor:type_name -> obole.event.v1.Cursor
+	83,  // 10: obole.delivery.v1.PutPointsResponse.refused:type_name -> obole.delivery.v1.Reason
+	80,  // 11: obole.delivery.v1.PutPointsResponse.cursor:type_name -> obole.event.v1.Cursor
+	80,  // 12: obole.delivery.v1.RestrictSourceResponse.cursor:type_name -> obole.event.v1.Cursor
+	80,  // 13: obole.delivery.v1.LiftRestrictionResponse.cursor:type_name -> obole.event.v1.Cursor
+	80,  // 14: obole.delivery.v1.DisconnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
+	80,  // 15: obole.delivery.v1.ReconnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
+	80,  // 16: obole.delivery.v1.CorrectPointResponse.cursor:type_name -> obole.event.v1.Cursor
+	82,  // 17: obole.delivery.v1.ListPointsRequest.days:type_name -> obole.market.v1.Days
+	80,  // 18: obole.delivery.v1.ListPointsRequest.after:type_name -> obole.event.v1.Cursor
 	22,  // 19: obole.delivery.v1.ListPointsResponse.superseded:type_name -> obole.delivery.v1.Superseded
-	73,  // 20: obole.delivery.v1.GetSeriesRequest.after:type_name -> obole.event.v1.Cursor
+	80,  // 20: obole.delivery.v1.GetSeriesRequest.after:type_name -> obole.event.v1.Cursor
 	25,  // 21: obole.delivery.v1.GetSeriesResponse.buckets:type_name -> obole.delivery.v1.Bucket
-	75,  // 22: obole.delivery.v1.GetSeriesResponse.gaps:type_name -> obole.market.v1.Days
-	73,  // 23: obole.delivery.v1.GetSummaryRequest.after:type_name -> obole.event.v1.Cursor
-	75,  // 24: obole.delivery.v1.Share.days:type_name -> obole.market.v1.Days
-	28,  // 25: obole.delivery.v1.Category.quantities:type_name -> obole.delivery.v1.Quantity
-	75,  // 26: obole.delivery.v1.Category.days:type_name -> obole.market.v1.Days
-	29,  // 27: obole.delivery.v1.Category.shares:type_name -> obole.delivery.v1.Share
-	30,  // 28: obole.delivery.v1.GetSummaryResponse.categories:type_name -> obole.delivery.v1.Category
-	38,  // 29: obole.delivery.v1.GetSummaryResponse.stock:type_name -> obole.delivery.v1.Stock
-	73,  // 30: obole.delivery.v1.ExportPointsRequest.after:type_name -> obole.event.v1.Cursor
-	22,  // 31: obole.delivery.v1.ExportPointsResponse.superseded:type_name -> obole.delivery.v1.Superseded
-	33,  // 32: obole.delivery.v1.ExportPointsResponse.schemas:type_name -> obole.delivery.v1.SchemaDocument
-	77,  // 33: obole.delivery.v1.PreviewPackageRequest.product:type_name -> obole.market.v1.ProductRef
-	78,  // 34: obole.delivery.v1.PreviewPackageRequest.fields:type_name -> obole.market.v1.GrantedField
-	75,  // 35: obole.delivery.v1.PreviewPackageRequest.slots:type_name -> obole.market.v1.Days
-	79,  // 36: obole.delivery.v1.PreviewPackageRequest.min_assurance:type_name -> obole.market.v1.Assurance
-	73,  // 37: obole.delivery.v1.PreviewPackageRequest.after:type_name -> obole.event.v1.Cursor
-	75,  // 38: obole.delivery.v1.Stock.days:type_name -> obole.market.v1.Days
-	79,  // 39: obole.delivery.v1.Stock.assurance:type_name -> obole.market.v1.Assurance
-	80,  // 40: obole.delivery.v1.GetFactsResponse.facts:type_name -> obole.delivery.v1.Fact
-	38,  // 41: obole.delivery.v1.GetFactsResponse.stock:type_name -> obole.delivery.v1.Stock
-	81,  // 42: obole.delivery.v1.EstimateAudienceRequest.terms:type_name -> obole.market.v1.Terms
-	77,  // 43: obole.delivery.v1.DescribeProductRequest.product:type_name -> obole.market.v1.ProductRef
-	43,  // 44: obole.delivery.v1.ProductField.rungs:type_name -> obole.delivery.v1.Rung
-	77,  // 45: obole.delivery.v1.Product.ref:type_name -> obole.market.v1.ProductRef
-	44,  // 46: obole.delivery.v1.Product.fields:type_name -> obole.delivery.v1.ProductField
-	45,  // 47: obole.delivery.v1.DescribeProductResponse.product:type_name -> obole.delivery.v1.Product
-	45,  // 48: obole.delivery.v1.ListProductsResponse.products:type_name -> obole.delivery.v1.Product
-	77,  // 49: obole.delivery.v1.Delivery.product:type_name -> obole.market.v1.ProductRef
-	0,   // 50: obole.delivery.v1.Delivery.state:type_name -> obole.delivery.v1.DeliveryState
-	76,  // 51: obole.delivery.v1.Delivery.blocked:type_name -> obole.delivery.v1.Reason
-	50,  // 52: obole.delivery.v1.Delivery.deletion:type_name -> obole.delivery.v1.Deletion
-	82,  // 53: obole.delivery.v1.Deletion.reason:type_name -> obole.delivery.v1.EndReason
-	0,   // 54: obole.delivery.v1.ListDeliveriesRequest.state:type_name -> obole.delivery.v1.DeliveryState
-	73,  // 55: obole.delivery.v1.ListDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
-	49,  // 56: obole.delivery.v1.ListDeliveriesResponse.deliveries:type_name -> obole.delivery.v1.Delivery
-	49,  // 57: obole.delivery.v1.WatchDeliveriesResponse.delivery:type_name -> obole.delivery.v1.Delivery
-	73,  // 58: obole.delivery.v1.SignReceiptResponse.cursor:type_name -> obole.event.v1.Cursor
-	57,  // 59: obole.delivery.v1.SignReceiptsRequest.receipts:type_name -> obole.delivery.v1.SignReceiptRequest
-	58,  // 60: obole.delivery.v1.SignedReceipt.key:type_name -> obole.delivery.v1.SignReceiptResponse
-	76,  // 61: obole.delivery.v1.SignedReceipt.refused:type_name -> obole.delivery.v1.Reason
-	60,  // 62: obole.delivery.v1.SignReceiptsResponse.receipts:type_name -> obole.delivery.v1.SignedReceipt
-	73,  // 63: obole.delivery.v1.ListUsesRequest.after:type_name -> obole.event.v1.Cursor
-	77,  // 64: obole.delivery.v1.Use.product:type_name -> obole.market.v1.ProductRef
-	78,  // 65: obole.delivery.v1.Use.fields:type_name -> obole.market.v1.GrantedField
-	0,   // 66: obole.delivery.v1.Use.state:type_name -> obole.delivery.v1.DeliveryState
-	76,  // 67: obole.delivery.v1.Use.blocked:type_name -> obole.delivery.v1.Reason
-	83,  // 68: obole.delivery.v1.Use.unit_price:type_name -> obole.money.v1.UnitPrice
-	84,  // 69: obole.delivery.v1.Use.recipients:type_name -> obole.market.v1.Recipient
-	73,  // 70: obole.delivery.v1.Use.event:type_name -> obole.event.v1.Cursor
-	63,  // 71: obole.delivery.v1.ListUsesResponse.uses:type_name -> obole.delivery.v1.Use
-	73,  // 72: obole.delivery.v1.CountDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
-	0,   // 73: obole.delivery.v1.DeliveryCount.state:type_name -> obole.delivery.v1.DeliveryState
-	76,  // 74: obole.delivery.v1.DeliveryCount.blocked:type_name -> obole.delivery.v1.Reason
-	66,  // 75: obole.delivery.v1.CountDeliveriesResponse.counts:type_name -> obole.delivery.v1.DeliveryCount
-	73,  // 76: obole.delivery.v1.ListRecordRequest.after:type_name -> obole.event.v1.Cursor
-	73,  // 77: obole.delivery.v1.ListRecordRequest.only:type_name -> obole.event.v1.Cursor
-	85,  // 78: obole.delivery.v1.ListRecordResponse.entries:type_name -> obole.record.v1.Entry
-	85,  // 79: obole.delivery.v1.WatchRecordResponse.entry:type_name -> obole.record.v1.Entry
-	1,   // 80: obole.delivery.v1.DeliveryService.ConnectSource:input_type -> obole.delivery.v1.ConnectSourceRequest
-	3,   // 81: obole.delivery.v1.DeliveryService.ListSources:input_type -> obole.delivery.v1.ListSourcesRequest
-	11,  // 82: obole.delivery.v1.DeliveryService.RestrictSource:input_type -> obole.delivery.v1.RestrictSourceRequest
-	13,  // 83: obole.delivery.v1.DeliveryService.LiftRestriction:input_type -> obole.delivery.v1.LiftRestrictionRequest
-	15,  // 84: obole.delivery.v1.DeliveryService.DisconnectSource:input_type -> obole.delivery.v1.DisconnectSourceRequest
-	17,  // 85: obole.delivery.v1.DeliveryService.ReconnectSource:input_type -> obole.delivery.v1.ReconnectSourceRequest
-	19,  // 86: obole.delivery.v1.DeliveryService.CorrectPoint:input_type -> obole.delivery.v1.CorrectPointRequest
-	7,   // 87: obole.delivery.v1.DeliveryService.Import:input_type -> obole.delivery.v1.ImportRequest
-	9,   // 88: obole.delivery.v1.DeliveryService.PutPoints:input_type -> obole.delivery.v1.PutPointsRequest
-	21,  // 89: obole.delivery.v1.DeliveryService.ListPoints:input_type -> obole.delivery.v1.ListPointsRequest
-	24,  // 90: obole.delivery.v1.DeliveryService.GetSeries:input_type -> obole.delivery.v1.GetSeriesRequest
-	27,  // 91: obole.delivery.v1.DeliveryService.GetSummary:input_type -> obole.delivery.v1.GetSummaryRequest
-	32,  // 92: obole.delivery.v1.DeliveryService.ExportPoints:input_type -> obole.delivery.v1.ExportPointsRequest
-	35,  // 93: obole.delivery.v1.DeliveryService.PreviewPackage:input_type -> obole.delivery.v1.PreviewPackageRequest
-	37,  // 94: obole.delivery.v1.DeliveryService.GetFacts:input_type -> obole.delivery.v1.GetFactsRequest
-	40,  // 95: obole.delivery.v1.DeliveryService.EstimateAudience:input_type -> obole.delivery.v1.EstimateAudienceRequest
-	42,  // 96: obole.delivery.v1.DeliveryService.DescribeProduct:input_type -> obole.delivery.v1.DescribeProductRequest
-	47,  // 97: obole.delivery.v1.DeliveryService.ListProducts:input_type -> obole.delivery.v1.ListProductsRequest
-	51,  // 98: obole.delivery.v1.DeliveryService.ListDeliveries:input_type -> obole.delivery.v1.ListDeliveriesRequest
-	53,  // 99: obole.delivery.v1.DeliveryService.WatchDeliveries:input_type -> obole.delivery.v1.WatchDeliveriesRequest
-	55,  // 100: obole.delivery.v1.DeliveryService.FetchPackage:input_type -> obole.delivery.v1.FetchPackageRequest
-	57,  // 101: obole.delivery.v1.DeliveryService.SignReceipt:input_type -> obole.delivery.v1.SignReceiptRequest
-	59,  // 102: obole.delivery.v1.DeliveryService.SignReceipts:input_type -> obole.delivery.v1.SignReceiptsRequest
-	62,  // 103: obole.delivery.v1.DeliveryService.ListUses:input_type -> obole.delivery.v1.ListUsesRequest
-	68,  // 104: obole.delivery.v1.DeliveryService.ListRecord:input_type -> obole.delivery.v1.ListRecordRequest
-	70,  // 105: obole.delivery.v1.DeliveryService.WatchRecord:input_type -> obole.delivery.v1.WatchRecordRequest
-	65,  // 106: obole.delivery.v1.DeliveryService.CountDeliveries:input_type -> obole.delivery.v1.CountDeliveriesRequest
-	2,   // 107: obole.delivery.v1.DeliveryService.ConnectSource:output_type -> obole.delivery.v1.ConnectSourceResponse
-	5,   // 108: obole.delivery.v1.DeliveryService.ListSources:output_type -> obole.delivery.v1.ListSourcesResponse
-	12,  // 109: obole.delivery.v1.DeliveryService.RestrictSource:output_type -> obole.delivery.v1.RestrictSourceResponse
-	14,  // 110: obole.delivery.v1.DeliveryService.LiftRestriction:output_type -> obole.delivery.v1.LiftRestrictionResponse
-	16,  // 111: obole.delivery.v1.DeliveryService.DisconnectSource:output_type -> obole.delivery.v1.DisconnectSourceResponse
-	18,  // 112: obole.delivery.v1.DeliveryService.ReconnectSource:output_type -> obole.delivery.v1.ReconnectSourceResponse
-	20,  // 113: obole.delivery.v1.DeliveryService.CorrectPoint:output_type -> obole.delivery.v1.CorrectPointResponse
-	8,   // 114: obole.delivery.v1.DeliveryService.Import:output_type -> obole.delivery.v1.ImportResponse
-	10,  // 115: obole.delivery.v1.DeliveryService.PutPoints:output_type -> obole.delivery.v1.PutPointsResponse
-	23,  // 116: obole.delivery.v1.DeliveryService.ListPoints:output_type -> obole.delivery.v1.ListPointsResponse
-	26,  // 117: obole.delivery.v1.DeliveryService.GetSeries:output_type -> obole.delivery.v1.GetSeriesResponse
-	31,  // 118: obole.delivery.v1.DeliveryService.GetSummary:output_type -> obole.delivery.v1.GetSummaryResponse
-	34,  // 119: obole.delivery.v1.DeliveryService.ExportPoints:output_type -> obole.delivery.v1.ExportPointsResponse
-	36,  // 120: obole.delivery.v1.DeliveryService.PreviewPackage:output_type -> obole.delivery.v1.PreviewPackageResponse
-	39,  // 121: obole.delivery.v1.DeliveryService.GetFacts:output_type -> obole.delivery.v1.GetFactsResponse
-	41,  // 122: obole.delivery.v1.DeliveryService.EstimateAudience:output_type -> obole.delivery.v1.EstimateAudienceResponse
-	46,  // 123: obole.delivery.v1.DeliveryService.DescribeProduct:output_type -> obole.delivery.v1.DescribeProductResponse
-	48,  // 124: obole.delivery.v1.DeliveryService.ListProducts:output_type -> obole.delivery.v1.ListProductsResponse
-	52,  // 125: obole.delivery.v1.DeliveryService.ListDeliveries:output_type -> obole.delivery.v1.ListDeliveriesResponse
-	54,  // 126: obole.delivery.v1.DeliveryService.WatchDeliveries:output_type -> obole.delivery.v1.WatchDeliveriesResponse
-	56,  // 127: obole.delivery.v1.DeliveryService.FetchPackage:output_type -> obole.delivery.v1.FetchPackageResponse
-	58,  // 128: obole.delivery.v1.DeliveryService.SignReceipt:output_type -> obole.delivery.v1.SignReceiptResponse
-	61,  // 129: obole.delivery.v1.DeliveryService.SignReceipts:output_type -> obole.delivery.v1.SignReceiptsResponse
-	64,  // 130: obole.delivery.v1.DeliveryService.ListUses:output_type -> obole.delivery.v1.ListUsesResponse
-	69,  // 131: obole.delivery.v1.DeliveryService.ListRecord:output_type -> obole.delivery.v1.ListRecordResponse
-	71,  // 132: obole.delivery.v1.DeliveryService.WatchRecord:output_type -> obole.delivery.v1.WatchRecordResponse
-	67,  // 133: obole.delivery.v1.DeliveryService.CountDeliveries:output_type -> obole.delivery.v1.CountDeliveriesResponse
-	107, // [107:134] is the sub-list for method output_type
-	80,  // [80:107] is the sub-list for method input_type
-	80,  // [80:80] is the sub-list for extension type_name
-	80,  // [80:80] is the sub-list for extension extendee
-	0,   // [0:80] is the sub-list for field type_name
+	82,  // 22: obole.delivery.v1.GetSeriesResponse.gaps:type_name -> obole.market.v1.Days
+	80,  // 23: obole.delivery.v1.GetHoursRequest.after:type_name -> obole.event.v1.Cursor
+	28,  // 24: obole.delivery.v1.GetHoursResponse.hours:type_name -> obole.delivery.v1.Hour
+	80,  // 25: obole.delivery.v1.GetPlacesRequest.after:type_name -> obole.event.v1.Cursor
+	32,  // 26: obole.delivery.v1.Place.spot:type_name -> obole.delivery.v1.Spot
+	82,  // 27: obole.delivery.v1.Place.span:type_name -> obole.market.v1.Days
+	31,  // 28: obole.delivery.v1.GetPlacesResponse.places:type_name -> obole.delivery.v1.Place
+	80,  // 29: obole.delivery.v1.GetSummaryRequest.after:type_name -> obole.event.v1.Cursor
+	82,  // 30: obole.delivery.v1.Share.days:type_name -> obole.market.v1.Days
+	35,  // 31: obole.delivery.v1.Category.quantities:type_name -> obole.delivery.v1.Quantity
+	82,  // 32: obole.delivery.v1.Category.days:type_name -> obole.market.v1.Days
+	36,  // 33: obole.delivery.v1.Category.shares:type_name -> obole.delivery.v1.Share
+	37,  // 34: obole.delivery.v1.GetSummaryResponse.categories:type_name -> obole.delivery.v1.Category
+	45,  // 35: obole.delivery.v1.GetSummaryResponse.stock:type_name -> obole.delivery.v1.Stock
+	80,  // 36: obole.delivery.v1.ExportPointsRequest.after:type_name -> obole.event.v1.Cursor
+	22,  // 37: obole.delivery.v1.ExportPointsResponse.superseded:type_name -> obole.delivery.v1.Superseded
+	40,  // 38: obole.delivery.v1.ExportPointsResponse.schemas:type_name -> obole.delivery.v1.SchemaDocument
+	84,  // 39: obole.delivery.v1.PreviewPackageRequest.product:type_name -> obole.market.v1.ProductRef
+	85,  // 40: obole.delivery.v1.PreviewPackageRequest.fields:type_name -> obole.market.v1.GrantedField
+	82,  // 41: obole.delivery.v1.PreviewPackageRequest.slots:type_name -> obole.market.v1.Days
+	86,  // 42: obole.delivery.v1.PreviewPackageRequest.min_assurance:type_name -> obole.market.v1.Assurance
+	80,  // 43: obole.delivery.v1.PreviewPackageRequest.after:type_name -> obole.event.v1.Cursor
+	82,  // 44: obole.delivery.v1.Stock.days:type_name -> obole.market.v1.Days
+	86,  // 45: obole.delivery.v1.Stock.assurance:type_name -> obole.market.v1.Assurance
+	87,  // 46: obole.delivery.v1.GetFactsResponse.facts:type_name -> obole.delivery.v1.Fact
+	45,  // 47: obole.delivery.v1.GetFactsResponse.stock:type_name -> obole.delivery.v1.Stock
+	88,  // 48: obole.delivery.v1.EstimateAudienceRequest.terms:type_name -> obole.market.v1.Terms
+	84,  // 49: obole.delivery.v1.DescribeProductRequest.product:type_name -> obole.market.v1.ProductRef
+	50,  // 50: obole.delivery.v1.ProductField.rungs:type_name -> obole.delivery.v1.Rung
+	84,  // 51: obole.delivery.v1.Product.ref:type_name -> obole.market.v1.ProductRef
+	51,  // 52: obole.delivery.v1.Product.fields:type_name -> obole.delivery.v1.ProductField
+	52,  // 53: obole.delivery.v1.DescribeProductResponse.product:type_name -> obole.delivery.v1.Product
+	52,  // 54: obole.delivery.v1.ListProductsResponse.products:type_name -> obole.delivery.v1.Product
+	84,  // 55: obole.delivery.v1.Delivery.product:type_name -> obole.market.v1.ProductRef
+	0,   // 56: obole.delivery.v1.Delivery.state:type_name -> obole.delivery.v1.DeliveryState
+	83,  // 57: obole.delivery.v1.Delivery.blocked:type_name -> obole.delivery.v1.Reason
+	57,  // 58: obole.delivery.v1.Delivery.deletion:type_name -> obole.delivery.v1.Deletion
+	89,  // 59: obole.delivery.v1.Deletion.reason:type_name -> obole.delivery.v1.EndReason
+	0,   // 60: obole.delivery.v1.ListDeliveriesRequest.state:type_name -> obole.delivery.v1.DeliveryState
+	80,  // 61: obole.delivery.v1.ListDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
+	56,  // 62: obole.delivery.v1.ListDeliveriesResponse.deliveries:type_name -> obole.delivery.v1.Delivery
+	56,  // 63: obole.delivery.v1.WatchDeliveriesResponse.delivery:type_name -> obole.delivery.v1.Delivery
+	80,  // 64: obole.delivery.v1.SignReceiptResponse.cursor:type_name -> obole.event.v1.Cursor
+	64,  // 65: obole.delivery.v1.SignReceiptsRequest.receipts:type_name -> obole.delivery.v1.SignReceiptRequest
+	65,  // 66: obole.delivery.v1.SignedReceipt.key:type_name -> obole.delivery.v1.SignReceiptResponse
+	83,  // 67: obole.delivery.v1.SignedReceipt.refused:type_name -> obole.delivery.v1.Reason
+	67,  // 68: obole.delivery.v1.SignReceiptsResponse.receipts:type_name -> obole.delivery.v1.SignedReceipt
+	80,  // 69: obole.delivery.v1.ListUsesRequest.after:type_name -> obole.event.v1.Cursor
+	84,  // 70: obole.delivery.v1.Use.product:type_name -> obole.market.v1.ProductRef
+	85,  // 71: obole.delivery.v1.Use.fields:type_name -> obole.market.v1.GrantedField
+	0,   // 72: obole.delivery.v1.Use.state:type_name -> obole.delivery.v1.DeliveryState
+	83,  // 73: obole.delivery.v1.Use.blocked:type_name -> obole.delivery.v1.Reason
+	90,  // 74: obole.delivery.v1.Use.unit_price:type_name -> obole.money.v1.UnitPrice
+	91,  // 75: obole.delivery.v1.Use.recipients:type_name -> obole.market.v1.Recipient
+	80,  // 76: obole.delivery.v1.Use.event:type_name -> obole.event.v1.Cursor
+	70,  // 77: obole.delivery.v1.ListUsesResponse.uses:type_name -> obole.delivery.v1.Use
+	80,  // 78: obole.delivery.v1.CountDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
+	0,   // 79: obole.delivery.v1.DeliveryCount.state:type_name -> obole.delivery.v1.DeliveryState
+	83,  // 80: obole.delivery.v1.DeliveryCount.blocked:type_name -> obole.delivery.v1.Reason
+	73,  // 81: obole.delivery.v1.CountDeliveriesResponse.counts:type_name -> obole.delivery.v1.DeliveryCount
+	80,  // 82: obole.delivery.v1.ListRecordRequest.after:type_name -> obole.event.v1.Cursor
+	80,  // 83: obole.delivery.v1.ListRecordRequest.only:type_name -> obole.event.v1.Cursor
+	92,  // 84: obole.delivery.v1.ListRecordResponse.entries:type_name -> obole.record.v1.Entry
+	92,  // 85: obole.delivery.v1.WatchRecordResponse.entry:type_name -> obole.record.v1.Entry
+	1,   // 86: obole.delivery.v1.DeliveryService.ConnectSource:input_type -> obole.delivery.v1.ConnectSourceRequest
+	3,   // 87: obole.delivery.v1.DeliveryService.ListSources:input_type -> obole.delivery.v1.ListSourcesRequest
+	11,  // 88: obole.delivery.v1.DeliveryService.RestrictSource:input_type -> obole.delivery.v1.RestrictSourceRequest
+	13,  // 89: obole.delivery.v1.DeliveryService.LiftRestriction:input_type -> obole.delivery.v1.LiftRestrictionRequest
+	15,  // 90: obole.delivery.v1.DeliveryService.DisconnectSource:input_type -> obole.delivery.v1.DisconnectSourceRequest
+	17,  // 91: obole.delivery.v1.DeliveryService.ReconnectSource:input_type -> obole.delivery.v1.ReconnectSourceRequest
+	19,  // 92: obole.delivery.v1.DeliveryService.CorrectPoint:input_type -> obole.delivery.v1.CorrectPointRequest
+	7,   // 93: obole.delivery.v1.DeliveryService.Import:input_type -> obole.delivery.v1.ImportRequest
+	9,   // 94: obole.delivery.v1.DeliveryService.PutPoints:input_type -> obole.delivery.v1.PutPointsRequest
+	21,  // 95: obole.delivery.v1.DeliveryService.ListPoints:input_type -> obole.delivery.v1.ListPointsRequest
+	24,  // 96: obole.delivery.v1.DeliveryService.GetSeries:input_type -> obole.delivery.v1.GetSeriesRequest
+	34,  // 97: obole.delivery.v1.DeliveryService.GetSummary:input_type -> obole.delivery.v1.GetSummaryRequest
+	27,  // 98: obole.delivery.v1.DeliveryService.GetHours:input_type -> obole.delivery.v1.GetHoursRequest
+	30,  // 99: obole.delivery.v1.DeliveryService.GetPlaces:input_type -> obole.delivery.v1.GetPlacesRequest
+	39,  // 100: obole.delivery.v1.DeliveryService.ExportPoints:input_type -> obole.delivery.v1.ExportPointsRequest
+	42,  // 101: obole.delivery.v1.DeliveryService.PreviewPackage:input_type -> obole.delivery.v1.PreviewPackageRequest
+	44,  // 102: obole.delivery.v1.DeliveryService.GetFacts:input_type -> obole.delivery.v1.GetFactsRequest
+	47,  // 103: obole.delivery.v1.DeliveryService.EstimateAudience:input_type -> obole.delivery.v1.EstimateAudienceRequest
+	49,  // 104: obole.delivery.v1.DeliveryService.DescribeProduct:input_type -> obole.delivery.v1.DescribeProductRequest
+	54,  // 105: obole.delivery.v1.DeliveryService.ListProducts:input_type -> obole.delivery.v1.ListProductsRequest
+	58,  // 106: obole.delivery.v1.DeliveryService.ListDeliveries:input_type -> obole.delivery.v1.ListDeliveriesRequest
+	60,  // 107: obole.delivery.v1.DeliveryService.WatchDeliveries:input_type -> obole.delivery.v1.WatchDeliveriesRequest
+	62,  // 108: obole.delivery.v1.DeliveryService.FetchPackage:input_type -> obole.delivery.v1.FetchPackageRequest
+	64,  // 109: obole.delivery.v1.DeliveryService.SignReceipt:input_type -> obole.delivery.v1.SignReceiptRequest
+	66,  // 110: obole.delivery.v1.DeliveryService.SignReceipts:input_type -> obole.delivery.v1.SignReceiptsRequest
+	69,  // 111: obole.delivery.v1.DeliveryService.ListUses:input_type -> obole.delivery.v1.ListUsesRequest
+	75,  // 112: obole.delivery.v1.DeliveryService.ListRecord:input_type -> obole.delivery.v1.ListRecordRequest
+	77,  // 113: obole.delivery.v1.DeliveryService.WatchRecord:input_type -> obole.delivery.v1.WatchRecordRequest
+	72,  // 114: obole.delivery.v1.DeliveryService.CountDeliveries:input_type -> obole.delivery.v1.CountDeliveriesRequest
+	2,   // 115: obole.delivery.v1.DeliveryService.ConnectSource:output_type -> obole.delivery.v1.ConnectSourceResponse
+	5,   // 116: obole.delivery.v1.DeliveryService.ListSources:output_type -> obole.delivery.v1.ListSourcesResponse
+	12,  // 117: obole.delivery.v1.DeliveryService.RestrictSource:output_type -> obole.delivery.v1.RestrictSourceResponse
+	14,  // 118: obole.delivery.v1.DeliveryService.LiftRestriction:output_type -> obole.delivery.v1.LiftRestrictionResponse
+	16,  // 119: obole.delivery.v1.DeliveryService.DisconnectSource:output_type -> obole.delivery.v1.DisconnectSourceResponse
+	18,  // 120: obole.delivery.v1.DeliveryService.ReconnectSource:output_type -> obole.delivery.v1.ReconnectSourceResponse
+	20,  // 121: obole.delivery.v1.DeliveryService.CorrectPoint:output_type -> obole.delivery.v1.CorrectPointResponse
+	8,   // 122: obole.delivery.v1.DeliveryService.Import:output_type -> obole.delivery.v1.ImportResponse
+	10,  // 123: obole.delivery.v1.DeliveryService.PutPoints:output_type -> obole.delivery.v1.PutPointsResponse
+	23,  // 124: obole.delivery.v1.DeliveryService.ListPoints:output_type -> obole.delivery.v1.ListPointsResponse
+	26,  // 125: obole.delivery.v1.DeliveryService.GetSeries:output_type -> obole.delivery.v1.GetSeriesResponse
+	38,  // 126: obole.delivery.v1.DeliveryService.GetSummary:output_type -> obole.delivery.v1.GetSummaryResponse
+	29,  // 127: obole.delivery.v1.DeliveryService.GetHours:output_type -> obole.delivery.v1.GetHoursResponse
+	33,  // 128: obole.delivery.v1.DeliveryService.GetPlaces:output_type -> obole.delivery.v1.GetPlacesResponse
+	41,  // 129: obole.delivery.v1.DeliveryService.ExportPoints:output_type -> obole.delivery.v1.ExportPointsResponse
+	43,  // 130: obole.delivery.v1.DeliveryService.PreviewPackage:output_type -> obole.delivery.v1.PreviewPackageResponse
+	46,  // 131: obole.delivery.v1.DeliveryService.GetFacts:output_type -> obole.delivery.v1.GetFactsResponse
+	48,  // 132: obole.delivery.v1.DeliveryService.EstimateAudience:output_type -> obole.delivery.v1.EstimateAudienceResponse
+	53,  // 133: obole.delivery.v1.DeliveryService.DescribeProduct:output_type -> obole.delivery.v1.DescribeProductResponse
+	55,  // 134: obole.delivery.v1.DeliveryService.ListProducts:output_type -> obole.delivery.v1.ListProductsResponse
+	59,  // 135: obole.delivery.v1.DeliveryService.ListDeliveries:output_type -> obole.delivery.v1.ListDeliveriesResponse
+	61,  // 136: obole.delivery.v1.DeliveryService.WatchDeliveries:output_type -> obole.delivery.v1.WatchDeliveriesResponse
+	63,  // 137: obole.delivery.v1.DeliveryService.FetchPackage:output_type -> obole.delivery.v1.FetchPackageResponse
+	65,  // 138: obole.delivery.v1.DeliveryService.SignReceipt:output_type -> obole.delivery.v1.SignReceiptResponse
+	68,  // 139: obole.delivery.v1.DeliveryService.SignReceipts:output_type -> obole.delivery.v1.SignReceiptsResponse
+	71,  // 140: obole.delivery.v1.DeliveryService.ListUses:output_type -> obole.delivery.v1.ListUsesResponse
+	76,  // 141: obole.delivery.v1.DeliveryService.ListRecord:output_type -> obole.delivery.v1.ListRecordResponse
+	78,  // 142: obole.delivery.v1.DeliveryService.WatchRecord:output_type -> obole.delivery.v1.WatchRecordResponse
+	74,  // 143: obole.delivery.v1.DeliveryService.CountDeliveries:output_type -> obole.delivery.v1.CountDeliveriesResponse
+	115, // [115:144] is the sub-list for method output_type
+	86,  // [86:115] is the sub-list for method input_type
+	86,  // [86:86] is the sub-list for extension type_name
+	86,  // [86:86] is the sub-list for extension extendee
+	0,   // [0:86] is the sub-list for field type_name
 }
 
 func init() { file_obole_delivery_v1_service_proto_init() }
@@ -5909,7 +6610,7 @@ func file_obole_delivery_v1_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_obole_delivery_v1_service_proto_rawDesc), len(file_obole_delivery_v1_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   71,
+			NumMessages:   78,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

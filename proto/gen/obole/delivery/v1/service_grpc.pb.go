@@ -33,6 +33,8 @@ const (
 	DeliveryService_ListPoints_FullMethodName       = "/obole.delivery.v1.DeliveryService/ListPoints"
 	DeliveryService_GetSeries_FullMethodName        = "/obole.delivery.v1.DeliveryService/GetSeries"
 	DeliveryService_GetSummary_FullMethodName       = "/obole.delivery.v1.DeliveryService/GetSummary"
+	DeliveryService_GetHours_FullMethodName         = "/obole.delivery.v1.DeliveryService/GetHours"
+	DeliveryService_GetPlaces_FullMethodName        = "/obole.delivery.v1.DeliveryService/GetPlaces"
 	DeliveryService_ExportPoints_FullMethodName     = "/obole.delivery.v1.DeliveryService/ExportPoints"
 	DeliveryService_PreviewPackage_FullMethodName   = "/obole.delivery.v1.DeliveryService/PreviewPackage"
 	DeliveryService_GetFacts_FullMethodName         = "/obole.delivery.v1.DeliveryService/GetFacts"
@@ -91,6 +93,12 @@ type DeliveryServiceClient interface {
 	GetSeries(ctx context.Context, in *GetSeriesRequest, opts ...grpc.CallOption) (*GetSeriesResponse, error)
 	// GetSummary says what is held about a person: by schema, from when to when, how much and from where, and what of it counts as slots.
 	GetSummary(ctx context.Context, in *GetSummaryRequest, opts ...grpc.CallOption) (*GetSummaryResponse, error)
+	// GetHours gathers one quantity of a person's own measurements by the hour of the day and the day of the week at which they begin, so
+	// that a habit can be seen. As of GetSeries, no moment is counted twice.
+	GetHours(ctx context.Context, in *GetHoursRequest, opts ...grpc.CallOption) (*GetHoursResponse, error)
+	// GetPlaces gathers a person's own traffic data by the cell in which it arose, with where the cell stands: for their own map. It is in
+	// no product.
+	GetPlaces(ctx context.Context, in *GetPlacesRequest, opts ...grpc.CallOption) (*GetPlacesResponse, error)
 	// ExportPoints streams all of a person's own measurements, oldest first within a schema, with the schema of each message.
 	ExportPoints(ctx context.Context, in *ExportPointsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportPointsResponse], error)
 	// PreviewPackage makes the very rows that would leave now under some terms, and how the person would be named in them. Nothing is
@@ -259,6 +267,26 @@ func (c *deliveryServiceClient) GetSummary(ctx context.Context, in *GetSummaryRe
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetSummaryResponse)
 	err := c.cc.Invoke(ctx, DeliveryService_GetSummary_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deliveryServiceClient) GetHours(ctx context.Context, in *GetHoursRequest, opts ...grpc.CallOption) (*GetHoursResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetHoursResponse)
+	err := c.cc.Invoke(ctx, DeliveryService_GetHours_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deliveryServiceClient) GetPlaces(ctx context.Context, in *GetPlacesRequest, opts ...grpc.CallOption) (*GetPlacesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetPlacesResponse)
+	err := c.cc.Invoke(ctx, DeliveryService_GetPlaces_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -495,6 +523,12 @@ type DeliveryServiceServer interface {
 	GetSeries(context.Context, *GetSeriesRequest) (*GetSeriesResponse, error)
 	// GetSummary says what is held about a person: by schema, from when to when, how much and from where, and what of it counts as slots.
 	GetSummary(context.Context, *GetSummaryRequest) (*GetSummaryResponse, error)
+	// GetHours gathers one quantity of a person's own measurements by the hour of the day and the day of the week at which they begin, so
+	// that a habit can be seen. As of GetSeries, no moment is counted twice.
+	GetHours(context.Context, *GetHoursRequest) (*GetHoursResponse, error)
+	// GetPlaces gathers a person's own traffic data by the cell in which it arose, with where the cell stands: for their own map. It is in
+	// no product.
+	GetPlaces(context.Context, *GetPlacesRequest) (*GetPlacesResponse, error)
 	// ExportPoints streams all of a person's own measurements, oldest first within a schema, with the schema of each message.
 	ExportPoints(*ExportPointsRequest, grpc.ServerStreamingServer[ExportPointsResponse]) error
 	// PreviewPackage makes the very rows that would leave now under some terms, and how the person would be named in them. Nothing is
@@ -578,6 +612,12 @@ func (UnimplementedDeliveryServiceServer) GetSeries(context.Context, *GetSeriesR
 }
 func (UnimplementedDeliveryServiceServer) GetSummary(context.Context, *GetSummaryRequest) (*GetSummaryResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetSummary not implemented")
+}
+func (UnimplementedDeliveryServiceServer) GetHours(context.Context, *GetHoursRequest) (*GetHoursResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetHours not implemented")
+}
+func (UnimplementedDeliveryServiceServer) GetPlaces(context.Context, *GetPlacesRequest) (*GetPlacesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetPlaces not implemented")
 }
 func (UnimplementedDeliveryServiceServer) ExportPoints(*ExportPointsRequest, grpc.ServerStreamingServer[ExportPointsResponse]) error {
 	return status.Error(codes.Unimplemented, "method ExportPoints not implemented")
@@ -835,6 +875,42 @@ func _DeliveryService_GetSummary_Handler(srv interface{}, ctx context.Context, d
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(DeliveryServiceServer).GetSummary(ctx, req.(*GetSummaryRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DeliveryService_GetHours_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetHoursRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeliveryServiceServer).GetHours(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeliveryService_GetHours_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeliveryServiceServer).GetHours(ctx, req.(*GetHoursRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DeliveryService_GetPlaces_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetPlacesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeliveryServiceServer).GetPlaces(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeliveryService_GetPlaces_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeliveryServiceServer).GetPlaces(ctx, req.(*GetPlacesRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -1116,6 +1192,14 @@ var DeliveryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetSummary",
 			Handler:    _DeliveryService_GetSummary_Handler,
+		},
+		{
+			MethodName: "GetHours",
+			Handler:    _DeliveryService_GetHours_Handler,
+		},
+		{
+			MethodName: "GetPlaces",
+			Handler:    _DeliveryService_GetPlaces_Handler,
 		},
 		{
 			MethodName: "PreviewPackage",

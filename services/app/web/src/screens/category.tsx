@@ -120,7 +120,8 @@ function maxDay(a: string, b: string): string {
 
 const rowsShown = 31;
 
-function Series({ series: s, schema, zoom }: { series: GetSeriesResponse; schema: string; zoom: (from: number, to: number) => void }) {
+/** One quantity over time, as a plot or as a table. */
+export function Series({ series: s, schema, zoom }: { series: GetSeriesResponse; schema: string; zoom: (from: number, to: number) => void }) {
   const speech = useSpeech();
   const { t, number, day } = speech;
   const [as, setAs] = useState<"plot" | "table">("plot");
@@ -245,9 +246,8 @@ function describe(speech: Speech, s: GetSeriesResponse, unit: { factor: number; 
     what: measureName(speech, s.measure),
     days: speech.days({ first: isoDay(first.from), last: isoDay(last.from) }),
     least: write(Math.min(...values)),
-    most: write(Math.max(...values)),
-    mean: write(mean),
-    unit: unit.unit,
+    most: `${write(Math.max(...values))} ${unit.unit}`.trim(),
+    mean: `${write(mean)} ${unit.unit}`.trim(),
     gaps: speech.t("category.summary.gaps", { n: s.gaps.length }),
   });
 }

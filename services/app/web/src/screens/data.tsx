@@ -6,6 +6,7 @@ import { delivery } from "../net/client";
 import { faultOf, type Fault } from "../net/fault";
 import { useRead } from "../net/reads";
 import { usePage } from "../page";
+import { isMobile } from "../model/mobile";
 import { download } from "../model/download";
 import type { IconName } from "../ui/icon";
 import { Icon } from "../ui/icon";
@@ -20,7 +21,7 @@ export function schemaIcon(schema: string): IconName {
   if (/sleep|bed/.test(schema)) return "sleep";
   if (/weight/.test(schema)) return "weight";
   if (/heart/.test(schema)) return "heart";
-  if (/call|message|cell|usage|phone|mobility|traffic/.test(schema)) return "phone";
+  if (/call|message|cell|usage|data-use|phone|mobility|traffic/.test(schema)) return "phone";
   return "data";
 }
 
@@ -32,6 +33,16 @@ export function Data() {
   return (
     <>
       <PageHead title={t("data.title")} lead={t("data.lead")} />
+      {summary.data?.categories.some((c) => isMobile(c.schema)) && (
+        <a class="card mobile-way" href="/data/mobile">
+          <Icon name="phone" />
+          <span>
+            <strong>{t("mobile.title")}</strong>
+            <span class="soft small">{t("mobile.way")}</span>
+          </span>
+          <Icon name="next" />
+        </a>
+      )}
       <Shown read={summary} tall>
         {(s) =>
           s.categories.length === 0 ? (
