@@ -2671,6 +2671,79 @@ func (x *ListProductsRequest) GetPageToken() string {
 	return ""
 }
 
+// AudienceFact is a derived fact by which a bid may restrict its audience.
+type AudienceFact struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id, as in "steps_per_day".
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// What it is.
+	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	// Whether it says something about health.
+	Health bool `protobuf:"varint,3,opt,name=health,proto3" json:"health,omitempty"`
+	// Bands into which people fall, in their order.
+	Bands         []string `protobuf:"bytes,4,rep,name=bands,proto3" json:"bands,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AudienceFact) Reset() {
+	*x = AudienceFact{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AudienceFact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AudienceFact) ProtoMessage() {}
+
+func (x *AudienceFact) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AudienceFact.ProtoReflect.Descriptor instead.
+func (*AudienceFact) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *AudienceFact) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *AudienceFact) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *AudienceFact) GetHealth() bool {
+	if x != nil {
+		return x.Health
+	}
+	return false
+}
+
+func (x *AudienceFact) GetBands() []string {
+	if x != nil {
+		return x.Bands
+	}
+	return nil
+}
+
 // ListProductsResponse is a page of the catalogue.
 type ListProductsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2678,13 +2751,15 @@ type ListProductsResponse struct {
 	Products []*Product `protobuf:"bytes,1,rep,name=products,proto3" json:"products,omitempty"`
 	// Empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// Facts by which bids may restrict their audience, by id; all of them, on the first page only.
+	Facts         []*AudienceFact `protobuf:"bytes,3,rep,name=facts,proto3" json:"facts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListProductsResponse) Reset() {
 	*x = ListProductsResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[35]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2696,7 +2771,7 @@ func (x *ListProductsResponse) String() string {
 func (*ListProductsResponse) ProtoMessage() {}
 
 func (x *ListProductsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[35]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2709,7 +2784,7 @@ func (x *ListProductsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProductsResponse.ProtoReflect.Descriptor instead.
 func (*ListProductsResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{35}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ListProductsResponse) GetProducts() []*Product {
@@ -2724,6 +2799,13 @@ func (x *ListProductsResponse) GetNextPageToken() string {
 		return x.NextPageToken
 	}
 	return ""
+}
+
+func (x *ListProductsResponse) GetFacts() []*AudienceFact {
+	if x != nil {
+		return x.Facts
+	}
+	return nil
 }
 
 // Delivery is a delivery as a buyer sees it.
@@ -2769,7 +2851,7 @@ type Delivery struct {
 
 func (x *Delivery) Reset() {
 	*x = Delivery{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[36]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2781,7 +2863,7 @@ func (x *Delivery) String() string {
 func (*Delivery) ProtoMessage() {}
 
 func (x *Delivery) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[36]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2794,7 +2876,7 @@ func (x *Delivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
 func (*Delivery) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{36}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Delivery) GetDeliveryId() string {
@@ -2929,7 +3011,7 @@ type Deletion struct {
 
 func (x *Deletion) Reset() {
 	*x = Deletion{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[37]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2941,7 +3023,7 @@ func (x *Deletion) String() string {
 func (*Deletion) ProtoMessage() {}
 
 func (x *Deletion) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[37]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2954,7 +3036,7 @@ func (x *Deletion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deletion.ProtoReflect.Descriptor instead.
 func (*Deletion) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{37}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Deletion) GetReason() EndReason {
@@ -2992,7 +3074,7 @@ type ListDeliveriesRequest struct {
 
 func (x *ListDeliveriesRequest) Reset() {
 	*x = ListDeliveriesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[38]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3004,7 +3086,7 @@ func (x *ListDeliveriesRequest) String() string {
 func (*ListDeliveriesRequest) ProtoMessage() {}
 
 func (x *ListDeliveriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[38]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3017,7 +3099,7 @@ func (x *ListDeliveriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeliveriesRequest.ProtoReflect.Descriptor instead.
 func (*ListDeliveriesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{38}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ListDeliveriesRequest) GetBuyerId() string {
@@ -3075,7 +3157,7 @@ type ListDeliveriesResponse struct {
 
 func (x *ListDeliveriesResponse) Reset() {
 	*x = ListDeliveriesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[39]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3087,7 +3169,7 @@ func (x *ListDeliveriesResponse) String() string {
 func (*ListDeliveriesResponse) ProtoMessage() {}
 
 func (x *ListDeliveriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[39]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3100,7 +3182,7 @@ func (x *ListDeliveriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeliveriesResponse.ProtoReflect.Descriptor instead.
 func (*ListDeliveriesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{39}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ListDeliveriesResponse) GetDeliveries() []*Delivery {
@@ -3133,7 +3215,7 @@ type WatchDeliveriesRequest struct {
 
 func (x *WatchDeliveriesRequest) Reset() {
 	*x = WatchDeliveriesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[40]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3145,7 +3227,7 @@ func (x *WatchDeliveriesRequest) String() string {
 func (*WatchDeliveriesRequest) ProtoMessage() {}
 
 func (x *WatchDeliveriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[40]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3158,7 +3240,7 @@ func (x *WatchDeliveriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDeliveriesRequest.ProtoReflect.Descriptor instead.
 func (*WatchDeliveriesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{40}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *WatchDeliveriesRequest) GetBuyerId() string {
@@ -3195,7 +3277,7 @@ type WatchDeliveriesResponse struct {
 
 func (x *WatchDeliveriesResponse) Reset() {
 	*x = WatchDeliveriesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[41]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3207,7 +3289,7 @@ func (x *WatchDeliveriesResponse) String() string {
 func (*WatchDeliveriesResponse) ProtoMessage() {}
 
 func (x *WatchDeliveriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[41]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3220,7 +3302,7 @@ func (x *WatchDeliveriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDeliveriesResponse.ProtoReflect.Descriptor instead.
 func (*WatchDeliveriesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{41}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *WatchDeliveriesResponse) GetDelivery() *Delivery {
@@ -3252,7 +3334,7 @@ type FetchPackageRequest struct {
 
 func (x *FetchPackageRequest) Reset() {
 	*x = FetchPackageRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[42]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3264,7 +3346,7 @@ func (x *FetchPackageRequest) String() string {
 func (*FetchPackageRequest) ProtoMessage() {}
 
 func (x *FetchPackageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[42]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3277,7 +3359,7 @@ func (x *FetchPackageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchPackageRequest.ProtoReflect.Descriptor instead.
 func (*FetchPackageRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{42}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *FetchPackageRequest) GetBuyerId() string {
@@ -3314,7 +3396,7 @@ type FetchPackageResponse struct {
 
 func (x *FetchPackageResponse) Reset() {
 	*x = FetchPackageResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[43]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3326,7 +3408,7 @@ func (x *FetchPackageResponse) String() string {
 func (*FetchPackageResponse) ProtoMessage() {}
 
 func (x *FetchPackageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[43]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3339,7 +3421,7 @@ func (x *FetchPackageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchPackageResponse.ProtoReflect.Descriptor instead.
 func (*FetchPackageResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{43}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *FetchPackageResponse) GetOffset() uint64 {
@@ -3375,7 +3457,7 @@ type SignReceiptRequest struct {
 
 func (x *SignReceiptRequest) Reset() {
 	*x = SignReceiptRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[44]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3387,7 +3469,7 @@ func (x *SignReceiptRequest) String() string {
 func (*SignReceiptRequest) ProtoMessage() {}
 
 func (x *SignReceiptRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[44]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3400,7 +3482,7 @@ func (x *SignReceiptRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptRequest.ProtoReflect.Descriptor instead.
 func (*SignReceiptRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{44}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *SignReceiptRequest) GetBuyerId() string {
@@ -3455,7 +3537,7 @@ type SignReceiptResponse struct {
 
 func (x *SignReceiptResponse) Reset() {
 	*x = SignReceiptResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[45]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3467,7 +3549,7 @@ func (x *SignReceiptResponse) String() string {
 func (*SignReceiptResponse) ProtoMessage() {}
 
 func (x *SignReceiptResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[45]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3480,7 +3562,7 @@ func (x *SignReceiptResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptResponse.ProtoReflect.Descriptor instead.
 func (*SignReceiptResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{45}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *SignReceiptResponse) GetSealedKey() []byte {
@@ -3524,7 +3606,7 @@ type SignReceiptsRequest struct {
 
 func (x *SignReceiptsRequest) Reset() {
 	*x = SignReceiptsRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[46]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3536,7 +3618,7 @@ func (x *SignReceiptsRequest) String() string {
 func (*SignReceiptsRequest) ProtoMessage() {}
 
 func (x *SignReceiptsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[46]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3549,7 +3631,7 @@ func (x *SignReceiptsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptsRequest.ProtoReflect.Descriptor instead.
 func (*SignReceiptsRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{46}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *SignReceiptsRequest) GetBuyerId() string {
@@ -3584,7 +3666,7 @@ type SignedReceipt struct {
 
 func (x *SignedReceipt) Reset() {
 	*x = SignedReceipt{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[47]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3596,7 +3678,7 @@ func (x *SignedReceipt) String() string {
 func (*SignedReceipt) ProtoMessage() {}
 
 func (x *SignedReceipt) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[47]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3609,7 +3691,7 @@ func (x *SignedReceipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedReceipt.ProtoReflect.Descriptor instead.
 func (*SignedReceipt) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{47}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *SignedReceipt) GetDeliveryId() string {
@@ -3651,7 +3733,7 @@ type SignReceiptsResponse struct {
 
 func (x *SignReceiptsResponse) Reset() {
 	*x = SignReceiptsResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[48]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3663,7 +3745,7 @@ func (x *SignReceiptsResponse) String() string {
 func (*SignReceiptsResponse) ProtoMessage() {}
 
 func (x *SignReceiptsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[48]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3676,7 +3758,7 @@ func (x *SignReceiptsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptsResponse.ProtoReflect.Descriptor instead.
 func (*SignReceiptsResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{48}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *SignReceiptsResponse) GetReceipts() []*SignedReceipt {
@@ -3707,7 +3789,7 @@ type ListUsesRequest struct {
 
 func (x *ListUsesRequest) Reset() {
 	*x = ListUsesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[49]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3719,7 +3801,7 @@ func (x *ListUsesRequest) String() string {
 func (*ListUsesRequest) ProtoMessage() {}
 
 func (x *ListUsesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[49]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3732,7 +3814,7 @@ func (x *ListUsesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsesRequest.ProtoReflect.Descriptor instead.
 func (*ListUsesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{49}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ListUsesRequest) GetSubscriberId() string {
@@ -3818,7 +3900,7 @@ type Use struct {
 
 func (x *Use) Reset() {
 	*x = Use{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[50]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3830,7 +3912,7 @@ func (x *Use) String() string {
 func (*Use) ProtoMessage() {}
 
 func (x *Use) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[50]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3843,7 +3925,7 @@ func (x *Use) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Use.ProtoReflect.Descriptor instead.
 func (*Use) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{50}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Use) GetDeliveryId() string {
@@ -3971,7 +4053,7 @@ type ListUsesResponse struct {
 
 func (x *ListUsesResponse) Reset() {
 	*x = ListUsesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[51]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3983,7 +4065,7 @@ func (x *ListUsesResponse) String() string {
 func (*ListUsesResponse) ProtoMessage() {}
 
 func (x *ListUsesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[51]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3996,7 +4078,7 @@ func (x *ListUsesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsesResponse.ProtoReflect.Descriptor instead.
 func (*ListUsesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{51}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ListUsesResponse) GetUses() []*Use {
@@ -4024,7 +4106,7 @@ type CountDeliveriesRequest struct {
 
 func (x *CountDeliveriesRequest) Reset() {
 	*x = CountDeliveriesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[52]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4036,7 +4118,7 @@ func (x *CountDeliveriesRequest) String() string {
 func (*CountDeliveriesRequest) ProtoMessage() {}
 
 func (x *CountDeliveriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[52]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4049,7 +4131,7 @@ func (x *CountDeliveriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountDeliveriesRequest.ProtoReflect.Descriptor instead.
 func (*CountDeliveriesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{52}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *CountDeliveriesRequest) GetAfter() *v1.Cursor {
@@ -4076,7 +4158,7 @@ type DeliveryCount struct {
 
 func (x *DeliveryCount) Reset() {
 	*x = DeliveryCount{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[53]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4088,7 +4170,7 @@ func (x *DeliveryCount) String() string {
 func (*DeliveryCount) ProtoMessage() {}
 
 func (x *DeliveryCount) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[53]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4101,7 +4183,7 @@ func (x *DeliveryCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryCount.ProtoReflect.Descriptor instead.
 func (*DeliveryCount) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{53}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *DeliveryCount) GetState() DeliveryState {
@@ -4143,7 +4225,7 @@ type CountDeliveriesResponse struct {
 
 func (x *CountDeliveriesResponse) Reset() {
 	*x = CountDeliveriesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[54]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4155,7 +4237,7 @@ func (x *CountDeliveriesResponse) String() string {
 func (*CountDeliveriesResponse) ProtoMessage() {}
 
 func (x *CountDeliveriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[54]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4168,7 +4250,7 @@ func (x *CountDeliveriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountDeliveriesResponse.ProtoReflect.Descriptor instead.
 func (*CountDeliveriesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{54}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *CountDeliveriesResponse) GetCounts() []*DeliveryCount {
@@ -4197,7 +4279,7 @@ type ListRecordRequest struct {
 
 func (x *ListRecordRequest) Reset() {
 	*x = ListRecordRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[55]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4209,7 +4291,7 @@ func (x *ListRecordRequest) String() string {
 func (*ListRecordRequest) ProtoMessage() {}
 
 func (x *ListRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[55]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4222,7 +4304,7 @@ func (x *ListRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecordRequest.ProtoReflect.Descriptor instead.
 func (*ListRecordRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{55}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ListRecordRequest) GetSubscriberId() string {
@@ -4275,7 +4357,7 @@ type ListRecordResponse struct {
 
 func (x *ListRecordResponse) Reset() {
 	*x = ListRecordResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[56]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4287,7 +4369,7 @@ func (x *ListRecordResponse) String() string {
 func (*ListRecordResponse) ProtoMessage() {}
 
 func (x *ListRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[56]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4300,7 +4382,7 @@ func (x *ListRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecordResponse.ProtoReflect.Descriptor instead.
 func (*ListRecordResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{56}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ListRecordResponse) GetEntries() []*v13.Entry {
@@ -4338,7 +4420,7 @@ type WatchRecordRequest struct {
 
 func (x *WatchRecordRequest) Reset() {
 	*x = WatchRecordRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[57]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4350,7 +4432,7 @@ func (x *WatchRecordRequest) String() string {
 func (*WatchRecordRequest) ProtoMessage() {}
 
 func (x *WatchRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[57]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4363,7 +4445,7 @@ func (x *WatchRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRecordRequest.ProtoReflect.Descriptor instead.
 func (*WatchRecordRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{57}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *WatchRecordRequest) GetSubscriberId() string {
@@ -4393,7 +4475,7 @@ type WatchRecordResponse struct {
 
 func (x *WatchRecordResponse) Reset() {
 	*x = WatchRecordResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[58]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4405,7 +4487,7 @@ func (x *WatchRecordResponse) String() string {
 func (*WatchRecordResponse) ProtoMessage() {}
 
 func (x *WatchRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[58]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4418,7 +4500,7 @@ func (x *WatchRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRecordResponse.ProtoReflect.Descriptor instead.
 func (*WatchRecordResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{58}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *WatchRecordResponse) GetEntry() *v13.Entry {
@@ -4636,10 +4718,16 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\x13ListProductsRequest\x12%\n" +
 	"\tpage_size\x18\x01 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"v\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"n\n" +
+	"\fAudienceFact\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12 \n" +
+	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x16\n" +
+	"\x06health\x18\x03 \x01(\bR\x06health\x12\x14\n" +
+	"\x05bands\x18\x04 \x03(\tR\x05bands\"\xad\x01\n" +
 	"\x14ListProductsResponse\x126\n" +
 	"\bproducts\x18\x01 \x03(\v2\x1a.obole.delivery.v1.ProductR\bproducts\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xeb\x04\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x125\n" +
+	"\x05facts\x18\x03 \x03(\v2\x1f.obole.delivery.v1.AudienceFactR\x05facts\"\xeb\x04\n" +
 	"\bDelivery\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12!\n" +
@@ -4858,7 +4946,7 @@ func file_obole_delivery_v1_service_proto_rawDescGZIP() []byte {
 }
 
 var file_obole_delivery_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_obole_delivery_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
+var file_obole_delivery_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 60)
 var file_obole_delivery_v1_service_proto_goTypes = []any{
 	(DeliveryState)(0),               // 0: obole.delivery.v1.DeliveryState
 	(*ConnectSourceRequest)(nil),     // 1: obole.delivery.v1.ConnectSourceRequest
@@ -4896,167 +4984,169 @@ var file_obole_delivery_v1_service_proto_goTypes = []any{
 	(*Product)(nil),                  // 33: obole.delivery.v1.Product
 	(*DescribeProductResponse)(nil),  // 34: obole.delivery.v1.DescribeProductResponse
 	(*ListProductsRequest)(nil),      // 35: obole.delivery.v1.ListProductsRequest
-	(*ListProductsResponse)(nil),     // 36: obole.delivery.v1.ListProductsResponse
-	(*Delivery)(nil),                 // 37: obole.delivery.v1.Delivery
-	(*Deletion)(nil),                 // 38: obole.delivery.v1.Deletion
-	(*ListDeliveriesRequest)(nil),    // 39: obole.delivery.v1.ListDeliveriesRequest
-	(*ListDeliveriesResponse)(nil),   // 40: obole.delivery.v1.ListDeliveriesResponse
-	(*WatchDeliveriesRequest)(nil),   // 41: obole.delivery.v1.WatchDeliveriesRequest
-	(*WatchDeliveriesResponse)(nil),  // 42: obole.delivery.v1.WatchDeliveriesResponse
-	(*FetchPackageRequest)(nil),      // 43: obole.delivery.v1.FetchPackageRequest
-	(*FetchPackageResponse)(nil),     // 44: obole.delivery.v1.FetchPackageResponse
-	(*SignReceiptRequest)(nil),       // 45: obole.delivery.v1.SignReceiptRequest
-	(*SignReceiptResponse)(nil),      // 46: obole.delivery.v1.SignReceiptResponse
-	(*SignReceiptsRequest)(nil),      // 47: obole.delivery.v1.SignReceiptsRequest
-	(*SignedReceipt)(nil),            // 48: obole.delivery.v1.SignedReceipt
-	(*SignReceiptsResponse)(nil),     // 49: obole.delivery.v1.SignReceiptsResponse
-	(*ListUsesRequest)(nil),          // 50: obole.delivery.v1.ListUsesRequest
-	(*Use)(nil),                      // 51: obole.delivery.v1.Use
-	(*ListUsesResponse)(nil),         // 52: obole.delivery.v1.ListUsesResponse
-	(*CountDeliveriesRequest)(nil),   // 53: obole.delivery.v1.CountDeliveriesRequest
-	(*DeliveryCount)(nil),            // 54: obole.delivery.v1.DeliveryCount
-	(*CountDeliveriesResponse)(nil),  // 55: obole.delivery.v1.CountDeliveriesResponse
-	(*ListRecordRequest)(nil),        // 56: obole.delivery.v1.ListRecordRequest
-	(*ListRecordResponse)(nil),       // 57: obole.delivery.v1.ListRecordResponse
-	(*WatchRecordRequest)(nil),       // 58: obole.delivery.v1.WatchRecordRequest
-	(*WatchRecordResponse)(nil),      // 59: obole.delivery.v1.WatchRecordResponse
-	(Route)(0),                       // 60: obole.delivery.v1.Route
-	(*v1.Cursor)(nil),                // 61: obole.event.v1.Cursor
-	(*Arrival)(nil),                  // 62: obole.delivery.v1.Arrival
-	(*v11.Days)(nil),                 // 63: obole.market.v1.Days
-	(Reason)(0),                      // 64: obole.delivery.v1.Reason
-	(*v11.ProductRef)(nil),           // 65: obole.market.v1.ProductRef
-	(*v11.GrantedField)(nil),         // 66: obole.market.v1.GrantedField
-	(v11.Assurance)(0),               // 67: obole.market.v1.Assurance
-	(*Fact)(nil),                     // 68: obole.delivery.v1.Fact
-	(*v11.Terms)(nil),                // 69: obole.market.v1.Terms
-	(EndReason)(0),                   // 70: obole.delivery.v1.EndReason
-	(*v12.UnitPrice)(nil),            // 71: obole.money.v1.UnitPrice
-	(*v11.Recipient)(nil),            // 72: obole.market.v1.Recipient
-	(*v13.Entry)(nil),                // 73: obole.record.v1.Entry
+	(*AudienceFact)(nil),             // 36: obole.delivery.v1.AudienceFact
+	(*ListProductsResponse)(nil),     // 37: obole.delivery.v1.ListProductsResponse
+	(*Delivery)(nil),                 // 38: obole.delivery.v1.Delivery
+	(*Deletion)(nil),                 // 39: obole.delivery.v1.Deletion
+	(*ListDeliveriesRequest)(nil),    // 40: obole.delivery.v1.ListDeliveriesRequest
+	(*ListDeliveriesResponse)(nil),   // 41: obole.delivery.v1.ListDeliveriesResponse
+	(*WatchDeliveriesRequest)(nil),   // 42: obole.delivery.v1.WatchDeliveriesRequest
+	(*WatchDeliveriesResponse)(nil),  // 43: obole.delivery.v1.WatchDeliveriesResponse
+	(*FetchPackageRequest)(nil),      // 44: obole.delivery.v1.FetchPackageRequest
+	(*FetchPackageResponse)(nil),     // 45: obole.delivery.v1.FetchPackageResponse
+	(*SignReceiptRequest)(nil),       // 46: obole.delivery.v1.SignReceiptRequest
+	(*SignReceiptResponse)(nil),      // 47: obole.delivery.v1.SignReceiptResponse
+	(*SignReceiptsRequest)(nil),      // 48: obole.delivery.v1.SignReceiptsRequest
+	(*SignedReceipt)(nil),            // 49: obole.delivery.v1.SignedReceipt
+	(*SignReceiptsResponse)(nil),     // 50: obole.delivery.v1.SignReceiptsResponse
+	(*ListUsesRequest)(nil),          // 51: obole.delivery.v1.ListUsesRequest
+	(*Use)(nil),                      // 52: obole.delivery.v1.Use
+	(*ListUsesResponse)(nil),         // 53: obole.delivery.v1.ListUsesResponse
+	(*CountDeliveriesRequest)(nil),   // 54: obole.delivery.v1.CountDeliveriesRequest
+	(*DeliveryCount)(nil),            // 55: obole.delivery.v1.DeliveryCount
+	(*CountDeliveriesResponse)(nil),  // 56: obole.delivery.v1.CountDeliveriesResponse
+	(*ListRecordRequest)(nil),        // 57: obole.delivery.v1.ListRecordRequest
+	(*ListRecordResponse)(nil),       // 58: obole.delivery.v1.ListRecordResponse
+	(*WatchRecordRequest)(nil),       // 59: obole.delivery.v1.WatchRecordRequest
+	(*WatchRecordResponse)(nil),      // 60: obole.delivery.v1.WatchRecordResponse
+	(Route)(0),                       // 61: obole.delivery.v1.Route
+	(*v1.Cursor)(nil),                // 62: obole.event.v1.Cursor
+	(*Arrival)(nil),                  // 63: obole.delivery.v1.Arrival
+	(*v11.Days)(nil),                 // 64: obole.market.v1.Days
+	(Reason)(0),                      // 65: obole.delivery.v1.Reason
+	(*v11.ProductRef)(nil),           // 66: obole.market.v1.ProductRef
+	(*v11.GrantedField)(nil),         // 67: obole.market.v1.GrantedField
+	(v11.Assurance)(0),               // 68: obole.market.v1.Assurance
+	(*Fact)(nil),                     // 69: obole.delivery.v1.Fact
+	(*v11.Terms)(nil),                // 70: obole.market.v1.Terms
+	(EndReason)(0),                   // 71: obole.delivery.v1.EndReason
+	(*v12.UnitPrice)(nil),            // 72: obole.money.v1.UnitPrice
+	(*v11.Recipient)(nil),            // 73: obole.market.v1.Recipient
+	(*v13.Entry)(nil),                // 74: obole.record.v1.Entry
 }
 var file_obole_delivery_v1_service_proto_depIdxs = []int32{
-	60, // 0: obole.delivery.v1.ConnectSourceRequest.route:type_name -> obole.delivery.v1.Route
-	61, // 1: obole.delivery.v1.ConnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
-	61, // 2: obole.delivery.v1.ListSourcesRequest.after:type_name -> obole.event.v1.Cursor
-	60, // 3: obole.delivery.v1.Source.route:type_name -> obole.delivery.v1.Route
-	62, // 4: obole.delivery.v1.Source.arrivals:type_name -> obole.delivery.v1.Arrival
+	61, // 0: obole.delivery.v1.ConnectSourceRequest.route:type_name -> obole.delivery.v1.Route
+	62, // 1: obole.delivery.v1.ConnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
+	62, // 2: obole.delivery.v1.ListSourcesRequest.after:type_name -> obole.event.v1.Cursor
+	61, // 3: obole.delivery.v1.Source.route:type_name -> obole.delivery.v1.Route
+	63, // 4: obole.delivery.v1.Source.arrivals:type_name -> obole.delivery.v1.Arrival
 	4,  // 5: obole.delivery.v1.ListSourcesResponse.sources:type_name -> obole.delivery.v1.Source
-	63, // 6: obole.delivery.v1.ImportHeader.days:type_name -> obole.market.v1.Days
+	64, // 6: obole.delivery.v1.ImportHeader.days:type_name -> obole.market.v1.Days
 	6,  // 7: obole.delivery.v1.ImportRequest.header:type_name -> obole.delivery.v1.ImportHeader
-	62, // 8: obole.delivery.v1.ImportResponse.arrivals:type_name -> obole.delivery.v1.Arrival
-	61, // 9: obole.delivery.v1.ImportResponse.cursor:type_name -> obole.event.v1.Cursor
-	64, // 10: obole.delivery.v1.PutPointsResponse.refused:type_name -> obole.delivery.v1.Reason
-	61, // 11: obole.delivery.v1.PutPointsResponse.cursor:type_name -> obole.event.v1.Cursor
-	63, // 12: obole.delivery.v1.ListPointsRequest.days:type_name -> obole.market.v1.Days
-	61, // 13: obole.delivery.v1.ListPointsRequest.after:type_name -> obole.event.v1.Cursor
-	61, // 14: obole.delivery.v1.GetSeriesRequest.after:type_name -> obole.event.v1.Cursor
+	63, // 8: obole.delivery.v1.ImportResponse.arrivals:type_name -> obole.delivery.v1.Arrival
+	62, // 9: obole.delivery.v1.ImportResponse.cursor:type_name -> obole.event.v1.Cursor
+	65, // 10: obole.delivery.v1.PutPointsResponse.refused:type_name -> obole.delivery.v1.Reason
+	62, // 11: obole.delivery.v1.PutPointsResponse.cursor:type_name -> obole.event.v1.Cursor
+	64, // 12: obole.delivery.v1.ListPointsRequest.days:type_name -> obole.market.v1.Days
+	62, // 13: obole.delivery.v1.ListPointsRequest.after:type_name -> obole.event.v1.Cursor
+	62, // 14: obole.delivery.v1.GetSeriesRequest.after:type_name -> obole.event.v1.Cursor
 	14, // 15: obole.delivery.v1.GetSeriesResponse.buckets:type_name -> obole.delivery.v1.Bucket
-	63, // 16: obole.delivery.v1.GetSeriesResponse.gaps:type_name -> obole.market.v1.Days
-	61, // 17: obole.delivery.v1.GetSummaryRequest.after:type_name -> obole.event.v1.Cursor
-	63, // 18: obole.delivery.v1.Share.days:type_name -> obole.market.v1.Days
+	64, // 16: obole.delivery.v1.GetSeriesResponse.gaps:type_name -> obole.market.v1.Days
+	62, // 17: obole.delivery.v1.GetSummaryRequest.after:type_name -> obole.event.v1.Cursor
+	64, // 18: obole.delivery.v1.Share.days:type_name -> obole.market.v1.Days
 	17, // 19: obole.delivery.v1.Category.quantities:type_name -> obole.delivery.v1.Quantity
-	63, // 20: obole.delivery.v1.Category.days:type_name -> obole.market.v1.Days
+	64, // 20: obole.delivery.v1.Category.days:type_name -> obole.market.v1.Days
 	18, // 21: obole.delivery.v1.Category.shares:type_name -> obole.delivery.v1.Share
 	19, // 22: obole.delivery.v1.GetSummaryResponse.categories:type_name -> obole.delivery.v1.Category
 	26, // 23: obole.delivery.v1.GetSummaryResponse.stock:type_name -> obole.delivery.v1.Stock
-	61, // 24: obole.delivery.v1.ExportPointsRequest.after:type_name -> obole.event.v1.Cursor
-	65, // 25: obole.delivery.v1.PreviewPackageRequest.product:type_name -> obole.market.v1.ProductRef
-	66, // 26: obole.delivery.v1.PreviewPackageRequest.fields:type_name -> obole.market.v1.GrantedField
-	63, // 27: obole.delivery.v1.PreviewPackageRequest.slots:type_name -> obole.market.v1.Days
-	67, // 28: obole.delivery.v1.PreviewPackageRequest.min_assurance:type_name -> obole.market.v1.Assurance
-	61, // 29: obole.delivery.v1.PreviewPackageRequest.after:type_name -> obole.event.v1.Cursor
-	63, // 30: obole.delivery.v1.Stock.days:type_name -> obole.market.v1.Days
-	67, // 31: obole.delivery.v1.Stock.assurance:type_name -> obole.market.v1.Assurance
-	68, // 32: obole.delivery.v1.GetFactsResponse.facts:type_name -> obole.delivery.v1.Fact
+	62, // 24: obole.delivery.v1.ExportPointsRequest.after:type_name -> obole.event.v1.Cursor
+	66, // 25: obole.delivery.v1.PreviewPackageRequest.product:type_name -> obole.market.v1.ProductRef
+	67, // 26: obole.delivery.v1.PreviewPackageRequest.fields:type_name -> obole.market.v1.GrantedField
+	64, // 27: obole.delivery.v1.PreviewPackageRequest.slots:type_name -> obole.market.v1.Days
+	68, // 28: obole.delivery.v1.PreviewPackageRequest.min_assurance:type_name -> obole.market.v1.Assurance
+	62, // 29: obole.delivery.v1.PreviewPackageRequest.after:type_name -> obole.event.v1.Cursor
+	64, // 30: obole.delivery.v1.Stock.days:type_name -> obole.market.v1.Days
+	68, // 31: obole.delivery.v1.Stock.assurance:type_name -> obole.market.v1.Assurance
+	69, // 32: obole.delivery.v1.GetFactsResponse.facts:type_name -> obole.delivery.v1.Fact
 	26, // 33: obole.delivery.v1.GetFactsResponse.stock:type_name -> obole.delivery.v1.Stock
-	69, // 34: obole.delivery.v1.EstimateAudienceRequest.terms:type_name -> obole.market.v1.Terms
-	65, // 35: obole.delivery.v1.DescribeProductRequest.product:type_name -> obole.market.v1.ProductRef
+	70, // 34: obole.delivery.v1.EstimateAudienceRequest.terms:type_name -> obole.market.v1.Terms
+	66, // 35: obole.delivery.v1.DescribeProductRequest.product:type_name -> obole.market.v1.ProductRef
 	31, // 36: obole.delivery.v1.ProductField.rungs:type_name -> obole.delivery.v1.Rung
-	65, // 37: obole.delivery.v1.Product.ref:type_name -> obole.market.v1.ProductRef
+	66, // 37: obole.delivery.v1.Product.ref:type_name -> obole.market.v1.ProductRef
 	32, // 38: obole.delivery.v1.Product.fields:type_name -> obole.delivery.v1.ProductField
 	33, // 39: obole.delivery.v1.DescribeProductResponse.product:type_name -> obole.delivery.v1.Product
 	33, // 40: obole.delivery.v1.ListProductsResponse.products:type_name -> obole.delivery.v1.Product
-	65, // 41: obole.delivery.v1.Delivery.product:type_name -> obole.market.v1.ProductRef
-	0,  // 42: obole.delivery.v1.Delivery.state:type_name -> obole.delivery.v1.DeliveryState
-	64, // 43: obole.delivery.v1.Delivery.blocked:type_name -> obole.delivery.v1.Reason
-	38, // 44: obole.delivery.v1.Delivery.deletion:type_name -> obole.delivery.v1.Deletion
-	70, // 45: obole.delivery.v1.Deletion.reason:type_name -> obole.delivery.v1.EndReason
-	0,  // 46: obole.delivery.v1.ListDeliveriesRequest.state:type_name -> obole.delivery.v1.DeliveryState
-	61, // 47: obole.delivery.v1.ListDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
-	37, // 48: obole.delivery.v1.ListDeliveriesResponse.deliveries:type_name -> obole.delivery.v1.Delivery
-	37, // 49: obole.delivery.v1.WatchDeliveriesResponse.delivery:type_name -> obole.delivery.v1.Delivery
-	61, // 50: obole.delivery.v1.SignReceiptResponse.cursor:type_name -> obole.event.v1.Cursor
-	45, // 51: obole.delivery.v1.SignReceiptsRequest.receipts:type_name -> obole.delivery.v1.SignReceiptRequest
-	46, // 52: obole.delivery.v1.SignedReceipt.key:type_name -> obole.delivery.v1.SignReceiptResponse
-	64, // 53: obole.delivery.v1.SignedReceipt.refused:type_name -> obole.delivery.v1.Reason
-	48, // 54: obole.delivery.v1.SignReceiptsResponse.receipts:type_name -> obole.delivery.v1.SignedReceipt
-	61, // 55: obole.delivery.v1.ListUsesRequest.after:type_name -> obole.event.v1.Cursor
-	65, // 56: obole.delivery.v1.Use.product:type_name -> obole.market.v1.ProductRef
-	66, // 57: obole.delivery.v1.Use.fields:type_name -> obole.market.v1.GrantedField
-	0,  // 58: obole.delivery.v1.Use.state:type_name -> obole.delivery.v1.DeliveryState
-	64, // 59: obole.delivery.v1.Use.blocked:type_name -> obole.delivery.v1.Reason
-	71, // 60: obole.delivery.v1.Use.unit_price:type_name -> obole.money.v1.UnitPrice
-	72, // 61: obole.delivery.v1.Use.recipients:type_name -> obole.market.v1.Recipient
-	61, // 62: obole.delivery.v1.Use.event:type_name -> obole.event.v1.Cursor
-	51, // 63: obole.delivery.v1.ListUsesResponse.uses:type_name -> obole.delivery.v1.Use
-	61, // 64: obole.delivery.v1.CountDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
-	0,  // 65: obole.delivery.v1.DeliveryCount.state:type_name -> obole.delivery.v1.DeliveryState
-	64, // 66: obole.delivery.v1.DeliveryCount.blocked:type_name -> obole.delivery.v1.Reason
-	54, // 67: obole.delivery.v1.CountDeliveriesResponse.counts:type_name -> obole.delivery.v1.DeliveryCount
-	61, // 68: obole.delivery.v1.ListRecordRequest.after:type_name -> obole.event.v1.Cursor
-	61, // 69: obole.delivery.v1.ListRecordRequest.only:type_name -> obole.event.v1.Cursor
-	73, // 70: obole.delivery.v1.ListRecordResponse.entries:type_name -> obole.record.v1.Entry
-	73, // 71: obole.delivery.v1.WatchRecordResponse.entry:type_name -> obole.record.v1.Entry
-	1,  // 72: obole.delivery.v1.DeliveryService.ConnectSource:input_type -> obole.delivery.v1.ConnectSourceRequest
-	3,  // 73: obole.delivery.v1.DeliveryService.ListSources:input_type -> obole.delivery.v1.ListSourcesRequest
-	7,  // 74: obole.delivery.v1.DeliveryService.Import:input_type -> obole.delivery.v1.ImportRequest
-	9,  // 75: obole.delivery.v1.DeliveryService.PutPoints:input_type -> obole.delivery.v1.PutPointsRequest
-	11, // 76: obole.delivery.v1.DeliveryService.ListPoints:input_type -> obole.delivery.v1.ListPointsRequest
-	13, // 77: obole.delivery.v1.DeliveryService.GetSeries:input_type -> obole.delivery.v1.GetSeriesRequest
-	16, // 78: obole.delivery.v1.DeliveryService.GetSummary:input_type -> obole.delivery.v1.GetSummaryRequest
-	21, // 79: obole.delivery.v1.DeliveryService.ExportPoints:input_type -> obole.delivery.v1.ExportPointsRequest
-	23, // 80: obole.delivery.v1.DeliveryService.PreviewPackage:input_type -> obole.delivery.v1.PreviewPackageRequest
-	25, // 81: obole.delivery.v1.DeliveryService.GetFacts:input_type -> obole.delivery.v1.GetFactsRequest
-	28, // 82: obole.delivery.v1.DeliveryService.EstimateAudience:input_type -> obole.delivery.v1.EstimateAudienceRequest
-	30, // 83: obole.delivery.v1.DeliveryService.DescribeProduct:input_type -> obole.delivery.v1.DescribeProductRequest
-	35, // 84: obole.delivery.v1.DeliveryService.ListProducts:input_type -> obole.delivery.v1.ListProductsRequest
-	39, // 85: obole.delivery.v1.DeliveryService.ListDeliveries:input_type -> obole.delivery.v1.ListDeliveriesRequest
-	41, // 86: obole.delivery.v1.DeliveryService.WatchDeliveries:input_type -> obole.delivery.v1.WatchDeliveriesRequest
-	43, // 87: obole.delivery.v1.DeliveryService.FetchPackage:input_type -> obole.delivery.v1.FetchPackageRequest
-	45, // 88: obole.delivery.v1.DeliveryService.SignReceipt:input_type -> obole.delivery.v1.SignReceiptRequest
-	47, // 89: obole.delivery.v1.DeliveryService.SignReceipts:input_type -> obole.delivery.v1.SignReceiptsRequest
-	50, // 90: obole.delivery.v1.DeliveryService.ListUses:input_type -> obole.delivery.v1.ListUsesRequest
-	56, // 91: obole.delivery.v1.DeliveryService.ListRecord:input_type -> obole.delivery.v1.ListRecordRequest
-	58, // 92: obole.delivery.v1.DeliveryService.WatchRecord:input_type -> obole.delivery.v1.WatchRecordRequest
-	53, // 93: obole.delivery.v1.DeliveryService.CountDeliveries:input_type -> obole.delivery.v1.CountDeliveriesRequest
-	2,  // 94: obole.delivery.v1.DeliveryService.ConnectSource:output_type -> obole.delivery.v1.ConnectSourceResponse
-	5,  // 95: obole.delivery.v1.DeliveryService.ListSources:output_type -> obole.delivery.v1.ListSourcesResponse
-	8,  // 96: obole.delivery.v1.DeliveryService.Import:output_type -> obole.delivery.v1.ImportResponse
-	10, // 97: obole.delivery.v1.DeliveryService.PutPoints:output_type -> obole.delivery.v1.PutPointsResponse
-	12, // 98: obole.delivery.v1.DeliveryService.ListPoints:output_type -> obole.delivery.v1.ListPointsResponse
-	15, // 99: obole.delivery.v1.DeliveryService.GetSeries:output_type -> obole.delivery.v1.GetSeriesResponse
-	20, // 100: obole.delivery.v1.DeliveryService.GetSummary:output_type -> obole.delivery.v1.GetSummaryResponse
-	22, // 101: obole.delivery.v1.DeliveryService.ExportPoints:output_type -> obole.delivery.v1.ExportPointsResponse
-	24, // 102: obole.delivery.v1.DeliveryService.PreviewPackage:output_type -> obole.delivery.v1.PreviewPackageResponse
-	27, // 103: obole.delivery.v1.DeliveryService.GetFacts:output_type -> obole.delivery.v1.GetFactsResponse
-	29, // 104: obole.delivery.v1.DeliveryService.EstimateAudience:output_type -> obole.delivery.v1.EstimateAudienceResponse
-	34, // 105: obole.delivery.v1.DeliveryService.DescribeProduct:output_type -> obole.delivery.v1.DescribeProductResponse
-	36, // 106: obole.delivery.v1.DeliveryService.ListProducts:output_type -> obole.delivery.v1.ListProductsResponse
-	40, // 107: obole.delivery.v1.DeliveryService.ListDeliveries:output_type -> obole.delivery.v1.ListDeliveriesResponse
-	42, // 108: obole.delivery.v1.DeliveryService.WatchDeliveries:output_type -> obole.delivery.v1.WatchDeliveriesResponse
-	44, // 109: obole.delivery.v1.DeliveryService.FetchPackage:output_type -> obole.delivery.v1.FetchPackageResponse
-	46, // 110: obole.delivery.v1.DeliveryService.SignReceipt:output_type -> obole.delivery.v1.SignReceiptResponse
-	49, // 111: obole.delivery.v1.DeliveryService.SignReceipts:output_type -> obole.delivery.v1.SignReceiptsResponse
-	52, // 112: obole.delivery.v1.DeliveryService.ListUses:output_type -> obole.delivery.v1.ListUsesResponse
-	57, // 113: obole.delivery.v1.DeliveryService.ListRecord:output_type -> obole.delivery.v1.ListRecordResponse
-	59, // 114: obole.delivery.v1.DeliveryService.WatchRecord:output_type -> obole.delivery.v1.WatchRecordResponse
-	55, // 115: obole.delivery.v1.DeliveryService.CountDeliveries:output_type -> obole.delivery.v1.CountDeliveriesResponse
-	94, // [94:116] is the sub-list for method output_type
-	72, // [72:94] is the sub-list for method input_type
-	72, // [72:72] is the sub-list for extension type_name
-	72, // [72:72] is the sub-list for extension extendee
-	0,  // [0:72] is the sub-list for field type_name
+	36, // 41: obole.delivery.v1.ListProductsResponse.facts:type_name -> obole.delivery.v1.AudienceFact
+	66, // 42: obole.delivery.v1.Delivery.product:type_name -> obole.market.v1.ProductRef
+	0,  // 43: obole.delivery.v1.Delivery.state:type_name -> obole.delivery.v1.DeliveryState
+	65, // 44: obole.delivery.v1.Delivery.blocked:type_name -> obole.delivery.v1.Reason
+	39, // 45: obole.delivery.v1.Delivery.deletion:type_name -> obole.delivery.v1.Deletion
+	71, // 46: obole.delivery.v1.Deletion.reason:type_name -> obole.delivery.v1.EndReason
+	0,  // 47: obole.delivery.v1.ListDeliveriesRequest.state:type_name -> obole.delivery.v1.DeliveryState
+	62, // 48: obole.delivery.v1.ListDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
+	38, // 49: obole.delivery.v1.ListDeliveriesResponse.deliveries:type_name -> obole.delivery.v1.Delivery
+	38, // 50: obole.delivery.v1.WatchDeliveriesResponse.delivery:type_name -> obole.delivery.v1.Delivery
+	62, // 51: obole.delivery.v1.SignReceiptResponse.cursor:type_name -> obole.event.v1.Cursor
+	46, // 52: obole.delivery.v1.SignReceiptsRequest.receipts:type_name -> obole.delivery.v1.SignReceiptRequest
+	47, // 53: obole.delivery.v1.SignedReceipt.key:type_name -> obole.delivery.v1.SignReceiptResponse
+	65, // 54: obole.delivery.v1.SignedReceipt.refused:type_name -> obole.delivery.v1.Reason
+	49, // 55: obole.delivery.v1.SignReceiptsResponse.receipts:type_name -> obole.delivery.v1.SignedReceipt
+	62, // 56: obole.delivery.v1.ListUsesRequest.after:type_name -> obole.event.v1.Cursor
+	66, // 57: obole.delivery.v1.Use.product:type_name -> obole.market.v1.ProductRef
+	67, // 58: obole.delivery.v1.Use.fields:type_name -> obole.market.v1.GrantedField
+	0,  // 59: obole.delivery.v1.Use.state:type_name -> obole.delivery.v1.DeliveryState
+	65, // 60: obole.delivery.v1.Use.blocked:type_name -> obole.delivery.v1.Reason
+	72, // 61: obole.delivery.v1.Use.unit_price:type_name -> obole.money.v1.UnitPrice
+	73, // 62: obole.delivery.v1.Use.recipients:type_name -> obole.market.v1.Recipient
+	62, // 63: obole.delivery.v1.Use.event:type_name -> obole.event.v1.Cursor
+	52, // 64: obole.delivery.v1.ListUsesResponse.uses:type_name -> obole.delivery.v1.Use
+	62, // 65: obole.delivery.v1.CountDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
+	0,  // 66: obole.delivery.v1.DeliveryCount.state:type_name -> obole.delivery.v1.DeliveryState
+	65, // 67: obole.delivery.v1.DeliveryCount.blocked:type_name -> obole.delivery.v1.Reason
+	55, // 68: obole.delivery.v1.CountDeliveriesResponse.counts:type_name -> obole.delivery.v1.DeliveryCount
+	62, // 69: obole.delivery.v1.ListRecordRequest.after:type_name -> obole.event.v1.Cursor
+	62, // 70: obole.delivery.v1.ListRecordRequest.only:type_name -> obole.event.v1.Cursor
+	74, // 71: obole.delivery.v1.ListRecordResponse.entries:type_name -> obole.record.v1.Entry
+	74, // 72: obole.delivery.v1.WatchRecordResponse.entry:type_name -> obole.record.v1.Entry
+	1,  // 73: obole.delivery.v1.DeliveryService.ConnectSource:input_type -> obole.delivery.v1.ConnectSourceRequest
+	3,  // 74: obole.delivery.v1.DeliveryService.ListSources:input_type -> obole.delivery.v1.ListSourcesRequest
+	7,  // 75: obole.delivery.v1.DeliveryService.Import:input_type -> obole.delivery.v1.ImportRequest
+	9,  // 76: obole.delivery.v1.DeliveryService.PutPoints:input_type -> obole.delivery.v1.PutPointsRequest
+	11, // 77: obole.delivery.v1.DeliveryService.ListPoints:input_type -> obole.delivery.v1.ListPointsRequest
+	13, // 78: obole.delivery.v1.DeliveryService.GetSeries:input_type -> obole.delivery.v1.GetSeriesRequest
+	16, // 79: obole.delivery.v1.DeliveryService.GetSummary:input_type -> obole.delivery.v1.GetSummaryRequest
+	21, // 80: obole.delivery.v1.DeliveryService.ExportPoints:input_type -> obole.delivery.v1.ExportPointsRequest
+	23, // 81: obole.delivery.v1.DeliveryService.PreviewPackage:input_type -> obole.delivery.v1.PreviewPackageRequest
+	25, // 82: obole.delivery.v1.DeliveryService.GetFacts:input_type -> obole.delivery.v1.GetFactsRequest
+	28, // 83: obole.delivery.v1.DeliveryService.EstimateAudience:input_type -> obole.delivery.v1.EstimateAudienceRequest
+	30, // 84: obole.delivery.v1.DeliveryService.DescribeProduct:input_type -> obole.delivery.v1.DescribeProductRequest
+	35, // 85: obole.delivery.v1.DeliveryService.ListProducts:input_type -> obole.delivery.v1.ListProductsRequest
+	40, // 86: obole.delivery.v1.DeliveryService.ListDeliveries:input_type -> obole.delivery.v1.ListDeliveriesRequest
+	42, // 87: obole.delivery.v1.DeliveryService.WatchDeliveries:input_type -> obole.delivery.v1.WatchDeliveriesRequest
+	44, // 88: obole.delivery.v1.DeliveryService.FetchPackage:input_type -> obole.delivery.v1.FetchPackageRequest
+	46, // 89: obole.delivery.v1.DeliveryService.SignReceipt:input_type -> obole.delivery.v1.SignReceiptRequest
+	48, // 90: obole.delivery.v1.DeliveryService.SignReceipts:input_type -> obole.delivery.v1.SignReceiptsRequest
+	51, // 91: obole.delivery.v1.DeliveryService.ListUses:input_type -> obole.delivery.v1.ListUsesRequest
+	57, // 92: obole.delivery.v1.DeliveryService.ListRecord:input_type -> obole.delivery.v1.ListRecordRequest
+	59, // 93: obole.delivery.v1.DeliveryService.WatchRecord:input_type -> obole.delivery.v1.WatchRecordRequest
+	54, // 94: obole.delivery.v1.DeliveryService.CountDeliveries:input_type -> obole.delivery.v1.CountDeliveriesRequest
+	2,  // 95: obole.delivery.v1.DeliveryService.ConnectSource:output_type -> obole.delivery.v1.ConnectSourceResponse
+	5,  // 96: obole.delivery.v1.DeliveryService.ListSources:output_type -> obole.delivery.v1.ListSourcesResponse
+	8,  // 97: obole.delivery.v1.DeliveryService.Import:output_type -> obole.delivery.v1.ImportResponse
+	10, // 98: obole.delivery.v1.DeliveryService.PutPoints:output_type -> obole.delivery.v1.PutPointsResponse
+	12, // 99: obole.delivery.v1.DeliveryService.ListPoints:output_type -> obole.delivery.v1.ListPointsResponse
+	15, // 100: obole.delivery.v1.DeliveryService.GetSeries:output_type -> obole.delivery.v1.GetSeriesResponse
+	20, // 101: obole.delivery.v1.DeliveryService.GetSummary:output_type -> obole.delivery.v1.GetSummaryResponse
+	22, // 102: obole.delivery.v1.DeliveryService.ExportPoints:output_type -> obole.delivery.v1.ExportPointsResponse
+	24, // 103: obole.delivery.v1.DeliveryService.PreviewPackage:output_type -> obole.delivery.v1.PreviewPackageResponse
+	27, // 104: obole.delivery.v1.DeliveryService.GetFacts:output_type -> obole.delivery.v1.GetFactsResponse
+	29, // 105: obole.delivery.v1.DeliveryService.EstimateAudience:output_type -> obole.delivery.v1.EstimateAudienceResponse
+	34, // 106: obole.delivery.v1.DeliveryService.DescribeProduct:output_type -> obole.delivery.v1.DescribeProductResponse
+	37, // 107: obole.delivery.v1.DeliveryService.ListProducts:output_type -> obole.delivery.v1.ListProductsResponse
+	41, // 108: obole.delivery.v1.DeliveryService.ListDeliveries:output_type -> obole.delivery.v1.ListDeliveriesResponse
+	43, // 109: obole.delivery.v1.DeliveryService.WatchDeliveries:output_type -> obole.delivery.v1.WatchDeliveriesResponse
+	45, // 110: obole.delivery.v1.DeliveryService.FetchPackage:output_type -> obole.delivery.v1.FetchPackageResponse
+	47, // 111: obole.delivery.v1.DeliveryService.SignReceipt:output_type -> obole.delivery.v1.SignReceiptResponse
+	50, // 112: obole.delivery.v1.DeliveryService.SignReceipts:output_type -> obole.delivery.v1.SignReceiptsResponse
+	53, // 113: obole.delivery.v1.DeliveryService.ListUses:output_type -> obole.delivery.v1.ListUsesResponse
+	58, // 114: obole.delivery.v1.DeliveryService.ListRecord:output_type -> obole.delivery.v1.ListRecordResponse
+	60, // 115: obole.delivery.v1.DeliveryService.WatchRecord:output_type -> obole.delivery.v1.WatchRecordResponse
+	56, // 116: obole.delivery.v1.DeliveryService.CountDeliveries:output_type -> obole.delivery.v1.CountDeliveriesResponse
+	95, // [95:117] is the sub-list for method output_type
+	73, // [73:95] is the sub-list for method input_type
+	73, // [73:73] is the sub-list for extension type_name
+	73, // [73:73] is the sub-list for extension extendee
+	0,  // [0:73] is the sub-list for field type_name
 }
 
 func init() { file_obole_delivery_v1_service_proto_init() }
@@ -5075,7 +5165,7 @@ func file_obole_delivery_v1_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_obole_delivery_v1_service_proto_rawDesc), len(file_obole_delivery_v1_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   59,
+			NumMessages:   60,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
