@@ -11,7 +11,12 @@ function worker(): Plugin {
     generateBundle(_, bundle) {
       const sw = bundle["sw.js"];
       if (sw?.type !== "chunk") throw new Error("no service worker in the bundle");
-      const made = Object.keys(bundle).filter((f) => f.startsWith("assets/"));
+      // What opens packages is for buyers, who have a network then: it is not put on every phone.
+      const needsNetwork = (f: string) => {
+        const piece = bundle[f];
+        return piece?.type === "chunk" && piece.moduleIds.some((m) => /\/node_modules\/(@hpke|mlkem)\//.test(m));
+      };
+      const made = Object.keys(bundle).filter((f) => f.startsWith("assets/") && !needsNetwork(f));
       const files = ["/", "/theme.js", "/icon.svg", "/manifest.webmanifest", ...made.map((f) => `/${f}`)].sort();
       const version = createHash("sha256").update(files.join("\n")).update(String(bundle["index.html"]?.fileName)).digest("hex").slice(0, 12);
       sw.code = sw.code.replace("__FILES__", files.join(" ")).replace("__VERSION__", version);

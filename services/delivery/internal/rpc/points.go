@@ -195,6 +195,11 @@ func (s *Server) ListProducts(_ context.Context, r *deliveryv1.ListProductsReque
 	for _, p := range all[first:last] {
 		out.Products = append(out.Products, product(p))
 	}
+	if first == 0 {
+		for _, f := range s.Catalog.Facts() {
+			out.Facts = append(out.Facts, &deliveryv1.AudienceFact{Id: f.ID, Description: f.Description, Health: f.Health, Bands: f.Bands})
+		}
+	}
 	if last < len(all) {
 		out.NextPageToken, err = token("products", int64(last))
 	}

@@ -4042,6 +4042,79 @@ func (x *ListProductsRequest) GetPageToken() string {
 	return ""
 }
 
+// AudienceFact is a derived fact by which a bid may restrict its audience.
+type AudienceFact struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id, as in "steps_per_day".
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// What it is.
+	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	// Whether it says something about health.
+	Health bool `protobuf:"varint,3,opt,name=health,proto3" json:"health,omitempty"`
+	// Bands into which people fall, in their order.
+	Bands         []string `protobuf:"bytes,4,rep,name=bands,proto3" json:"bands,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AudienceFact) Reset() {
+	*x = AudienceFact{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AudienceFact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AudienceFact) ProtoMessage() {}
+
+func (x *AudienceFact) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AudienceFact.ProtoReflect.Descriptor instead.
+func (*AudienceFact) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *AudienceFact) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *AudienceFact) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *AudienceFact) GetHealth() bool {
+	if x != nil {
+		return x.Health
+	}
+	return false
+}
+
+func (x *AudienceFact) GetBands() []string {
+	if x != nil {
+		return x.Bands
+	}
+	return nil
+}
+
 // ListProductsResponse is a page of the catalogue.
 type ListProductsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4049,13 +4122,15 @@ type ListProductsResponse struct {
 	Products []*Product `protobuf:"bytes,1,rep,name=products,proto3" json:"products,omitempty"`
 	// Empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// Facts by which bids may restrict their audience, by id; all of them, on the first page only.
+	Facts         []*AudienceFact `protobuf:"bytes,3,rep,name=facts,proto3" json:"facts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListProductsResponse) Reset() {
 	*x = ListProductsResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[54]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4067,7 +4142,7 @@ func (x *ListProductsResponse) String() string {
 func (*ListProductsResponse) ProtoMessage() {}
 
 func (x *ListProductsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[54]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4080,7 +4155,7 @@ func (x *ListProductsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProductsResponse.ProtoReflect.Descriptor instead.
 func (*ListProductsResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{54}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ListProductsResponse) GetProducts() []*Product {
@@ -4095,6 +4170,13 @@ func (x *ListProductsResponse) GetNextPageToken() string {
 		return x.NextPageToken
 	}
 	return ""
+}
+
+func (x *ListProductsResponse) GetFacts() []*AudienceFact {
+	if x != nil {
+		return x.Facts
+	}
+	return nil
 }
 
 // Delivery is a delivery as a buyer sees it.
@@ -4140,7 +4222,7 @@ type Delivery struct {
 
 func (x *Delivery) Reset() {
 	*x = Delivery{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[55]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4152,7 +4234,7 @@ func (x *Delivery) String() string {
 func (*Delivery) ProtoMessage() {}
 
 func (x *Delivery) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[55]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4165,7 +4247,7 @@ func (x *Delivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
 func (*Delivery) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{55}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Delivery) GetDeliveryId() string {
@@ -4300,7 +4382,7 @@ type Deletion struct {
 
 func (x *Deletion) Reset() {
 	*x = Deletion{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[56]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4312,7 +4394,7 @@ func (x *Deletion) String() string {
 func (*Deletion) ProtoMessage() {}
 
 func (x *Deletion) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[56]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4325,7 +4407,7 @@ func (x *Deletion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deletion.ProtoReflect.Descriptor instead.
 func (*Deletion) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{56}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *Deletion) GetReason() EndReason {
@@ -4363,7 +4445,7 @@ type ListDeliveriesRequest struct {
 
 func (x *ListDeliveriesRequest) Reset() {
 	*x = ListDeliveriesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[57]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4375,7 +4457,7 @@ func (x *ListDeliveriesRequest) String() string {
 func (*ListDeliveriesRequest) ProtoMessage() {}
 
 func (x *ListDeliveriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[57]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4388,7 +4470,7 @@ func (x *ListDeliveriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeliveriesRequest.ProtoReflect.Descriptor instead.
 func (*ListDeliveriesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{57}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListDeliveriesRequest) GetBuyerId() string {
@@ -4446,7 +4528,7 @@ type ListDeliveriesResponse struct {
 
 func (x *ListDeliveriesResponse) Reset() {
 	*x = ListDeliveriesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[58]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4458,7 +4540,7 @@ func (x *ListDeliveriesResponse) String() string {
 func (*ListDeliveriesResponse) ProtoMessage() {}
 
 func (x *ListDeliveriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[58]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4471,7 +4553,7 @@ func (x *ListDeliveriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeliveriesResponse.ProtoReflect.Descriptor instead.
 func (*ListDeliveriesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{58}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ListDeliveriesResponse) GetDeliveries() []*Delivery {
@@ -4504,7 +4586,7 @@ type WatchDeliveriesRequest struct {
 
 func (x *WatchDeliveriesRequest) Reset() {
 	*x = WatchDeliveriesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[59]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4516,7 +4598,7 @@ func (x *WatchDeliveriesRequest) String() string {
 func (*WatchDeliveriesRequest) ProtoMessage() {}
 
 func (x *WatchDeliveriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[59]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4529,7 +4611,7 @@ func (x *WatchDeliveriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDeliveriesRequest.ProtoReflect.Descriptor instead.
 func (*WatchDeliveriesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{59}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *WatchDeliveriesRequest) GetBuyerId() string {
@@ -4566,7 +4648,7 @@ type WatchDeliveriesResponse struct {
 
 func (x *WatchDeliveriesResponse) Reset() {
 	*x = WatchDeliveriesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[60]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4578,7 +4660,7 @@ func (x *WatchDeliveriesResponse) String() string {
 func (*WatchDeliveriesResponse) ProtoMessage() {}
 
 func (x *WatchDeliveriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[60]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4591,7 +4673,7 @@ func (x *WatchDeliveriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDeliveriesResponse.ProtoReflect.Descriptor instead.
 func (*WatchDeliveriesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{60}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *WatchDeliveriesResponse) GetDelivery() *Delivery {
@@ -4623,7 +4705,7 @@ type FetchPackageRequest struct {
 
 func (x *FetchPackageRequest) Reset() {
 	*x = FetchPackageRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[61]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4635,7 +4717,7 @@ func (x *FetchPackageRequest) String() string {
 func (*FetchPackageRequest) ProtoMessage() {}
 
 func (x *FetchPackageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[61]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4648,7 +4730,7 @@ func (x *FetchPackageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchPackageRequest.ProtoReflect.Descriptor instead.
 func (*FetchPackageRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{61}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *FetchPackageRequest) GetBuyerId() string {
@@ -4685,7 +4767,7 @@ type FetchPackageResponse struct {
 
 func (x *FetchPackageResponse) Reset() {
 	*x = FetchPackageResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[62]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4697,7 +4779,7 @@ func (x *FetchPackageResponse) String() string {
 func (*FetchPackageResponse) ProtoMessage() {}
 
 func (x *FetchPackageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[62]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4710,7 +4792,7 @@ func (x *FetchPackageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchPackageResponse.ProtoReflect.Descriptor instead.
 func (*FetchPackageResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{62}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *FetchPackageResponse) GetOffset() uint64 {
@@ -4746,7 +4828,7 @@ type SignReceiptRequest struct {
 
 func (x *SignReceiptRequest) Reset() {
 	*x = SignReceiptRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[63]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4758,7 +4840,7 @@ func (x *SignReceiptRequest) String() string {
 func (*SignReceiptRequest) ProtoMessage() {}
 
 func (x *SignReceiptRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[63]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4771,7 +4853,7 @@ func (x *SignReceiptRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptRequest.ProtoReflect.Descriptor instead.
 func (*SignReceiptRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{63}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *SignReceiptRequest) GetBuyerId() string {
@@ -4826,7 +4908,7 @@ type SignReceiptResponse struct {
 
 func (x *SignReceiptResponse) Reset() {
 	*x = SignReceiptResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[64]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4838,7 +4920,7 @@ func (x *SignReceiptResponse) String() string {
 func (*SignReceiptResponse) ProtoMessage() {}
 
 func (x *SignReceiptResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[64]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4851,7 +4933,7 @@ func (x *SignReceiptResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptResponse.ProtoReflect.Descriptor instead.
 func (*SignReceiptResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{64}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *SignReceiptResponse) GetSealedKey() []byte {
@@ -4895,7 +4977,7 @@ type SignReceiptsRequest struct {
 
 func (x *SignReceiptsRequest) Reset() {
 	*x = SignReceiptsRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[65]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4907,7 +4989,7 @@ func (x *SignReceiptsRequest) String() string {
 func (*SignReceiptsRequest) ProtoMessage() {}
 
 func (x *SignReceiptsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[65]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4920,7 +5002,7 @@ func (x *SignReceiptsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptsRequest.ProtoReflect.Descriptor instead.
 func (*SignReceiptsRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{65}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *SignReceiptsRequest) GetBuyerId() string {
@@ -4955,7 +5037,7 @@ type SignedReceipt struct {
 
 func (x *SignedReceipt) Reset() {
 	*x = SignedReceipt{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[66]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4967,7 +5049,7 @@ func (x *SignedReceipt) String() string {
 func (*SignedReceipt) ProtoMessage() {}
 
 func (x *SignedReceipt) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[66]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4980,7 +5062,7 @@ func (x *SignedReceipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedReceipt.ProtoReflect.Descriptor instead.
 func (*SignedReceipt) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{66}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *SignedReceipt) GetDeliveryId() string {
@@ -5022,7 +5104,7 @@ type SignReceiptsResponse struct {
 
 func (x *SignReceiptsResponse) Reset() {
 	*x = SignReceiptsResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[67]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5034,7 +5116,7 @@ func (x *SignReceiptsResponse) String() string {
 func (*SignReceiptsResponse) ProtoMessage() {}
 
 func (x *SignReceiptsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[67]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5047,7 +5129,7 @@ func (x *SignReceiptsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptsResponse.ProtoReflect.Descriptor instead.
 func (*SignReceiptsResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{67}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *SignReceiptsResponse) GetReceipts() []*SignedReceipt {
@@ -5078,7 +5160,7 @@ type ListUsesRequest struct {
 
 func (x *ListUsesRequest) Reset() {
 	*x = ListUsesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[68]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5090,7 +5172,7 @@ func (x *ListUsesRequest) String() string {
 func (*ListUsesRequest) ProtoMessage() {}
 
 func (x *ListUsesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[68]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5103,7 +5185,7 @@ func (x *ListUsesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsesRequest.ProtoReflect.Descriptor instead.
 func (*ListUsesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{68}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *ListUsesRequest) GetSubscriberId() string {
@@ -5189,7 +5271,7 @@ type Use struct {
 
 func (x *Use) Reset() {
 	*x = Use{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[69]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5201,7 +5283,7 @@ func (x *Use) String() string {
 func (*Use) ProtoMessage() {}
 
 func (x *Use) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[69]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5214,7 +5296,7 @@ func (x *Use) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Use.ProtoReflect.Descriptor instead.
 func (*Use) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{69}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *Use) GetDeliveryId() string {
@@ -5342,7 +5424,7 @@ type ListUsesResponse struct {
 
 func (x *ListUsesResponse) Reset() {
 	*x = ListUsesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[70]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5354,7 +5436,7 @@ func (x *ListUsesResponse) String() string {
 func (*ListUsesResponse) ProtoMessage() {}
 
 func (x *ListUsesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[70]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5367,7 +5449,7 @@ func (x *ListUsesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsesResponse.ProtoReflect.Descriptor instead.
 func (*ListUsesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{70}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *ListUsesResponse) GetUses() []*Use {
@@ -5395,7 +5477,7 @@ type CountDeliveriesRequest struct {
 
 func (x *CountDeliveriesRequest) Reset() {
 	*x = CountDeliveriesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[71]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5407,7 +5489,7 @@ func (x *CountDeliveriesRequest) String() string {
 func (*CountDeliveriesRequest) ProtoMessage() {}
 
 func (x *CountDeliveriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[71]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5420,7 +5502,7 @@ func (x *CountDeliveriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountDeliveriesRequest.ProtoReflect.Descriptor instead.
 func (*CountDeliveriesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{71}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *CountDeliveriesRequest) GetAfter() *v1.Cursor {
@@ -5447,7 +5529,7 @@ type DeliveryCount struct {
 
 func (x *DeliveryCount) Reset() {
 	*x = DeliveryCount{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[72]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5459,7 +5541,7 @@ func (x *DeliveryCount) String() string {
 func (*DeliveryCount) ProtoMessage() {}
 
 func (x *DeliveryCount) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[72]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5472,7 +5554,7 @@ func (x *DeliveryCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryCount.ProtoReflect.Descriptor instead.
 func (*DeliveryCount) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{72}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *DeliveryCount) GetState() DeliveryState {
@@ -5514,7 +5596,7 @@ type CountDeliveriesResponse struct {
 
 func (x *CountDeliveriesResponse) Reset() {
 	*x = CountDeliveriesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[73]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5526,7 +5608,7 @@ func (x *CountDeliveriesResponse) String() string {
 func (*CountDeliveriesResponse) ProtoMessage() {}
 
 func (x *CountDeliveriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[73]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5539,7 +5621,7 @@ func (x *CountDeliveriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountDeliveriesResponse.ProtoReflect.Descriptor instead.
 func (*CountDeliveriesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{73}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *CountDeliveriesResponse) GetCounts() []*DeliveryCount {
@@ -5568,7 +5650,7 @@ type ListRecordRequest struct {
 
 func (x *ListRecordRequest) Reset() {
 	*x = ListRecordRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[74]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5580,7 +5662,7 @@ func (x *ListRecordRequest) String() string {
 func (*ListRecordRequest) ProtoMessage() {}
 
 func (x *ListRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[74]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5593,7 +5675,7 @@ func (x *ListRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecordRequest.ProtoReflect.Descriptor instead.
 func (*ListRecordRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{74}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *ListRecordRequest) GetSubscriberId() string {
@@ -5646,7 +5728,7 @@ type ListRecordResponse struct {
 
 func (x *ListRecordResponse) Reset() {
 	*x = ListRecordResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[75]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5658,7 +5740,7 @@ func (x *ListRecordResponse) String() string {
 func (*ListRecordResponse) ProtoMessage() {}
 
 func (x *ListRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[75]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5671,7 +5753,7 @@ func (x *ListRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecordResponse.ProtoReflect.Descriptor instead.
 func (*ListRecordResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{75}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *ListRecordResponse) GetEntries() []*v13.Entry {
@@ -5709,7 +5791,7 @@ type WatchRecordRequest struct {
 
 func (x *WatchRecordRequest) Reset() {
 	*x = WatchRecordRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[76]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5721,7 +5803,7 @@ func (x *WatchRecordRequest) String() string {
 func (*WatchRecordRequest) ProtoMessage() {}
 
 func (x *WatchRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[76]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5734,7 +5816,7 @@ func (x *WatchRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRecordRequest.ProtoReflect.Descriptor instead.
 func (*WatchRecordRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{76}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *WatchRecordRequest) GetSubscriberId() string {
@@ -5764,7 +5846,7 @@ type WatchRecordResponse struct {
 
 func (x *WatchRecordResponse) Reset() {
 	*x = WatchRecordResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[77]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5776,7 +5858,7 @@ func (x *WatchRecordResponse) String() string {
 func (*WatchRecordResponse) ProtoMessage() {}
 
 func (x *WatchRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[77]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5789,7 +5871,7 @@ func (x *WatchRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRecordResponse.ProtoReflect.Descriptor instead.
 func (*WatchRecordResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{77}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *WatchRecordResponse) GetEntry() *v13.Entry {
@@ -6110,10 +6192,16 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\x13ListProductsRequest\x12%\n" +
 	"\tpage_size\x18\x01 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"v\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"n\n" +
+	"\fAudienceFact\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12 \n" +
+	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x16\n" +
+	"\x06health\x18\x03 \x01(\bR\x06health\x12\x14\n" +
+	"\x05bands\x18\x04 \x03(\tR\x05bands\"\xad\x01\n" +
 	"\x14ListProductsResponse\x126\n" +
 	"\bproducts\x18\x01 \x03(\v2\x1a.obole.delivery.v1.ProductR\bproducts\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xeb\x04\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x125\n" +
+	"\x05facts\x18\x03 \x03(\v2\x1f.obole.delivery.v1.AudienceFactR\x05facts\"\xeb\x04\n" +
 	"\bDelivery\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12!\n" +
@@ -6346,7 +6434,7 @@ func file_obole_delivery_v1_service_proto_rawDescGZIP() []byte {
 }
 
 var file_obole_delivery_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_obole_delivery_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 78)
+var file_obole_delivery_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 79)
 var file_obole_delivery_v1_service_proto_goTypes = []any{
 	(DeliveryState)(0),               // 0: obole.delivery.v1.DeliveryState
 	(*ConnectSourceRequest)(nil),     // 1: obole.delivery.v1.ConnectSourceRequest
@@ -6403,195 +6491,197 @@ var file_obole_delivery_v1_service_proto_goTypes = []any{
 	(*Product)(nil),                  // 52: obole.delivery.v1.Product
 	(*DescribeProductResponse)(nil),  // 53: obole.delivery.v1.DescribeProductResponse
 	(*ListProductsRequest)(nil),      // 54: obole.delivery.v1.ListProductsRequest
-	(*ListProductsResponse)(nil),     // 55: obole.delivery.v1.ListProductsResponse
-	(*Delivery)(nil),                 // 56: obole.delivery.v1.Delivery
-	(*Deletion)(nil),                 // 57: obole.delivery.v1.Deletion
-	(*ListDeliveriesRequest)(nil),    // 58: obole.delivery.v1.ListDeliveriesRequest
-	(*ListDeliveriesResponse)(nil),   // 59: obole.delivery.v1.ListDeliveriesResponse
-	(*WatchDeliveriesRequest)(nil),   // 60: obole.delivery.v1.WatchDeliveriesRequest
-	(*WatchDeliveriesResponse)(nil),  // 61: obole.delivery.v1.WatchDeliveriesResponse
-	(*FetchPackageRequest)(nil),      // 62: obole.delivery.v1.FetchPackageRequest
-	(*FetchPackageResponse)(nil),     // 63: obole.delivery.v1.FetchPackageResponse
-	(*SignReceiptRequest)(nil),       // 64: obole.delivery.v1.SignReceiptRequest
-	(*SignReceiptResponse)(nil),      // 65: obole.delivery.v1.SignReceiptResponse
-	(*SignReceiptsRequest)(nil),      // 66: obole.delivery.v1.SignReceiptsRequest
-	(*SignedReceipt)(nil),            // 67: obole.delivery.v1.SignedReceipt
-	(*SignReceiptsResponse)(nil),     // 68: obole.delivery.v1.SignReceiptsResponse
-	(*ListUsesRequest)(nil),          // 69: obole.delivery.v1.ListUsesRequest
-	(*Use)(nil),                      // 70: obole.delivery.v1.Use
-	(*ListUsesResponse)(nil),         // 71: obole.delivery.v1.ListUsesResponse
-	(*CountDeliveriesRequest)(nil),   // 72: obole.delivery.v1.CountDeliveriesRequest
-	(*DeliveryCount)(nil),            // 73: obole.delivery.v1.DeliveryCount
-	(*CountDeliveriesResponse)(nil),  // 74: obole.delivery.v1.CountDeliveriesResponse
-	(*ListRecordRequest)(nil),        // 75: obole.delivery.v1.ListRecordRequest
-	(*ListRecordResponse)(nil),       // 76: obole.delivery.v1.ListRecordResponse
-	(*WatchRecordRequest)(nil),       // 77: obole.delivery.v1.WatchRecordRequest
-	(*WatchRecordResponse)(nil),      // 78: obole.delivery.v1.WatchRecordResponse
-	(Route)(0),                       // 79: obole.delivery.v1.Route
-	(*v1.Cursor)(nil),                // 80: obole.event.v1.Cursor
-	(*Arrival)(nil),                  // 81: obole.delivery.v1.Arrival
-	(*v11.Days)(nil),                 // 82: obole.market.v1.Days
-	(Reason)(0),                      // 83: obole.delivery.v1.Reason
-	(*v11.ProductRef)(nil),           // 84: obole.market.v1.ProductRef
-	(*v11.GrantedField)(nil),         // 85: obole.market.v1.GrantedField
-	(v11.Assurance)(0),               // 86: obole.market.v1.Assurance
-	(*Fact)(nil),                     // 87: obole.delivery.v1.Fact
-	(*v11.Terms)(nil),                // 88: obole.market.v1.Terms
-	(EndReason)(0),                   // 89: obole.delivery.v1.EndReason
-	(*v12.UnitPrice)(nil),            // 90: obole.money.v1.UnitPrice
-	(*v11.Recipient)(nil),            // 91: obole.market.v1.Recipient
-	(*v13.Entry)(nil),                // 92: obole.record.v1.Entry
+	(*AudienceFact)(nil),             // 55: obole.delivery.v1.AudienceFact
+	(*ListProductsResponse)(nil),     // 56: obole.delivery.v1.ListProductsResponse
+	(*Delivery)(nil),                 // 57: obole.delivery.v1.Delivery
+	(*Deletion)(nil),                 // 58: obole.delivery.v1.Deletion
+	(*ListDeliveriesRequest)(nil),    // 59: obole.delivery.v1.ListDeliveriesRequest
+	(*ListDeliveriesResponse)(nil),   // 60: obole.delivery.v1.ListDeliveriesResponse
+	(*WatchDeliveriesRequest)(nil),   // 61: obole.delivery.v1.WatchDeliveriesRequest
+	(*WatchDeliveriesResponse)(nil),  // 62: obole.delivery.v1.WatchDeliveriesResponse
+	(*FetchPackageRequest)(nil),      // 63: obole.delivery.v1.FetchPackageRequest
+	(*FetchPackageResponse)(nil),     // 64: obole.delivery.v1.FetchPackageResponse
+	(*SignReceiptRequest)(nil),       // 65: obole.delivery.v1.SignReceiptRequest
+	(*SignReceiptResponse)(nil),      // 66: obole.delivery.v1.SignReceiptResponse
+	(*SignReceiptsRequest)(nil),      // 67: obole.delivery.v1.SignReceiptsRequest
+	(*SignedReceipt)(nil),            // 68: obole.delivery.v1.SignedReceipt
+	(*SignReceiptsResponse)(nil),     // 69: obole.delivery.v1.SignReceiptsResponse
+	(*ListUsesRequest)(nil),          // 70: obole.delivery.v1.ListUsesRequest
+	(*Use)(nil),                      // 71: obole.delivery.v1.Use
+	(*ListUsesResponse)(nil),         // 72: obole.delivery.v1.ListUsesResponse
+	(*CountDeliveriesRequest)(nil),   // 73: obole.delivery.v1.CountDeliveriesRequest
+	(*DeliveryCount)(nil),            // 74: obole.delivery.v1.DeliveryCount
+	(*CountDeliveriesResponse)(nil),  // 75: obole.delivery.v1.CountDeliveriesResponse
+	(*ListRecordRequest)(nil),        // 76: obole.delivery.v1.ListRecordRequest
+	(*ListRecordResponse)(nil),       // 77: obole.delivery.v1.ListRecordResponse
+	(*WatchRecordRequest)(nil),       // 78: obole.delivery.v1.WatchRecordRequest
+	(*WatchRecordResponse)(nil),      // 79: obole.delivery.v1.WatchRecordResponse
+	(Route)(0),                       // 80: obole.delivery.v1.Route
+	(*v1.Cursor)(nil),                // 81: obole.event.v1.Cursor
+	(*Arrival)(nil),                  // 82: obole.delivery.v1.Arrival
+	(*v11.Days)(nil),                 // 83: obole.market.v1.Days
+	(Reason)(0),                      // 84: obole.delivery.v1.Reason
+	(*v11.ProductRef)(nil),           // 85: obole.market.v1.ProductRef
+	(*v11.GrantedField)(nil),         // 86: obole.market.v1.GrantedField
+	(v11.Assurance)(0),               // 87: obole.market.v1.Assurance
+	(*Fact)(nil),                     // 88: obole.delivery.v1.Fact
+	(*v11.Terms)(nil),                // 89: obole.market.v1.Terms
+	(EndReason)(0),                   // 90: obole.delivery.v1.EndReason
+	(*v12.UnitPrice)(nil),            // 91: obole.money.v1.UnitPrice
+	(*v11.Recipient)(nil),            // 92: obole.market.v1.Recipient
+	(*v13.Entry)(nil),                // 93: obole.record.v1.Entry
 }
 var file_obole_delivery_v1_service_proto_depIdxs = []int32{
-	79,  // 0: obole.delivery.v1.ConnectSourceRequest.route:type_name -> obole.delivery.v1.Route
-	80,  // 1: obole.delivery.v1.ConnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
-	80,  // 2: obole.delivery.v1.ListSourcesRequest.after:type_name -> obole.event.v1.Cursor
-	79,  // 3: obole.delivery.v1.Source.route:type_name -> obole.delivery.v1.Route
-	81,  // 4: obole.delivery.v1.Source.arrivals:type_name -> obole.delivery.v1.Arrival
+	80,  // 0: obole.delivery.v1.ConnectSourceRequest.route:type_name -> obole.delivery.v1.Route
+	81,  // 1: obole.delivery.v1.ConnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
+	81,  // 2: obole.delivery.v1.ListSourcesRequest.after:type_name -> obole.event.v1.Cursor
+	80,  // 3: obole.delivery.v1.Source.route:type_name -> obole.delivery.v1.Route
+	82,  // 4: obole.delivery.v1.Source.arrivals:type_name -> obole.delivery.v1.Arrival
 	4,   // 5: obole.delivery.v1.ListSourcesResponse.sources:type_name -> obole.delivery.v1.Source
-	82,  // 6: obole.delivery.v1.ImportHeader.days:type_name -> obole.market.v1.Days
+	83,  // 6: obole.delivery.v1.ImportHeader.days:type_name -> obole.market.v1.Days
 	6,   // 7: obole.delivery.v1.ImportRequest.header:type_name -> obole.delivery.v1.ImportHeader
-	81,  // 8: obole.delivery.v1.ImportResponse.arrivals:type_name -> obole.delivery.v1.Arrival
-	80,  // 9: obole.delivery.v1.ImportResponse.cursor:type_name -> obole.event.v1.Cursor
-	83,  // 10: obole.delivery.v1.PutPointsResponse.refused:type_name -> obole.delivery.v1.Reason
-	80,  // 11: obole.delivery.v1.PutPointsResponse.cursor:type_name -> obole.event.v1.Cursor
-	80,  // 12: obole.delivery.v1.RestrictSourceResponse.cursor:type_name -> obole.event.v1.Cursor
-	80,  // 13: obole.delivery.v1.LiftRestrictionResponse.cursor:type_name -> obole.event.v1.Cursor
-	80,  // 14: obole.delivery.v1.DisconnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
-	80,  // 15: obole.delivery.v1.ReconnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
-	80,  // 16: obole.delivery.v1.CorrectPointResponse.cursor:type_name -> obole.event.v1.Cursor
-	82,  // 17: obole.delivery.v1.ListPointsRequest.days:type_name -> obole.market.v1.Days
-	80,  // 18: obole.delivery.v1.ListPointsRequest.after:type_name -> obole.event.v1.Cursor
+	82,  // 8: obole.delivery.v1.ImportResponse.arrivals:type_name -> obole.delivery.v1.Arrival
+	81,  // 9: obole.delivery.v1.ImportResponse.cursor:type_name -> obole.event.v1.Cursor
+	84,  // 10: obole.delivery.v1.PutPointsResponse.refused:type_name -> obole.delivery.v1.Reason
+	81,  // 11: obole.delivery.v1.PutPointsResponse.cursor:type_name -> obole.event.v1.Cursor
+	81,  // 12: obole.delivery.v1.RestrictSourceResponse.cursor:type_name -> obole.event.v1.Cursor
+	81,  // 13: obole.delivery.v1.LiftRestrictionResponse.cursor:type_name -> obole.event.v1.Cursor
+	81,  // 14: obole.delivery.v1.DisconnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
+	81,  // 15: obole.delivery.v1.ReconnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
+	81,  // 16: obole.delivery.v1.CorrectPointResponse.cursor:type_name -> obole.event.v1.Cursor
+	83,  // 17: obole.delivery.v1.ListPointsRequest.days:type_name -> obole.market.v1.Days
+	81,  // 18: obole.delivery.v1.ListPointsRequest.after:type_name -> obole.event.v1.Cursor
 	22,  // 19: obole.delivery.v1.ListPointsResponse.superseded:type_name -> obole.delivery.v1.Superseded
-	80,  // 20: obole.delivery.v1.GetSeriesRequest.after:type_name -> obole.event.v1.Cursor
+	81,  // 20: obole.delivery.v1.GetSeriesRequest.after:type_name -> obole.event.v1.Cursor
 	25,  // 21: obole.delivery.v1.GetSeriesResponse.buckets:type_name -> obole.delivery.v1.Bucket
-	82,  // 22: obole.delivery.v1.GetSeriesResponse.gaps:type_name -> obole.market.v1.Days
-	80,  // 23: obole.delivery.v1.GetHoursRequest.after:type_name -> obole.event.v1.Cursor
+	83,  // 22: obole.delivery.v1.GetSeriesResponse.gaps:type_name -> obole.market.v1.Days
+	81,  // 23: obole.delivery.v1.GetHoursRequest.after:type_name -> obole.event.v1.Cursor
 	28,  // 24: obole.delivery.v1.GetHoursResponse.hours:type_name -> obole.delivery.v1.Hour
-	80,  // 25: obole.delivery.v1.GetPlacesRequest.after:type_name -> obole.event.v1.Cursor
+	81,  // 25: obole.delivery.v1.GetPlacesRequest.after:type_name -> obole.event.v1.Cursor
 	32,  // 26: obole.delivery.v1.Place.spot:type_name -> obole.delivery.v1.Spot
-	82,  // 27: obole.delivery.v1.Place.span:type_name -> obole.market.v1.Days
+	83,  // 27: obole.delivery.v1.Place.span:type_name -> obole.market.v1.Days
 	31,  // 28: obole.delivery.v1.GetPlacesResponse.places:type_name -> obole.delivery.v1.Place
-	80,  // 29: obole.delivery.v1.GetSummaryRequest.after:type_name -> obole.event.v1.Cursor
-	82,  // 30: obole.delivery.v1.Share.days:type_name -> obole.market.v1.Days
+	81,  // 29: obole.delivery.v1.GetSummaryRequest.after:type_name -> obole.event.v1.Cursor
+	83,  // 30: obole.delivery.v1.Share.days:type_name -> obole.market.v1.Days
 	35,  // 31: obole.delivery.v1.Category.quantities:type_name -> obole.delivery.v1.Quantity
-	82,  // 32: obole.delivery.v1.Category.days:type_name -> obole.market.v1.Days
+	83,  // 32: obole.delivery.v1.Category.days:type_name -> obole.market.v1.Days
 	36,  // 33: obole.delivery.v1.Category.shares:type_name -> obole.delivery.v1.Share
 	37,  // 34: obole.delivery.v1.GetSummaryResponse.categories:type_name -> obole.delivery.v1.Category
 	45,  // 35: obole.delivery.v1.GetSummaryResponse.stock:type_name -> obole.delivery.v1.Stock
-	80,  // 36: obole.delivery.v1.ExportPointsRequest.after:type_name -> obole.event.v1.Cursor
+	81,  // 36: obole.delivery.v1.ExportPointsRequest.after:type_name -> obole.event.v1.Cursor
 	22,  // 37: obole.delivery.v1.ExportPointsResponse.superseded:type_name -> obole.delivery.v1.Superseded
 	40,  // 38: obole.delivery.v1.ExportPointsResponse.schemas:type_name -> obole.delivery.v1.SchemaDocument
-	84,  // 39: obole.delivery.v1.PreviewPackageRequest.product:type_name -> obole.market.v1.ProductRef
-	85,  // 40: obole.delivery.v1.PreviewPackageRequest.fields:type_name -> obole.market.v1.GrantedField
-	82,  // 41: obole.delivery.v1.PreviewPackageRequest.slots:type_name -> obole.market.v1.Days
-	86,  // 42: obole.delivery.v1.PreviewPackageRequest.min_assurance:type_name -> obole.market.v1.Assurance
-	80,  // 43: obole.delivery.v1.PreviewPackageRequest.after:type_name -> obole.event.v1.Cursor
-	82,  // 44: obole.delivery.v1.Stock.days:type_name -> obole.market.v1.Days
-	86,  // 45: obole.delivery.v1.Stock.assurance:type_name -> obole.market.v1.Assurance
-	87,  // 46: obole.delivery.v1.GetFactsResponse.facts:type_name -> obole.delivery.v1.Fact
+	85,  // 39: obole.delivery.v1.PreviewPackageRequest.product:type_name -> obole.market.v1.ProductRef
+	86,  // 40: obole.delivery.v1.PreviewPackageRequest.fields:type_name -> obole.market.v1.GrantedField
+	83,  // 41: obole.delivery.v1.PreviewPackageRequest.slots:type_name -> obole.market.v1.Days
+	87,  // 42: obole.delivery.v1.PreviewPackageRequest.min_assurance:type_name -> obole.market.v1.Assurance
+	81,  // 43: obole.delivery.v1.PreviewPackageRequest.after:type_name -> obole.event.v1.Cursor
+	83,  // 44: obole.delivery.v1.Stock.days:type_name -> obole.market.v1.Days
+	87,  // 45: obole.delivery.v1.Stock.assurance:type_name -> obole.market.v1.Assurance
+	88,  // 46: obole.delivery.v1.GetFactsResponse.facts:type_name -> obole.delivery.v1.Fact
 	45,  // 47: obole.delivery.v1.GetFactsResponse.stock:type_name -> obole.delivery.v1.Stock
-	88,  // 48: obole.delivery.v1.EstimateAudienceRequest.terms:type_name -> obole.market.v1.Terms
-	84,  // 49: obole.delivery.v1.DescribeProductRequest.product:type_name -> obole.market.v1.ProductRef
+	89,  // 48: obole.delivery.v1.EstimateAudienceRequest.terms:type_name -> obole.market.v1.Terms
+	85,  // 49: obole.delivery.v1.DescribeProductRequest.product:type_name -> obole.market.v1.ProductRef
 	50,  // 50: obole.delivery.v1.ProductField.rungs:type_name -> obole.delivery.v1.Rung
-	84,  // 51: obole.delivery.v1.Product.ref:type_name -> obole.market.v1.ProductRef
+	85,  // 51: obole.delivery.v1.Product.ref:type_name -> obole.market.v1.ProductRef
 	51,  // 52: obole.delivery.v1.Product.fields:type_name -> obole.delivery.v1.ProductField
 	52,  // 53: obole.delivery.v1.DescribeProductResponse.product:type_name -> obole.delivery.v1.Product
 	52,  // 54: obole.delivery.v1.ListProductsResponse.products:type_name -> obole.delivery.v1.Product
-	84,  // 55: obole.delivery.v1.Delivery.product:type_name -> obole.market.v1.ProductRef
-	0,   // 56: obole.delivery.v1.Delivery.state:type_name -> obole.delivery.v1.DeliveryState
-	83,  // 57: obole.delivery.v1.Delivery.blocked:type_name -> obole.delivery.v1.Reason
-	57,  // 58: obole.delivery.v1.Delivery.deletion:type_name -> obole.delivery.v1.Deletion
-	89,  // 59: obole.delivery.v1.Deletion.reason:type_name -> obole.delivery.v1.EndReason
-	0,   // 60: obole.delivery.v1.ListDeliveriesRequest.state:type_name -> obole.delivery.v1.DeliveryState
-	80,  // 61: obole.delivery.v1.ListDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
-	56,  // 62: obole.delivery.v1.ListDeliveriesResponse.deliveries:type_name -> obole.delivery.v1.Delivery
-	56,  // 63: obole.delivery.v1.WatchDeliveriesResponse.delivery:type_name -> obole.delivery.v1.Delivery
-	80,  // 64: obole.delivery.v1.SignReceiptResponse.cursor:type_name -> obole.event.v1.Cursor
-	64,  // 65: obole.delivery.v1.SignReceiptsRequest.receipts:type_name -> obole.delivery.v1.SignReceiptRequest
-	65,  // 66: obole.delivery.v1.SignedReceipt.key:type_name -> obole.delivery.v1.SignReceiptResponse
-	83,  // 67: obole.delivery.v1.SignedReceipt.refused:type_name -> obole.delivery.v1.Reason
-	67,  // 68: obole.delivery.v1.SignReceiptsResponse.receipts:type_name -> obole.delivery.v1.SignedReceipt
-	80,  // 69: obole.delivery.v1.ListUsesRequest.after:type_name -> obole.event.v1.Cursor
-	84,  // 70: obole.delivery.v1.Use.product:type_name -> obole.market.v1.ProductRef
-	85,  // 71: obole.delivery.v1.Use.fields:type_name -> obole.market.v1.GrantedField
-	0,   // 72: obole.delivery.v1.Use.state:type_name -> obole.delivery.v1.DeliveryState
-	83,  // 73: obole.delivery.v1.Use.blocked:type_name -> obole.delivery.v1.Reason
-	90,  // 74: obole.delivery.v1.Use.unit_price:type_name -> obole.money.v1.UnitPrice
-	91,  // 75: obole.delivery.v1.Use.recipients:type_name -> obole.market.v1.Recipient
-	80,  // 76: obole.delivery.v1.Use.event:type_name -> obole.event.v1.Cursor
-	70,  // 77: obole.delivery.v1.ListUsesResponse.uses:type_name -> obole.delivery.v1.Use
-	80,  // 78: obole.delivery.v1.CountDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
-	0,   // 79: obole.delivery.v1.DeliveryCount.state:type_name -> obole.delivery.v1.DeliveryState
-	83,  // 80: obole.delivery.v1.DeliveryCount.blocked:type_name -> obole.delivery.v1.Reason
-	73,  // 81: obole.delivery.v1.CountDeliveriesResponse.counts:type_name -> obole.delivery.v1.DeliveryCount
-	80,  // 82: obole.delivery.v1.ListRecordRequest.after:type_name -> obole.event.v1.Cursor
-	80,  // 83: obole.delivery.v1.ListRecordRequest.only:type_name -> obole.event.v1.Cursor
-	92,  // 84: obole.delivery.v1.ListRecordResponse.entries:type_name -> obole.record.v1.Entry
-	92,  // 85: obole.delivery.v1.WatchRecordResponse.entry:type_name -> obole.record.v1.Entry
-	1,   // 86: obole.delivery.v1.DeliveryService.ConnectSource:input_type -> obole.delivery.v1.ConnectSourceRequest
-	3,   // 87: obole.delivery.v1.DeliveryService.ListSources:input_type -> obole.delivery.v1.ListSourcesRequest
-	11,  // 88: obole.delivery.v1.DeliveryService.RestrictSource:input_type -> obole.delivery.v1.RestrictSourceRequest
-	13,  // 89: obole.delivery.v1.DeliveryService.LiftRestriction:input_type -> obole.delivery.v1.LiftRestrictionRequest
-	15,  // 90: obole.delivery.v1.DeliveryService.DisconnectSource:input_type -> obole.delivery.v1.DisconnectSourceRequest
-	17,  // 91: obole.delivery.v1.DeliveryService.ReconnectSource:input_type -> obole.delivery.v1.ReconnectSourceRequest
-	19,  // 92: obole.delivery.v1.DeliveryService.CorrectPoint:input_type -> obole.delivery.v1.CorrectPointRequest
-	7,   // 93: obole.delivery.v1.DeliveryService.Import:input_type -> obole.delivery.v1.ImportRequest
-	9,   // 94: obole.delivery.v1.DeliveryService.PutPoints:input_type -> obole.delivery.v1.PutPointsRequest
-	21,  // 95: obole.delivery.v1.DeliveryService.ListPoints:input_type -> obole.delivery.v1.ListPointsRequest
-	24,  // 96: obole.delivery.v1.DeliveryService.GetSeries:input_type -> obole.delivery.v1.GetSeriesRequest
-	34,  // 97: obole.delivery.v1.DeliveryService.GetSummary:input_type -> obole.delivery.v1.GetSummaryRequest
-	27,  // 98: obole.delivery.v1.DeliveryService.GetHours:input_type -> obole.delivery.v1.GetHoursRequest
-	30,  // 99: obole.delivery.v1.DeliveryService.GetPlaces:input_type -> obole.delivery.v1.GetPlacesRequest
-	39,  // 100: obole.delivery.v1.DeliveryService.ExportPoints:input_type -> obole.delivery.v1.ExportPointsRequest
-	42,  // 101: obole.delivery.v1.DeliveryService.PreviewPackage:input_type -> obole.delivery.v1.PreviewPackageRequest
-	44,  // 102: obole.delivery.v1.DeliveryService.GetFacts:input_type -> obole.delivery.v1.GetFactsRequest
-	47,  // 103: obole.delivery.v1.DeliveryService.EstimateAudience:input_type -> obole.delivery.v1.EstimateAudienceRequest
-	49,  // 104: obole.delivery.v1.DeliveryService.DescribeProduct:input_type -> obole.delivery.v1.DescribeProductRequest
-	54,  // 105: obole.delivery.v1.DeliveryService.ListProducts:input_type -> obole.delivery.v1.ListProductsRequest
-	58,  // 106: obole.delivery.v1.DeliveryService.ListDeliveries:input_type -> obole.delivery.v1.ListDeliveriesRequest
-	60,  // 107: obole.delivery.v1.DeliveryService.WatchDeliveries:input_type -> obole.delivery.v1.WatchDeliveriesRequest
-	62,  // 108: obole.delivery.v1.DeliveryService.FetchPackage:input_type -> obole.delivery.v1.FetchPackageRequest
-	64,  // 109: obole.delivery.v1.DeliveryService.SignReceipt:input_type -> obole.delivery.v1.SignReceiptRequest
-	66,  // 110: obole.delivery.v1.DeliveryService.SignReceipts:input_type -> obole.delivery.v1.SignReceiptsRequest
-	69,  // 111: obole.delivery.v1.DeliveryService.ListUses:input_type -> obole.delivery.v1.ListUsesRequest
-	75,  // 112: obole.delivery.v1.DeliveryService.ListRecord:input_type -> obole.delivery.v1.ListRecordRequest
-	77,  // 113: obole.delivery.v1.DeliveryService.WatchRecord:input_type -> obole.delivery.v1.WatchRecordRequest
-	72,  // 114: obole.delivery.v1.DeliveryService.CountDeliveries:input_type -> obole.delivery.v1.CountDeliveriesRequest
-	2,   // 115: obole.delivery.v1.DeliveryService.ConnectSource:output_type -> obole.delivery.v1.ConnectSourceResponse
-	5,   // 116: obole.delivery.v1.DeliveryService.ListSources:output_type -> obole.delivery.v1.ListSourcesResponse
-	12,  // 117: obole.delivery.v1.DeliveryService.RestrictSource:output_type -> obole.delivery.v1.RestrictSourceResponse
-	14,  // 118: obole.delivery.v1.DeliveryService.LiftRestriction:output_type -> obole.delivery.v1.LiftRestrictionResponse
-	16,  // 119: obole.delivery.v1.DeliveryService.DisconnectSource:output_type -> obole.delivery.v1.DisconnectSourceResponse
-	18,  // 120: obole.delivery.v1.DeliveryService.ReconnectSource:output_type -> obole.delivery.v1.ReconnectSourceResponse
-	20,  // 121: obole.delivery.v1.DeliveryService.CorrectPoint:output_type -> obole.delivery.v1.CorrectPointResponse
-	8,   // 122: obole.delivery.v1.DeliveryService.Import:output_type -> obole.delivery.v1.ImportResponse
-	10,  // 123: obole.delivery.v1.DeliveryService.PutPoints:output_type -> obole.delivery.v1.PutPointsResponse
-	23,  // 124: obole.delivery.v1.DeliveryService.ListPoints:output_type -> obole.delivery.v1.ListPointsResponse
-	26,  // 125: obole.delivery.v1.DeliveryService.GetSeries:output_type -> obole.delivery.v1.GetSeriesResponse
-	38,  // 126: obole.delivery.v1.DeliveryService.GetSummary:output_type -> obole.delivery.v1.GetSummaryResponse
-	29,  // 127: obole.delivery.v1.DeliveryService.GetHours:output_type -> obole.delivery.v1.GetHoursResponse
-	33,  // 128: obole.delivery.v1.DeliveryService.GetPlaces:output_type -> obole.delivery.v1.GetPlacesResponse
-	41,  // 129: obole.delivery.v1.DeliveryService.ExportPoints:output_type -> obole.delivery.v1.ExportPointsResponse
-	43,  // 130: obole.delivery.v1.DeliveryService.PreviewPackage:output_type -> obole.delivery.v1.PreviewPackageResponse
-	46,  // 131: obole.delivery.v1.DeliveryService.GetFacts:output_type -> obole.delivery.v1.GetFactsResponse
-	48,  // 132: obole.delivery.v1.DeliveryService.EstimateAudience:output_type -> obole.delivery.v1.EstimateAudienceResponse
-	53,  // 133: obole.delivery.v1.DeliveryService.DescribeProduct:output_type -> obole.delivery.v1.DescribeProductResponse
-	55,  // 134: obole.delivery.v1.DeliveryService.ListProducts:output_type -> obole.delivery.v1.ListProductsResponse
-	59,  // 135: obole.delivery.v1.DeliveryService.ListDeliveries:output_type -> obole.delivery.v1.ListDeliveriesResponse
-	61,  // 136: obole.delivery.v1.DeliveryService.WatchDeliveries:output_type -> obole.delivery.v1.WatchDeliveriesResponse
-	63,  // 137: obole.delivery.v1.DeliveryService.FetchPackage:output_type -> obole.delivery.v1.FetchPackageResponse
-	65,  // 138: obole.delivery.v1.DeliveryService.SignReceipt:output_type -> obole.delivery.v1.SignReceiptResponse
-	68,  // 139: obole.delivery.v1.DeliveryService.SignReceipts:output_type -> obole.delivery.v1.SignReceiptsResponse
-	71,  // 140: obole.delivery.v1.DeliveryService.ListUses:output_type -> obole.delivery.v1.ListUsesResponse
-	76,  // 141: obole.delivery.v1.DeliveryService.ListRecord:output_type -> obole.delivery.v1.ListRecordResponse
-	78,  // 142: obole.delivery.v1.DeliveryService.WatchRecord:output_type -> obole.delivery.v1.WatchRecordResponse
-	74,  // 143: obole.delivery.v1.DeliveryService.CountDeliveries:output_type -> obole.delivery.v1.CountDeliveriesResponse
-	115, // [115:144] is the sub-list for method output_type
-	86,  // [86:115] is the sub-list for method input_type
-	86,  // [86:86] is the sub-list for extension type_name
-	86,  // [86:86] is the sub-list for extension extendee
-	0,   // [0:86] is the sub-list for field type_name
+	55,  // 55: obole.delivery.v1.ListProductsResponse.facts:type_name -> obole.delivery.v1.AudienceFact
+	85,  // 56: obole.delivery.v1.Delivery.product:type_name -> obole.market.v1.ProductRef
+	0,   // 57: obole.delivery.v1.Delivery.state:type_name -> obole.delivery.v1.DeliveryState
+	84,  // 58: obole.delivery.v1.Delivery.blocked:type_name -> obole.delivery.v1.Reason
+	58,  // 59: obole.delivery.v1.Delivery.deletion:type_name -> obole.delivery.v1.Deletion
+	90,  // 60: obole.delivery.v1.Deletion.reason:type_name -> obole.delivery.v1.EndReason
+	0,   // 61: obole.delivery.v1.ListDeliveriesRequest.state:type_name -> obole.delivery.v1.DeliveryState
+	81,  // 62: obole.delivery.v1.ListDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
+	57,  // 63: obole.delivery.v1.ListDeliveriesResponse.deliveries:type_name -> obole.delivery.v1.Delivery
+	57,  // 64: obole.delivery.v1.WatchDeliveriesResponse.delivery:type_name -> obole.delivery.v1.Delivery
+	81,  // 65: obole.delivery.v1.SignReceiptResponse.cursor:type_name -> obole.event.v1.Cursor
+	65,  // 66: obole.delivery.v1.SignReceiptsRequest.receipts:type_name -> obole.delivery.v1.SignReceiptRequest
+	66,  // 67: obole.delivery.v1.SignedReceipt.key:type_name -> obole.delivery.v1.SignReceiptResponse
+	84,  // 68: obole.delivery.v1.SignedReceipt.refused:type_name -> obole.delivery.v1.Reason
+	68,  // 69: obole.delivery.v1.SignReceiptsResponse.receipts:type_name -> obole.delivery.v1.SignedReceipt
+	81,  // 70: obole.delivery.v1.ListUsesRequest.after:type_name -> obole.event.v1.Cursor
+	85,  // 71: obole.delivery.v1.Use.product:type_name -> obole.market.v1.ProductRef
+	86,  // 72: obole.delivery.v1.Use.fields:type_name -> obole.market.v1.GrantedField
+	0,   // 73: obole.delivery.v1.Use.state:type_name -> obole.delivery.v1.DeliveryState
+	84,  // 74: obole.delivery.v1.Use.blocked:type_name -> obole.delivery.v1.Reason
+	91,  // 75: obole.delivery.v1.Use.unit_price:type_name -> obole.money.v1.UnitPrice
+	92,  // 76: obole.delivery.v1.Use.recipients:type_name -> obole.market.v1.Recipient
+	81,  // 77: obole.delivery.v1.Use.event:type_name -> obole.event.v1.Cursor
+	71,  // 78: obole.delivery.v1.ListUsesResponse.uses:type_name -> obole.delivery.v1.Use
+	81,  // 79: obole.delivery.v1.CountDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
+	0,   // 80: obole.delivery.v1.DeliveryCount.state:type_name -> obole.delivery.v1.DeliveryState
+	84,  // 81: obole.delivery.v1.DeliveryCount.blocked:type_name -> obole.delivery.v1.Reason
+	74,  // 82: obole.delivery.v1.CountDeliveriesResponse.counts:type_name -> obole.delivery.v1.DeliveryCount
+	81,  // 83: obole.delivery.v1.ListRecordRequest.after:type_name -> obole.event.v1.Cursor
+	81,  // 84: obole.delivery.v1.ListRecordRequest.only:type_name -> obole.event.v1.Cursor
+	93,  // 85: obole.delivery.v1.ListRecordResponse.entries:type_name -> obole.record.v1.Entry
+	93,  // 86: obole.delivery.v1.WatchRecordResponse.entry:type_name -> obole.record.v1.Entry
+	1,   // 87: obole.delivery.v1.DeliveryService.ConnectSource:input_type -> obole.delivery.v1.ConnectSourceRequest
+	3,   // 88: obole.delivery.v1.DeliveryService.ListSources:input_type -> obole.delivery.v1.ListSourcesRequest
+	11,  // 89: obole.delivery.v1.DeliveryService.RestrictSource:input_type -> obole.delivery.v1.RestrictSourceRequest
+	13,  // 90: obole.delivery.v1.DeliveryService.LiftRestriction:input_type -> obole.delivery.v1.LiftRestrictionRequest
+	15,  // 91: obole.delivery.v1.DeliveryService.DisconnectSource:input_type -> obole.delivery.v1.DisconnectSourceRequest
+	17,  // 92: obole.delivery.v1.DeliveryService.ReconnectSource:input_type -> obole.delivery.v1.ReconnectSourceRequest
+	19,  // 93: obole.delivery.v1.DeliveryService.CorrectPoint:input_type -> obole.delivery.v1.CorrectPointRequest
+	7,   // 94: obole.delivery.v1.DeliveryService.Import:input_type -> obole.delivery.v1.ImportRequest
+	9,   // 95: obole.delivery.v1.DeliveryService.PutPoints:input_type -> obole.delivery.v1.PutPointsRequest
+	21,  // 96: obole.delivery.v1.DeliveryService.ListPoints:input_type -> obole.delivery.v1.ListPointsRequest
+	24,  // 97: obole.delivery.v1.DeliveryService.GetSeries:input_type -> obole.delivery.v1.GetSeriesRequest
+	34,  // 98: obole.delivery.v1.DeliveryService.GetSummary:input_type -> obole.delivery.v1.GetSummaryRequest
+	27,  // 99: obole.delivery.v1.DeliveryService.GetHours:input_type -> obole.delivery.v1.GetHoursRequest
+	30,  // 100: obole.delivery.v1.DeliveryService.GetPlaces:input_type -> obole.delivery.v1.GetPlacesRequest
+	39,  // 101: obole.delivery.v1.DeliveryService.ExportPoints:input_type -> obole.delivery.v1.ExportPointsRequest
+	42,  // 102: obole.delivery.v1.DeliveryService.PreviewPackage:input_type -> obole.delivery.v1.PreviewPackageRequest
+	44,  // 103: obole.delivery.v1.DeliveryService.GetFacts:input_type -> obole.delivery.v1.GetFactsRequest
+	47,  // 104: obole.delivery.v1.DeliveryService.EstimateAudience:input_type -> obole.delivery.v1.EstimateAudienceRequest
+	49,  // 105: obole.delivery.v1.DeliveryService.DescribeProduct:input_type -> obole.delivery.v1.DescribeProductRequest
+	54,  // 106: obole.delivery.v1.DeliveryService.ListProducts:input_type -> obole.delivery.v1.ListProductsRequest
+	59,  // 107: obole.delivery.v1.DeliveryService.ListDeliveries:input_type -> obole.delivery.v1.ListDeliveriesRequest
+	61,  // 108: obole.delivery.v1.DeliveryService.WatchDeliveries:input_type -> obole.delivery.v1.WatchDeliveriesRequest
+	63,  // 109: obole.delivery.v1.DeliveryService.FetchPackage:input_type -> obole.delivery.v1.FetchPackageRequest
+	65,  // 110: obole.delivery.v1.DeliveryService.SignReceipt:input_type -> obole.delivery.v1.SignReceiptRequest
+	67,  // 111: obole.delivery.v1.DeliveryService.SignReceipts:input_type -> obole.delivery.v1.SignReceiptsRequest
+	70,  // 112: obole.delivery.v1.DeliveryService.ListUses:input_type -> obole.delivery.v1.ListUsesRequest
+	76,  // 113: obole.delivery.v1.DeliveryService.ListRecord:input_type -> obole.delivery.v1.ListRecordRequest
+	78,  // 114: obole.delivery.v1.DeliveryService.WatchRecord:input_type -> obole.delivery.v1.WatchRecordRequest
+	73,  // 115: obole.delivery.v1.DeliveryService.CountDeliveries:input_type -> obole.delivery.v1.CountDeliveriesRequest
+	2,   // 116: obole.delivery.v1.DeliveryService.ConnectSource:output_type -> obole.delivery.v1.ConnectSourceResponse
+	5,   // 117: obole.delivery.v1.DeliveryService.ListSources:output_type -> obole.delivery.v1.ListSourcesResponse
+	12,  // 118: obole.delivery.v1.DeliveryService.RestrictSource:output_type -> obole.delivery.v1.RestrictSourceResponse
+	14,  // 119: obole.delivery.v1.DeliveryService.LiftRestriction:output_type -> obole.delivery.v1.LiftRestrictionResponse
+	16,  // 120: obole.delivery.v1.DeliveryService.DisconnectSource:output_type -> obole.delivery.v1.DisconnectSourceResponse
+	18,  // 121: obole.delivery.v1.DeliveryService.ReconnectSource:output_type -> obole.delivery.v1.ReconnectSourceResponse
+	20,  // 122: obole.delivery.v1.DeliveryService.CorrectPoint:output_type -> obole.delivery.v1.CorrectPointResponse
+	8,   // 123: obole.delivery.v1.DeliveryService.Import:output_type -> obole.delivery.v1.ImportResponse
+	10,  // 124: obole.delivery.v1.DeliveryService.PutPoints:output_type -> obole.delivery.v1.PutPointsResponse
+	23,  // 125: obole.delivery.v1.DeliveryService.ListPoints:output_type -> obole.delivery.v1.ListPointsResponse
+	26,  // 126: obole.delivery.v1.DeliveryService.GetSeries:output_type -> obole.delivery.v1.GetSeriesResponse
+	38,  // 127: obole.delivery.v1.DeliveryService.GetSummary:output_type -> obole.delivery.v1.GetSummaryResponse
+	29,  // 128: obole.delivery.v1.DeliveryService.GetHours:output_type -> obole.delivery.v1.GetHoursResponse
+	33,  // 129: obole.delivery.v1.DeliveryService.GetPlaces:output_type -> obole.delivery.v1.GetPlacesResponse
+	41,  // 130: obole.delivery.v1.DeliveryService.ExportPoints:output_type -> obole.delivery.v1.ExportPointsResponse
+	43,  // 131: obole.delivery.v1.DeliveryService.PreviewPackage:output_type -> obole.delivery.v1.PreviewPackageResponse
+	46,  // 132: obole.delivery.v1.DeliveryService.GetFacts:output_type -> obole.delivery.v1.GetFactsResponse
+	48,  // 133: obole.delivery.v1.DeliveryService.EstimateAudience:output_type -> obole.delivery.v1.EstimateAudienceResponse
+	53,  // 134: obole.delivery.v1.DeliveryService.DescribeProduct:output_type -> obole.delivery.v1.DescribeProductResponse
+	56,  // 135: obole.delivery.v1.DeliveryService.ListProducts:output_type -> obole.delivery.v1.ListProductsResponse
+	60,  // 136: obole.delivery.v1.DeliveryService.ListDeliveries:output_type -> obole.delivery.v1.ListDeliveriesResponse
+	62,  // 137: obole.delivery.v1.DeliveryService.WatchDeliveries:output_type -> obole.delivery.v1.WatchDeliveriesResponse
+	64,  // 138: obole.delivery.v1.DeliveryService.FetchPackage:output_type -> obole.delivery.v1.FetchPackageResponse
+	66,  // 139: obole.delivery.v1.DeliveryService.SignReceipt:output_type -> obole.delivery.v1.SignReceiptResponse
+	69,  // 140: obole.delivery.v1.DeliveryService.SignReceipts:output_type -> obole.delivery.v1.SignReceiptsResponse
+	72,  // 141: obole.delivery.v1.DeliveryService.ListUses:output_type -> obole.delivery.v1.ListUsesResponse
+	77,  // 142: obole.delivery.v1.DeliveryService.ListRecord:output_type -> obole.delivery.v1.ListRecordResponse
+	79,  // 143: obole.delivery.v1.DeliveryService.WatchRecord:output_type -> obole.delivery.v1.WatchRecordResponse
+	75,  // 144: obole.delivery.v1.DeliveryService.CountDeliveries:output_type -> obole.delivery.v1.CountDeliveriesResponse
+	116, // [116:145] is the sub-list for method output_type
+	87,  // [87:116] is the sub-list for method input_type
+	87,  // [87:87] is the sub-list for extension type_name
+	87,  // [87:87] is the sub-list for extension extendee
+	0,   // [0:87] is the sub-list for field type_name
 }
 
 func init() { file_obole_delivery_v1_service_proto_init() }
@@ -6610,7 +6700,7 @@ func file_obole_delivery_v1_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_obole_delivery_v1_service_proto_rawDesc), len(file_obole_delivery_v1_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   78,
+			NumMessages:   79,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -2,12 +2,12 @@
 // as one types, before anything is placed.
 import { toJsonString } from "@bufbuild/protobuf";
 import { useEffect, useState } from "preact/compat";
-import { DeliveryService, type Product } from "../gen/obole/delivery/v1/service_pb";
+import { DeliveryService, type AudienceFact, type Product } from "../gen/obole/delivery/v1/service_pb";
 import { Reason } from "../gen/obole/offers/v1/events_pb";
 import { NewBidSchema, OffersService, type Band, type TryBidResponse } from "../gen/obole/offers/v1/service_pb";
 import { SettlementService } from "../gen/obole/settlement/v1/service_pb";
 import { useSpeech, type Speech } from "../i18n";
-import { partOf, readBid, type BidDraft, type FieldDraft, type Part } from "../model/bid";
+import { partOf, readBid, recipientOf, type BidDraft, type FieldDraft, type Part, type RecipientDraft } from "../model/bid";
 import { offers } from "../net/client";
 import { faultOf, type Fault } from "../net/fault";
 import { useRead, useReads } from "../net/reads";
@@ -16,6 +16,7 @@ import { Shown } from "../screens/shared";
 import { useAct } from "../ui/act";
 import { Button, Card, Check, Facts, Field, Notice, PageHead, Section, Select } from "../ui/parts";
 import { fieldName, productName, purposeName, rungName } from "../ui/words";
+import { Conditions, Recipients } from "./audience";
 import { refusal, Refused } from "./shared";
 
 export function BidForm() {
@@ -27,7 +28,7 @@ export function BidForm() {
     <>
       <PageHead title={t("bid.title")} lead={t("bid.lead")} back={{ href: "/console/bids", text: t("bids.title") }} />
       <Shown read={products} tall>
-        {(p) => <Shown read={funds}>{(f) => <Form products={p.products} available={f.available ?? { minor: 0n, currency: "EUR" }} />}</Shown>}
+        {(p) => <Shown read={funds}>{(f) => <Form products={p.products} facts={p.facts} available={f.available ?? { minor: 0n, currency: "EUR" }} />}</Shown>}
       </Shown>
     </>
   );
@@ -49,6 +50,7 @@ function empty(p: Product | undefined): BidDraft {
     first: "",
     last: "",
     cadence: "ONCE",
+    opens: "",
     closes: "",
     retention: "",
     assurance: "UNSPECIFIED",
@@ -56,6 +58,8 @@ function empty(p: Product | undefined): BidDraft {
     automated: false,
     training: false,
     fields: fieldsOf(p),
+    conditions: [],
+    recipients: [],
   };
 }
 
@@ -73,7 +77,7 @@ interface Said {
   fault?: Fault;
 }
 
-function Form({ products, available }: { products: Product[]; available: { minor: bigint; currency: string } }) {
+function Form({ products, facts, available }: { products: Product[]; facts: AudienceFact[]; available: { minor: bigint; currency: string } }) {
   const speech = useSpeech();
   const { t, locale, money, number } = speech;
   const { me, over } = usePage();
@@ -84,7 +88,7 @@ function Form({ products, available }: { products: Product[]; available: { minor
   const [placed, setPlaced] = useState<string>();
   const product = products.find((p) => p.ref?.id === d.product && p.ref.version === d.version);
   const set = (change: Partial<BidDraft>) => setDraft({ ...d, ...change });
-  const { bid, wrong } = readBid(locale, me.subject, available.currency, d);
+  const { bid, wrong, recipients } = readBid(locale, me.subject, available.currency, d);
   const key = bid ? toJsonString(NewBidSchema, bid) : "";
 
   // The service is asked when somebody has stopped typing; an answer to what was typed before is thrown away.
@@ -117,15 +121,24 @@ function Form({ products, available }: { products: Product[]; available: { minor
   const estimate = said?.of === key ? said.answer : undefined;
   const problems = new Map<Part, string[]>();
   const note = (part: Part, text: string) => problems.set(part, [...(problems.get(part) ?? []), text]);
-  for (const p of estimate?.problems ?? []) {
-    const part = partOf(p.field);
-    note(part, `${refusal(speech, Reason[p.reason])} (${p.field}: ${p.description})`);
-  }
-  if (act.fault) for (const f of act.fault.facts) if (partOf(f.name) !== "other") note(partOf(f.name), f.text);
+  // What is said of one part of one recipient stands there, and not once more below them all.
+  const ofRecipients = new Map<string, string>();
+  const take = (field: string, text: string) => {
+    const one = recipientOf(field);
+    if (one && one.at < d.recipients.length) ofRecipients.set(`${one.at} ${one.field}`, text);
+    else note(partOf(field), text);
+  };
+  for (const p of estimate?.problems ?? []) take(p.field, `${refusal(speech, Reason[p.reason])} (${p.field}: ${p.description})`);
+  if (act.fault) for (const f of act.fault.facts) if (partOf(f.name) !== "other") take(f.name, f.text);
   const at = (part: Part): string | undefined => {
     const unread = wrong[part];
     if (unread) return tried ? t(`bid.wrong.${unread}`) : undefined;
     return problems.get(part)?.join(" ");
+  };
+  const atRecipient = (index: number, part: keyof RecipientDraft): string | undefined => {
+    const unread = recipients[index]?.[part];
+    if (unread) return tried ? t(`bid.wrong.${unread}`) : undefined;
+    return ofRecipients.get(`${index} ${part}`);
   };
   const left = problems.get("other");
   const field = (id: string, change: Partial<FieldDraft>) => set({ fields: d.fields.map((f) => (f.id === id ? { ...f, ...change } : f)) });
@@ -191,6 +204,7 @@ function Form({ products, available }: { products: Product[]; available: { minor
           )}
         </Card>
       </Section>
+      <Conditions facts={facts} conditions={d.conditions} wrong={at("conditions")} change={(conditions) => set({ conditions })} />
       <Section title={t("bid.much")}>
         <Card>
           <Field label={t("bids.price")} hint={t("bid.price.hint")} value={d.price} wrong={at("price")} change={(price) => set({ price })} unit={available.currency} inputMode="decimal" />
@@ -210,6 +224,7 @@ function Form({ products, available }: { products: Product[]; available: { minor
             change={(c) => set({ cadence: c === "DAILY" ? "DAILY" : c === "WEEKLY" ? "WEEKLY" : "ONCE" })}
             options={(["ONCE", "DAILY", "WEEKLY"] as const).map((c) => [c, t(`cadence.${c}`)] as const)}
           />
+          <Field label={t("bid.opens")} hint={t("bid.opens.hint")} kind="date" value={d.opens} wrong={at("opens")} change={(opens) => set({ opens })} />
           <Field label={t("bid.closes")} hint={t("bid.closes.hint")} kind="date" value={d.closes} wrong={at("closes")} change={(closes) => set({ closes })} />
         </Card>
       </Section>
@@ -231,9 +246,9 @@ function Form({ products, available }: { products: Product[]; available: { minor
           />
           <Check on={d.automated} change={(automated) => set({ automated })} label={t("bid.automated")} />
           <Check on={d.training} change={(training) => set({ training })} label={t("bid.training")} />
-          <p class="soft small">{t("bid.elsewhere")}</p>
         </Card>
       </Section>
+      <Recipients recipients={d.recipients} at={atRecipient} wrong={at("recipients")} change={(recipients) => set({ recipients })} />
       <Section title={t("bid.estimate")}>
         <Card>
           <div role="status" class="stack">

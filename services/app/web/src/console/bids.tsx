@@ -2,15 +2,17 @@
 import { useEffect, useState } from "preact/compat";
 import { BidState, OffersService, type Bid } from "../gen/obole/offers/v1/service_pb";
 import { CloseReason, Reason } from "../gen/obole/offers/v1/events_pb";
+import type { Predicate } from "../gen/obole/market/v1/market_pb";
 import { useSpeech, type Speech } from "../i18n";
 import { offers } from "../net/client";
 import { follow } from "../net/follow";
 import { useReads } from "../net/reads";
 import { usePage } from "../page";
 import { useAct } from "../ui/act";
+import { Stacked } from "../ui/lists";
 import { usePaged } from "../ui/paged";
 import { Bones, Button, Card, Chip, Dialog, Empty, Facts, PageHead, Problem, Stale } from "../ui/parts";
-import { productName, purposeName } from "../ui/words";
+import { bandName, factName, productName, purposeName } from "../ui/words";
 import { refusal, Refused } from "./shared";
 
 const hour = 3_600_000;
@@ -75,22 +77,16 @@ export function Bids() {
       {list.items && list.items.length > 0 && (
         <>
           <div>{place}</div>
-          <ul class="plain stack" aria-label={t("bids.title")}>
-            {list.items.map((b) => (
-              <li key={b.bidId}>
-                <BidCard bid={b} />
-              </li>
-            ))}
-          </ul>
+          <Stacked items={list.items} id={(b) => b.bidId} label={t("bids.title")} more={list.more} row={(b) => <BidCard bid={b} />} />
         </>
-      )}
-      {list.more && (
-        <div>
-          <Button onClick={list.more}>{t("act.more")}</Button>
-        </div>
       )}
     </>
   );
+}
+
+/** The audience in words: every condition must hold, by any of its bands. */
+function conditions(s: Speech, predicates: readonly Predicate[]): string {
+  return predicates.map((p) => `${factName(s, p.fact)}: ${p.bands.map((b) => bandName(s, p.fact, b)).join(" / ")}`).join("; ");
 }
 
 function BidCard({ bid }: { bid: Bid }) {
@@ -112,6 +108,8 @@ function BidCard({ bid }: { bid: Bid }) {
           [t("bids.price"), price(terms?.unitPrice)],
           [t("bids.quantity"), number(bid.bid?.quantity ?? 0)],
           [t("bids.days"), days(terms?.slots)],
+          (terms?.predicates ?? []).length > 0 && [t("bid.who"), conditions(speech, terms?.predicates ?? [])],
+          (terms?.recipients ?? []).length > 0 && [t("bid.recipients"), speech.list((terms?.recipients ?? []).map((r) => `${r.legalName} (${speech.country(r.country)})`))],
           [t("bids.filled"), bid.filledPpm === 0 ? t("bids.filled.none") : t("bids.filled.least", { part: percent(bid.filledPpm) })],
           [t("bids.cleared"), bid.cleared ? t("bids.yes") : t("bids.notyet")],
           [t("bids.held"), money(bid.held)],

@@ -7,6 +7,7 @@ import { useReads } from "../net/reads";
 import { usePage } from "../page";
 import { go } from "../route";
 import { useAct } from "../ui/act";
+import { Stacked } from "../ui/lists";
 import { usePaged } from "../ui/paged";
 import { Bones, Button, Card, Chip, Dialog, Empty, Facts, Field, PageHead, Problem, Segments, Stale } from "../ui/parts";
 import { Refused } from "./shared";
@@ -34,18 +35,7 @@ export function Buyers({ query }: { query: URLSearchParams }) {
       {!list.items && !list.error && <Bones tall />}
       {list.items?.length === 0 && <Empty icon="person" title={t("buyers.none")} />}
       {list.items && list.items.length > 0 && (
-        <ul class="plain stack" aria-label={t("buyers.title")}>
-          {list.items.map((b) => (
-            <li key={b.buyerId}>
-              <BuyerCard buyer={b} />
-            </li>
-          ))}
-        </ul>
-      )}
-      {list.more && (
-        <div>
-          <Button onClick={list.more}>{t("act.more")}</Button>
-        </div>
+        <Stacked items={list.items} id={(b) => b.buyerId} label={t("buyers.title")} more={list.more} row={(b) => <BuyerCard buyer={b} />} />
       )}
     </>
   );

@@ -1,7 +1,9 @@
 // The console: what buyers and staff see, by role. It is a piece of the page of its own, which no subscriber loads.
+import { lazy, Suspense } from "preact/compat";
 import { useSpeech } from "../i18n";
 import { usePage } from "../page";
-import { Empty, PageHead } from "../ui/parts";
+import { parts } from "../route";
+import { Bones, Empty, PageHead } from "../ui/parts";
 import { BidForm } from "./bidform";
 import { Bids } from "./bids";
 import { Buyers } from "./buyers";
@@ -11,6 +13,9 @@ import { Funds } from "./funds";
 import { Payouts } from "./payouts";
 import { roomAt, roomsOf } from "./roles";
 import { Services } from "./services";
+
+// Opening packages is more code than the rest of the console, and only buyers need it.
+const Parcel = lazy(() => import("./parcel").then((m) => ({ default: m.Parcel })));
 
 export function Console({ path, query }: { path: string; query: URLSearchParams }) {
   const { t } = useSpeech();
@@ -41,8 +46,15 @@ function Room({ path, query, at }: { path: string; query: URLSearchParams; at: s
       return path === "/console/bids/new" ? <BidForm /> : <Bids />;
     case "/console/funds":
       return <Funds />;
-    case "/console/deliveries":
-      return <Deliveries query={query} />;
+    case "/console/deliveries": {
+      const id = parts(path, "/console/deliveries")?.[0];
+      if (id === undefined) return <Deliveries query={query} />;
+      return (
+        <Suspense fallback={<Bones tall />}>
+          <Parcel key={id} id={id} />
+        </Suspense>
+      );
+    }
     case "/console/balance":
       return <Balance />;
     case "/console/payouts":

@@ -20,7 +20,13 @@ const tones: Partial<Record<DeliveryState, "good" | "warn" | "bad">> = {
 };
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-function line(s: Speech, d: Delivery): string {
+export function StateChip({ state }: { state: DeliveryState }) {
+  const { family } = useSpeech();
+  return <Chip {...(tones[state] ? { tone: tones[state] } : {})}>{family("delivery", DeliveryState[state], DeliveryState[state])}</Chip>;
+}
+
+/** What stands in a delivery, and why it is where it is. */
+export function line(s: Speech, d: Delivery): string {
   const of = s.t("deliveries.slots", { n: d.slots, valid: d.validSlots, expected: d.expectedSlots });
   if (d.state === DeliveryState.RELEASED) return `${of} · ${s.moment(d.releasedAt)}`;
   if (d.state === DeliveryState.BLOCKED) return `${refusal(s, Reason[d.blocked])} ${of}`;
@@ -68,14 +74,14 @@ export function Deliveries({ query }: { query: URLSearchParams }) {
           label={t("deliveries.title")}
           more={list.more}
           row={(d) => (
-            <div class="item">
+            <a class="item" href={`/console/deliveries/${d.deliveryId}`}>
               <span class="title">
                 {productName(speech, d.product?.id ?? "")} <span class="soft small num">{bytes(Number(d.bytes))}</span>
               </span>
-              <Chip {...(tones[d.state] ? { tone: tones[d.state] } : {})}>{family("delivery", DeliveryState[d.state], DeliveryState[d.state])}</Chip>
+              <StateChip state={d.state} />
               <span class="line">{line(speech, d)}</span>
               <span class="line mono tiny">{d.deliveryId}</span>
-            </div>
+            </a>
           )}
         />
       )}

@@ -17,6 +17,7 @@ import { useRead, useReads } from "../net/reads";
 import { usePage } from "../page";
 import { placeText } from "../screens/use";
 import { Shown } from "../screens/shared";
+import { NextPage } from "../ui/lists";
 import { usePaged } from "../ui/paged";
 import { Bones, Button, Card, Empty, Field, Notice, PageHead, Section, Select } from "../ui/parts";
 import { Refused } from "./shared";
@@ -168,11 +169,7 @@ function Lines({ kind, owner }: { kind: AccountKind; owner: string }) {
           </tbody>
         </table>
       </div>
-      {list.more && (
-        <div>
-          <Button onClick={list.more}>{t("act.more")}</Button>
-        </div>
-      )}
+      <NextPage more={list.more} />
     </Section>
   );
 }

@@ -6,8 +6,9 @@ import { useRead } from "../net/reads";
 import { usePage } from "../page";
 import { placeText } from "../screens/use";
 import { Shown } from "../screens/shared";
+import { Lined } from "../ui/lists";
 import { usePaged } from "../ui/paged";
-import { Button, Card, Empty, PageHead, Problem, Section } from "../ui/parts";
+import { Card, Empty, PageHead, Problem, Section } from "../ui/parts";
 
 export function Funds() {
   const { t, money, percent } = useSpeech();
@@ -42,27 +43,18 @@ export function Funds() {
                 </Empty>
               )}
               {holds.items && holds.items.length > 0 && (
-                <div class="list">
-                  <ul class="plain">
-                    {holds.items.map((h) => {
-                      const part = percent(used(h.captured?.minor ?? 0n, h.initial?.minor ?? 0n));
-                      return (
-                        <li key={h.bidId}>
-                          <a class="item" href={`/console/deliveries?bid=${h.bidId}`}>
-                            <span class="title mono">{h.bidId}</span>
-                            <strong class="num">{part}</strong>
-                            <span class="line">{t("funds.line", { spent: money(h.captured), budget: money(h.initial), left: money(h.held) })}</span>
-                          </a>
-                        </li>
-                      );
-                    })}
-                  </ul>
-                </div>
-              )}
-              {holds.more && (
-                <div>
-                  <Button onClick={holds.more}>{t("act.more")}</Button>
-                </div>
+                <Lined
+                  items={holds.items}
+                  id={(h) => h.bidId}
+                  more={holds.more}
+                  row={(h) => (
+                    <a class="item" href={`/console/deliveries?bid=${h.bidId}`}>
+                      <span class="title mono">{h.bidId}</span>
+                      <strong class="num">{percent(used(h.captured?.minor ?? 0n, h.initial?.minor ?? 0n))}</strong>
+                      <span class="line">{t("funds.line", { spent: money(h.captured), budget: money(h.initial), left: money(h.held) })}</span>
+                    </a>
+                  )}
+                />
               )}
             </Section>
           </>

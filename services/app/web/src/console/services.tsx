@@ -3,7 +3,7 @@ import { createClient } from "@connectrpc/connect";
 import { useEffect, useState } from "preact/compat";
 import { DeliveryService, DeliveryState } from "../gen/obole/delivery/v1/service_pb";
 import { Reason } from "../gen/obole/delivery/v1/events_pb";
-import { LogService, type GetStatusResponse, type Parked } from "../gen/obole/log/v1/service_pb";
+import { LogService, type GetStatusResponse, type Parked as Stream } from "../gen/obole/log/v1/service_pb";
 import { useSpeech } from "../i18n";
 import { healthOf } from "../model/status";
 import { transportTo } from "../net/client";
@@ -12,6 +12,7 @@ import { useRead } from "../net/reads";
 import { usePage } from "../page";
 import { Shown } from "../screens/shared";
 import { Bones, Card, Chip, Empty, Facts, More, PageHead, Problem, Section } from "../ui/parts";
+import { Parked } from "./parked";
 import { refusal } from "./shared";
 
 const names = ["offers", "consent", "delivery", "settlement"] as const;
@@ -20,7 +21,9 @@ const logs = Object.fromEntries(names.map((n) => [n, createClient(LogService, tr
 
 interface Seen {
   status?: GetStatusResponse;
-  parked: Parked[];
+  parked: Stream[];
+  /** Whether more is set aside than `parked` holds. */
+  more: boolean;
   /** Why there is no newer one. */
   fault?: Fault;
 }
@@ -36,10 +39,10 @@ function useStatus(name: Name): [seen: Seen | undefined, again: () => void] {
     const ask = async () => {
       try {
         const status = await logs[name].getStatus({}, { signal: end.signal });
-        const parked = status.parked.length > 0 ? (await logs[name].listParked({ pageSize: 100 }, { signal: end.signal })).parked : [];
-        setSeen({ status, parked });
+        const aside = status.parked.length > 0 ? await logs[name].listParked({ pageSize: 100 }, { signal: end.signal }) : undefined;
+        setSeen({ status, parked: aside?.parked ?? [], more: (aside?.nextPageToken ?? "") !== "" });
       } catch (thrown) {
-        if (!end.signal.aborted) setSeen((known) => ({ parked: [], ...known, fault: faultOf(thrown) }));
+        if (!end.signal.aborted) setSeen((known) => ({ parked: [], more: false, ...known, fault: faultOf(thrown) }));
       }
     };
     void ask();
@@ -70,7 +73,7 @@ export function Services() {
 }
 
 function Service({ name }: { name: Name }) {
-  const { t, number, exact, moment } = useSpeech();
+  const { t, number, exact } = useSpeech();
   const [seen, again] = useStatus(name);
   const title = t(`services.${name}`);
   if (!seen) return <Bones />;
@@ -114,18 +117,7 @@ function Service({ name }: { name: Name }) {
                 </table>
               </div>
             </More>
-            {seen.parked.length > 0 && (
-              <ul class="plain stack tight" aria-label={t("services.parked")}>
-                {seen.parked.map((p) => (
-                  <li key={`${p.reaction} ${p.topic} ${p.stream}`}>
-                    <strong>{p.reaction}</strong> · {p.type} · {p.reason} · {t("services.waiting", { n: Number(p.waiting) })} · {moment(p.parkedAt)}{" "}
-                    <span class="mono tiny">
-                      {p.topic} {p.stream}
-                    </span>
-                  </li>
-                ))}
-              </ul>
-            )}
+            <Parked log={logs[name]} parked={seen.parked} more={seen.more} again={again} />
           </>
         )}
       </Card>

@@ -7,7 +7,7 @@ import { Notice, Problem } from "../ui/parts";
 export const refusal = (s: Speech, reason: string): string => s.family("refusal", reason, reason);
 
 /** What a service refused, with what it says of the request; everything else as on every screen. */
-export function Refused({ fault, again }: { fault: Fault; again?: () => void }) {
+export function Refused({ fault, again }: { fault: Fault; again?: (() => void) | undefined }) {
   const speech = useSpeech();
   const ours = fault.reason !== "" && fault.kind !== "session" && !fault.passing && refusal(speech, fault.reason) !== fault.reason;
   if (!ours) return <Problem fault={fault} again={again} />;

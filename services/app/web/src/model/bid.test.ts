@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Cadence } from "../gen/obole/market/v1/market_pb";
-import { partOf, readBid, used, type BidDraft } from "./bid";
+import { partOf, readBid, recipientOf, used, type BidDraft } from "./bid";
 
 const buyer = "6f6a3f4e-0d3b-4f58-9a54-3c6d2e1b7a90";
 
@@ -15,6 +15,7 @@ const draft = (change: Partial<BidDraft> = {}): BidDraft => ({
   first: "2026-11-01",
   last: "2026-11-30",
   cadence: "WEEKLY",
+  opens: "",
   closes: "2026-12-31",
   retention: "365",
   assurance: "UNSPECIFIED",
@@ -26,6 +27,11 @@ const draft = (change: Partial<BidDraft> = {}): BidDraft => ({
     { id: "distance", asked: true, rung: "hundred", required: false, share: "12,5" },
     { id: "energy", asked: false, rung: "hundred", required: false, share: "nonsense" },
   ],
+  conditions: [
+    { fact: "sleep_per_night", bands: [] },
+    { fact: "steps_per_day", bands: ["5000_9999", "10000_up"] },
+  ],
+  recipients: [{ name: " A laboratory ", country: "be", purpose: "To analyse it" }],
   ...change,
 });
 
@@ -45,6 +51,10 @@ describe("a bid that is typed", () => {
     ]);
     // The chosen day is the last one.
     expect(bid?.closesAt).toBe(BigInt(Date.UTC(2027, 0, 1)) * 1000n);
+    expect(bid?.opensAt).toBe(0n);
+    // A fact of which nothing is chosen restricts nobody.
+    expect(bid?.terms?.predicates.map((p) => [p.fact, p.bands])).toEqual([["steps_per_day", ["5000_9999", "10000_up"]]]);
+    expect(bid?.terms?.recipients.map((r) => [r.legalName, r.country, r.purpose])).toEqual([["A laboratory", "BE", "To analyse it"]]);
   });
 
   it("names each part that cannot be read", () => {
@@ -62,13 +72,49 @@ describe("a bid that is typed", () => {
   });
 });
 
+describe("whoever else receives it", () => {
+  const recipient = { name: "A laboratory", country: "BE", purpose: "To analyse it" };
+  const read = (recipients: BidDraft["recipients"]) => readBid("en-IE", buyer, "EUR", draft({ price: "1", recipients, fields: [{ id: "steps", asked: true, rung: "exact", required: true, share: "" }] }));
+  it("is named by what of it cannot be read", () => {
+    const r = read([recipient, { name: " ", country: "Belgium", purpose: "x".repeat(501) }]);
+    expect(r.bid).toBeUndefined();
+    expect(r.wrong).toEqual({ recipients: "recipient" });
+    expect(r.recipients).toEqual([{}, { name: "name", country: "country", purpose: "use" }]);
+  });
+  it("may be nobody, or eight, and a name as long as the contract takes", () => {
+    expect(read([]).bid?.terms?.recipients).toEqual([]);
+    expect(read(Array.from({ length: 8 }, () => ({ ...recipient, name: "é".repeat(200) }))).wrong).toEqual({});
+    expect(read(Array.from({ length: 9 }, () => recipient)).wrong).toEqual({ recipients: "recipients" });
+    expect(read([{ ...recipient, name: "é".repeat(201) }]).recipients).toEqual([{ name: "name" }]);
+  });
+});
+
+describe("conditions and days", () => {
+  const plain = { price: "1", fields: [{ id: "steps", asked: true, rung: "exact", required: true, share: "" }] };
+  it("are three at most", () => {
+    const conditions = ["a", "b", "c", "d"].map((fact) => ({ fact, bands: ["x"] }));
+    expect(readBid("en-IE", buyer, "EUR", draft({ ...plain, conditions })).wrong).toEqual({ conditions: "conditions" });
+    expect(readBid("en-IE", buyer, "EUR", draft({ ...plain, conditions: conditions.slice(0, 3) })).wrong).toEqual({});
+  });
+  it("open no later than they close", () => {
+    expect(readBid("en-IE", buyer, "EUR", draft({ ...plain, opens: "2027-01-01" })).wrong).toEqual({ opens: "opens" });
+    expect(readBid("en-IE", buyer, "EUR", draft({ ...plain, opens: "soon" })).wrong).toEqual({ opens: "day" });
+    expect(readBid("en-IE", buyer, "EUR", draft({ ...plain, opens: "2026-12-31" })).bid?.opensAt).toBe(BigInt(Date.UTC(2026, 11, 31)) * 1000n);
+  });
+});
+
 describe("a refusal", () => {
   it("belongs to the part of the form that it names", () => {
     expect(partOf("bid.terms.unit_price.micros")).toBe("price");
     expect(partOf("bid.terms.slots.last")).toBe("days");
     expect(partOf("bid.terms.fields[2].rung")).toBe("fields");
     expect(partOf("bid.cohort_min")).toBe("cohort");
-    expect(partOf("bid.terms.recipients[0].country")).toBe("other");
+    expect(partOf("bid.terms.recipients[0].country")).toBe("recipients");
+    expect(partOf("bid.terms.predicates[1].bands")).toBe("conditions");
+    expect(partOf("bid.opens_at")).toBe("opens");
+    expect(partOf("bid.pricing")).toBe("other");
+    expect(recipientOf("bid.terms.recipients[2].legal_name")).toEqual({ at: 2, field: "name" });
+    expect(recipientOf("bid.terms.recipients")).toBeUndefined();
     expect(partOf("bid.quantity_of_something")).toBe("other");
   });
 });

@@ -14,6 +14,20 @@ export interface FieldDraft {
   share: string;
 }
 
+/** Somebody to whom the data are passed on. */
+export interface RecipientDraft {
+  name: string;
+  /** ISO 3166-1 alpha-2. */
+  country: string;
+  purpose: string;
+}
+
+/** A derived fact of people, and the bands of it that the audience is restricted to; none means that it does not matter. */
+export interface ConditionDraft {
+  fact: string;
+  bands: string[];
+}
+
 /** What is typed. Numbers stay text until they are read. */
 export interface BidDraft {
   product: string;
@@ -26,6 +40,8 @@ export interface BidDraft {
   first: string;
   last: string;
   cadence: keyof typeof Cadence;
+  /** First day on which it is offered; empty means at once. */
+  opens: string;
   closes: string;
   retention: string;
   assurance: keyof typeof Assurance;
@@ -33,7 +49,12 @@ export interface BidDraft {
   automated: boolean;
   training: boolean;
   fields: FieldDraft[];
+  conditions: ConditionDraft[];
+  recipients: RecipientDraft[];
 }
+
+/** Bounds of the contract. */
+export const most = { conditions: 3, recipients: 8, name: 200, purpose: 500 } as const;
 
 /** Parts of the form that can be wrong. "other" is what the form does not ask for. */
 export type Part =
@@ -44,7 +65,10 @@ export type Part =
   | "cohort"
   | "most"
   | "days"
+  | "opens"
   | "closes"
+  | "conditions"
+  | "recipients"
   | "retention"
   | "cadence"
   | "transfer"
@@ -52,11 +76,16 @@ export type Part =
   | "other";
 
 /** Why a part cannot be read. */
-export type Wrong = "number" | "price" | "day" | "order" | "none" | "share";
+export type Wrong = "number" | "price" | "day" | "order" | "none" | "share" | "opens" | "conditions" | "recipient" | "recipients" | "name" | "country" | "use";
+
+/** What of one recipient cannot be read. */
+export type RecipientWrong = Partial<Record<keyof RecipientDraft, Wrong>>;
 
 export interface Reading {
   bid: NewBid | undefined;
   wrong: Partial<Record<Part, Wrong>>;
+  /** One for each recipient of the draft. */
+  recipients: RecipientWrong[];
 }
 
 const day = /^\d{4}-\d{2}-\d{2}$/;
@@ -82,7 +111,7 @@ export function readBid(locale: string, buyerId: string, currency: string, d: Bi
   const price = micros(locale, d.price);
   if (price === undefined || price === 0n) wrong.price = "price";
   const quantity = number("quantity", d.quantity, 10_000_000);
-  const most = number("most", d.most, 366);
+  const perPerson = number("most", d.most, 366);
   const retention = number("retention", d.retention, 3650);
   const cohort = d.cohort.trim() === "" ? 0 : number("cohort", d.cohort, 1_000_000);
   if (d.product === "") wrong.product = "none";
@@ -91,26 +120,39 @@ export function readBid(locale: string, buyerId: string, currency: string, d: Bi
   else if (d.last < d.first) wrong.days = "order";
   const closes = day.test(d.closes) ? Date.parse(`${d.closes}T00:00:00Z`) : Number.NaN;
   if (Number.isNaN(closes)) wrong.closes = "day";
+  // An opening day is optional; the first moment of it is meant, and it may be the closing one's own.
+  const opens = d.opens === "" ? 0 : day.test(d.opens) ? Date.parse(`${d.opens}T00:00:00Z`) : Number.NaN;
+  if (Number.isNaN(opens)) wrong.opens = "day";
+  else if (d.opens !== "" && d.opens > d.closes && !wrong.closes) wrong.opens = "opens";
+  const conditions = d.conditions.filter((c) => c.bands.length > 0);
+  if (conditions.length > most.conditions) wrong.conditions = "conditions";
+  const recipients = d.recipients.map(readRecipient);
+  if (recipients.length > most.recipients) wrong.recipients = "recipients";
+  else if (recipients.some((r) => Object.keys(r).length > 0)) wrong.recipients = "recipient";
   const asked = d.fields.filter((f) => f.asked);
   if (!asked.some((f) => f.required)) wrong.fields = "none";
   const shares = asked.map((f) => (f.required ? 0 : ppm(locale, f.share)));
   if (shares.some((s) => s === undefined) || shares.reduce<number>((sum, s) => sum + (s ?? 0), 0) >= 1_000_000) wrong.fields = "share";
-  if (Object.keys(wrong).length > 0) return { bid: undefined, wrong };
+  if (Object.keys(wrong).length > 0) return { bid: undefined, wrong, recipients };
   return {
     wrong,
+    recipients,
     bid: create(NewBidSchema, {
       buyerId,
       quantity,
       cohortMin: cohort,
+      opensAt: BigInt(opens) * 1000n,
       closesAt: BigInt(closes + 86_400_000) * 1000n,
       terms: {
         product: { id: d.product, version: d.version },
         purpose: d.purpose,
         unitPrice: { micros: price ?? 0n, currency },
-        maxSlotsPerPerson: most,
+        maxSlotsPerPerson: perPerson,
         slots: { first: d.first, last: d.last },
         cadence: Cadence[d.cadence],
         fields: asked.map((f, i) => ({ id: f.id, rung: f.rung, required: f.required, sharePpm: shares[i] ?? 0 })),
+        predicates: conditions,
+        recipients: d.recipients.map((r) => ({ legalName: r.name.trim(), country: r.country.trim().toUpperCase(), purpose: r.purpose.trim() })),
         minAssurance: Assurance[d.assurance],
         transferTool: TransferTool[d.transfer],
         retentionDays: retention,
@@ -118,6 +160,15 @@ export function readBid(locale: string, buyerId: string, currency: string, d: Bi
         aiTraining: d.training,
       },
     }),
+  };
+}
+
+function readRecipient(r: RecipientDraft): RecipientWrong {
+  const length = (text: string) => [...text.trim()].length;
+  return {
+    ...(length(r.name) < 1 || length(r.name) > most.name ? { name: "name" as const } : {}),
+    ...(/^[A-Za-z]{2}$/.test(r.country.trim()) ? {} : { country: "country" as const }),
+    ...(length(r.purpose) < 1 || length(r.purpose) > most.purpose ? { purpose: "use" as const } : {}),
   };
 }
 
@@ -140,13 +191,25 @@ const parts: readonly (readonly [prefix: string, part: Part])[] = [
   ["terms.retention_days", "retention"],
   ["quantity", "quantity"],
   ["cohort_min", "cohort"],
+  ["opens_at", "opens"],
   ["closes_at", "closes"],
+  ["terms.predicates", "conditions"],
+  ["terms.recipients", "recipients"],
 ];
 
 /** The part of the form that a path of the contract names, as in "bid.terms.slots.last". */
 export function partOf(path: string): Part {
   const inner = path.replace(/^bid\./, "");
   return parts.find(([p]) => inner === p || inner.startsWith(`${p}.`) || inner.startsWith(`${p}[`))?.[1] ?? "other";
+}
+
+const inRecipient: Record<string, keyof RecipientDraft> = { legal_name: "name", country: "country", purpose: "purpose" };
+
+/** The recipient that a path of the contract names, and what of it; undefined where it names no such part of one. */
+export function recipientOf(path: string): { at: number; field: keyof RecipientDraft } | undefined {
+  const found = /^bid\.terms\.recipients\[(\d+)\]\.(\w+)$/.exec(path);
+  const field = inRecipient[found?.[2] ?? ""];
+  return found && field ? { at: Number(found[1]), field } : undefined;
 }
 
 /** How much of a budget is used, in millionths; 0 where there is none. */

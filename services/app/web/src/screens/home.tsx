@@ -8,6 +8,7 @@ import { consent } from "../net/client";
 import { useRead, useReads } from "../net/reads";
 import { usePage } from "../page";
 import { useAct } from "../ui/act";
+import { Lined } from "../ui/lists";
 import { Card, Chip, Empty, Notice, PageHead, Problem, Section, Switch } from "../ui/parts";
 import { productName, purposeName } from "../ui/words";
 import { Join } from "./join";
@@ -199,23 +200,21 @@ function Latest() {
   if (!read.data || read.data.uses.length === 0) return null;
   return (
     <Section title={t("home.latest")}>
-      <div class="list">
-        <ul class="plain">
-          {read.data.uses.map((u) => (
-            <li key={u.deliveryId}>
-              <a class="item" href={`/uses/${u.deliveryId}`}>
-                <span class="title">
-                  <BuyerName buyer={buyers.get(u.buyerId)} id={u.buyerId} />
-                </span>
-                <span class="soft small">{ago(u.releasedAt > 0n ? u.releasedAt : u.preparedAt)}</span>
-                <span class="line">
-                  {productName(speech, u.product?.id ?? "")} · {t("days", { n: u.slots.length })} · {deliveryState(speech, u.state)}
-                </span>
-              </a>
-            </li>
-          ))}
-        </ul>
-      </div>
+      <Lined
+        items={read.data.uses}
+        id={(u) => u.deliveryId}
+        row={(u) => (
+          <a class="item" href={`/uses/${u.deliveryId}`}>
+            <span class="title">
+              <BuyerName buyer={buyers.get(u.buyerId)} id={u.buyerId} />
+            </span>
+            <span class="soft small">{ago(u.releasedAt > 0n ? u.releasedAt : u.preparedAt)}</span>
+            <span class="line">
+              {productName(speech, u.product?.id ?? "")} · {t("days", { n: u.slots.length })} · {deliveryState(speech, u.state)}
+            </span>
+          </a>
+        )}
+      />
     </Section>
   );
 }

@@ -4,6 +4,7 @@ import { useSpeech, type Speech } from "../i18n";
 import { useRead } from "../net/reads";
 import { usePage } from "../page";
 import { go } from "../route";
+import { Lined } from "../ui/lists";
 import { LongList } from "../ui/longlist";
 import { usePaged } from "../ui/paged";
 import { Bones, Card, Empty, PageHead, Problem, Section, Segments, Stale } from "../ui/parts";
@@ -92,21 +93,19 @@ function Sums({ by }: { by: By }) {
       {list.error && <Problem fault={list.error} again={list.again} />}
       {!list.items && !list.error && <Bones />}
       {list.items && (
-        <div class="list">
-          <ul class="plain">
-            {list.items.map((s) => (
-              <li key={s.key}>
-                <a class="item" href={`/money?by=${by}&key=${encodeURIComponent(s.key)}`}>
-                  <span class="title">{by === "buyer" ? <BuyerName buyer={buyers.get(s.key)} id={s.key} /> : sumName(speech, by, s.key)}</span>
-                  <strong class="num">{money(s.net)}</strong>
-                  <span class="line">
-                    {t("uses.deliveries.n", { n: s.deliveries })} · {t("days", { n: s.slots })}
-                  </span>
-                </a>
-              </li>
-            ))}
-          </ul>
-        </div>
+        <Lined
+          items={list.items}
+          id={(s) => s.key}
+          row={(s) => (
+            <a class="item" href={`/money?by=${by}&key=${encodeURIComponent(s.key)}`}>
+              <span class="title">{by === "buyer" ? <BuyerName buyer={buyers.get(s.key)} id={s.key} /> : sumName(speech, by, s.key)}</span>
+              <strong class="num">{money(s.net)}</strong>
+              <span class="line">
+                {t("uses.deliveries.n", { n: s.deliveries })} · {t("days", { n: s.slots })}
+              </span>
+            </a>
+          )}
+        />
       )}
     </Section>
   );

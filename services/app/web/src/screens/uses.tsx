@@ -8,6 +8,7 @@ import { useRead, useReads } from "../net/reads";
 import { usePage } from "../page";
 import { useAct } from "../ui/act";
 import { LongList } from "../ui/longlist";
+import { Stacked } from "../ui/lists";
 import { usePaged } from "../ui/paged";
 import { Bones, Button, Card, Chip, Dialog, Empty, Facts, More, PageHead, Problem, Section, Stale } from "../ui/parts";
 import { fieldName, productName, purposeName, rungName } from "../ui/words";
@@ -179,18 +180,7 @@ function Ended() {
   if (ended.length === 0) return null;
   return (
     <Section title={t("uses.ended")}>
-      <ul class="plain stack">
-        {ended.map((c) => (
-          <li key={c.agreementId}>
-            <EndedConsent consent={c} buyers={buyers} />
-          </li>
-        ))}
-      </ul>
-      {list.more && (
-        <div>
-          <Button onClick={list.more}>{t("act.more")}</Button>
-        </div>
-      )}
+      <Stacked items={ended} id={(c) => c.agreementId} more={list.more} row={(c) => <EndedConsent consent={c} buyers={buyers} />} />
     </Section>
   );
 }

@@ -265,20 +265,17 @@ interface FieldProps {
   autoComplete?: "off" | "bday";
 }
 
-/** A line to write in, with its hint and what is wrong with it. */
-export function Field({ label, hint, wrong, value, change, kind = "text", unit, inputMode = "text", min, max, autoComplete = "off" }: FieldProps) {
+interface LabelledProps {
+  label: string;
+  hint?: string | undefined;
+  wrong?: string | undefined;
+  /** Draws the input: its id, and what a screen reader is told beside the label. */
+  children: (input: { id: string; "aria-invalid": "true" | undefined; "aria-describedby": string | undefined }) => ComponentChildren;
+}
+
+// What every input of a form has around it.
+function Labelled({ label, hint, wrong, children }: LabelledProps) {
   const id = useId();
-  const described = `${hint ? `${id}h ` : ""}${wrong ? `${id}w` : ""}`.trim() || undefined;
-  const common = {
-    class: `input${unit ? " short" : ""}`,
-    id,
-    value,
-    autoComplete,
-    "aria-invalid": wrong ? ("true" as const) : undefined,
-    "aria-describedby": described,
-    onInput: (e: { currentTarget: HTMLInputElement }) => change(e.currentTarget.value),
-  };
-  const input = kind === "date" ? <input {...common} type="date" min={min} max={max} /> : <input {...common} type="text" inputMode={inputMode} />;
   return (
     <div class="field">
       <label for={id}>{label}</label>
@@ -287,14 +284,7 @@ export function Field({ label, hint, wrong, value, change, kind = "text", unit, 
           {hint}
         </p>
       )}
-      {unit ? (
-        <div class="with-unit">
-          {input}
-          <span class="soft">{unit}</span>
-        </div>
-      ) : (
-        input
-      )}
+      {children({ id, "aria-invalid": wrong ? "true" : undefined, "aria-describedby": `${hint ? `${id}h ` : ""}${wrong ? `${id}w` : ""}`.trim() || undefined })}
       {wrong && (
         <p class="wrong" id={`${id}w`} role="alert">
           {wrong}
@@ -304,31 +294,40 @@ export function Field({ label, hint, wrong, value, change, kind = "text", unit, 
   );
 }
 
+/** A line to write in, with its hint and what is wrong with it. */
+export function Field({ label, hint, wrong, value, change, kind = "text", unit, inputMode = "text", min, max, autoComplete = "off" }: FieldProps) {
+  return (
+    <Labelled label={label} hint={hint} wrong={wrong}>
+      {(labelled) => {
+        const common = { ...labelled, class: `input${unit ? " short" : ""}`, value, autoComplete, onInput: (e: { currentTarget: HTMLInputElement }) => change(e.currentTarget.value) };
+        const input = kind === "date" ? <input {...common} type="date" min={min} max={max} /> : <input {...common} type="text" inputMode={inputMode} />;
+        return unit ? (
+          <div class="with-unit">
+            {input}
+            <span class="soft">{unit}</span>
+          </div>
+        ) : (
+          input
+        );
+      }}
+    </Labelled>
+  );
+}
+
 /** One of a list. */
 export function Select({ label, value, change, options, hint, wrong }: { label: string; value: string; change: (v: string) => void; options: (readonly [string, string])[]; hint?: string; wrong?: string | undefined }) {
-  const id = useId();
-  const described = `${hint ? `${id}h ` : ""}${wrong ? `${id}w` : ""}`.trim() || undefined;
   return (
-    <div class="field">
-      <label for={id}>{label}</label>
-      {hint && (
-        <p class="hint" id={`${id}h`}>
-          {hint}
-        </p>
+    <Labelled label={label} hint={hint} wrong={wrong}>
+      {(labelled) => (
+        <select {...labelled} class="input" value={value} onChange={(e) => change(e.currentTarget.value)}>
+          {options.map(([v, text]) => (
+            <option key={v} value={v}>
+              {text}
+            </option>
+          ))}
+        </select>
       )}
-      <select class="input" id={id} value={value} aria-invalid={wrong ? "true" : undefined} aria-describedby={described} onChange={(e) => change(e.currentTarget.value)}>
-        {options.map(([v, text]) => (
-          <option key={v} value={v}>
-            {text}
-          </option>
-        ))}
-      </select>
-      {wrong && (
-        <p class="wrong" id={`${id}w`} role="alert">
-          {wrong}
-        </p>
-      )}
-    </div>
+    </Labelled>
   );
 }
 
