@@ -1,0 +1,50 @@
+// Who the tests sign in as, and what has happened to them before: the demonstration's people, and one more offer that waits.
+import { randomUUID } from "node:crypto";
+import { join } from "node:path";
+import type { Browser, Page } from "playwright-core";
+import { count, settled, signIn } from "./browser";
+import type { Market } from "./market";
+import type { Reader } from "./screens";
+
+/** Brings a buyer with money to the market, as its own program and the operator do. Answers with its key file. */
+export async function buyer(market: Market, name: string): Promise<string> {
+  const key = join(market.folder, `${randomUUID()}.key`);
+  await market.say("keys", key);
+  await market.say(
+    ...["buyer", "register", "--buyer", key, "--name", name, "--country", "BE", "--entity", `SYNTHETIC-${randomUUID().slice(0, 8)}`],
+    ...["--dpo", "dpo@study.example", "--notice", "https://study.example/privacy"],
+  );
+  await market.say("buyer", "vet", key);
+  await market.say("fund", "--buyer", key, "100 EUR", "--reference", `PAGE-${randomUUID().slice(0, 8)}`);
+  return key;
+}
+
+/** Asks for steps, as a buyer's own program does. Answers with the bid's id. */
+export async function ask(market: Market, key: string, price: string, slots = 300): Promise<string> {
+  const [said] = await market.say(
+    ...["bid", "place", "--buyer", key, "--wait", "--product", "daily-steps", "--field", "date:exact,steps:hundred,energy:hundred=20"],
+    ...["--purpose", "AcademicResearch", "--price", price, "--slots", String(slots), "--per-person", "5", "--days", "2016-04-12..2016-05-12"],
+    ...["--cadence", "once", "--closes", "72h", "--retention", "365"],
+  );
+  return String(said?.bid_id);
+}
+
+const labels: Record<Reader, string> = {
+  nobody: "",
+  newcomer: "Somebody new",
+  person: "Participant 2347167796",
+  buyer: "A sleep study",
+  finance: "Finance",
+  operator: "Operator",
+};
+
+/** A page as somebody sees it first. */
+export async function open(browser: Browser, market: Market, as: Reader): Promise<Page> {
+  if (as !== "nobody") return signIn(browser, market.page, labels[as]);
+  const context = await browser.newContext({ locale: "en-IE", reducedMotion: "reduce", viewport: { width: 360, height: 800 } });
+  context.setDefaultTimeout(10_000);
+  const page = count(await context.newPage());
+  await page.goto(market.page);
+  await settled(page);
+  return page;
+}
