@@ -18,7 +18,7 @@ let browser: Browser;
 
 beforeAll(async () => {
   browser = await launch();
-  await ask(market, await buyer(market, "A study of steps"), "0.07 EUR");
+  await ask(market, await buyer(market, "A study of steps"), { price: "0.07 EUR", slots: 300, most: 5, cadence: "once" });
 });
 
 afterAll(async () => {

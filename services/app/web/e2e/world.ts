@@ -19,14 +19,54 @@ export async function buyer(market: Market, name: string): Promise<string> {
   return key;
 }
 
-/** Asks for steps, as a buyer's own program does. Answers with the bid's id. */
-export async function ask(market: Market, key: string, price: string, slots = 300): Promise<string> {
+export interface Asked {
+  price: string;
+  /** Slots in all. */
+  slots: number;
+  /** Slots of one person at most. */
+  most: number;
+  cadence: "once" | "daily";
+}
+
+/** Asks for steps, as a buyer's own program does: day and steps, and the energy for a fifth of the price. Answers with the bid's id. */
+export async function ask(market: Market, key: string, asked: Asked): Promise<string> {
   const [said] = await market.say(
     ...["bid", "place", "--buyer", key, "--wait", "--product", "daily-steps", "--field", "date:exact,steps:hundred,energy:hundred=20"],
-    ...["--purpose", "AcademicResearch", "--price", price, "--slots", String(slots), "--per-person", "5", "--days", "2016-04-12..2016-05-12"],
-    ...["--cadence", "once", "--closes", "72h", "--retention", "365"],
+    ...["--purpose", "AcademicResearch", "--price", asked.price, "--slots", String(asked.slots), "--per-person", String(asked.most)],
+    ...["--days", "2016-04-12..2016-05-12", "--cadence", asked.cadence, "--closes", "72h", "--retention", "365"],
   );
   return String(said?.bid_id);
+}
+
+/** Calls an RPC as the page does, with its session. */
+export async function call(page: Page, method: string, request: object): Promise<Record<string, unknown>> {
+  return page.evaluate(
+    async ([m, r]) => {
+      const answer = await fetch(`/rpc/${m}`, { method: "POST", headers: { "Content-Type": "application/json", "Connect-Protocol-Version": "1" }, body: r });
+      const body = (await answer.json()) as Record<string, unknown>;
+      if (!answer.ok) throw new Error(`${m}: ${JSON.stringify(body)}`);
+      return body;
+    },
+    [method, JSON.stringify(request)] as const,
+  );
+}
+
+/** An event about a person, as its service tells it. */
+export interface Told {
+  type: string;
+  place: { service: string; partition?: number; position: string };
+  [field: string]: unknown;
+}
+
+/** Every event about a person that the four logs hold, by when they happened. */
+export async function events(page: Page, person: string): Promise<Told[]> {
+  const all = await Promise.all(
+    ["consent.v1.Consent", "delivery.v1.Delivery", "offers.v1.Offers", "settlement.v1.Settlement"].map(async (s) => {
+      const answer = await call(page, `obole.${s}Service/ListRecord`, { subscriberId: person, pageSize: 1000 });
+      return (answer.entries ?? []) as Told[];
+    }),
+  );
+  return all.flat().sort((a, b) => Number(a.at) - Number(b.at));
 }
 
 const labels: Record<Reader, string> = {
