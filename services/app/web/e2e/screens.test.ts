@@ -3,15 +3,13 @@
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { against } from "./axe";
-import { launch, settled } from "./browser";
+import { launch } from "./browser";
 import { Market } from "./market";
 import { go, screens, type Reader } from "./screens";
-import { ask, buyer, open } from "./world";
+import { ask, buyer, open, speak } from "./world";
 
-const languages = { en: "English", fr: "Français", es: "Español" } as const;
-type Language = keyof typeof languages;
+const languages = ["en", "fr", "es"] as const;
 const themes = ["light", "dark"] as const;
-type Theme = (typeof themes)[number];
 
 const market = new Market(inject("market"));
 let browser: Browser;
@@ -32,19 +30,6 @@ function watch(page: Page): string[] {
   page.on("pageerror", (e) => wrong.push(`thrown: ${e.message}`));
   page.on("request", (r) => new URL(r.url()).origin !== market.page && wrong.push(`asked ${r.url()}`));
   return wrong;
-}
-
-/** Chooses language and theme by the page's own settings; who has not signed in has no choice of theme but their system's. */
-async function dress(page: Page, as: Reader, language: Language, theme: Theme): Promise<void> {
-  if (as === "nobody") await page.emulateMedia({ colorScheme: theme });
-  else {
-    await page.locator("header.top button").click();
-    await page.locator("dialog[open] .segments").nth(1).locator("button").nth(theme === "light" ? 1 : 2).click();
-  }
-  await page.getByRole("button", { name: languages[language], exact: true }).click();
-  await page.waitForFunction((l) => document.documentElement.lang === l, language);
-  if (as !== "nobody") await page.keyboard.press("Escape");
-  await settled(page);
 }
 
 /** How many pixels the page is wider than its window. */
@@ -88,9 +73,9 @@ for (const as of [...new Set(screens.map((s) => s.as))])
   test.concurrent(`${as}: axe has nothing against any screen in any language and theme, on a phone nor on a desk`, async () => {
     const page = await open(browser, market, as);
     const wrong = watch(page);
-    for (const language of Object.keys(languages) as Language[])
+    for (const language of languages)
       for (const theme of themes) {
-        await dress(page, as, language, theme);
+        await speak(page, as, language, theme);
         await look(page, as, `${language} ${theme}`, 360, wrong);
       }
     await page.setViewportSize({ width: 1280, height: 900 });

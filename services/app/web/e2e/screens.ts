@@ -15,6 +15,8 @@ export interface Screen {
   link?: string;
   /** What is done there before it is looked at: a question opened, a detail unfolded. */
   then?: (page: Page) => Promise<void>;
+  /** What is done there opens a question over the page. */
+  asks?: boolean;
 }
 
 const unfold = async (page: Page) => {
@@ -39,17 +41,29 @@ export const screens: Screen[] = [
   { name: "category", as: "person", path: "/data", link: "main a.tile" },
   { name: "offers", as: "person", path: "/offers" },
   { name: "offer", as: "person", path: "/offers", link: "main a.offer", then: unfold },
-  { name: "offer-confirm", as: "person", path: "/offers", link: "main a.offer", then: press("accept") },
+  { name: "offer-confirm", as: "person", path: "/offers", link: "main a.offer", then: press("accept"), asks: true },
+  {
+    name: "offer-health",
+    as: "person",
+    path: "/offers",
+    link: "main a.offer",
+    asks: true,
+    then: async (page) => {
+      await press("accept")(page);
+      await press("confirm")(page);
+      await page.getByTestId("confirm-health").waitFor();
+    },
+  },
   { name: "uses", as: "person", path: "/uses", then: unfold },
   { name: "use", as: "person", path: "/uses", link: "main .long a.item" },
-  { name: "withdraw", as: "person", path: "/uses", then: press("withdraw") },
+  { name: "withdraw", as: "person", path: "/uses", then: press("withdraw"), asks: true },
   { name: "money", as: "person", path: "/money" },
   { name: "money-part", as: "person", path: "/money?by=buyer", link: "main .list a.item" },
   { name: "rules", as: "person", path: "/rules" },
   { name: "inbox", as: "person", path: "/inbox" },
   { name: "record", as: "person", path: "/record" },
   { name: "rights", as: "person", path: "/rights" },
-  { name: "close", as: "person", path: "/rights", then: press("close-account") },
+  { name: "close", as: "person", path: "/rights", then: press("close-account"), asks: true },
   { name: "privacy", as: "person", path: "/privacy" },
   { name: "lost", as: "person", path: "/no-such-screen" },
   { name: "bids", as: "buyer", path: "/console/bids" },

@@ -69,6 +69,19 @@ export async function events(page: Page, person: string): Promise<Told[]> {
   return all.flat().sort((a, b) => Number(a.at) - Number(b.at));
 }
 
+const languages = { en: "English", fr: "Français", es: "Español" } as const;
+
+/** Chooses a language, and a theme where there is one, by the page's own settings; who has not signed in has them on the page. */
+export async function speak(page: Page, as: Reader, language: keyof typeof languages, theme?: "light" | "dark"): Promise<void> {
+  if (as !== "nobody") await page.locator("header.top button").click();
+  if (theme && as === "nobody") await page.emulateMedia({ colorScheme: theme }); // their system's theme holds
+  if (theme && as !== "nobody") await page.locator("dialog[open] .segments").nth(1).locator("button").nth(theme === "light" ? 1 : 2).click();
+  await page.getByRole("button", { name: languages[language], exact: true }).click();
+  await page.waitForFunction((l) => document.documentElement.lang === l, language);
+  if (as !== "nobody") await page.keyboard.press("Escape");
+  await settled(page);
+}
+
 const labels: Record<Reader, string> = {
   nobody: "",
   newcomer: "Somebody new",
