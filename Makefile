@@ -11,7 +11,7 @@ TEST := $(WITH) go run ./scripts/tally -timeout=20m -p=2
 # The page of the app: TypeScript, built into a folder that is committed and embedded, so that only whoever changes it needs Node.
 WEB := services/app/web
 
-.PHONY: help build up demo web test race torture journey wide bench gen contract golden breaking lint fmt vuln tools ci clean
+.PHONY: help build up demo web browser test race torture journey wide bench gen contract golden breaking lint fmt vuln tools ci clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ web: $(WEB)/node_modules/.package-lock.json ## check, test and build the page in
 $(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json $(WEB)/package.json
 	cd $(WEB) && npm ci --silent --engine-strict=false
 	touch $@
+
+browser: build $(WEB)/node_modules/.package-lock.json ## the page in headless Chromium against a market of its own (Debian: apt-get install chromium)
+	cd $(WEB) && timeout 900 npm run --silent browser
 
 test: ## every test of both modules, on real Kafka and PostgreSQL
 	$(TEST) work

@@ -137,7 +137,7 @@ function Stopped() {
           c.counts.length === 0 ? (
             <Empty icon="down" title={t("deliveries.none")} />
           ) : (
-            <div class="scroll" tabIndex={0} role="region" aria-label={t("services.deliveries")}>
+            <div class="scroll" tabIndex={0} role="group" aria-label={t("services.deliveries")}>
               <table>
                 <thead>
                   <tr>

@@ -126,7 +126,9 @@ describe("long lists", () => {
   it("draw what is seen and a little more", () => {
     expect(visible(10_000, 50, 0, 800)).toEqual({ from: 0, to: 24 });
     expect(visible(10_000, 50, 250_000, 800)).toEqual({ from: 4992, to: 5024 });
-    expect(visible(10, 50, 5_000, 800)).toEqual({ from: 10, to: 10 });
+    expect(visible(10_000, 50, -5_000, 800)).toEqual({ from: 0, to: 8 }); // out of sight, and still to be come into
+    expect(visible(10, 50, 5_000, 800)).toEqual({ from: 2, to: 10 });
+    expect(visible(3, 50, 5_000, 800)).toEqual({ from: 0, to: 3 });
     expect(visible(0, 50, 0, 800)).toEqual({ from: 0, to: 0 });
   });
   it("put a fresh first page before what was known", () => {
