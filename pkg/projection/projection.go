@@ -36,6 +36,9 @@ type Options struct {
 	// Rest is the longest rest at the head of the log (25 ms). After a batch it lasts three times as long as the batch took, so that
 	// under load what comes is folded together; who waits for a cursor ends it, and while somebody watches (Changed) it is 5 ms.
 	Rest time.Duration
+	// Least is how long it rests after a batch at least, for tables that are seldom asked: 0 for no such bound. Who waits for a cursor, or
+	// watches, ends it too.
+	Least time.Duration
 	// Alarm is told what keeps the tables from following; nil tells nobody.
 	Alarm func(p es.Partition, err error)
 	// Moved is told how far a partition has come, and how far behind its log that is.
@@ -145,7 +148,7 @@ func (p *Projection) follow(ctx context.Context, part es.Partition) {
 			}
 			pause = p.o.Poll
 		}
-		timer.Reset(min(restFor*time.Since(began), p.restMost()))
+		timer.Reset(p.restAfter(time.Since(began)))
 		if p.rest(ctx, part, timer.C, hurry) {
 			continue
 		}
@@ -160,14 +163,14 @@ func (p *Projection) follow(ctx context.Context, part es.Partition) {
 	}
 }
 
-// restMost is the longest rest now. Who watched the tables move last will do so again.
-func (p *Projection) restMost() time.Duration {
+// restAfter is how long to rest now, having worked for so long. Who watched the tables move last will do so again.
+func (p *Projection) restAfter(worked time.Duration) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.eyes {
-		return min(p.o.Rest, restWatched)
+		return min(restFor*worked, p.o.Rest, restWatched)
 	}
-	return p.o.Rest
+	return max(min(restFor*worked, p.o.Rest), p.o.Least)
 }
 
 // rest until the time is over, or until somebody waits for what is not in the tables yet; then it returns true.

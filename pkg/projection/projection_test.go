@@ -71,6 +71,33 @@ func TestTheTablesRestUntilSomebodyWaits(t *testing.T) {
 	}
 }
 
+// TestSeldomAskedTablesRestLonger: however quick a batch was, the projection rests for the least that it was told, unless it is waited for.
+func TestSeldomAskedTablesRestLonger(t *testing.T) {
+	t.Parallel()
+	w := begin(t, 1)
+	o := w.options()
+	o.Least = time.Hour
+	p := w.open(o)
+	o = w.options()
+	o.Name = "other"
+	other := w.open(o)
+	first := w.append(0, 1)
+	run(t, p.Run)
+	run(t, other.Run)
+	w.wait(p, first)
+	for n := range 3 {
+		w.wait(other, w.append(0, int64(n)+2))
+	}
+	if p.Seen(0) != first.Position {
+		t.Errorf("the projection that ought to rest is at %d", p.Seen(0))
+	}
+	last := w.append(0, 5)
+	w.wait(p, last)
+	if p.Seen(0) != last.Position {
+		t.Errorf("who waited found it at %d", p.Seen(0))
+	}
+}
+
 // TestWhoWatchesSeesSoon: a projection that somebody watches does not rest for long.
 func TestWhoWatchesSeesSoon(t *testing.T) {
 	t.Parallel()

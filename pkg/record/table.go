@@ -18,6 +18,11 @@ import (
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 )
 
+// rest between two batches, at least: people look at their record seldom, and then wait for it, which ends a rest. In a tenth of a second
+// of load what was a transaction for every few events is one of a hundred; much more than that is lent by no log any longer
+// (es.Reader.Fresh).
+const rest = 100 * time.Millisecond
+
 // Name of the projection and of its schema.
 const Name = "record"
 
@@ -44,7 +49,7 @@ create table owner (
 func New(service string, event proto.Message, pool *pgxpool.Pool, log es.Reader) *projection.Projection {
 	whose := paths(event.ProtoReflect().Descriptor())
 	return projection.New(projection.Options{
-		Name: Name, Service: service, Fold: Fold, Tables: tables, Pool: pool, Log: log,
+		Name: Name, Service: service, Fold: Fold, Tables: tables, Pool: pool, Log: log, Least: rest,
 		Project: func(ctx context.Context, tx pgx.Tx, records []es.Record) error {
 			return project(ctx, tx, whose, records)
 		},

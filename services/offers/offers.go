@@ -13,6 +13,7 @@ import (
 	"github.com/obole-market/obole/pkg/catalog"
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/lru"
 	"github.com/obole-market/obole/pkg/node"
 	"github.com/obole-market/obole/pkg/policy"
 	"github.com/obole-market/obole/pkg/projection"
@@ -115,6 +116,7 @@ func Run(ctx context.Context, c Config) error {
 		Buyers: buyers, Bids: bids, View: answers, Seen: rows, Catalog: products, Policy: rules, Keys: keys,
 		Consent:  consentv1.NewConsentServiceClient(consent),
 		Delivery: deliveryv1.NewDeliveryServiceClient(delivery), Now: c.Now, Currency: c.currency(), Commission: c.commission(),
+		Accepted: lru.New[id.ID, es.Record](rpc.AcceptedHeld),
 	}
 	server.Record = &record.Book{Service: Name, Pool: n.Pool, Log: n.Log, Seen: seen, Tell: server.Tell}
 	offersv1.RegisterOffersServiceServer(n.Server, server)

@@ -30,9 +30,11 @@ func (j jars) format(ctx context.Context, dir string) error {
 	}})
 }
 
+// start stops the compiler at its first level: a broker of tests lives for seconds, and optimising it took more of the processors
+// than it did itself.
 func (j jars) start(dir string) (*child.Process, error) {
 	return child.Start(child.Options{Path: j.java, Dir: dir, Log: filepath.Join(dir, "kafka.log"), Args: []string{
-		"-Xmx" + j.heap, "-XX:+UseSerialGC", "-Dlog4j2.level=WARN", "-cp", filepath.Join(j.libs, "*"),
+		"-Xmx" + j.heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j2.level=WARN", "-cp", filepath.Join(j.libs, "*"),
 		"kafka.Kafka", "server.properties",
 	}})
 }

@@ -405,15 +405,9 @@ func (s *Server) GetLicence(ctx context.Context, r *offersv1.GetLicenceRequest) 
 	if err != nil {
 		return nil, err
 	}
-	if err := s.seen(ctx, r.GetAfter()); err != nil {
+	record, err := s.acceptance(ctx, agreement, r.GetAfter())
+	if err != nil {
 		return nil, err
-	}
-	record, found, err := s.View.Acceptance(ctx, agreement)
-	switch {
-	case err != nil:
-		return nil, err
-	case !found:
-		return nil, errAgreement
 	}
 	m, _, err := s.opened(ctx, &record)
 	if err != nil {
@@ -424,6 +418,29 @@ func (s *Server) GetLicence(ctx context.Context, r *offersv1.GetLicenceRequest) 
 	}
 	return &offersv1.GetLicenceResponse{Licence: m.GetOfferAccepted().GetLicence(), ExplicitStepAt: m.GetOfferAccepted().GetExplicitStepAt()}, nil
 }
+
+// acceptance is the event by which a person accepted, as it is stored. It never changes and three services ask for it, so it is held, sealed
+// as it is: whoever has been forgotten has no key to open it with.
+func (s *Server) acceptance(ctx context.Context, agreement id.ID, after *eventv1.Cursor) (es.Record, error) {
+	if held, ok := s.Accepted.Get(agreement); ok {
+		return held, nil
+	}
+	if err := s.seen(ctx, after); err != nil {
+		return es.Record{}, err
+	}
+	record, found, err := s.View.Acceptance(ctx, agreement)
+	switch {
+	case err != nil:
+		return es.Record{}, err
+	case !found:
+		return es.Record{}, errAgreement
+	}
+	s.Accepted.Put(agreement, record)
+	return record, nil
+}
+
+// AcceptedHeld is how many acceptances are worth holding: the other services ask for one within seconds of it. Some MiB.
+const AcceptedHeld = 4096
 
 var errAgreement = fault.NotFound("AGREEMENT_UNKNOWN", "there is no such agreement")
 

@@ -13,6 +13,7 @@ import (
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/lru"
 	"github.com/obole-market/obole/pkg/policy"
 	"github.com/obole-market/obole/pkg/projection"
 	"github.com/obole-market/obole/pkg/record"
@@ -41,6 +42,8 @@ type Server struct {
 	Consent  consentv1.ConsentServiceClient
 	Delivery deliveryv1.DeliveryServiceClient
 	Now      func() time.Time
+	// Accepted are the events by which people accepted, by agreement, those asked for last.
+	Accepted *lru.Map[id.ID, es.Record]
 	// vetting is one at a time in a process: whoever waits for another process's holds a connection.
 	vetting sync.Mutex
 	// Currency of the operator's book, and the commission on every slot in millionths.
