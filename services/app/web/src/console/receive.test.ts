@@ -4,7 +4,7 @@ import { create, toBinary, toJsonString, type DescMessage, type MessageShape } f
 import { Code, ConnectError, createClient, createRouterTransport, type Client, type Interceptor } from "@connectrpc/connect";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { DeliverySchema, DeliveryService, DeliveryState, type Delivery } from "../gen/obole/delivery/v1/service_pb";
 import { openPackage, ParcelError, readKeys } from "../model/parcel";
 import { columns, mismatch } from "../model/rowschema";
@@ -143,6 +143,33 @@ describe("what leaves the page", () => {
     // The same search finds what was sent: it can fail.
     expect(all).toContain(bytesText(k.receipt));
     expect(all).toContain(k.receipt);
+  });
+});
+
+describe("what stays behind in the browser", () => {
+  afterEach(() => vi.unstubAllGlobals());
+  it.each(algorithms)("is nothing, and no other way out is taken, under %s", async (algorithm) => {
+    const touched: string[] = [];
+    const trap = (name: string) =>
+      new Proxy(() => undefined, {
+        get: (_, property) => {
+          touched.push(`${name}.${String(property)}`);
+          return () => undefined;
+        },
+        apply: () => void touched.push(name),
+        construct: () => {
+          touched.push(name);
+          return {};
+        },
+      });
+    for (const name of ["localStorage", "sessionStorage", "indexedDB", "caches", "document", "navigator", "BroadcastChannel", "fetch", "XMLHttpRequest", "WebSocket", "EventSource", "Worker"]) vi.stubGlobal(name, trap(name));
+    const k = known(algorithm);
+    await go(market(k).client, deliveryOf(k), k);
+    expect(touched).toEqual([]);
+    // The traps work.
+    localStorage.setItem("key", "x");
+    void fetch("/");
+    expect(touched).toEqual(["localStorage.setItem", "fetch"]);
   });
 });
 
