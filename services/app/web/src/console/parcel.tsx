@@ -1,6 +1,7 @@
 // One delivery of a buyer's: it is fetched, signed for and opened here, with a key file that this page reads and does not keep.
 import { useEffect, useRef, useState } from "preact/compat";
 import { DeliveryService, DeliveryState, type Delivery } from "../gen/obole/delivery/v1/service_pb";
+import { OffersService } from "../gen/obole/offers/v1/service_pb";
 import { EndReason } from "../gen/obole/delivery/v1/events_pb";
 import { useSpeech } from "../i18n";
 import { hex } from "../model/card";
@@ -9,13 +10,13 @@ import { ParcelError, readKeys, type Keys } from "../model/parcel";
 import { columns, mismatch } from "../model/rowschema";
 import { delivery } from "../net/client";
 import { faultOf, type Fault } from "../net/fault";
-import { useReads } from "../net/reads";
+import { useRead, useReads } from "../net/reads";
 import { usePage } from "../page";
 import { Bones, Button, Card, Empty, Facts, Notice, PageHead, Section } from "../ui/parts";
 import { RowTable } from "../ui/rowtable";
 import { fieldName, productName, purposeName, rungName } from "../ui/words";
 import { line, StateChip } from "./deliveries";
-import { check, receive, type Received, type Stage } from "./receive";
+import { check, fitting, receive, type Received, type Stage } from "./receive";
 import { Refused } from "./shared";
 
 /** A key file is some hundred bytes; what is larger is none. */
@@ -56,9 +57,12 @@ function useDelivery(id: string): [found: Found | undefined, again: () => void] 
 export function Parcel({ id }: { id: string }) {
   const speech = useSpeech();
   const { t, bytes, moment, family } = speech;
+  const { me } = usePage();
   const [found, again] = useDelivery(id);
+  const buyer = useRead(OffersService.method.getBuyer, { buyerId: me.subject });
   const d = found?.delivery;
   const open = d?.state === DeliveryState.PREPARED || d?.state === DeliveryState.RECEIPTED || d?.state === DeliveryState.RELEASED;
+  const fits = d ? fitting(d, buyer.data?.buyer?.keys ?? []) : [];
   return (
     <>
       <PageHead title={t("parcel.title")} lead={t("parcel.lead")} back={{ href: "/console/deliveries", text: t("deliveries.all") }} />
@@ -82,7 +86,7 @@ export function Parcel({ id }: { id: string }) {
               [t("parcel.size"), bytes(Number(d.bytes))],
               [t("parcel.prepared"), moment(d.preparedAt)],
               d.releasedAt > 0n && [t("parcel.released"), moment(d.releasedAt)],
-              [t("parcel.key"), <span class="mono">{d.buyerKeyId}</span>],
+              [t("parcel.key"), <span class="mono">{fits.join(" → ")}</span>],
               [t("parcel.digest"), <span class="hash">{hex(d.digest)}</span>],
               [t("parcel.id"), <span class="mono">{d.deliveryId}</span>],
             ]}
@@ -94,7 +98,7 @@ export function Parcel({ id }: { id: string }) {
           <p>{d.state === DeliveryState.LAPSED ? t("parcel.lapsed") : t("parcel.blocked")}</p>
         </Notice>
       )}
-      {d && open && <Opener d={d} again={again} />}
+      {d && open && (buyer.data || buyer.error) && <Opener d={d} fits={fits} again={again} />}
     </>
   );
 }
@@ -104,7 +108,7 @@ interface Held {
   keys: Keys;
 }
 
-function Opener({ d, again }: { d: Delivery; again: () => void }) {
+function Opener({ d, fits, again }: { d: Delivery; fits: readonly string[]; again: () => void }) {
   const { t, bytes } = useSpeech();
   const { me, over } = usePage();
   const reads = useReads();
@@ -125,7 +129,7 @@ function Opener({ d, again }: { d: Delivery; again: () => void }) {
     try {
       if (file.size > mostKeyFile) throw new ParcelError("keyfile");
       const keys = await readKeys(await file.text());
-      check(d, me.subject, keys);
+      check(fits, me.subject, keys);
       setHeld({ file: file.name, keys });
     } catch (thrown) {
       failed(thrown);
@@ -137,7 +141,7 @@ function Opener({ d, again }: { d: Delivery; again: () => void }) {
     running.current = end;
     setProblem(undefined);
     try {
-      const received = await receive(delivery, me.subject, d, held.keys, setStage, end.signal);
+      const received = await receive(delivery, me.subject, d, fits, held.keys, setStage, end.signal);
       if (end.signal.aborted) return;
       setGot(received);
       reads.wrote(received.cursor);

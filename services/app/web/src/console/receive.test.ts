@@ -4,12 +4,13 @@ import { create, toBinary, toJsonString, type DescMessage, type MessageShape } f
 import { Code, ConnectError, createClient, createRouterTransport, type Client, type Interceptor } from "@connectrpc/connect";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { DeliverySchema, DeliveryService, DeliveryState, type Delivery } from "../gen/obole/delivery/v1/service_pb";
+import { BuyerKeySchema, type BuyerKey } from "../gen/obole/offers/v1/events_pb";
 import { openPackage, ParcelError, readKeys } from "../model/parcel";
 import { columns, mismatch } from "../model/rowschema";
 import { faultOf } from "../net/fault";
-import { receive, type Stage } from "./receive";
+import { fitting, receive, type Stage } from "./receive";
 
 interface Known {
   key_file: Record<string, string>;
@@ -92,8 +93,8 @@ function market(k: Known, change: { sealed?: Uint8Array; breaks?: number; refuse
 }
 
 const keysOf = (k: Known) => readKeys(JSON.stringify(k.key_file));
-const go = async (client: Client<typeof DeliveryService>, d: Delivery, k = plain, who = k.key_file.buyer_id ?? "") =>
-  receive(client, who, d, await keysOf(k), () => undefined, new AbortController().signal);
+const go = async (client: Client<typeof DeliveryService>, d: Delivery, k = plain, who = k.key_file.buyer_id ?? "", known: BuyerKey[] = []) =>
+  receive(client, who, d, fitting(d, known), await keysOf(k), () => undefined, new AbortController().signal);
 const wrong = async (what: Promise<unknown>): Promise<string> =>
   what.then(
     () => "nothing",
@@ -105,7 +106,7 @@ describe("a package that the Go side has sealed", () => {
     const k = known(algorithm);
     const { client } = market(k);
     const stages: Stage[] = [];
-    const opened = await receive(client, k.key_file.buyer_id ?? "", deliveryOf(k), await keysOf(k), (s) => stages.push(s), new AbortController().signal);
+    const opened = await receive(client, k.key_file.buyer_id ?? "", deliveryOf(k), fitting(deliveryOf(k), []), await keysOf(k), (s) => stages.push(s), new AbortController().signal);
     expect(opened.rows).toHaveLength(k.rows);
     expect(createHash("sha256").update(opened.lines).digest("base64")).toBe(k.lines);
     expect(columns(opened.manifest.schema)).toEqual(["person", "date", "steps", "energy"]);
@@ -146,6 +147,33 @@ describe("what leaves the page", () => {
   });
 });
 
+describe("what stays behind in the browser", () => {
+  afterEach(() => vi.unstubAllGlobals());
+  it.each(algorithms)("is nothing, and no other way out is taken, under %s", async (algorithm) => {
+    const touched: string[] = [];
+    const trap = (name: string) =>
+      new Proxy(() => undefined, {
+        get: (_, property) => {
+          touched.push(`${name}.${String(property)}`);
+          return () => undefined;
+        },
+        apply: () => void touched.push(name),
+        construct: () => {
+          touched.push(name);
+          return {};
+        },
+      });
+    for (const name of ["localStorage", "sessionStorage", "indexedDB", "caches", "document", "navigator", "BroadcastChannel", "fetch", "XMLHttpRequest", "WebSocket", "EventSource", "Worker"]) vi.stubGlobal(name, trap(name));
+    const k = known(algorithm);
+    await go(market(k).client, deliveryOf(k), k);
+    expect(touched).toEqual([]);
+    // The traps work.
+    localStorage.setItem("key", "x");
+    void fetch("/");
+    expect(touched).toEqual(["localStorage.setItem", "fetch"]);
+  });
+});
+
 const bytesText = (base64: string) => Buffer.from(base64, "base64").toString("latin1");
 
 describe("what cannot be opened is told apart", () => {
@@ -161,6 +189,17 @@ describe("what cannot be opened is told apart", () => {
     expect(await wrong(go(client, deliveryOf(plain), plain, "11111111-1111-4111-8111-111111111111"))).toBe("buyer");
     expect(await wrong(go(client, deliveryOf(plain, { buyerKeyId: "k-other" })))).toBe("key");
     expect(sent).toEqual([]);
+  });
+
+  it("but not one that has taken the place of the delivery's", async () => {
+    const key = (id: string, replacedBy: string) => create(BuyerKeySchema, { id, replacedBy });
+    const own = plain.key_file.key_id ?? "";
+    const d = deliveryOf(plain, { buyerKeyId: "k-old" });
+    const rotated = [key(own, ""), key("k-middle", own), key("k-old", "k-middle")];
+    expect(fitting(d, rotated)).toEqual(["k-old", "k-middle", own]);
+    expect((await go(market(plain).client, d, plain, plain.key_file.buyer_id, rotated)).rows).toHaveLength(plain.rows);
+    expect(await wrong(go(market(plain).client, d, plain, plain.key_file.buyer_id, [key("k-old", "k-middle")]))).toBe("key");
+    expect(fitting(d, [key("k-old", "k-middle"), key("k-middle", "k-old")])).toEqual(["k-old", "k-middle"]);
   });
 
   it("a key that went to another key after all", async () => {

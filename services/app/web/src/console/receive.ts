@@ -2,6 +2,7 @@
 // keys the market learns a key's id and one signature; the rows and the keys stay with whoever calls.
 import type { Client } from "@connectrpc/connect";
 import type { Delivery, DeliveryService } from "../gen/obole/delivery/v1/service_pb";
+import type { BuyerKey } from "../gen/obole/offers/v1/events_pb";
 import type { Cursor } from "../gen/obole/event/v1/event_pb";
 import { openPackage, ParcelError, same, sha256, split, type Keys, type Opened } from "../model/parcel";
 import { faultOf } from "../net/fault";
@@ -12,10 +13,20 @@ export type Stage = { at: "fetching"; bytes: number } | { at: "asking" } | { at:
 /** How often in a row a fetch may break without a byte having come. */
 const tries = 5;
 
-/** Whether these keys are the ones that a delivery is for. Asked before anything is signed, since what is signed for is charged. */
-export function check(d: Delivery, buyer: string, keys: Keys): void {
+/** Ids of the keys to which a delivery's content key may come: the one that it names, and those that have taken its place, the newest last. */
+export function fitting(d: Delivery, known: readonly BuyerKey[]): string[] {
+  const fits = [d.buyerKeyId];
+  for (;;) {
+    const next = known.find((k) => k.id === fits[fits.length - 1])?.replacedBy ?? "";
+    if (next === "" || fits.includes(next)) return fits;
+    fits.push(next);
+  }
+}
+
+/** Whether these keys are of those that a delivery is for. Asked before anything is signed, since what is signed for is charged. */
+export function check(fits: readonly string[], buyer: string, keys: Keys): void {
   if (keys.buyer !== buyer) throw new ParcelError("buyer");
-  if (keys.id !== d.buyerKeyId) throw new ParcelError("key", { wanted: d.buyerKeyId, held: keys.id });
+  if (!fits.includes(keys.id)) throw new ParcelError("key", { wanted: fits[fits.length - 1] ?? "", held: keys.id });
 }
 
 /** A delivery that was received, and up to where the market's log is behind it. */
@@ -27,8 +38,8 @@ export interface Received extends Opened {
  * Receives one delivery. A refusal of the market is thrown as it came; what cannot be opened is a ParcelError. Whoever calls again pays
  * nothing more: a delivery is charged once.
  */
-export async function receive(from: Client<typeof DeliveryService>, buyer: string, d: Delivery, keys: Keys, tell: (s: Stage) => void, signal: AbortSignal): Promise<Received> {
-  check(d, buyer, keys);
+export async function receive(from: Client<typeof DeliveryService>, buyer: string, d: Delivery, fits: readonly string[], keys: Keys, tell: (s: Stage) => void, signal: AbortSignal): Promise<Received> {
+  check(fits, buyer, keys);
   const sealed = await fetchPackage(from, buyer, d, tell, signal);
   const digest = await sha256(sealed);
   if (!same(digest, d.digest)) throw new ParcelError("digest");
