@@ -69,6 +69,25 @@ func TestMemoryIsFlat(t *testing.T) {
 			begin: one, size: size,
 			element: func(int) string { return "\n" + blanks + one },
 		},
+		source.Bandicoot: {
+			begin: strings.TrimSuffix(records, "\n") + ",note\n", size: size,
+			element: func(i int) string {
+				return fmt.Sprintf("call,in,%d,2014-01-%02d %02d:%02d:%02d,9,1,%s\n", i, i/86400%28+1, i/3600%24, i/60%60, i%60, note)
+			},
+		},
+		source.Mobility: {
+			begin: "startTime,endTime,antenna_id,note\n", size: size,
+			element: func(i int) string {
+				return fmt.Sprintf("2014-01-%02d %02d:%02d:%02d,,%d,%s\n", i/86400%28+1, i/3600%24, i/60%60, i%60, i, note)
+			},
+		},
+		source.Usage: {
+			begin: "startTime,endTime,value,unit,note\n", size: size,
+			element: func(i int) string {
+				at := time.Date(2014, 1, 1, 0, 0, i, 0, time.UTC)
+				return fmt.Sprintf("%s,%s,%d.5,MiB,%s\n", at.Format(time.RFC3339), at.Add(time.Minute).Format(time.RFC3339), i%99, note)
+			},
+		},
 	} {
 		var early, late uint64
 		n := 0
@@ -81,8 +100,11 @@ func TestMemoryIsFlat(t *testing.T) {
 			}
 			return nil
 		}
-		began := time.Now()
-		s, err := source.Import(t.Context(), e, berlin, emit)
+		began, o := time.Now(), berlin
+		if source.OfFeed(name) {
+			o = feed()
+		}
+		s, err := source.Import(t.Context(), e, o, emit)
 		if err != nil || s.Importer != name || s.Bytes < size || int64(n) != s.Points || n < 10_000 {
 			t.Fatalf("%s: %+v, %d points: %v", name, s, n, err)
 		}

@@ -1,5 +1,4 @@
 // A day and a week as they usually are: bars by the hour, a week of hours, and both as a table.
-import { useState } from "preact/compat";
 import type { GetHoursResponse } from "../gen/obole/delivery/v1/service_pb";
 import { useSpeech, type Speech } from "../i18n";
 import { byHour, byWeek, depth, peak } from "../model/mobile";
@@ -16,10 +15,11 @@ const tick = (speech: Speech, at: number): string => new Intl.DateTimeFormat(spe
 // 2024 began on a Monday.
 const weekday = (speech: Speech, at: number, style: "short" | "long"): string => new Intl.DateTimeFormat(speech.locale, { weekday: style, timeZone: "UTC" }).format(Date.UTC(2024, 0, 1 + at));
 
-export function Hours({ hours: h }: { hours: GetHoursResponse }) {
+export type HoursAs = "day" | "week" | "table";
+
+export function Hours({ hours: h, as, change }: { hours: GetHoursResponse; as: HoursAs; change: (as: HoursAs) => void }) {
   const speech = useSpeech();
   const { t } = speech;
-  const [as, setAs] = useState<"day" | "week" | "table">("day");
   const unit = scale(h.unit, h.measure);
   const day = byHour(h.hours);
   const week = byWeek(h.hours);
@@ -38,7 +38,7 @@ export function Hours({ hours: h }: { hours: GetHoursResponse }) {
         <Segments
           label={t("category.as")}
           value={as}
-          change={setAs}
+          change={change}
           options={[
             ["day", t("mobile.as.day")],
             ["week", t("mobile.as.week")],

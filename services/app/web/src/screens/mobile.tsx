@@ -10,7 +10,7 @@ import { usePage } from "../page";
 import { Button, Card, Empty, Notice, PageHead, Section, Segments } from "../ui/parts";
 import { schemaName } from "../ui/words";
 import { Series } from "./category";
-import { Hours } from "./hours";
+import { Hours, type HoursAs } from "./hours";
 import { Places, volumeText } from "./places";
 import { Shown } from "./shared";
 
@@ -150,6 +150,7 @@ function ByDay({ kind, days }: { kind: Kind; days: Days }) {
 function ByHour({ kind, days }: { kind: Kind; days: Days }) {
   const { t } = useSpeech();
   const { me } = usePage();
+  const [as, setAs] = useState<HoursAs>("day");
   const read = useRead(DeliveryService.method.getHours, { subscriberId: me.subject, schema: kind, ...days });
   return (
     <Shown read={read} tall>
@@ -160,7 +161,7 @@ function ByHour({ kind, days }: { kind: Kind; days: Days }) {
           </Empty>
         ) : (
           <Card>
-            <Hours hours={h} />
+            <Hours hours={h} as={as} change={setAs} />
           </Card>
         )
       }
