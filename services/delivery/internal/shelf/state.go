@@ -41,6 +41,7 @@ type Agreement struct {
 	Ended    bool
 	Ordered  bool // to delete what left
 	Sequence int  // of the newest delivery
+	Stopped  int  // deliveries that were blocked for ever while it ran: they were for nothing, and others may take their place
 	Slots    int  // prepared and not given up
 	Charged  int  // released
 	Open     []Waits
@@ -122,7 +123,7 @@ func (a Agreement) Due(s Shelf, stock []Day, at time.Time) (due []Day, none bool
 	left := l.Slots - a.Slots
 	switch l.Cadence {
 	case Once:
-		if a.Sequence > 0 {
+		if a.Sequence > a.Stopped {
 			return nil, len(a.Open) == 0
 		}
 		if over := l.Last.over(at); !over && len(due) < left {
@@ -151,7 +152,7 @@ func (a Agreement) finished() (EndReason, bool) {
 		return EndFulfilled, true
 	case a.Licence.Cadence == Once && a.Charged > 0:
 		return EndFulfilled, true
-	case a.Licence.Cadence == Once && a.Sequence > 0:
+	case a.Licence.Cadence == Once && a.Sequence > a.Stopped:
 		return EndNoSlots, true
 	}
 	return 0, false
