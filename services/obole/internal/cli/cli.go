@@ -37,6 +37,7 @@ type grammar struct {
 
 	Enrol   person.Enrol   `cmd:"" group:"A person" help:"Take a person in."`
 	Import  person.Import  `cmd:"" group:"A person" help:"Bring measurements from files."`
+	Data    person.Data    `cmd:"" group:"A person" help:"See and correct measurements; restrict and disconnect sources."`
 	Offers  person.Offers  `cmd:"" group:"A person" help:"List, accept and decline offers."`
 	Consent person.Consent `cmd:"" group:"A person" help:"List, withdraw, pause and resume consents; rules."`
 
