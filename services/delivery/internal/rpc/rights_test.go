@@ -369,7 +369,7 @@ func TestAPersonCorrectsAPoint(t *testing.T) {
 	// The log tells it, to its person alone.
 	entry := o.told("point_corrected")
 	if c := entry.GetCorrected(); c.GetDay() != "2016-04-12" || c.GetPointId() != done.GetPointId() || c.GetSupersedes() != done.GetSupersedes() ||
-		len(c.GetDeliveryIds()) != 1 || entry.GetSourceId() != watch {
+		len(c.GetDeliveryIds()) != 1 || entry.GetSourceId() != watch || entry.GetImporter() != source.Points {
 		t.Errorf("told: %v", entry)
 	}
 }

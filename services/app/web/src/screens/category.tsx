@@ -174,14 +174,14 @@ function Series({ series: s, schema, zoom }: { series: GetSeriesResponse; schema
         <>
           <p class="small soft">{summary}</p>
           <div class="scroll" tabIndex={0} role="region" aria-label={t("category.as.table")}>
-            <table>
+            <table class={edits ? "edits" : undefined}>
               <thead>
                 <tr>
                   <th scope="col">{daily && s.width === 86_400_000_000n ? t("category.day") : t("category.from.when")}</th>
                   <th scope="col" class="end">
                     {s.addsUp ? t("category.sum") : t("category.mean")}
                   </th>
-                  {edits && <th scope="col">{t("correct.column")}</th>}
+                  {edits && <th scope="col" class="end">{t("correct.column")}</th>}
                   {!single && (
                     <>
                       <th scope="col" class="end">
@@ -203,7 +203,7 @@ function Series({ series: s, schema, zoom }: { series: GetSeriesResponse; schema
                     <td>{label(b.from)}</td>
                     <td class="end num">{write(quantity(b, s.addsUp) * unit.factor)}</td>
                     {edits && (
-                      <td>
+                      <td class="end">
                         <Button kind="plain" onClick={() => setCorrecting(isoDay(b.from))} testid="correct">
                           {t("correct.act")}
                           <span class="unseen"> {label(b.from)}</span>
