@@ -42,8 +42,8 @@ func (s *Server) LiftRestriction(ctx context.Context, r *deliveryv1.LiftRestrict
 }
 
 // turn decides a restriction, or its end, and has it hold.
-func (s *Server) turn(ctx context.Context, method string, r sourced, make func(holding.On) holding.Command) (es.Cursor, error) {
-	on, ring, at, err := s.ofSource(ctx, method, r, make)
+func (s *Server) turn(ctx context.Context, method string, r sourced, body func(holding.On) holding.Command) (es.Cursor, error) {
+	on, ring, at, err := s.ofSource(ctx, method, r, body)
 	if err != nil {
 		return at, err
 	}
@@ -86,7 +86,7 @@ type sourced interface {
 
 // ofSource decides what a person asks of a source.
 func (s *Server) ofSource(
-	ctx context.Context, method string, r sourced, make func(holding.On) holding.Command,
+	ctx context.Context, method string, r sourced, body func(holding.On) holding.Command,
 ) (on holding.On, ring *vault.Ring, at es.Cursor, err error) {
 	if on.Holding.ID, err = parse("subscriber_id", r.GetSubscriberId()); err != nil {
 		return on, nil, at, err
@@ -102,7 +102,7 @@ func (s *Server) ofSource(
 		return on, nil, at, err
 	}
 	result, err := s.Holdings.Do(ctx, es.Command[holding.Command]{
-		ID: command, Hash: hash, Body: make(on), Keys: ring, Meta: meta(ctx), Caller: boot.CallerFrom(ctx).Subject,
+		ID: command, Hash: hash, Body: body(on), Keys: ring, Meta: meta(ctx), Caller: boot.CallerFrom(ctx).Subject,
 	})
 	return on, ring, result.Cursor, conflict(err)
 }
