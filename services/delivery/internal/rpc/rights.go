@@ -25,7 +25,7 @@ var errDisconnected = fault.Refuse("SOURCE_DISCONNECTED", "the person has discon
 
 // RestrictSource has what comes from a source used in nothing. The answer comes when that is so.
 func (s *Server) RestrictSource(ctx context.Context, r *deliveryv1.RestrictSourceRequest) (*deliveryv1.RestrictSourceResponse, error) {
-	at, err := s.turn(ctx, "RestrictSource", r, func(on holding.On) holding.Command { return holding.Restrict{Holding: on.Holding, Source: on.Source} })
+	at, err := s.turn(ctx, "RestrictSource", r, func(on holding.On) holding.Command { return holding.Restrict(on) })
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +34,7 @@ func (s *Server) RestrictSource(ctx context.Context, r *deliveryv1.RestrictSourc
 
 // LiftRestriction has what comes from a source used again.
 func (s *Server) LiftRestriction(ctx context.Context, r *deliveryv1.LiftRestrictionRequest) (*deliveryv1.LiftRestrictionResponse, error) {
-	at, err := s.turn(ctx, "LiftRestriction", r, func(on holding.On) holding.Command { return holding.Lift{Holding: on.Holding, Source: on.Source} })
+	at, err := s.turn(ctx, "LiftRestriction", r, func(on holding.On) holding.Command { return holding.Lift(on) })
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func (s *Server) turn(ctx context.Context, method string, r sourced, body func(h
 // DisconnectSource ends that anything comes from a source.
 func (s *Server) DisconnectSource(ctx context.Context, r *deliveryv1.DisconnectSourceRequest) (*deliveryv1.DisconnectSourceResponse, error) {
 	_, _, at, err := s.ofSource(ctx, "DisconnectSource", r, func(on holding.On) holding.Command {
-		return holding.Disconnect{Holding: on.Holding, Source: on.Source}
+		return holding.Disconnect(on)
 	})
 	if err != nil {
 		return nil, err
@@ -68,7 +68,7 @@ func (s *Server) DisconnectSource(ctx context.Context, r *deliveryv1.DisconnectS
 // ReconnectSource lets measurements come from a source again.
 func (s *Server) ReconnectSource(ctx context.Context, r *deliveryv1.ReconnectSourceRequest) (*deliveryv1.ReconnectSourceResponse, error) {
 	_, _, at, err := s.ofSource(ctx, "ReconnectSource", r, func(on holding.On) holding.Command {
-		return holding.Reconnect{Holding: on.Holding, Source: on.Source}
+		return holding.Reconnect(on)
 	})
 	if err != nil {
 		return nil, err
