@@ -76,10 +76,10 @@ func (c Connect) on() On    { return On{c.Holding, c.Source} }
 func (c Import) on() On     { return On{Holding: c.Holding} }
 func (c Correct) on() On    { return On{Holding: c.Holding} }
 func (c Derive) on() On     { return On{Holding: c.Holding} }
-func (c Restrict) on() On   { return On{c.Holding, c.Source} }
-func (c Lift) on() On       { return On{c.Holding, c.Source} }
-func (c Disconnect) on() On { return On{c.Holding, c.Source} }
-func (c Reconnect) on() On  { return On{c.Holding, c.Source} }
+func (c Restrict) on() On   { return On(c) }
+func (c Lift) on() On       { return On(c) }
+func (c Disconnect) on() On { return On(c) }
+func (c Reconnect) on() On  { return On(c) }
 
 // Reads names the streams that Decide looks at; the first is the one that the command is about.
 func Reads(c Command) []On {

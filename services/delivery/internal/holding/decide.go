@@ -47,7 +47,7 @@ func derived(state func(On) State, c Derive) []Entry {
 	if h.Rules == c.Rules && maps.Equal(h.Facts, c.Facts) {
 		return nil
 	}
-	return []Entry{{c.on(), Derived{Holding: c.Holding, Rules: c.Rules, Facts: c.Facts}}}
+	return []Entry{{c.on(), Derived(c)}}
 }
 
 // onSource answers what a person asks of a source. What is so already causes nothing.

@@ -36,7 +36,8 @@ var Sources = []string{"offers", "consent", "delivery"}
 var Types = map[string]bus.Way{
 	"agreement_formed": bus.Abreast, "bid_cleared": bus.InOrder, "offer_voided": bus.Overtaking,
 	"buyer_key_rotated": bus.InOrder, "consent_withdrawn": bus.Overtaking, "consent_expired": bus.Overtaking, "consent_resumed": bus.InOrder,
-	"data_imported": bus.InOrder, "point_corrected": bus.InOrder, "source_restricted": bus.Overtaking, "restriction_lifted": bus.InOrder, "agreement_ended": bus.Abreast, "delivery_lapsed": bus.Abreast,
+	"data_imported": bus.InOrder, "point_corrected": bus.InOrder, "source_restricted": bus.Overtaking, "restriction_lifted": bus.InOrder,
+	"agreement_ended": bus.Abreast, "delivery_lapsed": bus.Abreast,
 }
 
 // Parcel is a package whose key has not left.

@@ -8,8 +8,10 @@ import (
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/record"
+	"github.com/obole-market/obole/pkg/vault"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	recordv1 "github.com/obole-market/obole/proto/gen/obole/record/v1"
+	"github.com/obole-market/obole/services/delivery/internal/holding"
 	"github.com/obole-market/obole/services/delivery/internal/wire"
 )
 
@@ -43,7 +45,21 @@ func (s *Server) Tell(ctx context.Context, who id.ID, r *es.Record) (*recordv1.E
 	if !held(out, m) {
 		left(out, m)
 	}
-	return out, nil
+	if out.GetSourceId() != "" && out.GetImporter() == "" {
+		out.Importer, err = s.importer(ctx, who, out.GetSourceId(), ring)
+	}
+	return out, err
+}
+
+// importer names what reads a source; empty where that is forgotten.
+func (s *Server) importer(ctx context.Context, who id.ID, source string, ring *vault.Ring) (string, error) {
+	from, err := id.Parse(source)
+	if err != nil {
+		return "", err
+	}
+	state, _, err := s.Holdings.State(ctx, wire.HoldingStream(holding.On{Holding: holding.ID{ID: who}, Source: holding.SourceID{ID: from}}), ring)
+	known, _ := state.(holding.Source)
+	return known.Importer, err
 }
 
 // held tells of what came in.

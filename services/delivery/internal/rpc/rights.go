@@ -25,7 +25,7 @@ var errDisconnected = fault.Refuse("SOURCE_DISCONNECTED", "the person has discon
 
 // RestrictSource has what comes from a source used in nothing. The answer comes when that is so.
 func (s *Server) RestrictSource(ctx context.Context, r *deliveryv1.RestrictSourceRequest) (*deliveryv1.RestrictSourceResponse, error) {
-	at, err := s.turn(ctx, "RestrictSource", r, func(on holding.On) holding.Command { return holding.Restrict{Holding: on.Holding, Source: on.Source} })
+	at, err := s.turn(ctx, "RestrictSource", r, func(on holding.On) holding.Command { return holding.Restrict(on) })
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +34,7 @@ func (s *Server) RestrictSource(ctx context.Context, r *deliveryv1.RestrictSourc
 
 // LiftRestriction has what comes from a source used again.
 func (s *Server) LiftRestriction(ctx context.Context, r *deliveryv1.LiftRestrictionRequest) (*deliveryv1.LiftRestrictionResponse, error) {
-	at, err := s.turn(ctx, "LiftRestriction", r, func(on holding.On) holding.Command { return holding.Lift{Holding: on.Holding, Source: on.Source} })
+	at, err := s.turn(ctx, "LiftRestriction", r, func(on holding.On) holding.Command { return holding.Lift(on) })
 	if err != nil {
 		return nil, err
 	}
@@ -42,8 +42,8 @@ func (s *Server) LiftRestriction(ctx context.Context, r *deliveryv1.LiftRestrict
 }
 
 // turn decides a restriction, or its end, and has it hold.
-func (s *Server) turn(ctx context.Context, method string, r sourced, make func(holding.On) holding.Command) (es.Cursor, error) {
-	on, ring, at, err := s.ofSource(ctx, method, r, make)
+func (s *Server) turn(ctx context.Context, method string, r sourced, body func(holding.On) holding.Command) (es.Cursor, error) {
+	on, ring, at, err := s.ofSource(ctx, method, r, body)
 	if err != nil {
 		return at, err
 	}
@@ -57,7 +57,7 @@ func (s *Server) turn(ctx context.Context, method string, r sourced, make func(h
 // DisconnectSource ends that anything comes from a source.
 func (s *Server) DisconnectSource(ctx context.Context, r *deliveryv1.DisconnectSourceRequest) (*deliveryv1.DisconnectSourceResponse, error) {
 	_, _, at, err := s.ofSource(ctx, "DisconnectSource", r, func(on holding.On) holding.Command {
-		return holding.Disconnect{Holding: on.Holding, Source: on.Source}
+		return holding.Disconnect(on)
 	})
 	if err != nil {
 		return nil, err
@@ -68,7 +68,7 @@ func (s *Server) DisconnectSource(ctx context.Context, r *deliveryv1.DisconnectS
 // ReconnectSource lets measurements come from a source again.
 func (s *Server) ReconnectSource(ctx context.Context, r *deliveryv1.ReconnectSourceRequest) (*deliveryv1.ReconnectSourceResponse, error) {
 	_, _, at, err := s.ofSource(ctx, "ReconnectSource", r, func(on holding.On) holding.Command {
-		return holding.Reconnect{Holding: on.Holding, Source: on.Source}
+		return holding.Reconnect(on)
 	})
 	if err != nil {
 		return nil, err
@@ -86,7 +86,7 @@ type sourced interface {
 
 // ofSource decides what a person asks of a source.
 func (s *Server) ofSource(
-	ctx context.Context, method string, r sourced, make func(holding.On) holding.Command,
+	ctx context.Context, method string, r sourced, body func(holding.On) holding.Command,
 ) (on holding.On, ring *vault.Ring, at es.Cursor, err error) {
 	if on.Holding.ID, err = parse("subscriber_id", r.GetSubscriberId()); err != nil {
 		return on, nil, at, err
@@ -102,7 +102,7 @@ func (s *Server) ofSource(
 		return on, nil, at, err
 	}
 	result, err := s.Holdings.Do(ctx, es.Command[holding.Command]{
-		ID: command, Hash: hash, Body: make(on), Keys: ring, Meta: meta(ctx), Caller: boot.CallerFrom(ctx).Subject,
+		ID: command, Hash: hash, Body: body(on), Keys: ring, Meta: meta(ctx), Caller: boot.CallerFrom(ctx).Subject,
 	})
 	return on, ring, result.Cursor, conflict(err)
 }

@@ -173,7 +173,8 @@ func TestNothingRestrictedLeaves(t *testing.T) {
 		t.Errorf("what waited: %v", err)
 	}
 	uses := o.packs(a)
-	if len(uses) != 2 || uses[1].GetState() != deliveryv1.DeliveryState_DELIVERY_STATE_BLOCKED || uses[1].GetBlocked() != deliveryv1.Reason_REASON_SOURCE_RESTRICTED {
+	if len(uses) != 2 || uses[1].GetState() != deliveryv1.DeliveryState_DELIVERY_STATE_BLOCKED ||
+		uses[1].GetBlocked() != deliveryv1.Reason_REASON_SOURCE_RESTRICTED {
 		t.Fatalf("%v", uses)
 	}
 	if d := cmp.Diff([]string{"2016-04-13"}, uses[0].GetSlots()); d != "" {
@@ -286,7 +287,8 @@ func TestADisconnectedSourceBringsNothing(t *testing.T) {
 	if s := o.listed(watch); s.GetDisconnectedAt() != 0 || len(o.points().GetPoints()) != 2 {
 		t.Errorf("%v", s)
 	}
-	if _, err := o.RestrictSource(o.ctx, &deliveryv1.RestrictSourceRequest{SubscriberId: id.Random().String(), SourceId: watch, IdempotencyKey: "theirs"}); fault.ReasonOf(err) != "SOURCE_UNKNOWN" {
+	_, err = o.RestrictSource(o.ctx, &deliveryv1.RestrictSourceRequest{SubscriberId: id.Random().String(), SourceId: watch, IdempotencyKey: "theirs"})
+	if fault.ReasonOf(err) != "SOURCE_UNKNOWN" {
 		t.Errorf("somebody else's source: %v", err)
 	}
 }
@@ -339,7 +341,9 @@ func TestAPersonCorrectsAPoint(t *testing.T) {
 	if got := list.GetSuperseded(); len(got) != 1 || got[0].GetBy() != done.GetPointId() || !bytes.Equal(got[0].GetPoint(), was[0]) {
 		t.Errorf("superseded: %v", got)
 	}
-	series, err := o.GetSeries(o.ctx, &deliveryv1.GetSeriesRequest{SubscriberId: o.who.String(), Schema: "omh:step-count:3.0", First: "2016-04-12", Last: "2016-04-14", Buckets: 3})
+	series, err := o.GetSeries(o.ctx, &deliveryv1.GetSeriesRequest{
+		SubscriberId: o.who.String(), Schema: "omh:step-count:3.0", First: "2016-04-12", Last: "2016-04-14", Buckets: 3,
+	})
 	o.must(err)
 	if got := series.GetBuckets(); len(got) != 3 || got[0].GetSum() != 1_200_000 || got[0].GetPoints() != 1 {
 		t.Errorf("plotted: %v", got)
@@ -362,7 +366,7 @@ func TestAPersonCorrectsAPoint(t *testing.T) {
 	// The log tells it, to its person alone.
 	entry := o.told("point_corrected")
 	if c := entry.GetCorrected(); c.GetDay() != "2016-04-12" || c.GetPointId() != done.GetPointId() || c.GetSupersedes() != done.GetSupersedes() ||
-		len(c.GetDeliveryIds()) != 1 || entry.GetSourceId() != watch {
+		len(c.GetDeliveryIds()) != 1 || entry.GetSourceId() != watch || entry.GetImporter() != source.Points {
 		t.Errorf("told: %v", entry)
 	}
 }

@@ -100,6 +100,7 @@ func (a Agreement) evolve(e Event) State {
 		a = a.gaveUp(e.Delivery)
 	case Blocked:
 		a = a.gaveUp(e.Delivery)
+		a.Stopped++
 	}
 	return a
 }

@@ -41,6 +41,7 @@ type Agreement struct {
 	Ended    bool
 	Ordered  bool // to delete what left
 	Sequence int  // of the newest delivery
+	Stopped  int  // deliveries that were blocked for ever while it ran: they were for nothing, and others may take their place
 	Slots    int  // prepared and not given up
 	Charged  int  // released
 	Open     []Waits
@@ -144,7 +145,7 @@ func (a Agreement) Due(s Shelf, stock []Day, at time.Time) (due []Day, none bool
 	due = slices.DeleteFunc(a.free(s, stock), func(d Day) bool { return at.Before(l.falls(d)) })
 	left := l.Slots - a.Slots
 	if l.Cadence == Once {
-		if a.Sequence > 0 {
+		if a.Sequence > a.Stopped {
 			return nil, len(a.Open) == 0
 		}
 		if over := l.Last.over(at); !over && len(due) < left {
@@ -158,7 +159,7 @@ func (a Agreement) Due(s Shelf, stock []Day, at time.Time) (due []Day, none bool
 
 // Next is when the next of a person's stock falls due that does not now, zero where nothing of it is to come.
 func (a Agreement) Next(s Shelf, stock []Day, at time.Time) (next time.Time) {
-	if !a.Cleared || a.Ended || a.Slots >= a.Licence.Slots || a.Licence.Cadence == Once && a.Sequence > 0 {
+	if !a.Cleared || a.Ended || a.Slots >= a.Licence.Slots || a.Licence.Cadence == Once && a.Sequence > a.Stopped {
 		return next
 	}
 	for _, d := range a.free(s, stock) {
@@ -184,7 +185,7 @@ func (a Agreement) finished() (EndReason, bool) {
 		return EndFulfilled, true
 	case a.Licence.Cadence == Once && a.Charged > 0:
 		return EndFulfilled, true
-	case a.Licence.Cadence == Once && a.Sequence > 0:
+	case a.Licence.Cadence == Once && a.Sequence > a.Stopped:
 		return EndNoSlots, true
 	}
 	return 0, false

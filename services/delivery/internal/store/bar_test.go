@@ -112,7 +112,8 @@ func TestACorrectedPointTakesTheOthersPlace(t *testing.T) {
 	done, err := r.correct(ring, "one", first, 1000*point.Milli)
 	r.must(err)
 	c := done.Corrected
-	if c == nil || c.Supersedes != first.ID || c.Schema != "omh:step-count:3.0" || c.Day != day(0) || done.Source != watch || done.Facts["steps_per_day"] != "5000_9999" {
+	if c == nil || c.Supersedes != first.ID || c.Schema != "omh:step-count:3.0" || c.Day != day(0) || done.Source != watch ||
+		done.Facts["steps_per_day"] != "5000_9999" {
 		t.Fatalf("%+v, %+v", done, c)
 	}
 	now := r.points(ring)

@@ -220,6 +220,7 @@ func (w *writer) agreement(a shelf.Agreement) {
 	w.bool(a.Ended)
 	w.bool(a.Ordered)
 	w.int(a.Sequence)
+	w.int(a.Stopped)
 	w.int(a.Slots)
 	w.int(a.Charged)
 	w.count(len(a.Open), a.Open == nil)
@@ -244,7 +245,7 @@ func (r *reader) agreement() (a shelf.Agreement) {
 		a.Document = append(shelf.Document{}, r.take(n)...)
 	}
 	a.Cleared, a.Ended, a.Ordered = r.bool(), r.bool(), r.bool()
-	a.Sequence, a.Slots, a.Charged = r.int(), r.int(), r.int()
+	a.Sequence, a.Stopped, a.Slots, a.Charged = r.int(), r.int(), r.int(), r.int()
 	if n, some := r.count(1 + len(shelf.DeliveryID{}.ID)); some {
 		a.Open = make([]shelf.Waits, n)
 		for i := range a.Open {

@@ -432,7 +432,7 @@ func states(t testing.TB) []shelf.State {
 		shelf.Shelf{Of: map[shelf.AgreementID]shelf.Lot{deal: lot}}, // agreed, nothing prepared yet
 		shelf.Shelf{Lots: map[shelf.Lot][]shelf.Day{}, Of: map[shelf.AgreementID]shelf.Lot{}, Open: map[shelf.DeliveryID]shelf.Held{}},
 		shelf.Agreement{
-			Licence: taken.Licence, Document: taken.Document, Cleared: true, Ended: true, Ordered: true, Sequence: 3, Slots: 4, Charged: 2,
+			Licence: taken.Licence, Document: taken.Document, Cleared: true, Ended: true, Ordered: true, Sequence: 3, Stopped: 1, Slots: 4, Charged: 2,
 			Open: []shelf.Waits{{Delivery: parcel, Slots: 2}}, Released: []shelf.DeliveryID{parcel}, Awaited: at,
 		},
 		shelf.Delivery{Agreement: deal, Sequence: 3, Slots: 2, Digest: digest, BuyerKey: "k1", Status: shelf.Signed, Blocked: "PAUSED", LapsesAt: at},

@@ -38,6 +38,7 @@ type grammar struct {
 	Enrol   person.Enrol   `cmd:"" group:"A person" help:"Take a person in."`
 	Import  person.Import  `cmd:"" group:"A person" help:"Bring measurements from files."`
 	Feed    person.Feed    `cmd:"" group:"A person" help:"Bring what the operator's own systems have of a subscriber: calls, messages, cells, data use; the operator's."`
+	Data    person.Data    `cmd:"" group:"A person" help:"See and correct measurements; restrict and disconnect sources."`
 	Offers  person.Offers  `cmd:"" group:"A person" help:"List, accept and decline offers."`
 	Consent person.Consent `cmd:"" group:"A person" help:"List, withdraw, pause and resume consents; rules."`
 	Payout  person.Payout  `cmd:"" group:"A person" help:"Ask for available money, and see what became of it."`

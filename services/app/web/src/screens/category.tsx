@@ -148,6 +148,8 @@ export function Series({ series: s, schema, zoom }: { series: GetSeriesResponse;
   const summary = describe(speech, s, unit, write);
   const label = (from: bigint) => (daily ? day(isoDay(from)) : `${day(isoDay(from), "short")}, ${new Date(Number(from / 1000n)).toISOString().slice(11, 16)}`);
   const newest = [...s.buckets].reverse();
+  // Where each row is one measurement, least and most say what the row says already.
+  const single = s.buckets.every((b) => b.points === 1);
   // What is gathered over several days is corrected a day at a time.
   const edits = correctable(schema) && s.width <= 86_400_000_000n;
   return (
@@ -173,23 +175,27 @@ export function Series({ series: s, schema, zoom }: { series: GetSeriesResponse;
         <>
           <p class="small soft">{summary}</p>
           <div class="scroll" tabIndex={0} role="region" aria-label={t("category.as.table")}>
-            <table>
+            <table class={edits ? "edits" : undefined}>
               <thead>
                 <tr>
                   <th scope="col">{daily && s.width === 86_400_000_000n ? t("category.day") : t("category.from.when")}</th>
                   <th scope="col" class="end">
                     {s.addsUp ? t("category.sum") : t("category.mean")}
                   </th>
-                  <th scope="col" class="end">
-                    {t("category.least")}
-                  </th>
-                  <th scope="col" class="end">
-                    {t("category.most")}
-                  </th>
-                  <th scope="col" class="end">
-                    {t("category.count")}
-                  </th>
-                  {edits && <th scope="col">{t("correct.column")}</th>}
+                  {edits && <th scope="col" class="end">{t("correct.column")}</th>}
+                  {!single && (
+                    <>
+                      <th scope="col" class="end">
+                        {t("category.least")}
+                      </th>
+                      <th scope="col" class="end">
+                        {t("category.most")}
+                      </th>
+                      <th scope="col" class="end">
+                        {t("category.count")}
+                      </th>
+                    </>
+                  )}
                 </tr>
               </thead>
               <tbody>
@@ -197,16 +203,20 @@ export function Series({ series: s, schema, zoom }: { series: GetSeriesResponse;
                   <tr key={String(b.from)}>
                     <td>{label(b.from)}</td>
                     <td class="end num">{write(quantity(b, s.addsUp) * unit.factor)}</td>
-                    <td class="end num">{write(Number(b.least) * unit.factor)}</td>
-                    <td class="end num">{write(Number(b.most) * unit.factor)}</td>
-                    <td class="end num">{number(b.points)}</td>
                     {edits && (
-                      <td>
+                      <td class="end">
                         <Button kind="plain" onClick={() => setCorrecting(isoDay(b.from))} testid="correct">
                           {t("correct.act")}
                           <span class="unseen"> {label(b.from)}</span>
                         </Button>
                       </td>
+                    )}
+                    {!single && (
+                      <>
+                        <td class="end num">{write(Number(b.least) * unit.factor)}</td>
+                        <td class="end num">{write(Number(b.most) * unit.factor)}</td>
+                        <td class="end num">{number(b.points)}</td>
+                      </>
                     )}
                   </tr>
                 ))}

@@ -1,0 +1,239 @@
+package person
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strings"
+
+	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
+	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
+	"github.com/obole-market/obole/services/obole/internal/client"
+)
+
+// Data has the commands about what is held of a person.
+type Data struct {
+	Points     points      `cmd:"" help:"Print a day's measurements, a JSON line each."`
+	Correct    correctData `cmd:"" help:"Say what a measurement should say."`
+	Sources    sourcesData `cmd:"" help:"List the sources and how they stand."`
+	Restrict   restrict    `cmd:"" help:"Have what came from a source used in nothing."`
+	Lift       lift        `cmd:"" help:"Lift a restriction."`
+	Disconnect disconnect  `cmd:"" help:"Have nothing come from a source any more."`
+	Reconnect  reconnect   `cmd:"" help:"Let measurements come from a source again."`
+}
+
+// Help has the examples.
+func (*Data) Help() string {
+	return `Examples:
+  obole data points --subscriber ID --schema omh:step-count:3.0 --day 2016-04-12
+  obole data correct --subscriber ID --schema omh:step-count:3.0 --day 2016-04-12 --point POINT --value step_count=9120
+  obole data sources --subscriber ID
+  obole data restrict --subscriber ID SOURCE`
+}
+
+// onDay is what was measured on a day.
+type onDay struct {
+	who
+	Schema string `required:"" help:"Schema, as in omh:step-count:3.0."`
+	Day    string `required:"" help:"Day, YYYY-MM-DD."`
+}
+
+func (c *onDay) read(ctx context.Context, to deliveryv1.DeliveryServiceClient) ([][]byte, error) {
+	return client.Pages(func(page string) ([][]byte, string, error) {
+		r, err := to.ListPoints(ctx, &deliveryv1.ListPointsRequest{
+			SubscriberId: c.Subscriber, Schema: c.Schema, Days: &marketv1.Days{First: c.Day, Last: c.Day}, PageToken: page,
+		})
+		return r.GetPoints(), r.GetNextPageToken(), err
+	})
+}
+
+type points struct{ onDay }
+
+// Run prints.
+func (c *points) Run(ctx context.Context, s *client.Session) error {
+	to, err := s.Delivery(client.Person(c.Subscriber))
+	if err != nil {
+		return err
+	}
+	all, err := c.read(ctx, to)
+	if err != nil {
+		return err
+	}
+	for _, p := range all {
+		if err := s.Object(json.RawMessage(p)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type correctData struct {
+	onDay
+	key
+	Point string `help:"Id of the point, as points prints it; needed where the day has several."`
+	Value string `required:"" placeholder:"MEASURE=NUMBER" help:"What it should say, in the unit that points prints, as in step_count=9120."`
+}
+
+// Run corrects.
+func (c *correctData) Run(ctx context.Context, s *client.Session) error {
+	measure, number, ok := strings.Cut(c.Value, "=")
+	if !ok || !json.Valid([]byte(number)) {
+		return client.Usage("--value %q: want MEASURE=NUMBER, as in step_count=9120", c.Value)
+	}
+	to, err := s.Delivery(client.Person(c.Subscriber))
+	if err != nil {
+		return err
+	}
+	all, err := c.read(ctx, to)
+	if err != nil {
+		return err
+	}
+	says, err := c.corrected(all, measure, json.Number(number))
+	if err != nil {
+		return err
+	}
+	r, err := to.CorrectPoint(ctx, &deliveryv1.CorrectPointRequest{SubscriberId: c.Subscriber, Point: says, IdempotencyKey: client.Key(c.Key)})
+	if err != nil {
+		return err
+	}
+	return s.One(r, "corrected: %s counts, %s is kept as superseded; packages that carry the earlier value: %d", r.GetPointId(), r.GetSupersedes(), len(r.GetDeliveryIds()))
+}
+
+// corrected finds the point among a day's, and gives it with another value.
+func (c *correctData) corrected(all [][]byte, measure string, number json.Number) ([]byte, error) {
+	if c.Point == "" && len(all) != 1 {
+		return nil, client.Usage("the day has %d such points: name one with --point", len(all))
+	}
+	for _, raw := range all {
+		var p struct {
+			Header struct {
+				UUID string `json:"uuid"`
+			} `json:"header"`
+		}
+		if err := json.Unmarshal(raw, &p); err != nil {
+			return nil, err
+		}
+		if c.Point != "" && p.Header.UUID != c.Point {
+			continue
+		}
+		d := json.NewDecoder(bytes.NewReader(raw))
+		d.UseNumber() // every digit stays
+		var whole struct {
+			Header json.RawMessage `json:"header"`
+			Body   map[string]any  `json:"body"`
+		}
+		if err := d.Decode(&whole); err != nil {
+			return nil, err
+		}
+		switch held := whole.Body[measure].(type) {
+		case map[string]any:
+			held["value"] = number
+		case json.Number:
+			whole.Body[measure] = number
+		default:
+			return nil, client.Usage("--value %q: the point says nothing of that", measure)
+		}
+		return json.Marshal(whole)
+	}
+	return nil, client.Usage("--point %q: the day has no such point", c.Point)
+}
+
+type sourcesData struct{ who }
+
+// Run lists.
+func (c *sourcesData) Run(ctx context.Context, s *client.Session) error {
+	to, err := s.Delivery(client.Person(c.Subscriber))
+	if err != nil {
+		return err
+	}
+	all, err := client.Pages(func(page string) ([]*deliveryv1.Source, string, error) {
+		r, err := to.ListSources(ctx, &deliveryv1.ListSourcesRequest{SubscriberId: c.Subscriber, PageToken: page})
+		return r.GetSources(), r.GetNextPageToken(), err
+	})
+	if err != nil {
+		return err
+	}
+	return client.List(s, all, []string{"source", "importer", "route", "connected", "last", "restricted", "disconnected"}, func(v *deliveryv1.Source) []any {
+		return []any{
+			v.GetSourceId(), v.GetImporter(), client.Word(v.GetRoute()), client.Time(v.GetConnectedAt()), client.Time(v.GetImportedAt()),
+			client.Time(v.GetRestrictedAt()), client.Time(v.GetDisconnectedAt()),
+		}
+	})
+}
+
+// ofSource is one source.
+type ofSource struct {
+	who
+	key
+	Source string `arg:"" help:"The source's id."`
+}
+
+// seen waits until the list shows what was just done: the next command shall find it. It holds in any case.
+func (c *ofSource) seen(ctx context.Context, to deliveryv1.DeliveryServiceClient, after *eventv1.Cursor) {
+	_, _ = to.ListSources(ctx, &deliveryv1.ListSourcesRequest{SubscriberId: c.Subscriber, PageSize: 1, After: after})
+}
+
+type restrict struct{ ofSource }
+
+// Run restricts.
+func (c *restrict) Run(ctx context.Context, s *client.Session) error {
+	to, err := s.Delivery(client.Person(c.Subscriber))
+	if err != nil {
+		return err
+	}
+	r, err := to.RestrictSource(ctx, &deliveryv1.RestrictSourceRequest{SubscriberId: c.Subscriber, SourceId: c.Source, IdempotencyKey: client.Key(c.Key)})
+	if err != nil {
+		return err
+	}
+	c.seen(ctx, to, r.GetCursor())
+	return s.One(r, "restricted %s: nothing of it is used, and nothing of it leaves", c.Source)
+}
+
+type lift struct{ ofSource }
+
+// Run lifts.
+func (c *lift) Run(ctx context.Context, s *client.Session) error {
+	to, err := s.Delivery(client.Person(c.Subscriber))
+	if err != nil {
+		return err
+	}
+	r, err := to.LiftRestriction(ctx, &deliveryv1.LiftRestrictionRequest{SubscriberId: c.Subscriber, SourceId: c.Source, IdempotencyKey: client.Key(c.Key)})
+	if err != nil {
+		return err
+	}
+	c.seen(ctx, to, r.GetCursor())
+	return s.One(r, "lifted the restriction of %s", c.Source)
+}
+
+type disconnect struct{ ofSource }
+
+// Run disconnects.
+func (c *disconnect) Run(ctx context.Context, s *client.Session) error {
+	to, err := s.Delivery(client.Person(c.Subscriber))
+	if err != nil {
+		return err
+	}
+	r, err := to.DisconnectSource(ctx, &deliveryv1.DisconnectSourceRequest{SubscriberId: c.Subscriber, SourceId: c.Source, IdempotencyKey: client.Key(c.Key)})
+	if err != nil {
+		return err
+	}
+	c.seen(ctx, to, r.GetCursor())
+	return s.One(r, "disconnected %s: nothing comes from it; what has come stays", c.Source)
+}
+
+type reconnect struct{ ofSource }
+
+// Run reconnects.
+func (c *reconnect) Run(ctx context.Context, s *client.Session) error {
+	to, err := s.Delivery(client.Person(c.Subscriber))
+	if err != nil {
+		return err
+	}
+	r, err := to.ReconnectSource(ctx, &deliveryv1.ReconnectSourceRequest{SubscriberId: c.Subscriber, SourceId: c.Source, IdempotencyKey: client.Key(c.Key)})
+	if err != nil {
+		return err
+	}
+	c.seen(ctx, to, r.GetCursor())
+	return s.One(r, "connected %s again", c.Source)
+}
