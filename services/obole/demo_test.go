@@ -129,11 +129,11 @@ func TestDemo(t *testing.T) {
 	if err := json.Unmarshal([]byte(a.Body), &has); err != nil || a.Status != http.StatusOK || has.Paid.Minor != fmt.Sprint(credited.Minor()) || has.Paid.Currency != "EUR" {
 		t.Errorf("what the walker has earned: %d %s", a.Status, a.Body)
 	}
-	paysOut(sh, guests)
+	paysOut(sh, r.Page, guests)
 }
 
 // paysOut types what a person and finance type, for the first guest with some money: a part is paid, the rest comes back.
-func paysOut(sh shell, guests []place.Someone) {
+func paysOut(sh shell, page string, guests []place.Someone) {
 	sh.t.Helper()
 	available := func(person string) int64 {
 		sum, _ := sh.line("finance", "balance", "--subscriber", person)["available"].(map[string]any)
@@ -181,6 +181,16 @@ func paysOut(sh shell, guests []place.Someone) {
 	}
 	if out := sh.ok("finance", "statement", "bill-credit", person); !strings.Contains(out, "payout_settled") || strings.Count(out, "\n") != 2 {
 		sh.t.Errorf("the statement:\n%s", out)
+	}
+	// Who closes the account is paid what was available.
+	b, who := someone(sh.t, page, guests[i].Label)
+	bye := b.Post("/rpc/obole.consent.v1.ConsentService/CloseAccount", "application/json", []byte(`{"subscriberId": "`+who+`", "confirmed": true, "idempotencyKey": "bye"}`))
+	if bye.Status != http.StatusOK || who != person {
+		sh.t.Fatalf("closing the account: %d %s", bye.Status, bye.Body)
+	}
+	last := sh.line(append([]string{"payout", "request"}, as...)...)
+	if got := fmt.Sprint(last["amount"].(map[string]any)["minor"]); got != fmt.Sprint(had-1) {
+		sh.t.Errorf("who has left is given %s, of %d", got, had-1)
 	}
 	if proof := sh.line("finance", "replay"); proof["equal"] != true {
 		sh.t.Errorf("the replay: %v", proof)

@@ -213,7 +213,7 @@ func (h *holder) adds(deal string) {
 	t, ctx, own := h.m.t, h.m.t.Context(), h.id.String()
 	total, err := h.money.GetEarnings(ctx, &settlementv1.GetEarningsRequest{SubscriberId: own})
 	h.m.must(err)
-	all := total.GetPending().GetMinor() + total.GetAvailable().GetMinor() + total.GetPaid().GetMinor()
+	all := total.GetPending().GetMinor() + total.GetAvailable().GetMinor() + total.GetRequested().GetMinor() + total.GetPaid().GetMinor()
 	for by, key := range map[settlementv1.EarningGroup]string{
 		settlementv1.EarningGroup_EARNING_GROUP_BUYER: h.m.buyer.String(), settlementv1.EarningGroup_EARNING_GROUP_PRODUCT: "daily-steps",
 		settlementv1.EarningGroup_EARNING_GROUP_AGREEMENT: deal, settlementv1.EarningGroup_EARNING_GROUP_MONTH: time.Now().UTC().Format("2006-01"),
@@ -359,6 +359,15 @@ func (h *holder) leaves() {
 	_, err = h.consent.Enrol(ctx, &consentv1.EnrolRequest{SubscriberId: own, Country: "BE", Language: "fr", BirthDate: "1990-02-03", IdempotencyKey: "again"})
 	if reason(err) != "ACCOUNT_CLOSED" {
 		t.Errorf("enrolling again: %v", err)
+	}
+	// What was earned stays theirs. It is not available yet, and that alone stands against paying it.
+	had, err := h.money.GetEarnings(ctx, &settlementv1.GetEarningsRequest{SubscriberId: own})
+	h.m.must(err)
+	_, err = h.money.RequestPayout(ctx, &settlementv1.RequestPayoutRequest{
+		SubscriberId: own, Method: settlementv1.PayoutMethod_PAYOUT_METHOD_BILL_CREDIT, IdempotencyKey: "last",
+	})
+	if had.GetPending().GetMinor() == 0 || reason(err) != "INSUFFICIENT_EARNINGS" {
+		t.Errorf("who has left has %v, and is told %v", had, err)
 	}
 	list, err := h.consent.ListConsents(ctx, &consentv1.ListConsentsRequest{SubscriberId: own, After: closed.GetCursor()})
 	h.m.must(err)

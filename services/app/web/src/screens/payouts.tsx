@@ -52,7 +52,7 @@ export function AskPayout({ available, currency, stale }: { available: bigint; c
           change={setText}
           wrong={minor === undefined ? t("payout.wrong", { amount: money({ minor: available, currency }) }) : undefined}
         />
-        <ol class="small">
+        <ol class="small next">
           <li>{t("payout.next.now")}</li>
           <li>{t("payout.next.billing")}</li>
           <li>{t("payout.next.bill")}</li>
