@@ -141,7 +141,9 @@ function Inside({ me, config, speak }: { me: Me; config: Config; speak: (l: Lang
   useEffect(() => {
     const net = () => {
       setOnline(navigator.onLine);
+      // A stream may look open for a while after the network has gone: what stands on screen is no longer known to be so.
       if (navigator.onLine) reads.refreshAll();
+      else reads.mistrust(["offers", ...watched]);
     };
     const seen = () => {
       if (document.visibilityState === "visible") reads.happened("offers", ...watched);

@@ -34,36 +34,44 @@ export interface Told {
   resumed: (service: Watched) => void;
 }
 
-// Between tabs: bytes of an entry, or how the line is.
+// Between tabs: bytes of an entry, how the line is, or the question how it is.
 interface Word {
   service?: Watched;
   bytes?: Uint8Array;
   line?: Line;
+  ask?: true;
 }
 
 /** Keeps the streams until aborted. */
 export function live(subscriber: string, told: Told, signal: AbortSignal): void {
   const channel = new BroadcastChannel(`obole-live-${subscriber}`);
   let last: Line = "starting";
+  let leads = false;
   signal.addEventListener("abort", () => channel.close(), { once: true });
   channel.onmessage = (m: MessageEvent<Word>) => {
-    const { service, bytes, line } = m.data;
+    const { service, bytes, line, ask } = m.data;
+    if (ask && leads) channel.postMessage({ line: last } satisfies Word);
     if (line) told.line(line);
     if (service && bytes) told.happened(service, fromBinary(EntrySchema, bytes));
   };
-  const lead = () => lines(subscriber, signal, {
-    happened: (service, entry) => {
-      told.happened(service, entry);
-      channel.postMessage({ service, bytes: toBinary(EntrySchema, entry) } satisfies Word);
-    },
-    line: (line) => {
-      if (line === last) return;
-      last = line;
-      told.line(line);
-      channel.postMessage({ line } satisfies Word);
-    },
-    resumed: told.resumed,
-  });
+  // A tab that comes later has missed what the leading one last said of its line.
+  channel.postMessage({ ask: true } satisfies Word);
+  const lead = () => {
+    leads = true;
+    return lines(subscriber, signal, {
+      happened: (service, entry) => {
+        told.happened(service, entry);
+        channel.postMessage({ service, bytes: toBinary(EntrySchema, entry) } satisfies Word);
+      },
+      line: (line) => {
+        if (line === last) return;
+        last = line;
+        told.line(line);
+        channel.postMessage({ line } satisfies Word);
+      },
+      resumed: told.resumed,
+    });
+  };
   const locks = (navigator as Partial<Pick<Navigator, "locks">>).locks;
   if (!locks) {
     void lead();
