@@ -96,12 +96,7 @@ func (s *Server) enrolled(ctx context.Context, who string) error {
 
 // connected says whether a source is in the log. The tables answer, which need no keys of the person, once they have come to its end.
 func (s *Server) connected(ctx context.Context, who id.ID, from holding.SourceID) (bool, error) {
-	part := es.PartitionOf(es.StreamOf(who), s.Log.Partitions())
-	tail, err := s.Log.Tail(ctx, part)
-	if err != nil {
-		return false, err
-	}
-	if err := s.Seen.Wait(ctx, es.Cursor{Partition: part, Position: tail.Position}); err != nil {
+	if err := s.abreast(ctx, who); err != nil {
 		return false, err
 	}
 	return s.View.Connected(ctx, who, from.ID)
@@ -137,17 +132,11 @@ func (s *Server) origin(ctx context.Context, who, from id.ID, ring *vault.Ring) 
 
 // ListSources lists a person's sources and what came from them.
 func (s *Server) ListSources(ctx context.Context, r *deliveryv1.ListSourcesRequest) (*deliveryv1.ListSourcesResponse, error) {
-	who, err := parse("subscriber_id", r.GetSubscriberId())
+	ring, err := s.reach(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.seen(ctx, r.GetAfter()); err != nil {
-		return nil, err
-	}
-	ring, err := s.Keys.Ring(ctx, who)
-	if err != nil {
-		return nil, err
-	}
+	who := ring.Subject()
 	list, place := "sources/"+who.String(), new(deliveryv1.Source)
 	if err := boot.ParsePage(list, r.GetPageToken(), place); err != nil {
 		return nil, err
