@@ -8,6 +8,7 @@ import { usePage } from "../page";
 import { go } from "../route";
 import { PayoutChip, payoutLine } from "../screens/payouts";
 import { useAct } from "../ui/act";
+import { Stacked } from "../ui/lists";
 import { usePaged } from "../ui/paged";
 import { Bones, Button, Card, Dialog, Empty, Facts, Field, PageHead, Problem, Segments, Select, Stale } from "../ui/parts";
 import { Refused } from "./shared";
@@ -34,18 +35,7 @@ export function Payouts({ query }: { query: URLSearchParams }) {
       {!list.items && !list.error && <Bones tall />}
       {list.items?.length === 0 && <Empty icon="money" title={t("payouts.none")} />}
       {list.items && list.items.length > 0 && (
-        <ul class="plain stack" aria-label={t("payouts.title")}>
-          {list.items.map((p) => (
-            <li key={p.payoutId}>
-              <PayoutCard payout={p} />
-            </li>
-          ))}
-        </ul>
-      )}
-      {list.more && (
-        <div>
-          <Button onClick={list.more}>{t("act.more")}</Button>
-        </div>
+        <Stacked items={list.items} id={(p) => p.payoutId} label={t("payouts.title")} more={list.more} row={(p) => <PayoutCard payout={p} />} />
       )}
     </>
   );
