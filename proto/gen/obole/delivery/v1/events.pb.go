@@ -765,6 +765,7 @@ type Event_DeliveryLapsed struct {
 }
 
 type Event_DeliveryDisputed struct {
+	// On a delivery's stream.
 	DeliveryDisputed *DeliveryDisputed `protobuf:"bytes,36,opt,name=delivery_disputed,json=deliveryDisputed,proto3,oneof"`
 }
 

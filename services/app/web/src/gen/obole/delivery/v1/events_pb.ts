@@ -191,6 +191,8 @@ export type Event = Message<"obole.delivery.v1.Event"> & {
     case: "deliveryLapsed";
   } | {
     /**
+     * On a delivery's stream.
+     *
      * @generated from field: obole.delivery.v1.DeliveryDisputed delivery_disputed = 36;
      */
     value: DeliveryDisputed;
