@@ -13,9 +13,12 @@ import (
 
 // GetAccount reads how a person's account stands, of the log itself.
 func (s *Server) GetAccount(ctx context.Context, r *consentv1.GetAccountRequest) (*consentv1.GetAccountResponse, error) {
-	who, p, err := s.reach(ctx, r)
-	if err != nil {
+	who, p, enrolled, err := s.reach(ctx, r)
+	switch {
+	case err != nil:
 		return nil, err
+	case !enrolled:
+		return nil, subscriber.ErrSubscriberUnknown
 	}
 	law, ref := wire.Law(s.Policy, p.Identity.Country, s.Now())
 	a := &consentv1.Account{

@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -160,24 +159,27 @@ func (s *Server) SetRules(ctx context.Context, r *consentv1.SetRulesRequest) (*c
 
 // GetRules reads a person's own rules, of the log itself.
 func (s *Server) GetRules(ctx context.Context, r *consentv1.GetRulesRequest) (*consentv1.GetRulesResponse, error) {
-	_, p, err := s.reach(ctx, r)
-	if err != nil {
+	_, p, enrolled, err := s.reach(ctx, r)
+	switch {
+	case err != nil:
 		return nil, err
+	case !enrolled:
+		return nil, subscriber.ErrSubscriberUnknown
 	}
 	return &consentv1.GetRulesResponse{Rules: wire.RulesProto(p.Rules)}, nil
 }
 
 // GetProfile tells offers what it may show to a person who asks.
 func (s *Server) GetProfile(ctx context.Context, r *consentv1.GetProfileRequest) (*consentv1.GetProfileResponse, error) {
-	_, p, err := s.reach(ctx, r)
-	if err != nil && !errors.Is(err, subscriber.ErrSubscriberUnknown) {
+	_, p, enrolled, err := s.reach(ctx, r)
+	if err != nil {
 		return nil, err
 	}
 	out := &consentv1.GetProfileResponse{
 		Country: p.Identity.Country, Language: p.Identity.Language, Rules: wire.RulesProto(p.Rules),
 		Agreements: uint32(len(p.Living)), Paused: p.PausedAll,
 	}
-	if err != nil {
+	if !enrolled {
 		out.NotEligible = consentv1.Reason_REASON_SUBSCRIBER_UNKNOWN
 		return out, nil
 	}
@@ -205,18 +207,15 @@ func (s *Server) reach(ctx context.Context, r interface {
 	GetSubscriberId() string
 	GetAfter() *eventv1.Cursor
 },
-) (who subscriber.ID, p subscriber.Person, err error) {
+) (who subscriber.ID, p subscriber.Person, enrolled bool, err error) {
 	if who, err = person(r.GetSubscriberId()); err != nil {
-		return who, p, err
+		return who, p, false, err
 	}
 	if err = s.seen(ctx, r.GetAfter()); err != nil {
-		return who, p, err
+		return who, p, false, err
 	}
-	p, enrolled, err := s.person(ctx, who)
-	if err == nil && !enrolled {
-		err = subscriber.ErrSubscriberUnknown
-	}
-	return who, p, err
+	p, enrolled, err = s.person(ctx, who)
+	return who, p, enrolled, err
 }
 
 // person reads the present state of a person.
