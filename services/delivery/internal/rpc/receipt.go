@@ -105,6 +105,14 @@ func (s *Server) gone(ctx context.Context, p *asking) (*deliveryv1.SignReceiptRe
 	if slices.Contains(p.ring.Erased(), eventv1.Retention_RETENTION_CONTENT) {
 		return nil, shelf.ErrAgreementEnded
 	}
+	// Where it was destroyed because it never leaves, the tables may not have seen that yet, and there is nothing to ask the gate for.
+	d, err := s.onShelf(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	if no := d.Refusal(); no != nil {
+		return nil, no
+	}
 	if _, err := s.ask(ctx, p, s.Tick()); err != nil {
 		return s.again(ctx, p, err)
 	}
@@ -124,12 +132,11 @@ func (s *Server) again(ctx context.Context, p *asking, no error) (*deliveryv1.Si
 	if slices.Contains(p.ring.Erased(), eventv1.Retention_RETENTION_CONTENT) {
 		return nil, no
 	}
-	// The log itself is asked: the tables may not have seen the release yet.
-	state, _, err := s.Shelves.State(ctx, wire.Stream(shelf.On{Shelf: p.shelf(), Child: p.ID}), p.ring)
+	d, err := s.onShelf(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	if d, _ := state.(shelf.Delivery); d.Status != shelf.Gone {
+	if d.Status != shelf.Gone {
 		return nil, no
 	}
 	// What is gone is never released anew, so this command can only be the one of then.
@@ -146,6 +153,13 @@ func (s *Server) again(ctx context.Context, p *asking, no error) (*deliveryv1.Si
 		}
 	}
 	return nil, no
+}
+
+// onShelf is a delivery as the log has it: what happened to it last, the tables may not have seen.
+func (s *Server) onShelf(ctx context.Context, p *asking) (shelf.Delivery, error) {
+	state, _, err := s.Shelves.State(ctx, wire.Stream(shelf.On{Shelf: p.shelf(), Child: p.ID}), p.ring)
+	d, _ := state.(shelf.Delivery)
+	return d, err
 }
 
 // keyFor verifies the receipt and finds the key to which the content key goes.
