@@ -203,8 +203,8 @@ func (f *full) rare(p *holder) {
 	})
 }
 
-// personal opens every stored event, holds what is stored to having no personal field in clear, and every personal field of the contract to
-// having been filled by one of them. It gives the texts and bytes of these fields by their paths.
+// personal opens every stored event, holds what is stored to having no personal field and no country's policy in clear, and every personal
+// field of the contract to having been filled by one of them. It gives the texts and bytes of these fields by their paths.
 func (f *full) personal(keys string) map[string]map[string]bool {
 	f.t.Helper()
 	ctx := f.t.Context()
@@ -229,6 +229,7 @@ func (f *full) personal(keys string) map[string]map[string]bool {
 			stream, kind string
 			version      int64
 			about, data  []byte
+			boxes        int
 		)
 		_, err = pgx.ForEachRow(rows, []any{&about, &stream, &version, &kind, &data}, func() error {
 			m := typ.New()
@@ -237,13 +238,18 @@ func (f *full) personal(keys string) map[string]map[string]bool {
 			}
 			arm := m.Get(m.WhichOneof(typ.Descriptor().Oneofs().ByName("event"))).Message()
 			at := service + "." + string(arm.Descriptor().Name())
-			fill(arm, false, at, func(path string, _ protoreflect.FieldDescriptor, _ protoreflect.Value) {
+			fill(m, false, service, func(path string, _ protoreflect.FieldDescriptor, _ protoreflect.Value) {
 				f.t.Errorf("%s is stored in clear", path)
 			})
+			// A policy in clear is a country's. A bid's is the buyer's own, and settlement's events are of the books.
+			if e, told := m.Interface().(interface{ GetMeta() *eventv1.Meta }); told && e.GetMeta().GetPolicy() != nil && service != "settlement" && kind != "bid_placed" {
+				f.t.Errorf("%s tells a person's country by its policy", at)
+			}
 			held, can := m.Interface().(interface{ GetSealed() []*eventv1.Sealed })
 			if !can || len(held.GetSealed()) == 0 {
 				return nil
 			}
+			boxes += len(held.GetSealed())
 			bunch, err := keeper.ByID(ctx, vault.KeyIDs(held.GetSealed()...))
 			if err != nil {
 				return err
@@ -275,6 +281,9 @@ func (f *full) personal(keys string) map[string]map[string]bool {
 			return nil
 		})
 		f.must(err)
+		if (boxes > 0) == (service == "settlement") {
+			f.t.Errorf("%s has %d sealed parts", service, boxes)
+		}
 	}
 	known := map[string]bool{}
 	for _, path := range all {

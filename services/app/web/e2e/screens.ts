@@ -2,7 +2,7 @@
 import type { Page } from "playwright-core";
 import { settled, visit } from "./browser";
 
-export type Reader = "nobody" | "newcomer" | "person" | "buyer" | "finance" | "operator";
+export type Reader = "nobody" | "newcomer" | "person" | "caller" | "walker" | "buyer" | "finance" | "operator";
 
 export interface Screen {
   /** Short name, for reports and pictures. */
@@ -31,6 +31,12 @@ const press = (testid: string) => async (page: Page) => {
   await page.locator("dialog[open] h2").waitFor();
 };
 
+/** Chooses one of several views, by their places on the page. */
+const choose = async (page: Page, group: number, view: number) => {
+  await page.locator("main .segments").nth(group).locator("button").nth(view).click();
+  await settled(page);
+};
+
 export const screens: Screen[] = [
   { name: "welcome", as: "nobody", path: "/" },
   { name: "privacy-outside", as: "nobody", path: "/privacy" },
@@ -39,6 +45,28 @@ export const screens: Screen[] = [
   { name: "more", as: "person", path: "/more" },
   { name: "data", as: "person", path: "/data" },
   { name: "category", as: "person", path: "/data", link: "main a.tile" },
+  {
+    name: "correct",
+    as: "person",
+    path: "/data",
+    link: "main a.tile",
+    asks: true,
+    then: async (page) => {
+      await choose(page, 1, 1);
+      await press("correct")(page);
+      await press("correct-point")(page);
+    },
+  },
+  { name: "mobile", as: "caller", path: "/data/mobile" },
+  {
+    name: "mobile-table",
+    as: "caller",
+    path: "/data/mobile",
+    then: async (page) => {
+      await choose(page, 3, 2);
+      await choose(page, 4, 1);
+    },
+  },
   { name: "offers", as: "person", path: "/offers" },
   { name: "offer", as: "person", path: "/offers", link: "main a.offer", then: unfold },
   { name: "offer-confirm", as: "person", path: "/offers", link: "main a.offer", then: press("accept"), asks: true },
@@ -59,6 +87,8 @@ export const screens: Screen[] = [
   { name: "withdraw", as: "person", path: "/uses", then: press("withdraw"), asks: true },
   { name: "money", as: "person", path: "/money" },
   { name: "money-part", as: "person", path: "/money?by=buyer", link: "main .list a.item" },
+  { name: "payout", as: "person", path: "/money", then: press("ask-payout"), asks: true },
+  { name: "paid-out", as: "walker", path: "/money" },
   { name: "rules", as: "person", path: "/rules" },
   { name: "inbox", as: "person", path: "/inbox" },
   { name: "record", as: "person", path: "/record" },
@@ -69,8 +99,18 @@ export const screens: Screen[] = [
   { name: "bids", as: "buyer", path: "/console/bids" },
   { name: "bid", as: "buyer", path: "/console/bids/new" },
   { name: "funds", as: "buyer", path: "/console/funds" },
+  {
+    name: "bid-recipient",
+    as: "buyer",
+    path: "/console/bids/new",
+    then: async (page) => {
+      await page.getByTestId("add-recipient").click();
+    },
+  },
   { name: "deliveries", as: "buyer", path: "/console/deliveries" },
+  { name: "package", as: "buyer", path: "/console/deliveries", link: "main a.item" },
   { name: "balance", as: "finance", path: "/console/balance" },
+  { name: "payouts", as: "finance", path: "/console/payouts?state=SETTLED" },
   { name: "statement", as: "finance", path: "/console/statement" },
   { name: "replay", as: "finance", path: "/console/replay" },
   { name: "buyers", as: "operator", path: "/console/buyers" },

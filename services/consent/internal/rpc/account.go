@@ -13,19 +13,9 @@ import (
 
 // GetAccount reads how a person's account stands, of the log itself.
 func (s *Server) GetAccount(ctx context.Context, r *consentv1.GetAccountRequest) (*consentv1.GetAccountResponse, error) {
-	who, err := person(r.GetSubscriberId())
+	who, p, err := s.reach(ctx, r)
 	if err != nil {
 		return nil, err
-	}
-	if err := s.seen(ctx, r.GetAfter()); err != nil {
-		return nil, err
-	}
-	p, enrolled, err := s.person(ctx, who)
-	switch {
-	case err != nil:
-		return nil, err
-	case !enrolled:
-		return nil, subscriber.ErrSubscriberUnknown
 	}
 	law, ref := wire.Law(s.Policy, p.Identity.Country, s.Now())
 	a := &consentv1.Account{

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -157,44 +158,26 @@ func (s *Server) SetRules(ctx context.Context, r *consentv1.SetRulesRequest) (*c
 	return &consentv1.SetRulesResponse{Cursor: cursor(result.Cursor)}, nil
 }
 
-// GetRules reads a person's own rules, of the log itself: a cursor is waited for so that one of a life that has ended is refused here as
-// everywhere.
+// GetRules reads a person's own rules, of the log itself.
 func (s *Server) GetRules(ctx context.Context, r *consentv1.GetRulesRequest) (*consentv1.GetRulesResponse, error) {
-	who, err := person(r.GetSubscriberId())
+	_, p, err := s.reach(ctx, r)
 	if err != nil {
 		return nil, err
-	}
-	if err := s.seen(ctx, r.GetAfter()); err != nil {
-		return nil, err
-	}
-	p, enrolled, err := s.person(ctx, who)
-	switch {
-	case err != nil:
-		return nil, err
-	case !enrolled:
-		return nil, subscriber.ErrSubscriberUnknown
 	}
 	return &consentv1.GetRulesResponse{Rules: wire.RulesProto(p.Rules)}, nil
 }
 
 // GetProfile tells offers what it may show to a person who asks.
 func (s *Server) GetProfile(ctx context.Context, r *consentv1.GetProfileRequest) (*consentv1.GetProfileResponse, error) {
-	who, err := person(r.GetSubscriberId())
-	if err != nil {
-		return nil, err
-	}
-	if err := s.seen(ctx, r.GetAfter()); err != nil {
-		return nil, err
-	}
-	p, enrolled, err := s.person(ctx, who)
-	if err != nil {
+	_, p, err := s.reach(ctx, r)
+	if err != nil && !errors.Is(err, subscriber.ErrSubscriberUnknown) {
 		return nil, err
 	}
 	out := &consentv1.GetProfileResponse{
 		Country: p.Identity.Country, Language: p.Identity.Language, Rules: wire.RulesProto(p.Rules),
 		Agreements: uint32(len(p.Living)), Paused: p.PausedAll,
 	}
-	if !enrolled {
+	if err != nil {
 		out.NotEligible = consentv1.Reason_REASON_SUBSCRIBER_UNKNOWN
 		return out, nil
 	}
@@ -214,6 +197,26 @@ func (s *Server) IsEnrolled(ctx context.Context, r *consentv1.IsEnrolledRequest)
 	}
 	_, enrolled, err := s.person(ctx, who)
 	return &consentv1.IsEnrolledResponse{Enrolled: enrolled}, err
+}
+
+// reach reads the person whom a question is about, of the log itself. A cursor is waited for all the same, so that one of a life that has
+// ended is refused here as everywhere.
+func (s *Server) reach(ctx context.Context, r interface {
+	GetSubscriberId() string
+	GetAfter() *eventv1.Cursor
+},
+) (who subscriber.ID, p subscriber.Person, err error) {
+	if who, err = person(r.GetSubscriberId()); err != nil {
+		return who, p, err
+	}
+	if err = s.seen(ctx, r.GetAfter()); err != nil {
+		return who, p, err
+	}
+	p, enrolled, err := s.person(ctx, who)
+	if err == nil && !enrolled {
+		err = subscriber.ErrSubscriberUnknown
+	}
+	return who, p, err
 }
 
 // person reads the present state of a person.

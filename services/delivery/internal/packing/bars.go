@@ -58,20 +58,33 @@ func (b *Bars) stop(ctx context.Context, on holding.On, ring *vault.Ring, turn [
 	}
 	who := shelf.SubscriberID{ID: on.Holding.ID}
 	for _, w := range list {
-		result, err := b.Shelves.Do(ctx, es.Command[shelf.Command]{
+		_, err := b.Stop(ctx, shelf.Of(who), w, es.Command[shelf.Command]{
 			ID: id.Derive([]byte("stop"), w.Delivery[:], on.Source.ID[:], turn), Keys: ring, Meta: meta, Caller: "turn",
-			Body: shelf.Stop{Shelf: shelf.Of(who), Agreement: shelf.AgreementID{ID: w.Agreement}, Delivery: shelf.DeliveryID{ID: w.Delivery}, Reason: Restricted},
 		})
 		if err != nil {
 			return err
 		}
-		if len(result.Events) > 0 {
-			if err := b.Store.Destroy(ctx, w.Delivery); err != nil {
-				return err
-			}
-		}
 	}
 	return nil
+}
+
+// Stop has a package that may hold something of a restricted source blocked for ever, and destroys what nobody may open any more. c says who
+// asks, with whose keys. Whether the key has left the shelf alone knows: Stop gives the delivery as it is there, and one whose key has left
+// stays as it is.
+func (b *Bars) Stop(ctx context.Context, at shelf.ID, w store.Waiting, c es.Command[shelf.Command]) (shelf.Delivery, error) {
+	c.Body = shelf.Stop{Shelf: at, Agreement: shelf.AgreementID{ID: w.Agreement}, Delivery: shelf.DeliveryID{ID: w.Delivery}, Reason: Restricted}
+	if _, err := b.Shelves.Do(ctx, c); err != nil {
+		return shelf.Delivery{}, err
+	}
+	state, _, err := b.Shelves.State(ctx, wire.Stream(shelf.On{Shelf: at, Child: w.Delivery}), c.Keys)
+	if err != nil {
+		return shelf.Delivery{}, err
+	}
+	d, _ := state.(shelf.Delivery) // none where it is not on the shelf yet
+	if d.Status == shelf.Stopped {
+		err = b.Store.Destroy(ctx, w.Delivery)
+	}
+	return d, err
 }
 
 // Restricted is the reason by which a package is blocked that holds something of a restricted source.

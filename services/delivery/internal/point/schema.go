@@ -62,6 +62,9 @@ func (s Schema) IsNight() bool { return shapes[s].night }
 // second call may come during the first.
 func (s Schema) IsTraffic() bool { return shapes[s].traffic != 0 }
 
+// WithSomebody says that somebody else is part of each of its points: their Contact names a direction and a correspondent.
+func (s Schema) WithSomebody() bool { return shapes[s].traffic == withSomebody }
+
 // trafficKind is what a point of traffic data says in its Contact; zero where it has none.
 type trafficKind uint8
 

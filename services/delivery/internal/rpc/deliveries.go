@@ -241,17 +241,11 @@ func refusal(reason string) *fault.Error {
 
 // ListUses lists for a person every delivery about them.
 func (s *Server) ListUses(ctx context.Context, r *deliveryv1.ListUsesRequest) (*deliveryv1.ListUsesResponse, error) {
-	who, err := parse("subscriber_id", r.GetSubscriberId())
+	ring, err := s.reach(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.seen(ctx, r.GetAfter()); err != nil {
-		return nil, err
-	}
-	ring, err := s.Keys.Ring(ctx, who)
-	if err != nil {
-		return nil, err
-	}
+	who := ring.Subject()
 	list := "uses/" + who.String() + r.GetAgreementId() + "/" + r.GetDeliveryId()
 	place, err := from(list, r.GetPageToken())
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,14 +35,11 @@ func (s *Server) ConnectSource(ctx context.Context, r *deliveryv1.ConnectSourceR
 	if err != nil {
 		return nil, err
 	}
-	switch r.GetImporter() {
-	case source.Fitabase, source.Withings, source.Points:
-	case source.Bandicoot, source.Mobility, source.Usage:
-		if holding.Route(r.GetRoute()).Assurance() != holding.OperatorFeed {
-			return nil, fault.Invalid("route", "must be the operator's feed: traffic data comes by no other")
-		}
-	default:
+	switch {
+	case !slices.Contains(source.Importers(), r.GetImporter()):
 		return nil, fault.Invalid("importer", "is none of "+strings.Join(source.Importers(), ", "))
+	case source.OfFeed(r.GetImporter()) && holding.Route(r.GetRoute()).Assurance() != holding.OperatorFeed:
+		return nil, fault.Invalid("route", "must be the operator's feed: traffic data comes by no other")
 	}
 	if !mayBring(boot.CallerFrom(ctx).Role, holding.Route(r.GetRoute())) {
 		return nil, fault.Invalid("route", "only the operator and its sources connect what is trusted further than a person's own copy")
@@ -96,12 +94,7 @@ func (s *Server) enrolled(ctx context.Context, who string) error {
 
 // connected says whether a source is in the log. The tables answer, which need no keys of the person, once they have come to its end.
 func (s *Server) connected(ctx context.Context, who id.ID, from holding.SourceID) (bool, error) {
-	part := es.PartitionOf(es.StreamOf(who), s.Log.Partitions())
-	tail, err := s.Log.Tail(ctx, part)
-	if err != nil {
-		return false, err
-	}
-	if err := s.Seen.Wait(ctx, es.Cursor{Partition: part, Position: tail.Position}); err != nil {
+	if err := s.abreast(ctx, who); err != nil {
 		return false, err
 	}
 	return s.View.Connected(ctx, who, from.ID)
@@ -119,35 +112,36 @@ func mayBring(r eventv1.Role, route holding.Route) bool {
 	return r != eventv1.Role_ROLE_SUBSCRIBER || route.Assurance() == holding.OwnFile
 }
 
-// origin finds a person's source.
-func (s *Server) origin(ctx context.Context, who, from id.ID, ring *vault.Ring) (holding.Source, error) {
-	state, _, err := s.Holdings.State(ctx, wire.HoldingStream(holding.On{Holding: holding.ID{ID: who}, Source: holding.SourceID{ID: from}}), ring)
+// source finds a person's source.
+func (s *Server) source(ctx context.Context, from id.ID, ring *vault.Ring) (holding.Source, error) {
+	on := holding.On{Holding: holding.ID{ID: ring.Subject()}, Source: holding.SourceID{ID: from}}
+	state, _, err := s.Holdings.State(ctx, wire.HoldingStream(on), ring)
 	if err != nil {
 		return holding.Source{}, err
 	}
-	found, ok := state.(holding.Source)
-	if !ok {
+	found, known := state.(holding.Source)
+	if !known {
 		return found, holding.ErrSourceUnknown
-	}
-	if found.Disconnected {
-		return found, errDisconnected
 	}
 	return found, nil
 }
 
+// origin finds a person's source from which measurements may come.
+func (s *Server) origin(ctx context.Context, from id.ID, ring *vault.Ring) (holding.Source, error) {
+	found, err := s.source(ctx, from, ring)
+	if err == nil && found.Disconnected {
+		err = errDisconnected
+	}
+	return found, err
+}
+
 // ListSources lists a person's sources and what came from them.
 func (s *Server) ListSources(ctx context.Context, r *deliveryv1.ListSourcesRequest) (*deliveryv1.ListSourcesResponse, error) {
-	who, err := parse("subscriber_id", r.GetSubscriberId())
+	ring, err := s.reach(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.seen(ctx, r.GetAfter()); err != nil {
-		return nil, err
-	}
-	ring, err := s.Keys.Ring(ctx, who)
-	if err != nil {
-		return nil, err
-	}
+	who := ring.Subject()
 	list, place := "sources/"+who.String(), new(deliveryv1.Source)
 	if err := boot.ParsePage(list, r.GetPageToken(), place); err != nil {
 		return nil, err
@@ -297,7 +291,7 @@ func (s *Server) Import(stream grpc.ClientStreamingServer[deliveryv1.ImportReque
 	if err != nil {
 		return err
 	}
-	known, err := s.origin(ctx, who, origin, ring)
+	known, err := s.origin(ctx, origin, ring)
 	if err != nil {
 		return err
 	}
@@ -449,7 +443,7 @@ func (s *Server) put(ctx context.Context, r *deliveryv1.PutPointsRequest) (store
 	if err != nil {
 		return none, es.Cursor{}, err
 	}
-	known, err := s.origin(ctx, who, origin, ring)
+	known, err := s.origin(ctx, origin, ring)
 	if err != nil {
 		return none, es.Cursor{}, err
 	}

@@ -24,18 +24,11 @@ import (
 
 // GetSummary says what is held about a person.
 func (s *Server) GetSummary(ctx context.Context, r *deliveryv1.GetSummaryRequest) (*deliveryv1.GetSummaryResponse, error) {
-	who, err := parse("subscriber_id", r.GetSubscriberId())
+	ring, err := s.reach(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.seen(ctx, r.GetAfter()); err != nil {
-		return nil, err
-	}
-	ring, err := s.Keys.Ring(ctx, who)
-	if err != nil {
-		return nil, err
-	}
-	sources, err := s.sources(ctx, who)
+	sources, err := s.sources(ctx, ring.Subject())
 	if err != nil {
 		return nil, err
 	}
@@ -128,14 +121,7 @@ const exported = 500
 // ExportPoints streams all of a person's own measurements.
 func (s *Server) ExportPoints(r *deliveryv1.ExportPointsRequest, stream grpc.ServerStreamingServer[deliveryv1.ExportPointsResponse]) error {
 	ctx := stream.Context()
-	who, err := parse("subscriber_id", r.GetSubscriberId())
-	if err != nil {
-		return err
-	}
-	if err := s.seen(ctx, r.GetAfter()); err != nil {
-		return err
-	}
-	ring, err := s.Keys.Ring(ctx, who)
+	ring, err := s.reach(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -154,9 +140,7 @@ func (s *Server) ExportPoints(r *deliveryv1.ExportPointsRequest, stream grpc.Ser
 	for _, schema := range point.Schemas() {
 		out.Schema = schema.String()
 		err := s.byDay(ctx, ring, person, schema, "", "", func(_ shelf.Day, points, corrected []*point.Point) error {
-			slices.SortStableFunc(points, func(a, b *point.Point) int {
-				return cmp.Or(a.Frame.Start.Compare(b.Frame.Start), slices.Compare(a.ID[:], b.ID[:]))
-			})
+			inOrder(points)
 			for _, p := range points {
 				if out.Points = append(out.Points, p.AppendJSON(nil)); len(out.Points) == exported {
 					if err := send(); err != nil {
@@ -187,22 +171,15 @@ func (s *Server) ExportPoints(r *deliveryv1.ExportPointsRequest, stream grpc.Ser
 // PreviewPackage makes the rows that would leave now under some terms. Another person stands in the pseudonym's place: the one that a buyer
 // would see is made when something leaves, and not before.
 func (s *Server) PreviewPackage(ctx context.Context, r *deliveryv1.PreviewPackageRequest) (*deliveryv1.PreviewPackageResponse, error) {
-	who, err := parse("subscriber_id", r.GetSubscriberId())
-	if err != nil {
-		return nil, err
-	}
 	p, err := s.previewed(r)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.seen(ctx, r.GetAfter()); err != nil {
+	ring, err := s.reach(ctx, r)
+	if err != nil {
 		return nil, err
 	}
 	if p.agreement.Licence.Group.ID, err = s.group(ctx, r.GetBuyerId()); err != nil {
-		return nil, err
-	}
-	ring, err := s.Keys.Ring(ctx, who)
-	if err != nil {
 		return nil, err
 	}
 	person, err := s.Store.Person(ctx, ring, r.GetSlots().GetFirst(), r.GetSlots().GetLast())
@@ -214,15 +191,15 @@ func (s *Server) PreviewPackage(ctx context.Context, r *deliveryv1.PreviewPackag
 	out.ExpectedSlots = uint32(len(person.Measured(p.schemas, r.GetSlots().GetFirst(), r.GetSlots().GetLast())))
 	var stock []shelf.Day
 	for _, text := range person.Days(p.product.ID, point.Assurance(r.GetMinAssurance())) {
-		day, err := shelf.ParseDay(text)
+		day, err := stored(text)
 		if err != nil {
-			return nil, fault.Internal("a stored day is none")
+			return nil, err
 		}
 		if day >= p.agreement.Licence.First && day <= p.agreement.Licence.Last {
 			stock = append(stock, day)
 		}
 	}
-	shelved, err := s.shelved(ctx, who, ring)
+	shelved, err := s.shelved(ctx, ring)
 	if err != nil {
 		return nil, err
 	}
@@ -301,8 +278,8 @@ func (s *Server) group(ctx context.Context, buyer string) (id.ID, error) {
 }
 
 // shelved is what has left about a person, and waits to.
-func (s *Server) shelved(ctx context.Context, who id.ID, ring *vault.Ring) (shelf.Shelf, error) {
-	state, _, err := s.Shelves.State(ctx, wire.Stream(shelf.On{Shelf: shelf.Of(shelf.SubscriberID{ID: who})}), ring)
+func (s *Server) shelved(ctx context.Context, ring *vault.Ring) (shelf.Shelf, error) {
+	state, _, err := s.Shelves.State(ctx, wire.Stream(shelf.On{Shelf: shelf.Of(shelf.SubscriberID{ID: ring.Subject()})}), ring)
 	out, _ := state.(shelf.Shelf)
 	return out, err
 }

@@ -17,10 +17,6 @@ import (
 
 // GetHours gathers one quantity of a person's own measurements by hour and day of the week.
 func (s *Server) GetHours(ctx context.Context, r *deliveryv1.GetHoursRequest) (*deliveryv1.GetHoursResponse, error) {
-	who, err := parse("subscriber_id", r.GetSubscriberId())
-	if err != nil {
-		return nil, err
-	}
 	schema, measure, err := quantityOf(r.GetSchema(), r.GetMeasure())
 	if err != nil {
 		return nil, err
@@ -31,10 +27,7 @@ func (s *Server) GetHours(ctx context.Context, r *deliveryv1.GetHoursRequest) (*
 	if _, _, err := span(r.GetFirst(), r.GetLast()); err != nil {
 		return nil, err
 	}
-	if err := s.seen(ctx, r.GetAfter()); err != nil {
-		return nil, err
-	}
-	ring, err := s.Keys.Ring(ctx, who)
+	ring, err := s.reach(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -65,19 +58,13 @@ type week struct {
 
 // add gathers a day's points.
 func (w *week) add(points []*point.Point) {
-	having := 0
-	for _, p := range points {
-		if _, has := p.Value(w.measure); has {
-			having++
-		}
-	}
-	if having == 0 {
+	taken, left := once(w.schema, w.measure, points, true)
+	if len(taken) == 0 {
 		return
 	}
-	taken := once(w.schema, w.measure, points, true)
 	w.days++
 	w.points += uint32(len(taken))
-	w.left += uint32(having - len(taken))
+	w.left += uint32(left)
 	for _, p := range taken {
 		q, _ := p.Value(w.measure)
 		h := &w.hours[weekday(p.Frame.Start)*24+p.Frame.Start.Hour()]
@@ -104,17 +91,10 @@ func (w *week) made() *deliveryv1.GetHoursResponse {
 
 // GetPlaces gathers a person's own traffic data by cell.
 func (s *Server) GetPlaces(ctx context.Context, r *deliveryv1.GetPlacesRequest) (*deliveryv1.GetPlacesResponse, error) {
-	who, err := parse("subscriber_id", r.GetSubscriberId())
-	if err != nil {
-		return nil, err
-	}
 	if _, _, err := span(r.GetFirst(), r.GetLast()); err != nil {
 		return nil, err
 	}
-	if err := s.seen(ctx, r.GetAfter()); err != nil {
-		return nil, err
-	}
-	ring, err := s.Keys.Ring(ctx, who)
+	ring, err := s.reach(ctx, r)
 	if err != nil {
 		return nil, err
 	}

@@ -142,7 +142,7 @@ func TestAPersonsPlacesAndHours(t *testing.T) {
 
 	// What is no question has an answer that names the field.
 	for field, ask := range map[string]*deliveryv1.GetHoursRequest{
-		"subscriber_id": {Schema: point.PhoneCall.String()},
+		"subscriber_id": {Schema: point.PhoneCall.String(), First: ask.GetFirst(), Last: ask.GetLast()},
 		"schema":        {SubscriberId: who.String(), Schema: point.TotalSleepTime.String()},
 		"measure":       {SubscriberId: who.String(), Schema: point.PhoneCall.String(), Measure: "steps"},
 		"first":         {SubscriberId: who.String(), Schema: point.PhoneCall.String(), First: "2014-02-30", Last: "2014-03-01"},

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/obole-market/obole/pkg/catalog"
-	"github.com/obole-market/obole/pkg/fault"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
 	"github.com/obole-market/obole/services/delivery/internal/holding"
@@ -23,26 +22,19 @@ const placeBits = 32
 
 // ListPoints reads a person's own measurements, day after day and within a day by time.
 func (s *Server) ListPoints(ctx context.Context, r *deliveryv1.ListPointsRequest) (*deliveryv1.ListPointsResponse, error) {
-	who, err := parse("subscriber_id", r.GetSubscriberId())
-	if err != nil {
-		return nil, err
-	}
 	schemas := point.Schemas()
 	if r.GetSchema() != "" {
-		one, ok := point.ParseSchema(r.GetSchema())
-		if !ok || !slices.Contains(schemas, one) {
-			return nil, fault.Invalid("schema", "is none of the schemas taken here")
+		one, err := schemaOf(r.GetSchema())
+		if err != nil {
+			return nil, err
 		}
 		schemas = []point.Schema{one}
 	}
-	if err := s.seen(ctx, r.GetAfter()); err != nil {
-		return nil, err
-	}
-	ring, err := s.Keys.Ring(ctx, who)
+	ring, err := s.reach(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	list := "points/" + who.String() + "/" + r.GetSchema()
+	list := "points/" + ring.Subject().String() + "/" + r.GetSchema()
 	place, err := from(list, r.GetPageToken())
 	if err != nil {
 		return nil, err
@@ -58,18 +50,16 @@ func (s *Server) ListPoints(ctx context.Context, r *deliveryv1.ListPointsRequest
 	limit := page(r.GetPageSize(), 1000)
 	out := new(deliveryv1.ListPointsResponse)
 	for _, text := range person.Measured(schemas, first, r.GetDays().GetLast()) {
-		day, err := shelf.ParseDay(text)
+		day, err := stored(text)
 		if err != nil {
-			return nil, fault.Internal("a stored day is none")
+			return nil, err
 		}
 		all, err := s.Store.Whole(ctx, ring, person, schemas, []string{text})
 		if err != nil {
 			return nil, err
 		}
 		points, corrected := apart(all)
-		slices.SortStableFunc(points, func(a, b point.Point) int {
-			return cmp.Or(a.Frame.Start.Compare(b.Frame.Start), slices.Compare(a.ID[:], b.ID[:]))
-		})
+		inOrder(points)
 		skip := 0
 		if int64(day) == place>>placeBits {
 			skip = min(int(place&(1<<placeBits-1)), len(points))
@@ -84,18 +74,6 @@ func (s *Server) ListPoints(ctx context.Context, r *deliveryv1.ListPointsRequest
 		out.Superseded = append(out.Superseded, supersededProto(corrected)...)
 	}
 	return out, nil
-}
-
-// apart gives the points that count, and those that were corrected.
-func apart(all []point.Point) (points []point.Point, corrected []*point.Point) {
-	for i := range all {
-		if all[i].SupersededBy.IsZero() {
-			points = append(points, all[i])
-		} else {
-			corrected = append(corrected, &all[i])
-		}
-	}
-	return points, corrected
 }
 
 func supersededProto(list []*point.Point) []*deliveryv1.Superseded {

@@ -24,7 +24,6 @@ import (
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
-	"github.com/obole-market/obole/services/delivery/internal/packing"
 	"github.com/obole-market/obole/services/delivery/internal/shelf"
 	"github.com/obole-market/obole/services/delivery/internal/store"
 	"github.com/obole-market/obole/services/delivery/internal/view"
@@ -58,7 +57,9 @@ func (s *Server) SignReceipt(ctx context.Context, r *deliveryv1.SignReceiptReque
 		return nil, err
 	}
 	if p.Barred && p.State != "released" {
-		return nil, s.stop(ctx, &p)
+		if err := s.stop(ctx, &p); err != nil {
+			return nil, err
+		}
 	}
 	to, err := s.keyFor(ctx, &p)
 	if err != nil {
@@ -288,19 +289,19 @@ func (s *Server) block(ctx context.Context, p *asking, why *fault.Error) error {
 	return why
 }
 
-// stop blocks for ever a package with something of a source that its person has restricted while the package was made.
+// stop blocks for ever a package with something of a source that its person has restricted while the package was made. One whose key has
+// left, which the tables may not have seen, goes on: what had left, had left.
 func (s *Server) stop(ctx context.Context, p *asking) error {
-	_, err := s.Shelves.Do(ctx, es.Command[shelf.Command]{
+	now, err := s.Bars.Stop(ctx, p.shelf(), store.Waiting{Delivery: p.ID, Agreement: p.Agreement}, es.Command[shelf.Command]{
 		ID: s.NewID(), Keys: p.ring, Meta: meta(ctx), Caller: boot.CallerFrom(ctx).Subject,
-		Body: shelf.Stop{Shelf: p.shelf(), Agreement: shelf.AgreementID{ID: p.Agreement}, Delivery: shelf.DeliveryID{ID: p.ID}, Reason: packing.Restricted},
 	})
 	if err != nil {
 		return err
 	}
-	if err := s.Store.Destroy(ctx, p.ID); err != nil {
-		return err
+	if no := now.Refusal(); no != nil {
+		return no
 	}
-	return shelf.Delivery{Status: shelf.Stopped, Blocked: packing.Restricted}.Refusal()
+	return nil
 }
 
 // SignReceipts is SignReceipt on a stream: the receipts of one message are answered side by side, in their order.

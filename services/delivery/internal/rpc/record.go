@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"errors"
 
 	"google.golang.org/grpc"
 
@@ -46,19 +47,21 @@ func (s *Server) Tell(ctx context.Context, who id.ID, r *es.Record) (*recordv1.E
 		left(out, m)
 	}
 	if out.GetSourceId() != "" && out.GetImporter() == "" {
-		out.Importer, err = s.importer(ctx, who, out.GetSourceId(), ring)
+		out.Importer, err = s.importer(ctx, out.GetSourceId(), ring)
 	}
 	return out, err
 }
 
 // importer names what reads a source; empty where that is forgotten.
-func (s *Server) importer(ctx context.Context, who id.ID, source string, ring *vault.Ring) (string, error) {
+func (s *Server) importer(ctx context.Context, source string, ring *vault.Ring) (string, error) {
 	from, err := id.Parse(source)
 	if err != nil {
 		return "", err
 	}
-	state, _, err := s.Holdings.State(ctx, wire.HoldingStream(holding.On{Holding: holding.ID{ID: who}, Source: holding.SourceID{ID: from}}), ring)
-	known, _ := state.(holding.Source)
+	known, err := s.source(ctx, from, ring)
+	if errors.Is(err, holding.ErrSourceUnknown) {
+		return "", nil
+	}
 	return known.Importer, err
 }
 

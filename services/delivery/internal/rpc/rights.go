@@ -135,7 +135,7 @@ func (s *Server) CorrectPoint(ctx context.Context, r *deliveryv1.CorrectPointReq
 		return nil, err
 	}
 	defer leave()
-	carry, err := s.carry(ctx, who, ring, says.Schema, says.Day())
+	carry, err := s.carry(ctx, ring, says.Schema, says.Day())
 	if err != nil {
 		return nil, err
 	}
@@ -156,13 +156,9 @@ func (s *Server) CorrectPoint(ctx context.Context, r *deliveryv1.CorrectPointReq
 
 // carry lists the deliveries about a person with a slot of a day and a product that reads a schema, whose packages were not given up. The
 // tables answer once they have seen what is on the shelf now.
-func (s *Server) carry(ctx context.Context, who id.ID, ring *vault.Ring, schema point.Schema, day string) (out []id.ID, err error) {
-	part := es.PartitionOf(es.StreamOf(shelf.Of(shelf.SubscriberID{ID: who}).ID), s.Log.Partitions())
-	tail, err := s.Log.Tail(ctx, part)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.Seen.Wait(ctx, es.Cursor{Partition: part, Position: tail.Position}); err != nil {
+func (s *Server) carry(ctx context.Context, ring *vault.Ring, schema point.Schema, day string) (out []id.ID, err error) {
+	who := ring.Subject()
+	if err := s.abreast(ctx, shelf.Of(shelf.SubscriberID{ID: who}).ID); err != nil {
 		return nil, err
 	}
 	const batch = 1000

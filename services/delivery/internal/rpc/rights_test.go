@@ -257,6 +257,34 @@ func TestAPackageThatIsMadeMeanwhileStays(t *testing.T) {
 	}
 }
 
+// TestWhatHasLeftStaysWithItsBuyer: the key had left when the source was restricted, and the tables have not seen it yet. The buyer who asks
+// again is answered, and the package is there to be fetched.
+func TestWhatHasLeftStaysWithItsBuyer(t *testing.T) {
+	t.Parallel()
+	o := begin(t, 2).owner()
+	ctx := t.Context()
+	watch := o.brings(walked("2016-04-12", 9000))
+	delivery := o.packs(o.agrees())[0].GetDeliveryId()
+	number, err := id.Parse(delivery)
+	o.must(err)
+	from, err := id.Parse(watch)
+	o.must(err)
+	hold, err := o.Store.Pool.Begin(ctx)
+	o.must(err)
+	defer func() { _ = hold.Rollback(context.Background()) }() // the tables go on
+	_, err = hold.Exec(ctx, `lock table shelves.delivery in exclusive mode`)
+	o.must(err)
+	o.must(o.asks(delivery))
+	_, err = o.Store.Bar(ctx, o.ringOf(o.who), from, true, 1, o.Catalog.Products())
+	o.must(err)
+	if err := o.asks(delivery); err != nil {
+		t.Errorf("asked again: %v", err)
+	}
+	if piece, err := o.Store.Piece(ctx, number, 0); err != nil || len(piece) == 0 {
+		t.Errorf("of the package %d bytes are left, %v", len(piece), err)
+	}
+}
+
 // TestADisconnectedSourceBringsNothing until it is connected again; what it brought is as it was.
 func TestADisconnectedSourceBringsNothing(t *testing.T) {
 	t.Parallel()

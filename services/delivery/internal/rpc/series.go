@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -60,18 +61,11 @@ type series struct {
 
 // GetSeries gathers one quantity of a person's own measurements.
 func (s *Server) GetSeries(ctx context.Context, r *deliveryv1.GetSeriesRequest) (*deliveryv1.GetSeriesResponse, error) {
-	who, err := parse("subscriber_id", r.GetSubscriberId())
-	if err != nil {
-		return nil, err
-	}
 	g, last, err := asked(r)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.seen(ctx, r.GetAfter()); err != nil {
-		return nil, err
-	}
-	ring, err := s.Keys.Ring(ctx, who)
+	ring, err := s.reach(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -110,11 +104,19 @@ func asked(r *deliveryv1.GetSeriesRequest) (g *series, last shelf.Day, err error
 	return g, last, nil
 }
 
-// quantityOf reads a schema's name and that of a measure in it, of which the first is meant where none is named.
-func quantityOf(name, measure string) (schema point.Schema, _ point.Measure, err error) {
+// schemaOf reads a schema's name.
+func schemaOf(name string) (point.Schema, error) {
 	schema, ok := point.ParseSchema(name)
 	if !ok || !slices.Contains(point.Schemas(), schema) {
-		return schema, 0, fault.Invalid("schema", "is none of the schemas taken here")
+		return schema, fault.Invalid("schema", "is none of the schemas taken here")
+	}
+	return schema, nil
+}
+
+// quantityOf reads a schema's name and that of a measure in it, of which the first is meant where none is named.
+func quantityOf(name, measure string) (schema point.Schema, _ point.Measure, err error) {
+	if schema, err = schemaOf(name); err != nil {
+		return schema, 0, err
 	}
 	measures := schema.Measures()
 	if measure == "" {
@@ -141,6 +143,43 @@ func span(from, to string) (first, last shelf.Day, err error) {
 	return first, last, nil
 }
 
+// stored reads a day of our own store.
+func stored(text string) (shelf.Day, error) {
+	day, err := shelf.ParseDay(text)
+	if err != nil {
+		return 0, fault.Internal("a stored day is none")
+	}
+	return day, nil
+}
+
+// apart gives the points that count, and those that were corrected.
+func apart(all []point.Point) (points, corrected []*point.Point) {
+	for i := range all {
+		if all[i].SupersededBy.IsZero() {
+			points = append(points, &all[i])
+		} else {
+			corrected = append(corrected, &all[i])
+		}
+	}
+	return points, corrected
+}
+
+// inOrder sorts a day's points by their time, and those of one time by their ids, so that a list goes on where it ended.
+func inOrder(points []*point.Point) {
+	slices.SortStableFunc(points, func(a, b *point.Point) int {
+		return cmp.Or(a.Frame.Start.Compare(b.Frame.Start), slices.Compare(a.ID[:], b.ID[:]))
+	})
+}
+
+// daily are points by their days.
+func daily(points []*point.Point) map[string][]*point.Point {
+	out := map[string][]*point.Point{}
+	for _, p := range points {
+		out[p.Day()] = append(out[p.Day()], p)
+	}
+	return out
+}
+
 // byDay reads a person's points of a schema some days at a time, and hands them over day by day, those that were corrected apart. They are good during the call only.
 func (s *Server) byDay(
 	ctx context.Context, ring *vault.Ring, person store.Person, schema point.Schema, first, last string, visit func(day shelf.Day, points, corrected []*point.Point) error,
@@ -150,20 +189,14 @@ func (s *Server) byDay(
 		if err != nil {
 			return err
 		}
-		of, corrected := make(map[string][]*point.Point, len(days)), map[string][]*point.Point{}
-		for i := range points {
-			to := of
-			if !points[i].SupersededBy.IsZero() {
-				to = corrected
-			}
-			to[points[i].Day()] = append(to[points[i].Day()], &points[i])
-		}
+		counting, corrected := apart(points)
+		of, before := daily(counting), daily(corrected)
 		for _, text := range days {
-			day, err := shelf.ParseDay(text)
+			day, err := stored(text)
 			if err != nil {
-				return fault.Internal("a stored day is none")
+				return err
 			}
-			if err := visit(day, of[text], corrected[text]); err != nil {
+			if err := visit(day, of[text], before[text]); err != nil {
 				return err
 			}
 		}
@@ -176,31 +209,33 @@ func (g *series) add(day shelf.Day, points []*point.Point) {
 	if !g.source.IsZero() {
 		points = slices.DeleteFunc(points, func(p *point.Point) bool { return p.Source != g.source })
 	}
-	having := 0
-	for _, p := range points {
-		if _, has := p.Value(g.measure); has {
-			having++
-		}
-	}
-	if having == 0 {
+	taken, left := once(g.schema, g.measure, points, g.width < oneDay)
+	if len(taken) == 0 {
 		return
 	}
 	g.days = append(g.days, day)
-	once := once(g.schema, g.measure, points, g.width < oneDay)
-	g.out.Points += uint32(len(once))
-	g.out.Overlapped += uint32(having - len(once))
-	for _, p := range once {
+	g.out.Points += uint32(len(taken))
+	g.out.Overlapped += uint32(left)
+	for _, p := range taken {
 		q, _ := p.Value(g.measure)
 		g.count(int(g.at(day, p)/g.width), int64(q))
 	}
 }
 
-// once are a day's points such that no moment counts twice. Calls and messages at the same time are several.
-func once(schema point.Schema, m point.Measure, points []*point.Point, fine bool) []*point.Point {
+// once are those of a day's points that have a measure, such that no moment counts twice; left is how many are left out for that. Traffic
+// data of the same time are several, and each point has its schema's one measure.
+func once(schema point.Schema, m point.Measure, points []*point.Point, fine bool) (taken []*point.Point, left int) {
 	if schema.IsTraffic() {
-		return points
+		return points, 0
 	}
-	return minimise.Once(points, m, fine)
+	having := 0
+	for _, p := range points {
+		if _, has := p.Value(m); has {
+			having++
+		}
+	}
+	taken = minimise.Once(points, m, fine)
+	return taken, having - len(taken)
 }
 
 // at is how long after the first day's beginning a point begins, by its own clock.

@@ -95,6 +95,34 @@ func (s *Server) seen(ctx context.Context, after *eventv1.Cursor) error {
 	return s.Seen.Wait(ctx, c)
 }
 
+// personal is a request about one person's data.
+type personal interface {
+	GetSubscriberId() string
+	GetAfter() *eventv1.Cursor
+}
+
+// reach gives the keys of whom a request is about, once the tables have seen what the caller has.
+func (s *Server) reach(ctx context.Context, r personal) (*vault.Ring, error) {
+	who, err := parse("subscriber_id", r.GetSubscriberId())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.seen(ctx, r.GetAfter()); err != nil {
+		return nil, err
+	}
+	return s.Keys.Ring(ctx, who)
+}
+
+// abreast waits until the tables have come to where the log of a root ends now.
+func (s *Server) abreast(ctx context.Context, root id.ID) error {
+	part := es.PartitionOf(es.StreamOf(root), s.Log.Partitions())
+	tail, err := s.Log.Tail(ctx, part)
+	if err != nil {
+		return err
+	}
+	return s.Seen.Wait(ctx, es.Cursor{Partition: part, Position: tail.Position})
+}
+
 func cursor(c es.Cursor) *eventv1.Cursor {
 	return &eventv1.Cursor{Service: c.Service, Incarnation: c.Incarnation[:], Partition: int32(c.Partition), Position: int64(c.Position)}
 }

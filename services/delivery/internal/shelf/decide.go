@@ -65,33 +65,17 @@ func Decide(state func(On) State, c Command, at time.Time) ([]Entry, error) {
 
 // onDelivery answers commands about one delivery.
 func onDelivery(a Agreement, state func(On) State, c Command, at time.Time) ([]Entry, error) {
+	on := Reads(c)[1]
+	d, _ := state(on).(Delivery)
 	switch c := c.(type) {
 	case Release:
-		on := On{c.Shelf, c.Delivery.ID}
-		d, _ := state(on).(Delivery)
 		return release(a, d, on, c)
 	case Block:
-		on := On{c.Shelf, c.Delivery.ID}
-		d, _ := state(on).(Delivery)
 		return block(a, d, on, c)
 	case Stop:
-		on := On{c.Shelf, c.Delivery.ID}
-		d, _ := state(on).(Delivery)
-		if d.Agreement != c.Agreement || d.Status != Waiting && d.Status != Signed {
-			return nil, nil
-		}
-		return []Entry{{on, Blocked{Delivery: c.Delivery, Agreement: c.Agreement, Reason: c.Reason, Final: true}}}, nil
+		return stop(d, on, c), nil
 	case Lapse:
-		on := On{c.Shelf, c.Delivery.ID}
-		d, _ := state(on).(Delivery)
-		if d.Status != Waiting || d.Agreement != c.Agreement || at.Before(d.LapsesAt) {
-			return nil, nil
-		}
-		out := []Entry{{on, Lapsed{Delivery: c.Delivery, Agreement: c.Agreement}}}
-		if why, finished := a.gaveUp(c.Delivery).finished(); finished {
-			out = append(out, Entry{c.on(), a.end(why)})
-		}
-		return out, nil
+		return lapse(a, d, on, c, at), nil
 	}
 	panic("shelf: command without a rule")
 }
@@ -203,6 +187,24 @@ func block(a Agreement, d Delivery, on On, c Block) ([]Entry, error) {
 		out = append(out, Entry{on, Blocked{Delivery: c.Delivery, Agreement: c.Agreement, Reason: c.Reason}})
 	}
 	return out, nil
+}
+
+func stop(d Delivery, on On, c Stop) []Entry {
+	if d.Agreement != c.Agreement || d.Status != Waiting && d.Status != Signed {
+		return nil
+	}
+	return []Entry{{on, Blocked{Delivery: c.Delivery, Agreement: c.Agreement, Reason: c.Reason, Final: true}}}
+}
+
+func lapse(a Agreement, d Delivery, on On, c Lapse, at time.Time) []Entry {
+	if d.Status != Waiting || d.Agreement != c.Agreement || at.Before(d.LapsesAt) {
+		return nil
+	}
+	out := []Entry{{on, Lapsed{Delivery: c.Delivery, Agreement: c.Agreement}}}
+	if why, finished := a.gaveUp(c.Delivery).finished(); finished {
+		out = append(out, Entry{c.on(), a.end(why)})
+	}
+	return out
 }
 
 // conclude ends an agreement of which all is delivered, or for which nothing is there and nothing will be.

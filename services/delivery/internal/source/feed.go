@@ -12,12 +12,6 @@ import (
 // The operator's feed comes in tables, one row a call, a message, a stay in a cell or a stretch of data use. What the layouts have in
 // common is here; each importer says what its rows are.
 
-// OfFeed says that an importer reads what comes by the operator's feed only: a person's copy, or a file from elsewhere, proves nothing
-// about whom its rows are of.
-func OfFeed(importer string) bool {
-	return importer == Bandicoot || importer == Mobility || importer == Usage
-}
-
 // feed is a table of the operator that is being read.
 type feed struct {
 	in  *input

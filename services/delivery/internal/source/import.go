@@ -8,6 +8,7 @@ import (
 	"errors"
 	"hash"
 	"io"
+	"slices"
 	"time"
 
 	// Zones by name wherever the process runs, the same rules everywhere.
@@ -86,20 +87,31 @@ type importer struct {
 	// knows tells from a file's beginning, without byte order mark, whether it is of this family.
 	knows func(head []byte) bool
 	read  func(*input) error
+	feed  bool // by the operator's feed only
 }
 
 var importers = []importer{
-	{Bandicoot, isBandicoot, readBandicoot},
-	{Fitabase, isFitabase, readFitabase},
-	{Mobility, isMobility, readMobility},
-	{Usage, isUsage, readUsage},
-	{Points, isPoints, readPoints}, // before Withings: its mark is the narrower one
-	{Withings, isWithings, readWithings},
+	{name: Bandicoot, knows: isBandicoot, read: readBandicoot, feed: true},
+	{name: Fitabase, knows: isFitabase, read: readFitabase},
+	{name: Mobility, knows: isMobility, read: readMobility, feed: true},
+	{name: Usage, knows: isUsage, read: readUsage, feed: true},
+	{name: Points, knows: isPoints, read: readPoints}, // before Withings: its mark is the narrower one
+	{name: Withings, knows: isWithings, read: readWithings},
 }
 
 // Importers lists their names.
-func Importers() []string {
-	return []string{Bandicoot, Fitabase, Mobility, Points, Usage, Withings}
+func Importers() (names []string) {
+	for _, i := range importers {
+		names = append(names, i.name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// OfFeed says that an importer reads what comes by the operator's feed only: a person's copy, or a file from elsewhere, proves nothing
+// about whom its rows are of.
+func OfFeed(name string) bool {
+	return slices.ContainsFunc(importers, func(i importer) bool { return i.feed && i.name == name })
 }
 
 // Detect names the importer for a file that begins so; some kilobytes are enough.

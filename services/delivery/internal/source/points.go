@@ -183,13 +183,12 @@ func (j *jsonPoint) point() (point.Point, error) {
 
 func (j *jsonPoint) contact(schema point.Schema, c *point.Contact) error {
 	var direction, correspondent string
-	alone := schema == point.CellVisit || schema == point.DataUse // nobody else is part of it
 	for key, to := range map[string]*string{"direction": &direction, "correspondent": &correspondent, "cell": &c.Cell} {
 		if raw := j.Body[key]; raw != nil && json.Unmarshal(raw, to) != nil {
 			return fault.Invalid("body."+key, "is no text")
 		}
 	}
-	if alone {
+	if !schema.WithSomebody() {
 		return nil // the schema takes nothing but the cell
 	}
 	switch direction {

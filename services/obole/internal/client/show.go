@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/obole-market/obole/pkg/money/moneypb"
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	moneyv1 "github.com/obole-market/obole/proto/gen/obole/money/v1"
 )
 
@@ -70,6 +71,12 @@ func printable(r rune) rune {
 		return ' '
 	}
 	return r
+}
+
+// Answer is what a service says to a command, with the place in its log up to which that holds.
+type Answer interface {
+	proto.Message
+	GetCursor() *eventv1.Cursor
 }
 
 // One shows an answer: a line for people, of JSON for scripts.

@@ -3,9 +3,6 @@ package finance
 import (
 	"context"
 
-	"google.golang.org/protobuf/proto"
-
-	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	settlementv1 "github.com/obole-market/obole/proto/gen/obole/settlement/v1"
 	"github.com/obole-market/obole/services/obole/internal/client"
 )
@@ -50,14 +47,8 @@ type one struct {
 	Key    string `placeholder:"TEXT" help:"Idempotency key; empty means a new one."`
 }
 
-// answer is what the books say to each of them.
-type answer interface {
-	proto.Message
-	GetCursor() *eventv1.Cursor
-}
-
 // say tells the books, and waits until the list shows it: the next command shall find it. It is recorded in any case.
-func (c *one) say(ctx context.Context, s *client.Session, what string, tell func(books settlementv1.SettlementServiceClient, key string) (answer, error)) error {
+func (c *one) say(ctx context.Context, s *client.Session, what string, tell func(books settlementv1.SettlementServiceClient, key string) (client.Answer, error)) error {
 	books, err := s.Settlement(client.Finance())
 	if err != nil {
 		return err
@@ -77,7 +68,7 @@ type instruct struct {
 
 // Run tells that billing was told.
 func (c *instruct) Run(ctx context.Context, s *client.Session) error {
-	return c.say(ctx, s, "billing was told as "+c.As, func(books settlementv1.SettlementServiceClient, key string) (answer, error) {
+	return c.say(ctx, s, "billing was told as "+c.As, func(books settlementv1.SettlementServiceClient, key string) (client.Answer, error) {
 		return books.InstructPayout(ctx, &settlementv1.InstructPayoutRequest{PayoutId: c.Payout, EndToEndId: c.As, IdempotencyKey: key})
 	})
 }
@@ -90,7 +81,7 @@ type settle struct {
 
 // Run tells that it was paid.
 func (c *settle) Run(ctx context.Context, s *client.Session) error {
-	return c.say(ctx, s, "credited on "+c.ValueDate, func(books settlementv1.SettlementServiceClient, key string) (answer, error) {
+	return c.say(ctx, s, "credited on "+c.ValueDate, func(books settlementv1.SettlementServiceClient, key string) (client.Answer, error) {
 		return books.SettlePayout(ctx, &settlementv1.SettlePayoutRequest{PayoutId: c.Payout, ValueDate: c.ValueDate, Reference: c.Reference, IdempotencyKey: key})
 	})
 }
@@ -106,7 +97,7 @@ func (c *giveBack) Run(ctx context.Context, s *client.Session) error {
 	if !ok {
 		return client.Usage("--reason %q: there are %s", c.Reason, client.Words[settlementv1.ReturnReason]())
 	}
-	return c.say(ctx, s, "returned, and available again", func(books settlementv1.SettlementServiceClient, key string) (answer, error) {
+	return c.say(ctx, s, "returned, and available again", func(books settlementv1.SettlementServiceClient, key string) (client.Answer, error) {
 		return books.ReturnPayout(ctx, &settlementv1.ReturnPayoutRequest{PayoutId: c.Payout, Reason: reason, IdempotencyKey: key})
 	})
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
-	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
 	"github.com/obole-market/obole/services/obole/internal/client"
 )
@@ -169,71 +168,54 @@ type ofSource struct {
 	Source string `arg:"" help:"The source's id."`
 }
 
-// seen waits until the list shows what was just done: the next command shall find it. It holds in any case.
-func (c *ofSource) seen(ctx context.Context, to deliveryv1.DeliveryServiceClient, after *eventv1.Cursor) {
-	_, _ = to.ListSources(ctx, &deliveryv1.ListSourcesRequest{SubscriberId: c.Subscriber, PageSize: 1, After: after})
+// ask has delivery decide, and waits until the list shows it: the next command shall find it. It holds in any case.
+func (c *ofSource) ask(
+	ctx context.Context, s *client.Session, say func(to deliveryv1.DeliveryServiceClient, key string) (client.Answer, error), format string, args ...any,
+) error {
+	to, err := s.Delivery(client.Person(c.Subscriber))
+	if err != nil {
+		return err
+	}
+	r, err := say(to, client.Key(c.Key))
+	if err != nil {
+		return err
+	}
+	_, _ = to.ListSources(ctx, &deliveryv1.ListSourcesRequest{SubscriberId: c.Subscriber, PageSize: 1, After: r.GetCursor()})
+	return s.One(r, format, args...)
 }
 
 type restrict struct{ ofSource }
 
 // Run restricts.
 func (c *restrict) Run(ctx context.Context, s *client.Session) error {
-	to, err := s.Delivery(client.Person(c.Subscriber))
-	if err != nil {
-		return err
-	}
-	r, err := to.RestrictSource(ctx, &deliveryv1.RestrictSourceRequest{SubscriberId: c.Subscriber, SourceId: c.Source, IdempotencyKey: client.Key(c.Key)})
-	if err != nil {
-		return err
-	}
-	c.seen(ctx, to, r.GetCursor())
-	return s.One(r, "restricted %s: nothing of it is used, and nothing of it leaves", c.Source)
+	return c.ask(ctx, s, func(to deliveryv1.DeliveryServiceClient, key string) (client.Answer, error) {
+		return to.RestrictSource(ctx, &deliveryv1.RestrictSourceRequest{SubscriberId: c.Subscriber, SourceId: c.Source, IdempotencyKey: key})
+	}, "restricted %s: nothing of it is used, and nothing of it leaves", c.Source)
 }
 
 type lift struct{ ofSource }
 
 // Run lifts.
 func (c *lift) Run(ctx context.Context, s *client.Session) error {
-	to, err := s.Delivery(client.Person(c.Subscriber))
-	if err != nil {
-		return err
-	}
-	r, err := to.LiftRestriction(ctx, &deliveryv1.LiftRestrictionRequest{SubscriberId: c.Subscriber, SourceId: c.Source, IdempotencyKey: client.Key(c.Key)})
-	if err != nil {
-		return err
-	}
-	c.seen(ctx, to, r.GetCursor())
-	return s.One(r, "lifted the restriction of %s", c.Source)
+	return c.ask(ctx, s, func(to deliveryv1.DeliveryServiceClient, key string) (client.Answer, error) {
+		return to.LiftRestriction(ctx, &deliveryv1.LiftRestrictionRequest{SubscriberId: c.Subscriber, SourceId: c.Source, IdempotencyKey: key})
+	}, "lifted the restriction of %s", c.Source)
 }
 
 type disconnect struct{ ofSource }
 
 // Run disconnects.
 func (c *disconnect) Run(ctx context.Context, s *client.Session) error {
-	to, err := s.Delivery(client.Person(c.Subscriber))
-	if err != nil {
-		return err
-	}
-	r, err := to.DisconnectSource(ctx, &deliveryv1.DisconnectSourceRequest{SubscriberId: c.Subscriber, SourceId: c.Source, IdempotencyKey: client.Key(c.Key)})
-	if err != nil {
-		return err
-	}
-	c.seen(ctx, to, r.GetCursor())
-	return s.One(r, "disconnected %s: nothing comes from it; what has come stays", c.Source)
+	return c.ask(ctx, s, func(to deliveryv1.DeliveryServiceClient, key string) (client.Answer, error) {
+		return to.DisconnectSource(ctx, &deliveryv1.DisconnectSourceRequest{SubscriberId: c.Subscriber, SourceId: c.Source, IdempotencyKey: key})
+	}, "disconnected %s: nothing comes from it; what has come stays", c.Source)
 }
 
 type reconnect struct{ ofSource }
 
 // Run reconnects.
 func (c *reconnect) Run(ctx context.Context, s *client.Session) error {
-	to, err := s.Delivery(client.Person(c.Subscriber))
-	if err != nil {
-		return err
-	}
-	r, err := to.ReconnectSource(ctx, &deliveryv1.ReconnectSourceRequest{SubscriberId: c.Subscriber, SourceId: c.Source, IdempotencyKey: client.Key(c.Key)})
-	if err != nil {
-		return err
-	}
-	c.seen(ctx, to, r.GetCursor())
-	return s.One(r, "connected %s again", c.Source)
+	return c.ask(ctx, s, func(to deliveryv1.DeliveryServiceClient, key string) (client.Answer, error) {
+		return to.ReconnectSource(ctx, &deliveryv1.ReconnectSourceRequest{SubscriberId: c.Subscriber, SourceId: c.Source, IdempotencyKey: key})
+	}, "connected %s again", c.Source)
 }

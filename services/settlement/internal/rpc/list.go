@@ -147,8 +147,8 @@ func (s *Server) ListStatement(ctx context.Context, r *settlementv1.ListStatemen
 	var owner id.ID
 	if text := r.GetAccount().GetOwnerId(); text != "" {
 		var err error
-		if owner, err = id.Parse(text); err != nil {
-			return nil, fault.Invalid("account.owner_id", "must be a UUID")
+		if owner, err = parse("account.owner_id", text); err != nil {
+			return nil, err
 		}
 	}
 	kind := r.GetAccount().GetKind()

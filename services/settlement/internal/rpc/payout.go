@@ -10,7 +10,6 @@ import (
 
 	"github.com/obole-market/obole/pkg/boot"
 	"github.com/obole-market/obole/pkg/es"
-	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	settlementv1 "github.com/obole-market/obole/proto/gen/obole/settlement/v1"
@@ -21,16 +20,13 @@ import (
 
 // RequestPayout sets a person's available money aside. The book decides how much that is, so that requests at once never come to more.
 func (s *Server) RequestPayout(ctx context.Context, r *settlementv1.RequestPayoutRequest) (*settlementv1.RequestPayoutResponse, error) {
-	who, err := id.Parse(r.GetSubscriberId())
+	who, err := parse("subscriber_id", r.GetSubscriberId())
 	if err != nil {
-		return nil, fault.Invalid("subscriber_id", "must be a UUID")
+		return nil, err
 	}
-	if amount := r.GetAmount(); amount != nil {
-		switch {
-		case amount.GetCurrency() != s.Currency:
-			return nil, book.ErrCurrencyMismatch.And("amount.currency", "this book keeps "+s.Currency)
-		case amount.GetMinor() <= 0:
-			return nil, fault.Invalid("amount.minor", "must be more than 0")
+	if r.GetAmount() != nil {
+		if err := s.takes(r.GetAmount()); err != nil {
+			return nil, err
 		}
 	}
 	command, hash, err := boot.Command(ctx, "RequestPayout", r.GetIdempotencyKey(), r)
@@ -53,7 +49,7 @@ func (s *Server) RequestPayout(ctx context.Context, r *settlementv1.RequestPayou
 
 // InstructPayout records that billing was told.
 func (s *Server) InstructPayout(ctx context.Context, r *settlementv1.InstructPayoutRequest) (*settlementv1.InstructPayoutResponse, error) {
-	at, err := s.tell(ctx, "InstructPayout", r, r.GetPayoutId(), func(p book.PayoutID) (book.Command, error) {
+	at, err := s.finance(ctx, "InstructPayout", r, r.GetPayoutId(), func(p book.PayoutID) (book.Command, error) {
 		return book.InstructPayout{Book: s.Book, Payout: p, EndToEnd: r.GetEndToEndId()}, nil
 	})
 	return &settlementv1.InstructPayoutResponse{Cursor: at}, err
@@ -61,10 +57,10 @@ func (s *Server) InstructPayout(ctx context.Context, r *settlementv1.InstructPay
 
 // SettlePayout records that it was paid.
 func (s *Server) SettlePayout(ctx context.Context, r *settlementv1.SettlePayoutRequest) (*settlementv1.SettlePayoutResponse, error) {
-	if _, err := time.Parse(time.DateOnly, r.GetValueDate()); err != nil {
-		return nil, fault.Invalid("value_date", "is no day of the calendar")
+	if err := checkDay("value_date", r.GetValueDate()); err != nil {
+		return nil, err
 	}
-	at, err := s.tell(ctx, "SettlePayout", r, r.GetPayoutId(), func(p book.PayoutID) (book.Command, error) {
+	at, err := s.finance(ctx, "SettlePayout", r, r.GetPayoutId(), func(p book.PayoutID) (book.Command, error) {
 		return book.SettlePayout{Book: s.Book, Payout: p, ValueDate: r.GetValueDate(), Reference: r.GetReference()}, nil
 	})
 	return &settlementv1.SettlePayoutResponse{Cursor: at}, err
@@ -72,23 +68,23 @@ func (s *Server) SettlePayout(ctx context.Context, r *settlementv1.SettlePayoutR
 
 // ReturnPayout records that it cannot be paid.
 func (s *Server) ReturnPayout(ctx context.Context, r *settlementv1.ReturnPayoutRequest) (*settlementv1.ReturnPayoutResponse, error) {
-	at, err := s.tell(ctx, "ReturnPayout", r, r.GetPayoutId(), func(p book.PayoutID) (book.Command, error) {
+	at, err := s.finance(ctx, "ReturnPayout", r, r.GetPayoutId(), func(p book.PayoutID) (book.Command, error) {
 		asked, err := s.asked(ctx, p) // whose it is never changes
 		return book.ReturnPayout{Book: s.Book, Payout: p, Subscriber: asked.Subscriber, Reason: wire.ReturnCode(r.GetReason())}, err
 	})
 	return &settlementv1.ReturnPayoutResponse{Cursor: at}, err
 }
 
-// tell has the book decide what finance says of a payout.
-func (s *Server) tell(
+// finance has the book decide what finance says of a payout.
+func (s *Server) finance(
 	ctx context.Context, method string, r interface {
 		proto.Message
 		GetIdempotencyKey() string
 	}, payout string, of func(book.PayoutID) (book.Command, error),
 ) (*eventv1.Cursor, error) {
-	which, err := id.Parse(payout)
+	which, err := parse("payout_id", payout)
 	if err != nil {
-		return nil, fault.Invalid("payout_id", "must be a UUID")
+		return nil, err
 	}
 	command, hash, err := boot.Command(ctx, method, r.GetIdempotencyKey(), r)
 	if err != nil {

@@ -29,16 +29,12 @@ var errCursor = fault.Refuse("CURSOR_UNKNOWN", "the position or the incarnation 
 // ReplayEvents streams the log from a position, exactly as stored. A slow reader slows the stream, nothing else.
 func (s *Server) ReplayEvents(r *settlementv1.ReplayEventsRequest, stream grpc.ServerStreamingServer[settlementv1.ReplayEventsResponse]) error {
 	ctx := stream.Context()
-	tail, err := s.Log.Tail(ctx, s.Partition)
-	if err != nil {
-		return err
-	}
-	lives, err := s.Log.Lives(ctx, s.Partition)
+	tail, lives, err := s.ends(ctx)
 	if err != nil {
 		return err
 	}
 	after := es.Position(r.GetAfter().GetPosition())
-	if c := r.GetAfter(); after > 0 && (c.GetPartition() != int32(s.Partition) || after > tail.Position || !lived(lives, c.GetIncarnation(), after)) {
+	if c := r.GetAfter(); after > 0 && (c.GetPartition() != int32(s.Partition) || !stands(c, tail, lives)) {
 		return errCursor
 	}
 	pick, told := newFilter(r.GetFilter()), node.Lives(lives)

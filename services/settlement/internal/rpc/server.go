@@ -42,20 +42,17 @@ type Server struct {
 // Deposit records money that the bank has seen. The same payment told twice, by whomever and under whatever key, is booked once: the
 // book knows it by the bank's reference.
 func (s *Server) Deposit(ctx context.Context, r *settlementv1.DepositRequest) (*settlementv1.DepositResponse, error) {
-	switch {
-	case r.GetAmount().GetCurrency() != s.Currency:
-		return nil, book.ErrCurrencyMismatch.And("amount.currency", "this book keeps "+s.Currency)
-	case r.GetAmount().GetMinor() <= 0:
-		return nil, fault.Invalid("amount.minor", "must be more than 0")
+	if err := s.takes(r.GetAmount()); err != nil {
+		return nil, err
 	}
-	if day := r.GetValueDate(); day != "" {
-		if _, err := time.Parse(time.DateOnly, day); err != nil {
-			return nil, fault.Invalid("value_date", "is no day of the calendar")
+	if r.GetValueDate() != "" {
+		if err := checkDay("value_date", r.GetValueDate()); err != nil {
+			return nil, err
 		}
 	}
-	buyer, err := id.Parse(r.GetBuyerId())
+	buyer, err := parse("buyer_id", r.GetBuyerId())
 	if err != nil {
-		return nil, fault.Invalid("buyer_id", "must be a UUID")
+		return nil, err
 	}
 	command, hash, err := boot.Command(ctx, "Deposit", r.GetIdempotencyKey(), r)
 	if err != nil {
@@ -161,8 +158,12 @@ func (s *Server) TrialBalance(ctx context.Context, r *settlementv1.TrialBalanceR
 		if as.GetPartition() != int32(s.Partition) {
 			return nil, errCursor.And("as_of.partition", "the book is in another partition")
 		}
-		if err := s.stands(ctx, as); err != nil {
+		tail, lives, err := s.ends(ctx)
+		if err != nil {
 			return nil, err
+		}
+		if !stands(as, tail, lives) {
+			return nil, errCursor
 		}
 		if as.GetPosition() > after.GetPosition() {
 			after = &eventv1.Cursor{Partition: as.GetPartition(), Position: as.GetPosition()} // of whatever life: it stands
@@ -191,28 +192,55 @@ func (s *Server) TrialBalance(ctx context.Context, r *settlementv1.TrialBalanceR
 	return out, nil
 }
 
-// stands refuses a cursor that is no position of this log, as it is now.
-func (s *Server) stands(ctx context.Context, c *eventv1.Cursor) error {
+// ends reads how far the log has come, and its lives.
+func (s *Server) ends(ctx context.Context) (es.Tail, []es.Life, error) {
 	tail, err := s.Log.Tail(ctx, s.Partition)
 	if err != nil {
-		return err
+		return tail, nil, err
 	}
 	lives, err := s.Log.Lives(ctx, s.Partition)
-	if err != nil {
-		return err
-	}
+	return tail, lives, err
+}
+
+// stands says whether a cursor is a position of this log, as it is now.
+func stands(c *eventv1.Cursor, tail es.Tail, lives []es.Life) bool {
 	at := es.Position(c.GetPosition())
-	if c.GetService() != "" && c.GetService() != service || at > tail.Position || !lived(lives, c.GetIncarnation(), at) {
-		return errCursor
+	return (c.GetService() == "" || c.GetService() == service) && at <= tail.Position && lived(lives, c.GetIncarnation(), at)
+}
+
+// parse reads an id of a request.
+func parse(field, s string) (id.ID, error) {
+	v, err := id.Parse(s)
+	if err != nil {
+		return v, fault.Invalid(field, "must be a UUID")
+	}
+	return v, nil
+}
+
+// takes refuses an amount that this book does not keep.
+func (s *Server) takes(amount *moneyv1.Money) error {
+	switch {
+	case amount.GetCurrency() != s.Currency:
+		return book.ErrCurrencyMismatch.And("amount.currency", "this book keeps "+s.Currency)
+	case amount.GetMinor() <= 0:
+		return fault.Invalid("amount.minor", "must be more than 0")
+	}
+	return nil
+}
+
+// checkDay refuses what is no day.
+func checkDay(field, s string) error {
+	if _, err := time.Parse(time.DateOnly, s); err != nil {
+		return fault.Invalid(field, "is no day of the calendar")
 	}
 	return nil
 }
 
 // reach reads an owner's id and waits until the view has seen what the caller has.
 func (s *Server) reach(ctx context.Context, field, owner string, after *eventv1.Cursor) (id.ID, *eventv1.Cursor, error) {
-	v, err := id.Parse(owner)
+	v, err := parse(field, owner)
 	if err != nil {
-		return v, nil, fault.Invalid(field, "must be a UUID")
+		return v, nil, err
 	}
 	at, err := s.seen(ctx, after)
 	return v, at, err

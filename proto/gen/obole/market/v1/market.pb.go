@@ -34,7 +34,7 @@ const (
 	Cadence_CADENCE_UNSPECIFIED Cadence = 0
 	// All slots at once, when the last of them is over.
 	Cadence_CADENCE_ONCE Cadence = 1
-	// Each day's slots when the day's data have come.
+	// Each day's slots when the day is over and its data have come.
 	Cadence_CADENCE_DAILY Cadence = 2
 	// Each ISO week's slots when the week is over and its data have come.
 	Cadence_CADENCE_WEEKLY Cadence = 3

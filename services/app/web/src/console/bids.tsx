@@ -1,5 +1,5 @@
 // A buyer's bids: where each stands and why, as it changes.
-import { useEffect, useState } from "preact/compat";
+import { useEffect } from "preact/compat";
 import { BidState, OffersService, type Bid } from "../gen/obole/offers/v1/service_pb";
 import { CloseReason, Reason } from "../gen/obole/offers/v1/events_pb";
 import type { Predicate } from "../gen/obole/market/v1/market_pb";
@@ -8,12 +8,12 @@ import { offers } from "../net/client";
 import { follow } from "../net/follow";
 import { useReads } from "../net/reads";
 import { usePage } from "../page";
-import { useAct } from "../ui/act";
 import { Stacked } from "../ui/lists";
 import { usePaged } from "../ui/paged";
-import { Bones, Button, Card, Chip, Dialog, Empty, Facts, PageHead, Problem, Stale } from "../ui/parts";
+import { Bones, Card, Chip, Empty, Facts, PageHead, Problem, Stale } from "../ui/parts";
 import { bandName, factName, productName, purposeName } from "../ui/words";
-import { refusal, Refused } from "./shared";
+import { Decision } from "./decision";
+import { refusal } from "./shared";
 
 const hour = 3_600_000;
 
@@ -130,28 +130,12 @@ function BidCard({ bid }: { bid: Bid }) {
 
 function Withdraw({ bid }: { bid: Bid }) {
   const { t } = useSpeech();
-  const { me, say } = usePage();
+  const { me } = usePage();
   const reads = useReads();
-  const [ask, setAsk] = useState(false);
-  const act = useAct(async (idempotencyKey) => {
+  const act = async (idempotencyKey: string) => {
     const said = await offers.withdrawBid({ bidId: bid.bidId, buyerId: me.subject, idempotencyKey });
     reads.wrote(said.cursor);
-    setAsk(false);
-    say(t("bids.withdrawn"));
-  });
-  return (
-    <>
-      <Button onClick={() => setAsk(true)}>{t("bids.withdraw")}</Button>
-      <Dialog open={ask} close={() => setAsk(false)} title={t("bids.withdraw.ask")}>
-        <p>{t("bids.withdraw.text")}</p>
-        {act.fault && <Refused fault={act.fault} />}
-        <div class="row">
-          <Button busy={act.busy} onClick={act.go}>
-            {t("bids.withdraw")}
-          </Button>
-          <Button onClick={() => setAsk(false)}>{t("act.cancel")}</Button>
-        </div>
-      </Dialog>
-    </>
-  );
+    return t("bids.withdrawn");
+  };
+  return <Decision name={t("bids.withdraw")} title={t("bids.withdraw.ask")} text={t("bids.withdraw.text")} act={act} />;
 }

@@ -6,11 +6,10 @@ import { offers } from "../net/client";
 import { useReads } from "../net/reads";
 import { usePage } from "../page";
 import { go } from "../route";
-import { useAct } from "../ui/act";
 import { Stacked } from "../ui/lists";
 import { usePaged } from "../ui/paged";
-import { Bones, Button, Card, Chip, Dialog, Empty, Facts, Field, PageHead, Problem, Segments, Stale } from "../ui/parts";
-import { Refused } from "./shared";
+import { Bones, Card, Chip, Empty, Facts, Field, PageHead, Problem, Segments, Stale } from "../ui/parts";
+import { Decision } from "./decision";
 
 type State = "REGISTERED" | "VETTED" | "SUSPENDED";
 const states: readonly State[] = ["REGISTERED", "VETTED", "SUSPENDED"];
@@ -76,20 +75,17 @@ function BuyerCard({ buyer }: { buyer: Buyer }) {
   );
 }
 
-/** One decision about a buyer, asked once more before it is done. */
+/** One decision about a buyer. */
 function Decide({ buyer, what }: { buyer: Buyer; what: "vet" | "suspend" | "reinstate" }) {
   const { t } = useSpeech();
-  const { say, over } = usePage();
   const reads = useReads();
-  const [open, setOpen] = useState(false);
   // A group that the buyer claims is confirmed by writing it, not by leaving it as it stands.
   const [group, setGroup] = useState(buyer.claimedGroupId === buyer.buyerId ? buyer.buyerId : "");
   const [reason, setReason] = useState("");
-  const [tried, setTried] = useState(false);
   const groupWrong = what === "vet" && !uuid.test(group.trim().toLowerCase());
   const reasonWrong = what === "suspend" && !code.test(reason.trim());
   const name = buyer.entity?.legalName ?? "";
-  const act = useAct(async (idempotencyKey) => {
+  const act = async (idempotencyKey: string) => {
     const buyerId = buyer.buyerId;
     const said =
       what === "vet"
@@ -97,33 +93,18 @@ function Decide({ buyer, what }: { buyer: Buyer; what: "vet" | "suspend" | "rein
         : what === "suspend"
           ? await offers.suspendBuyer({ buyerId, reason: reason.trim(), idempotencyKey })
           : await offers.reinstateBuyer({ buyerId, idempotencyKey });
-    say(t(`buyers.${what}.done`, { name }));
-    setOpen(false);
     reads.wrote(said.cursor);
-  });
+    return t(`buyers.${what}.done`, { name });
+  };
+  const title = t(`buyers.${what}.of`, { name });
   return (
-    <>
-      <Button onClick={() => setOpen(true)} disabled={over} label={t(`buyers.${what}.of`, { name })}>
-        {t(`buyers.${what}`)}
-      </Button>
-      <Dialog open={open} close={() => setOpen(false)} title={t(`buyers.${what}.of`, { name })}>
-        <p>{t(`buyers.${what}.text`)}</p>
-        {what === "vet" && <Field label={t("buyers.group")} hint={t("buyers.group.hint")} value={group} change={setGroup} wrong={tried && groupWrong ? t("statement.owner.wrong") : undefined} />}
-        {what === "suspend" && <Field label={t("buyers.reason")} hint={t("buyers.reason.hint")} value={reason} change={setReason} wrong={tried && reasonWrong ? t("buyers.reason.wrong") : undefined} />}
-        {act.fault && <Refused fault={act.fault} />}
-        <div class="row">
-          <Button
-            busy={act.busy}
-            onClick={() => {
-              setTried(true);
-              if (!groupWrong && !reasonWrong) act.go();
-            }}
-          >
-            {t(`buyers.${what}`)}
-          </Button>
-          <Button onClick={() => setOpen(false)}>{t("act.cancel")}</Button>
-        </div>
-      </Dialog>
-    </>
+    <Decision name={t(`buyers.${what}`)} label={title} title={title} text={t(`buyers.${what}.text`)} wrong={groupWrong || reasonWrong} act={act}>
+      {(tried) => (
+        <>
+          {what === "vet" && <Field label={t("buyers.group")} hint={t("buyers.group.hint")} value={group} change={setGroup} wrong={tried && groupWrong ? t("statement.owner.wrong") : undefined} />}
+          {what === "suspend" && <Field label={t("buyers.reason")} hint={t("buyers.reason.hint")} value={reason} change={setReason} wrong={tried && reasonWrong ? t("buyers.reason.wrong") : undefined} />}
+        </>
+      )}
+    </Decision>
   );
 }

@@ -1,13 +1,11 @@
 // What a reaction has set aside, and handling it again. An event that fails is parked with those that must wait for it, and stays until somebody has
 // mended what was wrong and says so here.
 import type { Client } from "@connectrpc/connect";
-import { useState } from "preact/compat";
 import type { LogService, Parked as Stream } from "../gen/obole/log/v1/service_pb";
 import { useSpeech } from "../i18n";
 import { usePage } from "../page";
-import { useAct } from "../ui/act";
-import { Button, Dialog, Facts } from "../ui/parts";
-import { Refused } from "./shared";
+import { Facts } from "../ui/parts";
+import { Decision } from "./decision";
 
 interface Props {
   log: Client<typeof LogService>;
@@ -53,34 +51,27 @@ function Told({ parked: p }: { parked: Stream }) {
   );
 }
 
-/** One stream handled again, asked once more before it is done. */
+/** One stream handled again. */
 function Redrive({ log, parked: p, again }: Omit<Props, "parked" | "more"> & { parked: Stream }) {
   const { t } = useSpeech();
-  const { say, over } = usePage();
-  const [open, setOpen] = useState(false);
-  const act = useAct(async () => {
+  const act = async () => {
     const { handled, left } = await log.redrive({ reaction: p.reaction, topic: p.topic, stream: p.stream }, { timeoutMs: 60_000 });
-    const n = Number(handled);
-    say(left > 0n ? t("redrive.left", { n, left: Number(left) }) : t("redrive.done", { n }));
-    setOpen(false);
     again();
-  });
+    const n = Number(handled);
+    return left > 0n ? t("redrive.left", { n, left: Number(left) }) : t("redrive.done", { n });
+  };
   return (
     <div>
-      <Button onClick={() => setOpen(true)} disabled={over} label={t("redrive.of", { reaction: p.reaction, type: p.type })} testid="redrive">
-        {t("redrive.act")}
-      </Button>
-      <Dialog open={open} close={() => setOpen(false)} title={t("redrive.ask")}>
-        <p>{t("redrive.text", { n: Number(p.waiting) + 1 })}</p>
-        <Told parked={p} />
-        {act.fault && <Refused fault={act.fault} />}
-        <div class="row">
-          <Button busy={act.busy} onClick={act.go} testid="redrive-now">
-            {t("redrive.act")}
-          </Button>
-          <Button onClick={() => setOpen(false)}>{t("act.cancel")}</Button>
-        </div>
-      </Dialog>
+      <Decision
+        name={t("redrive.act")}
+        label={t("redrive.of", { reaction: p.reaction, type: p.type })}
+        title={t("redrive.ask")}
+        text={t("redrive.text", { n: Number(p.waiting) + 1 })}
+        act={act}
+        testid="redrive"
+      >
+        {() => <Told parked={p} />}
+      </Decision>
     </div>
   );
 }

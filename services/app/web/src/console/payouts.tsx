@@ -7,10 +7,10 @@ import { useReads } from "../net/reads";
 import { usePage } from "../page";
 import { go } from "../route";
 import { PayoutChip, payoutLine } from "../screens/payouts";
-import { useAct } from "../ui/act";
+import { Stacked } from "../ui/lists";
 import { usePaged } from "../ui/paged";
-import { Bones, Button, Card, Dialog, Empty, Facts, Field, PageHead, Problem, Segments, Select, Stale } from "../ui/parts";
-import { Refused } from "./shared";
+import { Bones, Card, Empty, Facts, Field, PageHead, Problem, Segments, Select, Stale } from "../ui/parts";
+import { Decision } from "./decision";
 
 type State = "REQUESTED" | "INSTRUCTED" | "SETTLED" | "RETURNED";
 const states: readonly State[] = ["REQUESTED", "INSTRUCTED", "SETTLED", "RETURNED"];
@@ -34,18 +34,7 @@ export function Payouts({ query }: { query: URLSearchParams }) {
       {!list.items && !list.error && <Bones tall />}
       {list.items?.length === 0 && <Empty icon="money" title={t("payouts.none")} />}
       {list.items && list.items.length > 0 && (
-        <ul class="plain stack" aria-label={t("payouts.title")}>
-          {list.items.map((p) => (
-            <li key={p.payoutId}>
-              <PayoutCard payout={p} />
-            </li>
-          ))}
-        </ul>
-      )}
-      {list.more && (
-        <div>
-          <Button onClick={list.more}>{t("act.more")}</Button>
-        </div>
+        <Stacked items={list.items} id={(p) => p.payoutId} label={t("payouts.title")} more={list.more} row={(p) => <PayoutCard payout={p} />} />
       )}
     </>
   );
@@ -81,23 +70,20 @@ function PayoutCard({ payout }: { payout: Payout }) {
   );
 }
 
-/** One thing that finance says of a payout, asked once more before it is written. */
+/** One thing that finance says of a payout. */
 function Tell({ payout, what }: { payout: Payout; what: "instruct" | "settle" | "return" }) {
   const { t, money, family } = useSpeech();
-  const { say, over } = usePage();
   const reads = useReads();
-  const [open, setOpen] = useState(false);
   const [as, setAs] = useState("");
   const [day, setDay] = useState("");
   const [reference, setReference] = useState("");
   const [reason, setReason] = useState<(typeof reasons)[number]>("NO_BILL");
-  const [tried, setTried] = useState(false);
   const long = (text: string, most: number) => new TextEncoder().encode(text.trim()).length > most;
   const asWrong = what === "instruct" && (as.trim() === "" || long(as, 35));
   const dayWrong = what === "settle" && !/^\d{4}-\d{2}-\d{2}$/.test(day);
   const referenceWrong = what === "settle" && long(reference, 64);
   const amount = money(payout.amount);
-  const act = useAct(async (idempotencyKey) => {
+  const act = async (idempotencyKey: string) => {
     const payoutId = payout.payoutId;
     const said =
       what === "instruct"
@@ -105,42 +91,27 @@ function Tell({ payout, what }: { payout: Payout; what: "instruct" | "settle" | 
         : what === "settle"
           ? await settlement.settlePayout({ payoutId, valueDate: day, reference: reference.trim(), idempotencyKey })
           : await settlement.returnPayout({ payoutId, reason: ReturnReason[reason], idempotencyKey });
-    say(t(`payouts.${what}.done`, { amount }));
-    setOpen(false);
     reads.wrote(said.cursor);
-  });
+    return t(`payouts.${what}.done`, { amount });
+  };
+  const title = t(`payouts.${what}.of`, { amount });
   return (
-    <>
-      <Button onClick={() => setOpen(true)} disabled={over} label={t(`payouts.${what}.of`, { amount })}>
-        {t(`payouts.${what}`)}
-      </Button>
-      <Dialog open={open} close={() => setOpen(false)} title={t(`payouts.${what}.of`, { amount })}>
-        <p>{t(`payouts.${what}.text`)}</p>
-        {what === "instruct" && <Field label={t("payouts.as")} hint={t("payouts.as.hint")} value={as} change={setAs} wrong={tried && asWrong ? t("payouts.as.wrong") : undefined} />}
-        {what === "settle" && <Field label={t("payouts.day")} kind="date" value={day} change={setDay} wrong={tried && dayWrong ? t("payouts.day.wrong") : undefined} />}
-        {what === "settle" && <Field label={t("payouts.reference")} hint={t("payouts.reference.hint")} value={reference} change={setReference} wrong={tried && referenceWrong ? t("payouts.reference.wrong") : undefined} />}
-        {what === "return" && (
-          <Select
-            label={t("payouts.reason")}
-            value={reason}
-            change={(v) => setReason(reasons.find((r) => r === v) ?? "NO_BILL")}
-            options={reasons.map((r) => [r, family("event.reason", r, r)] as const)}
-          />
-        )}
-        {act.fault && <Refused fault={act.fault} />}
-        <div class="row">
-          <Button
-            busy={act.busy}
-            onClick={() => {
-              setTried(true);
-              if (!asWrong && !dayWrong && !referenceWrong) act.go();
-            }}
-          >
-            {t(`payouts.${what}`)}
-          </Button>
-          <Button onClick={() => setOpen(false)}>{t("act.cancel")}</Button>
-        </div>
-      </Dialog>
-    </>
+    <Decision name={t(`payouts.${what}`)} label={title} title={title} text={t(`payouts.${what}.text`)} wrong={asWrong || dayWrong || referenceWrong} act={act}>
+      {(tried) => (
+        <>
+          {what === "instruct" && <Field label={t("payouts.as")} hint={t("payouts.as.hint")} value={as} change={setAs} wrong={tried && asWrong ? t("payouts.as.wrong") : undefined} />}
+          {what === "settle" && <Field label={t("payouts.day")} kind="date" value={day} change={setDay} wrong={tried && dayWrong ? t("payouts.day.wrong") : undefined} />}
+          {what === "settle" && <Field label={t("payouts.reference")} hint={t("payouts.reference.hint")} value={reference} change={setReference} wrong={tried && referenceWrong ? t("payouts.reference.wrong") : undefined} />}
+          {what === "return" && (
+            <Select
+              label={t("payouts.reason")}
+              value={reason}
+              change={(v) => setReason(reasons.find((r) => r === v) ?? "NO_BILL")}
+              options={reasons.map((r) => [r, family("event.reason", r, r)] as const)}
+            />
+          )}
+        </>
+      )}
+    </Decision>
   );
 }

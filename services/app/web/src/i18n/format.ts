@@ -138,16 +138,19 @@ export function list(locale: string, items: string[]): string {
   return new Intl.ListFormat(locale, { style: "long", type: "conjunction" }).format(items);
 }
 
-/** What a person typed as a price, in their locale's or the plain notation, as millionths; undefined when it is none. */
+/** What a person typed as a number, in their locale's or the plain notation, as millionths; undefined when it is none. */
 export function micros(locale: string, text: string): bigint | undefined {
   const parts = new Intl.NumberFormat(locale).formatToParts(1234567.5);
   const group = parts.find((p) => p.type === "group")?.value ?? "";
   const point = parts.find((p) => p.type === "decimal")?.value ?? ".";
-  let plain = text.trim().replace(/[\s\u00a0\u202f]/g, "");
+  const plain = text.trim().replace(/[\s\u00a0\u202f]/g, "");
   // "1.50" typed in a locale that writes "1,50" is meant as a price, not as 150.
   if (point !== "." && !plain.includes(point) && /^\d+\.\d{1,6}$/.test(plain)) return toMicros(plain);
-  if (group !== "") plain = plain.split(group).join("");
-  return toMicros(plain.replace(point, "."));
+  const [whole = ""] = plain.split(point);
+  const groups = group === "" ? [whole] : whole.split(group);
+  // "0,05" typed in a locale that writes "0.05" is not meant as 5: only what stands in threes is a group.
+  if (groups.length > 1 && !groups.every((g, i) => (i === 0 ? /^\d{1,3}$/ : /^\d{3}$/).test(g))) return undefined;
+  return toMicros(groups.join("") + plain.slice(whole.length).replace(point, "."));
 }
 
 function toMicros(plain: string): bigint | undefined {

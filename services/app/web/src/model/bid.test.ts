@@ -65,10 +65,10 @@ describe("a bid that is typed", () => {
 
   it("wants a required field, and shares that leave something for it", () => {
     const field = (required: boolean, share: string) => ({ id: "steps", asked: true, rung: "exact", required, share });
-    expect(readBid("en-IE", buyer, "EUR", draft({ fields: [field(false, "10")] })).wrong).toEqual({ fields: "none" });
-    expect(readBid("en-IE", buyer, "EUR", draft({ fields: [field(true, ""), field(false, "60"), field(false, "40")] })).wrong).toEqual({ fields: "share" });
-    expect(readBid("en-IE", buyer, "EUR", draft({ fields: [field(true, ""), field(false, "60"), field(false, "39.9999")] })).wrong).toEqual({});
-    expect(readBid("en-IE", buyer, "EUR", draft({ fields: [field(true, ""), field(false, "0.00001")] })).wrong).toEqual({ fields: "share" });
+    expect(readBid("fr-BE", buyer, "EUR", draft({ fields: [field(false, "10")] })).wrong).toEqual({ fields: "none" });
+    expect(readBid("fr-BE", buyer, "EUR", draft({ fields: [field(true, ""), field(false, "60"), field(false, "40")] })).wrong).toEqual({ fields: "share" });
+    expect(readBid("fr-BE", buyer, "EUR", draft({ fields: [field(true, ""), field(false, "60"), field(false, "39.9999")] })).wrong).toEqual({});
+    expect(readBid("fr-BE", buyer, "EUR", draft({ fields: [field(true, ""), field(false, "0.00001")] })).wrong).toEqual({ fields: "share" });
   });
 });
 

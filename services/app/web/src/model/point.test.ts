@@ -19,6 +19,8 @@ describe("a point", () => {
     expect(readPoint(withValue(woke, "number_of_awakenings", 5), "number_of_awakenings")?.value).toBe(5);
   });
   it("takes numbers as people write them", () => {
-    expect(["70,5", "70.5", "12 000", " 7 ", "7e3", "-1", "", "1.2.3"].map(written)).toEqual([70.5, 70.5, 12000, 7, undefined, undefined, undefined, undefined]);
+    const typed = ["70,5", "70.5", "12,000", "12 000", " 7 ", "7e3", "-1", "", "1.2.3"];
+    expect(typed.map((text) => written("en-IE", text))).toEqual([undefined, 70.5, 12000, 12000, 7, undefined, undefined, undefined, undefined]);
+    expect(typed.map((text) => written("fr-BE", text))).toEqual([70.5, 70.5, 12, 12000, 7, undefined, undefined, undefined, undefined]);
   });
 });

@@ -1,5 +1,7 @@
 // One measurement as its person sees and corrects it: a data point in the JSON of its schema.
 
+import { micros } from "../i18n/format";
+
 export interface Listed {
   id: string;
   /** What it says of one quantity, in the unit in which people say it. */
@@ -52,8 +54,8 @@ export function withValue(raw: Uint8Array, measure: string, value: number): Uint
   return new TextEncoder().encode(JSON.stringify(p));
 }
 
-/** A number as somebody writes it, with a point or a comma; undefined where it is none. */
-export function written(text: string): number | undefined {
-  const plain = text.trim().replace(/[\s\u00a0\u202f]/g, "").replace(",", ".");
-  return /^\d+(\.\d+)?$/.test(plain) ? Number(plain) : undefined;
+/** A number as somebody types it in their locale; undefined where it is none. */
+export function written(locale: string, text: string): number | undefined {
+  const value = micros(locale, text);
+  return value === undefined ? undefined : Number(value) / 1e6;
 }

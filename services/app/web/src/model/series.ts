@@ -88,6 +88,11 @@ export function shiftDay(iso: string, days: number): string {
   return new Date(Date.parse(`${iso}T00:00:00Z`) + days * 86_400_000).toISOString().slice(0, 10);
 }
 
+/** The later of two days, YYYY-MM-DD. */
+export function later(a: string, b: string): string {
+  return a > b ? a : b;
+}
+
 /** How many buckets to ask for: one a day, as days are how people remember; finer within two weeks, coarser beyond what a phone can show. */
 export function bucketsFor(first: string, last: string): number {
   const days = Math.round((Date.parse(`${last}T00:00:00Z`) - Date.parse(`${first}T00:00:00Z`)) / 86_400_000) + 1;

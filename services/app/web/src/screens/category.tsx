@@ -2,7 +2,7 @@
 import { useMemo, useState } from "preact/compat";
 import { DeliveryService, type Category as Held, type GetSeriesResponse } from "../gen/obole/delivery/v1/service_pb";
 import { useSpeech, type Speech } from "../i18n";
-import { bucketsFor, grid, isoDay, quantity, shiftDay, smooth, trend } from "../model/series";
+import { bucketsFor, grid, isoDay, later, quantity, shiftDay, smooth, trend } from "../model/series";
 import { useRead } from "../net/reads";
 import { usePage } from "../page";
 import { Plot } from "../ui/plot";
@@ -53,8 +53,8 @@ function Held({ category: c }: { category: Held }) {
   const [measure, setMeasure] = useState("");
   const [span, setSpan] = useState<Span>("quarter");
   const [zoomed, setZoomed] = useState<{ first: string; last: string }>();
-  const range = zoomed ?? { first: span === "all" ? begin : maxDay(begin, shiftDay(last, 1 - spanDays[span])), last };
-  const read = useRead(DeliveryService.method.getSeries, { subscriberId: me.subject, schema: c.schema, measure, first: maxDay(range.first, shiftDay(range.last, -3659)), last: range.last, buckets: bucketsFor(range.first, range.last) });
+  const range = zoomed ?? { first: span === "all" ? begin : later(begin, shiftDay(last, 1 - spanDays[span])), last };
+  const read = useRead(DeliveryService.method.getSeries, { subscriberId: me.subject, schema: c.schema, measure, first: later(range.first, shiftDay(range.last, -3659)), last: range.last, buckets: bucketsFor(range.first, range.last) });
   const sources = useRead(DeliveryService.method.listSources, { subscriberId: me.subject, pageSize: 1000 });
   const pickSpan = (s: Span) => {
     setSpan(s);
@@ -112,10 +112,6 @@ function Held({ category: c }: { category: Held }) {
       </Section>
     </>
   );
-}
-
-function maxDay(a: string, b: string): string {
-  return a > b ? a : b;
 }
 
 const rowsShown = 31;

@@ -2,6 +2,7 @@
 import { useState } from "preact/compat";
 import { DeliveryService } from "../gen/obole/delivery/v1/service_pb";
 import { useSpeech } from "../i18n";
+import { isMobile } from "../model/mobile";
 import { readPoint, withValue, written, type Listed } from "../model/point";
 import { delivery } from "../net/client";
 import { useRead, useReads } from "../net/reads";
@@ -11,8 +12,8 @@ import { Button, Chip, Dialog, Field, Problem } from "../ui/parts";
 import { measureName } from "../ui/words";
 import { Shown } from "./shared";
 
-/** Calls and messages are the operator's record of what it carried: they are corrected there. */
-export const correctable = (schema: string): boolean => !schema.startsWith("obole:");
+/** Mobile data is the operator's record of what it carried: it is corrected there. */
+export const correctable = (schema: string): boolean => !isMobile(schema);
 
 export function Correct({ schema, measure, day, close }: { schema: string; measure: string; day: string; close: () => void }) {
   const speech = useSpeech();
@@ -73,14 +74,14 @@ function Edit({ raw, is, measure, back, done }: { raw: Uint8Array; is: Listed; m
   const [text, setText] = useState(String(is.value));
   const [wrong, setWrong] = useState("");
   const act = useAct(async (idempotencyKey) => {
-    const said = await delivery.correctPoint({ subscriberId: me.subject, point: withValue(raw, measure, written(text) ?? is.value), idempotencyKey });
+    const said = await delivery.correctPoint({ subscriberId: me.subject, point: withValue(raw, measure, written(speech.locale, text) ?? is.value), idempotencyKey });
     reads.wrote(said.cursor);
     reads.refreshAll();
     say(said.deliveryIds.length > 0 ? t("correct.done.carried", { n: said.deliveryIds.length }) : t("correct.done"));
     done();
   });
   const save = () => {
-    const to = written(text);
+    const to = written(speech.locale, text);
     const why = to === undefined ? t("correct.number") : to === is.value ? t("correct.same") : "";
     setWrong(why);
     if (why === "") act.go();

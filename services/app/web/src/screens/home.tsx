@@ -4,6 +4,7 @@ import { DeliveryService, DeliveryState } from "../gen/obole/delivery/v1/service
 import { OfferState } from "../gen/obole/offers/v1/service_pb";
 import { SettlementService } from "../gen/obole/settlement/v1/service_pb";
 import { useSpeech } from "../i18n";
+import { earned } from "../model/earned";
 import { consent } from "../net/client";
 import { useRead, useReads } from "../net/reads";
 import { usePage } from "../page";
@@ -58,32 +59,28 @@ function Earned() {
   return (
     <Section title={t("home.earned")} more={<a href="/money">{t("home.earned.more")}</a>}>
       <Shown read={read} tall>
-        {(e) => {
-          const currency = e.available?.currency || e.pending?.currency || "EUR";
-          const total = (e.pending?.minor ?? 0n) + (e.available?.minor ?? 0n) + (e.requested?.minor ?? 0n) + (e.paid?.minor ?? 0n);
-          return (
-            <Card>
-              <p class="total num" data-testid="earned-total">
-                {money({ minor: total, currency })}
-              </p>
-              <dl class="three">
-                <div>
-                  <dt>{t("money.pending")}</dt>
-                  <dd class="num">{money(e.pending)}</dd>
-                </div>
-                <div>
-                  <dt>{t("money.available")}</dt>
-                  <dd class="num">{money(e.available)}</dd>
-                </div>
-                <div>
-                  <dt>{t("money.paid")}</dt>
-                  <dd class="num">{money(e.paid)}</dd>
-                </div>
-              </dl>
-              {(e.requested?.minor ?? 0n) > 0n && <p class="soft small">{t("payout.way", { amount: money(e.requested) })}</p>}
-            </Card>
-          );
-        }}
+        {(e) => (
+          <Card>
+            <p class="total num" data-testid="earned-total">
+              {money(earned(e))}
+            </p>
+            <dl class="three">
+              <div>
+                <dt>{t("money.pending")}</dt>
+                <dd class="num">{money(e.pending)}</dd>
+              </div>
+              <div>
+                <dt>{t("money.available")}</dt>
+                <dd class="num">{money(e.available)}</dd>
+              </div>
+              <div>
+                <dt>{t("money.paid")}</dt>
+                <dd class="num">{money(e.paid)}</dd>
+              </div>
+            </dl>
+            {(e.requested?.minor ?? 0n) > 0n && <p class="soft small">{t("payout.way", { amount: money(e.requested) })}</p>}
+          </Card>
+        )}
       </Shown>
     </Section>
   );

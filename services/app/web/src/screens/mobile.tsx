@@ -4,7 +4,7 @@ import { useState } from "preact/compat";
 import { DeliveryService, type Category, type GetPlacesResponse } from "../gen/obole/delivery/v1/service_pb";
 import { useSpeech } from "../i18n";
 import { isMobile, mobile } from "../model/mobile";
-import { bucketsFor, isoDay, shiftDay } from "../model/series";
+import { bucketsFor, isoDay, later, shiftDay } from "../model/series";
 import { useRead } from "../net/reads";
 import { usePage } from "../page";
 import { Button, Card, Empty, Notice, PageHead, Section, Segments } from "../ui/parts";
@@ -97,10 +97,6 @@ function Held({ categories }: { categories: Category[] }) {
       </Notice>
     </>
   );
-}
-
-function later(a: string, b: string): string {
-  return a > b ? a : b;
 }
 
 function Figures({ places: p, days }: { places: GetPlacesResponse; days: Days }) {

@@ -1,6 +1,7 @@
 // Money: the same numbers as everywhere, down to one delivery and the event behind it.
 import { EarningGroup, SettlementService, type Earning, type EarningSum } from "../gen/obole/settlement/v1/service_pb";
 import { useSpeech, type Speech } from "../i18n";
+import { earned } from "../model/earned";
 import { useRead } from "../net/reads";
 import { usePage } from "../page";
 import { go } from "../route";
@@ -28,12 +29,13 @@ export function Money({ query }: { query: URLSearchParams }) {
       {!key && (
         <Shown read={earnings} tall>
           {(e) => {
-            const currency = e.available?.currency || e.pending?.currency || "EUR";
+            const total = earned(e);
+            const { currency } = total;
             return (
               <Card>
                 <p class="soft small">{t("money.total")}</p>
                 <p class="total num" data-testid="earned-total">
-                  {money({ minor: (e.pending?.minor ?? 0n) + (e.available?.minor ?? 0n) + (e.requested?.minor ?? 0n) + (e.paid?.minor ?? 0n), currency })}
+                  {money(total)}
                 </p>
                 <dl class="sums">
                   {(["pending", "available", "requested", "paid"] as const).map((k) => (

@@ -9,6 +9,7 @@ import { settlement } from "../net/client";
 import { useReads } from "../net/reads";
 import { usePage } from "../page";
 import { useAct } from "../ui/act";
+import { Lined } from "../ui/lists";
 import { usePaged } from "../ui/paged";
 import { Button, Chip, Dialog, Field, Notice, Problem, Section, Stale } from "../ui/parts";
 
@@ -108,26 +109,23 @@ export function Payouts() {
     <Section title={t("payout.list")}>
       {list.error && <Problem fault={list.error} again={list.again} />}
       {list.stale && <Stale at={list.at} />}
-      <div class="list">
-        <ul class="plain" aria-label={t("payout.list")}>
-          {list.items.map((p) => (
-            <li key={p.payoutId} class="item" data-testid="payout">
-              <span class="title num">{money(p.amount)}</span>
-              <PayoutChip payout={p} />
-              <span class="line">{payoutLine(speech, p)}</span>
-            </li>
-          ))}
-        </ul>
-      </div>
+      <Lined
+        items={list.items}
+        id={(p) => p.payoutId}
+        label={t("payout.list")}
+        more={list.more}
+        row={(p) => (
+          <div class="item" data-testid="payout">
+            <span class="title num">{money(p.amount)}</span>
+            <PayoutChip payout={p} />
+            <span class="line">{payoutLine(speech, p)}</span>
+          </div>
+        )}
+      />
       {list.items.some((p) => p.state === PayoutState.RETURNED && p.reason !== ReturnReason.DUPLICATE) && (
         <Notice>
           <p>{t("payout.returned")}</p>
         </Notice>
-      )}
-      {list.more && (
-        <div>
-          <Button onClick={list.more}>{t("act.more")}</Button>
-        </div>
       )}
     </Section>
   );

@@ -543,7 +543,7 @@ export enum Cadence {
   ONCE = 1,
 
   /**
-   * Each day's slots when the day's data have come.
+   * Each day's slots when the day is over and its data have come.
    *
    * @generated from enum value: CADENCE_DAILY = 2;
    */
