@@ -288,17 +288,20 @@ func (s *Server) block(ctx context.Context, p *asking, why *fault.Error) error {
 	return why
 }
 
-// stop blocks for ever a package with something of a source that its person has restricted while the package was made.
+// stop blocks for ever a package with something of a source that its person has restricted while the package was made. One whose key has
+// left, which the tables may not know yet, is as it was.
 func (s *Server) stop(ctx context.Context, p *asking) error {
-	_, err := s.Shelves.Do(ctx, es.Command[shelf.Command]{
+	result, err := s.Shelves.Do(ctx, es.Command[shelf.Command]{
 		ID: s.NewID(), Keys: p.ring, Meta: meta(ctx), Caller: boot.CallerFrom(ctx).Subject,
 		Body: shelf.Stop{Shelf: p.shelf(), Agreement: shelf.AgreementID{ID: p.Agreement}, Delivery: shelf.DeliveryID{ID: p.ID}, Reason: packing.Restricted},
 	})
 	if err != nil {
 		return err
 	}
-	if err := s.Store.Destroy(ctx, p.ID); err != nil {
-		return err
+	if len(result.Events) > 0 {
+		if err := s.Store.Destroy(ctx, p.ID); err != nil {
+			return err
+		}
 	}
 	return shelf.Delivery{Status: shelf.Stopped, Blocked: packing.Restricted}.Refusal()
 }
