@@ -111,7 +111,7 @@ function Tell({ payout, what }: { payout: Payout; what: "instruct" | "settle" | 
   });
   return (
     <>
-      <Button onClick={() => setOpen(true)} disabled={over} label={t(`payouts.${what}.of`, { amount })}>
+      <Button onClick={() => setOpen(true)} disabled={over} label={t(`payouts.${what}.of`, { amount })} testid={`payout-${what}`}>
         {t(`payouts.${what}`)}
       </Button>
       <Dialog open={open} close={() => setOpen(false)} title={t(`payouts.${what}.of`, { amount })}>
@@ -135,6 +135,7 @@ function Tell({ payout, what }: { payout: Payout; what: "instruct" | "settle" | 
               setTried(true);
               if (!asWrong && !dayWrong && !referenceWrong) act.go();
             }}
+            testid={`payout-${what}-now`}
           >
             {t(`payouts.${what}`)}
           </Button>
