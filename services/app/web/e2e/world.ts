@@ -86,8 +86,7 @@ const labels: Record<Reader, string> = {
   nobody: "",
   newcomer: "Somebody new",
   person: "Participant 2347167796",
-  caller: "Participant 1927972279", // of whom the operator has fed mobile data
-  walker: "Participant 1503960366", // who was paid out
+  caller: "Participant 1624580081", // the operator's feed is given to them
   buyer: "A sleep study",
   finance: "Finance",
   operator: "Operator",

@@ -319,7 +319,7 @@ func (s *Server) Import(stream grpc.ClientStreamingServer[deliveryv1.ImportReque
 	done, err := s.Store.Read(within, ring, origin, assurance, s.Catalog.Products(), what, s.Now(), func(emit func(*point.Point) error) (source.Summary, error) {
 		summary, err := source.Import(within, receive(within, stream.Recv), o, emit)
 		if err == nil {
-			_, err = s.origin(within, who, origin, ring) // a file takes its time: the person may have disconnected the source since
+			_, err = s.origin(within, origin, ring) // a file takes its time: the person may have disconnected the source since
 		}
 		return summary, err
 	})
@@ -485,7 +485,7 @@ func (s *Server) put(ctx context.Context, r *deliveryv1.PutPointsRequest) (store
 			}
 		}
 		// It may have waited for a file of the person: they may have disconnected the source since.
-		_, err := s.origin(ctx, who, origin, ring)
+		_, err := s.origin(ctx, origin, ring)
 		return source.Summary{SHA256: sha256.Sum256(bytes.Join(r.GetPoints(), []byte{'\n'})), Command: command}, err
 	})
 	if err != nil {
