@@ -50,9 +50,10 @@ journey: ## the market's story with the services over real Kafka and PostgreSQL
 wide: ## import every file of the folder that OBOLE_DATA names
 	go test -tags wide -count=1 -run Wide -v ./services/delivery/internal/source
 
-bench: ## the figures of docs/performance.md, in one run
+bench: build $(WEB)/node_modules/.package-lock.json ## the figures of docs/performance.md, in one run
 	$(WITH) go test -timeout=15m -run '^$$' -bench Paths -benchtime 1x \
 		./pkg/es/espg ./pkg/bus ./pkg/projection ./services/settlement ./services/internal/journey
+	cd $(WEB) && timeout 600 npm run --silent figures
 
 gen: .tools/buf .tools/protoc-gen-go .tools/protoc-gen-go-grpc $(WEB)/node_modules/.package-lock.json ## regenerate the contract's Go and TypeScript, and docs/events.md
 	.tools/buf generate

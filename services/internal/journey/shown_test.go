@@ -235,7 +235,7 @@ func (h *holder) adds(deal string) {
 	if len(none.GetEarnings()) != 0 {
 		t.Errorf("earned long ago: %v", none)
 	}
-	behind, err := h.money.ListRecord(ctx, &settlementv1.ListRecordRequest{SubscriberId: own, Only: e.GetEvent()})
+	behind, err := h.money.ListRecord(ctx, &settlementv1.ListRecordRequest{SubscriberId: own, Only: e.GetEvent(), After: e.GetEvent()})
 	h.m.must(err)
 	if len(behind.GetEntries()) != 1 || behind.GetEntries()[0].GetDeliveryId() != e.GetDeliveryId() || behind.GetEntries()[0].GetAmount().GetMinor() != e.GetNet().GetMinor() {
 		t.Errorf("behind %v is %v", e, behind)
@@ -293,7 +293,9 @@ func (h *holder) remembers() {
 			}
 			switch {
 			case typ == "data_imported" && len(e.GetReceived()) == 0, typ == "delivery_prepared" && len(e.GetSlotDays()) != 5,
-				typ == "receipt_signed" && e.GetBy() != recordv1.By_BY_BUYER:
+				typ == "receipt_signed" && e.GetBy() != recordv1.By_BY_BUYER,
+				// Who has it is told wherever a delivery is.
+				e.GetDeliveryId() != "" && strings.HasPrefix(typ, "deliver") && e.GetBuyerId() != h.m.buyer.String():
 				h.m.t.Errorf("an entry says %v", e)
 			}
 		}
@@ -372,7 +374,7 @@ func (h *holder) leaves() {
 	list, err := h.consent.ListConsents(ctx, &consentv1.ListConsentsRequest{SubscriberId: own, After: closed.GetCursor()})
 	h.m.must(err)
 	c := list.GetConsents()[0]
-	ended, err := h.consent.ListRecord(ctx, &consentv1.ListRecordRequest{SubscriberId: own, Only: c.GetEnded()})
+	ended, err := h.consent.ListRecord(ctx, &consentv1.ListRecordRequest{SubscriberId: own, Only: c.GetEnded(), After: c.GetEnded()})
 	h.m.must(err)
 	if e := ended.GetEntries(); c.GetState() != consentv1.ConsentState_CONSENT_STATE_WITHDRAWN || len(e) != 1 || e[0].GetType() != "consent_withdrawn" || !e[0].GetAll() || len(e[0].GetScope()) != 1 {
 		t.Errorf("%v ended by %v", c, e)

@@ -1,4 +1,5 @@
 // A person's whole way, on the page, with the buyer and four others at the command line; each step is looked for on the page and in the logs.
+import { randomUUID } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
@@ -8,12 +9,13 @@ import { Market, steps } from "./market";
 import { ask, buyer, call, events, type Told } from "./world";
 
 const market = new Market(inject("market"));
-const name = "A study of walking";
+const name = `A study of walking ${randomUUID().slice(0, 8)}`;
 // Four of the demonstration who have steps of those days: with the person they are the five whom a package takes.
 const others = ["1624580081", "1927972279", "4020332650", "4702921684"];
 
 let browser: Browser;
 let page: Page;
+let study: Page; // the buyer's
 let person: string;
 let key: string;
 
@@ -64,6 +66,13 @@ async function bring(file: string): Promise<void> {
   await page.getByTestId("imported").waitFor();
 }
 
+/** The buyer goes to a delivery and shows the page its key file. */
+async function pick(delivery: string): Promise<void> {
+  await visit(study, `/console/deliveries/${delivery}`);
+  await study.getByTestId("key-file").setInputFiles(key);
+  await expect.poll(() => study.getByTestId("open-package").getAttribute("aria-disabled")).not.toBe("true");
+}
+
 /** The buyer fetches what there is, and signs for it. */
 const receive = () => market.say("receive", "--buyer", key, "--out", join(market.folder, "received"));
 
@@ -87,6 +96,32 @@ test("brings a file, and sees what was in it", async () => {
   expect(await page.locator("figure.plot [role=img]").getAttribute("aria-label")).toMatch(/12.16 Apr/);
   await page.getByRole("button", { name: "Table" }).click();
   expect(await page.locator("main tbody tr").count()).toBe(5);
+});
+
+test("corrects what was measured, and sees it, with what stood there before", async () => {
+  await visit(page, "/data/omh:step-count:3.0");
+  await page.locator("main .card .segments").first().locator("button").nth(1).click();
+  await page.getByTestId("correct").first().click();
+  await page.getByTestId("correct-point").first().click();
+  await page.getByRole("dialog").getByRole("textbox").fill("12345");
+  await page.getByTestId("correct-save").click();
+  await page.locator("main tbody tr").first().getByText("12,345").waitFor();
+  const [corrected] = await happened("point_corrected");
+  expect(corrected?.corrected).toMatchObject({ schema: "omh:step-count:3.0", day: "2016-04-16" });
+  await page.getByTestId("correct").first().click();
+  await page.getByRole("dialog").getByText(/Corrected before/).waitFor();
+  await page.keyboard.press("Escape");
+});
+
+test("restricts a source, and lifts that again", async () => {
+  await visit(page, "/data");
+  const turn = page.getByTestId("source-turn");
+  await turn.click();
+  await happened("source_restricted");
+  await page.locator("main .chips").getByText("Restricted").waitFor();
+  await turn.click();
+  await happened("restriction_lifted");
+  await expect.poll(() => page.locator("main .chips").getByText("Restricted").count()).toBe(0);
 });
 
 test("sets a floor, whose effect is said before it is saved", async () => {
@@ -147,8 +182,14 @@ test("once enough people have agreed, delivery and money appear by themselves, t
       await market.say("offers", "accept", "--subscriber", id, String(one?.offer_id), "--card", String(one?.card_sha256).slice(0, 8), "--field", "date,steps", "--explicit");
     }),
   );
-  await happened("delivery_prepared");
+  const [parcel] = await happened("delivery_prepared");
   expect(await page.getByTestId("earned-total").textContent()).toBe("€0.00");
+  // The buyer opens it in the page, with its key file; the others' with its own program.
+  study = await signIn(browser, market.page, name);
+  await pick(String(parcel?.deliveryId));
+  await study.getByTestId("open-package").click();
+  await study.getByTestId("parcel-opened").waitFor({ timeout: 20_000 });
+  await study.getByText("5 rows").first().waitFor();
   await receive();
   // Nothing is clicked: it comes over the streams.
   await expect.poll(() => page.getByTestId("earned-total").textContent(), { timeout: 20_000 }).toBe("€0.32");
@@ -170,7 +211,9 @@ test("once enough people have agreed, delivery and money appear by themselves, t
 
 test("withdraws: what was on its way is stopped, and nothing more leaves", async () => {
   await bring(await days(5, 10));
-  await happened("delivery_prepared", 2);
+  const prepared = await happened("delivery_prepared", 2);
+  const [, next] = prepared.map((e) => String(e.deliveryId));
+  await pick(next ?? "");
   await visit(page, "/uses");
   await page.getByTestId("withdraw").click();
   await page.getByTestId("withdraw-now").click();
@@ -178,6 +221,12 @@ test("withdraws: what was on its way is stopped, and nothing more leaves", async
   await happened("consent_withdrawn");
   await page.locator("main").getByText("1 delivery was stopped.").waitFor({ timeout: 20_000 });
   await happened("delivery_blocked");
+  // The buyer had not signed yet: it does now, and gets nothing.
+  await study.getByTestId("open-package").click();
+  await study.getByRole("alert").first().waitFor();
+  expect(await study.getByTestId("parcel-opened").count()).toBe(0);
+  expect(await study.locator("main tbody tr").count()).toBe(0);
+  await study.context().close();
 
   // The buyer fetches all that there is, and measurements of more days come: of the person there is nothing any more.
   await receive();
@@ -214,4 +263,31 @@ test("the record tells all of it, each with its place in a log, and the books pr
   await page.keyboard.press("Escape");
   await market.say("finance", "replay"); // fails where a balance differs from the events
   expect(await page.evaluate(() => "same" in window)).toBe(true);
+});
+
+test("a payout that finance settles is paid on the person's page by itself", async () => {
+  const mine = await signIn(browser, market.page, "Participant 6962181067");
+  await visit(mine, "/money");
+  const before = await mine.getByTestId("payout").count();
+  await mine.getByTestId("ask-payout").click();
+  await mine.getByRole("dialog").getByRole("textbox").fill("0.11");
+  await mine.getByTestId("payout-now").click();
+  const payout = mine.getByTestId("payout").first();
+  await expect.poll(() => mine.getByTestId("payout").count()).toBe(before + 1);
+  await payout.getByText("€0.11").waitFor();
+
+  const finance = await signIn(browser, market.page, "Finance");
+  const card = finance.locator("main li").filter({ hasText: "€0.11" }).first();
+  await visit(finance, "/console/payouts");
+  await card.getByTestId("payout-instruct").click();
+  await finance.locator("dialog[open]").getByRole("textbox").fill(randomUUID().slice(0, 8));
+  await finance.getByTestId("payout-instruct-now").click();
+  await visit(finance, "/console/payouts?state=INSTRUCTED");
+  await card.getByTestId("payout-settle").click();
+  await finance.locator("dialog[open] input[type=date]").fill(new Date().toISOString().slice(0, 10));
+  await finance.getByTestId("payout-settle-now").click();
+  // Nothing is clicked on the person's page.
+  await payout.getByText("credited as of").waitFor({ timeout: 20_000 });
+  await finance.context().close();
+  await mine.context().close();
 });

@@ -186,9 +186,11 @@ const appears = (page: Page, what: string) =>
 
 test("refusing and withdrawing take no more presses than accepting; what was refused waits no more", async () => {
   const page = await signIn(browser, market.page, "Participant 6962181067");
+  const keys = new Map<string, string>();
   const offered = async (what: string): Promise<string> => {
     const name = `${what} ${randomUUID().slice(0, 8)}`;
-    await ask(market, await buyer(market, name), { price: "0.09 EUR", slots: 300, most: 5, cadence: "once" });
+    keys.set(name, await buyer(market, name));
+    await ask(market, keys.get(name) ?? "", { price: "0.09 EUR", slots: 300, most: 5, cadence: "once" });
     await visit(page, "/offers");
     await page.locator("main a.offer").filter({ hasText: name }).waitFor({ timeout: 25_000 });
     await visit(page, "/");
@@ -203,6 +205,19 @@ test("refusing and withdrawing take no more presses than accepting; what was ref
   await visit(page, "/offers");
   expect(await page.getByRole("list", { name: "Offers waiting for your decision" }).getByText(no).count()).toBe(0);
   await page.locator("main").getByText(no).waitFor(); // it stands among the answered ones
+
+  // The same buyer asks the same again, for more: it is not put to them, and is there for whoever looks.
+  await ask(market, keys.get(no) ?? "", { price: "0.19 EUR", slots: 300, most: 5, cadence: "once" });
+  const waiting = page.getByRole("list", { name: "Offers waiting for your decision" }).getByText(no);
+  await page.getByTestId("declined-before").waitFor({ timeout: 25_000 });
+  expect(await waiting.count()).toBe(0);
+  expect(await page.getByTestId("declined-before").textContent()).toContain("For 180 days");
+  await page.getByTestId("declined-before").locator("a").click();
+  await waiting.waitFor();
+  await page.locator(`main li:has-text("${no}") a.offer[href$="?declined"]`).first().click();
+  await page.getByTestId("refuse").click();
+  await page.getByText("You refused.").waitFor();
+  await visit(page, "/");
 
   const yes = await offered("A study");
   const accepting = await presses(page, [...toOffer(yes), ...toAccept], "[data-testid=outcome]");

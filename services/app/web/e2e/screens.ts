@@ -2,7 +2,7 @@
 import type { Page } from "playwright-core";
 import { settled, visit } from "./browser";
 
-export type Reader = "nobody" | "newcomer" | "person" | "buyer" | "finance" | "operator";
+export type Reader = "nobody" | "newcomer" | "person" | "caller" | "buyer" | "finance" | "operator";
 
 export interface Screen {
   /** Short name, for reports and pictures. */
@@ -13,6 +13,8 @@ export interface Screen {
   path: string;
   /** The link to follow from there. */
   link?: string;
+  /** What is arranged before it is gone to. Answers with how to undo it. */
+  before?: (page: Page) => Promise<() => Promise<void>>;
   /** What is done there before it is looked at: a question opened, a detail unfolded. */
   then?: (page: Page) => Promise<void>;
   /** What is done there opens a question over the page. */
@@ -31,7 +33,29 @@ const press = (testid: string) => async (page: Page) => {
   await page.locator("dialog[open] h2").waitFor();
 };
 
-export const screens: Screen[] = [
+// Nothing of the demonstration is set aside, so the browser plays a service that has set something aside.
+const parked = async (page: Page) => {
+  const one = { reaction: "offers.agreements", topic: "obole.consent.v1", stream: "11111111-1111-4111-8111-111111111111", position: "7", partition: 1, type: "consent_given", reason: "decode: unexpected end", waiting: "2", parkedAt: "1795700000000000" };
+  const statuses = "**/rpc/at/offers/obole.log.v1.LogService/GetStatus";
+  const lists = "**/rpc/at/offers/obole.log.v1.LogService/ListParked";
+  await page.route(statuses, async (route) => {
+    const answer = await route.fetch();
+    await route.fulfill({ response: answer, json: { ...((await answer.json()) as object), parked: [{ reaction: one.reaction, parked: "3" }] } });
+  });
+  await page.route(lists, (route) => route.fulfill({ json: { parked: [one] } }));
+  return async () => {
+    await page.unroute(statuses);
+    await page.unroute(lists);
+  };
+};
+
+/** Shows a plot as a table, where each row can be corrected. */
+const asTable = async (page: Page) => {
+  await page.locator("main .card .segments").first().locator("button").nth(1).click();
+  await page.getByTestId("correct").first().waitFor();
+};
+
+const all: Screen[] = [
   { name: "welcome", as: "nobody", path: "/" },
   { name: "privacy-outside", as: "nobody", path: "/privacy" },
   { name: "join", as: "newcomer", path: "/" },
@@ -39,6 +63,21 @@ export const screens: Screen[] = [
   { name: "more", as: "person", path: "/more" },
   { name: "data", as: "person", path: "/data" },
   { name: "category", as: "person", path: "/data", link: "main a.tile" },
+  { name: "category-table", as: "person", path: "/data/omh:step-count:3.0", then: asTable },
+  {
+    name: "correct",
+    as: "person",
+    path: "/data/omh:step-count:3.0",
+    asks: true,
+    then: async (page) => {
+      await asTable(page);
+      await press("correct")(page);
+      await settled(page);
+      await page.getByTestId("correct-point").first().click();
+      await page.getByTestId("correct-save").waitFor();
+    },
+  },
+  { name: "mobile", as: "caller", path: "/data/mobile", then: unfold },
   { name: "offers", as: "person", path: "/offers" },
   { name: "offer", as: "person", path: "/offers", link: "main a.offer", then: unfold },
   { name: "offer-confirm", as: "person", path: "/offers", link: "main a.offer", then: press("accept"), asks: true },
@@ -58,6 +97,7 @@ export const screens: Screen[] = [
   { name: "use", as: "person", path: "/uses", link: "main .long a.item" },
   { name: "withdraw", as: "person", path: "/uses", then: press("withdraw"), asks: true },
   { name: "money", as: "person", path: "/money" },
+  { name: "payout-ask", as: "person", path: "/money", then: press("ask-payout"), asks: true },
   { name: "money-part", as: "person", path: "/money?by=buyer", link: "main .list a.item" },
   { name: "rules", as: "person", path: "/rules" },
   { name: "inbox", as: "person", path: "/inbox" },
@@ -68,17 +108,46 @@ export const screens: Screen[] = [
   { name: "lost", as: "person", path: "/no-such-screen" },
   { name: "bids", as: "buyer", path: "/console/bids" },
   { name: "bid", as: "buyer", path: "/console/bids/new" },
+  {
+    name: "bid-recipients",
+    as: "buyer",
+    path: "/console/bids/new",
+    then: async (page) => {
+      await page.getByTestId("add-recipient").click();
+      await page.locator("main form [role=group] input[type=checkbox]").last().check();
+      await settled(page);
+    },
+  },
   { name: "funds", as: "buyer", path: "/console/funds" },
   { name: "deliveries", as: "buyer", path: "/console/deliveries" },
+  { name: "package", as: "buyer", path: "/console/deliveries", link: "main .long a.item" },
   { name: "balance", as: "finance", path: "/console/balance" },
+  { name: "payouts", as: "finance", path: "/console/payouts" },
+  { name: "payouts-settled", as: "finance", path: "/console/payouts?state=SETTLED" },
+  { name: "payout-told", as: "finance", path: "/console/payouts", then: press("payout-instruct"), asks: true },
   { name: "statement", as: "finance", path: "/console/statement" },
   { name: "replay", as: "finance", path: "/console/replay" },
   { name: "buyers", as: "operator", path: "/console/buyers" },
   { name: "services", as: "operator", path: "/console/services" },
+  { name: "services-parked", as: "operator", path: "/console/services", before: parked },
+  { name: "redrive", as: "operator", path: "/console/services", before: parked, then: press("redrive"), asks: true },
 ];
+
+// SCREENS=REGEXP looks at those of that name alone, while one is written.
+const only = new RegExp(process.env.SCREENS ?? "");
+export const screens: readonly Screen[] = all.filter((s) => only.test(s.name));
+
+// How to undo what was arranged for the screen before.
+const arranged = new WeakMap<Page, () => Promise<void>>();
 
 /** Goes to a screen. */
 export async function go(page: Page, s: Screen): Promise<void> {
+  await arranged.get(page)?.();
+  arranged.delete(page);
+  if (s.before) {
+    arranged.set(page, await s.before(page));
+    await visit(page, "/privacy"); // a screen that stands asks anew only after a while
+  }
   await visit(page, s.path);
   if (s.link) await follow(page, s.link);
   await s.then?.(page);

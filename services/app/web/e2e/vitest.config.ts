@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 // One market for all. Files run one after another; of one file two tests at a time, which is what two cores carry. A test that hangs ends.
 export default defineConfig({
   test: {
-    include: ["e2e/**/*.test.ts"],
+    include: [process.env.FIGURES ? "e2e/figures.ts" : "e2e/**/*.test.ts"],
     environment: "node",
     globalSetup: "e2e/setup.ts",
     fileParallelism: false,

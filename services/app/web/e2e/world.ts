@@ -86,6 +86,7 @@ const labels: Record<Reader, string> = {
   nobody: "",
   newcomer: "Somebody new",
   person: "Participant 2347167796",
+  caller: "Participant 1624580081", // the operator's feed is given to them
   buyer: "A sleep study",
   finance: "Finance",
   operator: "Operator",

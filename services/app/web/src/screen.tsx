@@ -37,7 +37,7 @@ function pick({ path, query }: Place, roles: string[]) {
   if (data?.[0] === "mobile") return <Mobile />;
   if (data) return data[0] ? <Category schema={data[0]} /> : <Data />;
   const offers = parts(path, "/offers");
-  if (offers) return offers[0] ? <OfferPage id={offers[0]} /> : <Offers />;
+  if (offers) return offers[0] ? <OfferPage id={offers[0]} query={query} /> : <Offers query={query} />;
   const uses = parts(path, "/uses");
   if (uses) return uses[0] ? <UsePage id={uses[0]} /> : <Uses />;
   const money = parts(path, "/money");

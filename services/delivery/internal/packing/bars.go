@@ -3,6 +3,8 @@ package packing
 import (
 	"context"
 	"encoding/binary"
+	"errors"
+	"maps"
 
 	"github.com/obole-market/obole/pkg/catalog"
 	"github.com/obole-market/obole/pkg/es"
@@ -44,10 +46,38 @@ func (b *Bars) Hold(ctx context.Context, on holding.On, ring *vault.Ring, meta *
 		ID: id.Derive([]byte("turn"), on.Source.ID[:], turn), Keys: ring, Meta: meta, Caller: "turn",
 		Body: holding.Derive{Holding: on.Holding, Rules: says.Rules, Facts: says.Facts},
 	})
-	if err != nil || !source.Restricted {
+	if err != nil {
 		return told.Cursor, err
 	}
-	return told.Cursor, b.stop(ctx, on, ring, turn, meta)
+	at, err := b.Settle(ctx, on.Holding, ring, says, told.Cursor, meta)
+	if err != nil || !source.Restricted {
+		return at, err
+	}
+	return at, b.stop(ctx, on, ring, turn, meta)
+}
+
+// Settle is called by whoever has told the log what the rules say. The store and the log are two: what the store says since may have been
+// told before, and then the log says what is no more, of a restricted source too. Whoever tells last looks last. It gives how far the log
+// is then.
+func (b *Bars) Settle(
+	ctx context.Context, who holding.ID, ring *vault.Ring, told store.Derived, at es.Cursor, meta *eventv1.Meta,
+) (es.Cursor, error) {
+	for {
+		now, err := b.Store.Facts(ctx, ring)
+		if errors.Is(err, vault.ErrErased) {
+			return at, nil
+		}
+		if err != nil || now.Rules != told.Rules || maps.Equal(now.Facts, told.Facts) {
+			return at, err
+		}
+		result, err := b.Holdings.Do(ctx, es.Command[holding.Command]{
+			Keys: ring, Meta: meta, Caller: "settle", Body: holding.Derive{Holding: who, Rules: now.Rules, Facts: now.Facts},
+		})
+		if err != nil {
+			return at, err
+		}
+		told, at = now, result.Cursor
+	}
 }
 
 // stop blocks what waits with something of a source. One that is not on the shelf yet is found when its key is asked for.

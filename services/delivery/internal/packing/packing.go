@@ -96,7 +96,8 @@ func (p *Packer) insist(ctx context.Context, a Agreement, ring *vault.Ring, caus
 			return err
 		}
 	}
-	return nil // others have taken what was due; they said so in events that come here too
+	// Each time others had taken what was due, or the log's clock is behind ours and knows of a day that is not over yet.
+	return fault.Unavailable("what was due went elsewhere while it was packed")
 }
 
 func (p *Packer) prepare(
@@ -107,7 +108,7 @@ func (p *Packer) prepare(
 		return false, nil
 	}
 	command := es.Command[shelf.Command]{ID: cause, Keys: ring, Meta: meta, Caller: "prepare"}
-	allowed, ended, err := p.allowed(ctx, a)
+	answer, ended, err := p.allowed(ctx, a)
 	if ended != 0 {
 		command.Body = shelf.End{Shelf: on.Shelf, Agreement: a.ID, Reason: ended}
 		_, err = p.Shelves.Do(ctx, command)
@@ -115,7 +116,15 @@ func (p *Packer) prepare(
 	if err != nil {
 		return false, err
 	}
-	if !allowed || !agreement.Cleared {
+	switch {
+	case answer.GetReason() == consentv1.Reason_REASON_BUYER_SUSPENDED:
+		// Nobody says here that a buyer is back, so the deadline stays, and is looked at again and again.
+		next := agreement.Awaited
+		if next.IsZero() {
+			next = p.Now().Add(soon)
+		}
+		return false, p.await(ctx, command, agreement, next)
+	case !answer.GetAllowed(), !agreement.Cleared:
 		return false, p.await(ctx, command, agreement, time.Time{}) // what allows it again looks again
 	}
 	licence := new(marketv1.Licence)
@@ -145,18 +154,30 @@ func (p *Packer) prepare(
 		_, err := p.Shelves.Do(ctx, command)
 		return false, err
 	}
-	if err := p.await(ctx, command, agreement, agreement.Next(shelved, stock, now)); err != nil {
-		return false, err
+	if len(due) > 0 {
+		if again, err = p.put(ctx, command, ring, licence, person, agreement, due, within(stock, agreement.Licence)); again || err != nil {
+			return again, err
+		}
 	}
-	if len(due) == 0 {
-		return false, nil
-	}
+	// Last: where a package cannot be made now, the deadline that asked for it stays until it is.
+	return false, p.await(ctx, command, agreement, agreement.After(due).Next(shelved, stock, now))
+}
+
+// soon is when to look again where nothing says that it is time.
+const soon = time.Minute
+
+// put makes the package of what is due and puts it on the shelf. It says whether its slots went elsewhere meanwhile.
+func (p *Packer) put(
+	ctx context.Context, command es.Command[shelf.Command], ring *vault.Ring, licence *marketv1.Licence, person store.Person, agreement shelf.Agreement,
+	due []shelf.Day, valid int,
+) (again bool, err error) {
 	delivery := shelf.DeliveryID{ID: p.NewID()}
-	contents, err := p.pack(ctx, ring, licence, person, agreement, delivery, due, within(stock, agreement.Licence))
+	contents, err := p.pack(ctx, ring, licence, person, agreement, delivery, due, valid)
 	if err != nil {
 		return false, err
 	}
-	command.Body = shelf.Prepare{Shelf: on.Shelf, Agreement: a.ID, Delivery: delivery, Contents: contents, Patience: p.Patience}
+	l := agreement.Licence
+	command.Body = shelf.Prepare{Shelf: shelf.Of(l.Subscriber), Agreement: l.Agreement, Delivery: delivery, Contents: contents, Patience: p.Patience}
 	result, err := p.Shelves.Do(ctx, command)
 	if err != nil || result.Repeated {
 		// Where the outcome is unknown the package stays; what nobody knows of is swept away later.
@@ -215,18 +236,18 @@ func (p *Packer) states(ctx context.Context, on shelf.On, ring *vault.Ring) (a s
 
 // allowed asks consent whether a person's data may be used, and as what the agreement ends where they never may again. Where it
 // cannot be asked nothing is read.
-func (p *Packer) allowed(ctx context.Context, a Agreement) (bool, shelf.EndReason, error) {
+func (p *Packer) allowed(ctx context.Context, a Agreement) (*consentv1.CheckResponse, shelf.EndReason, error) {
 	r, err := p.Consent.Check(ctx, &consentv1.CheckRequest{SubscriberId: a.Subscriber.String(), AgreementId: a.ID.String()})
 	if err != nil {
-		return false, 0, fault.Unavailable("consent does not answer").Because(err)
+		return nil, 0, fault.Unavailable("consent does not answer").Because(err)
 	}
 	switch r.GetReason() {
 	case consentv1.Reason_REASON_WITHDRAWN:
-		return false, shelf.EndWithdrawn, nil
+		return r, shelf.EndWithdrawn, nil
 	case consentv1.Reason_REASON_EXPIRED:
-		return false, shelf.EndExpired, nil
+		return r, shelf.EndExpired, nil
 	}
-	return r.GetAllowed(), 0, nil
+	return r, 0, nil
 }
 
 // pack makes and stores the package of some slots, out of so many valid ones.

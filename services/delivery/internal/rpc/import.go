@@ -317,7 +317,11 @@ func (s *Server) Import(stream grpc.ClientStreamingServer[deliveryv1.ImportReque
 	}
 	what := fmt.Sprintf("%x %s %s", sha256.Sum256([]byte(o.Participant)), o.First, o.Last)
 	done, err := s.Store.Read(within, ring, origin, assurance, s.Catalog.Products(), what, s.Now(), func(emit func(*point.Point) error) (source.Summary, error) {
-		return source.Import(within, receive(within, stream.Recv), o, emit)
+		summary, err := source.Import(within, receive(within, stream.Recv), o, emit)
+		if err == nil {
+			_, err = s.origin(within, origin, ring) // a file takes its time: the person may have disconnected the source since
+		}
+		return summary, err
 	})
 	if err != nil {
 		return err
@@ -349,7 +353,11 @@ func (s *Server) record(ctx context.Context, ring *vault.Ring, i store.Import, m
 	if err != nil {
 		return es.Cursor{}, err
 	}
-	return result.Cursor, s.Store.Recorded(ctx, i.ID)
+	at, err := s.Bars.Settle(ctx, holding.ID{ID: i.Subscriber}, ring, store.Derived{Rules: i.Rules, Facts: i.Facts}, result.Cursor, m)
+	if err != nil {
+		return es.Cursor{}, err
+	}
+	return at, s.Store.Recorded(ctx, i.ID)
 }
 
 // Catch tells the log of imports that were made and not told: the process ended between the two. One that cannot be told does not
@@ -476,7 +484,9 @@ func (s *Server) put(ctx context.Context, r *deliveryv1.PutPointsRequest) (store
 				return source.Summary{}, err
 			}
 		}
-		return source.Summary{SHA256: sha256.Sum256(bytes.Join(r.GetPoints(), []byte{'\n'})), Command: command}, nil
+		// It may have waited for a file of the person: they may have disconnected the source since.
+		_, err := s.origin(ctx, origin, ring)
+		return source.Summary{SHA256: sha256.Sum256(bytes.Join(r.GetPoints(), []byte{'\n'})), Command: command}, err
 	})
 	if err != nil {
 		return none, es.Cursor{}, conflict(err)

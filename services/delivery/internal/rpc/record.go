@@ -49,7 +49,21 @@ func (s *Server) Tell(ctx context.Context, who id.ID, r *es.Record) (*recordv1.E
 	if out.GetSourceId() != "" && out.GetImporter() == "" {
 		out.Importer, err = s.importer(ctx, out.GetSourceId(), ring)
 	}
+	if err == nil && !forgotten && out.GetBuyerId() == "" && out.GetAgreementId()+out.GetDeliveryId() != "" {
+		out.BuyerId, err = s.named(ctx, out)
+	}
 	return out, err
+}
+
+// named is the buyer that an entry is about: events name the agreement, or one of its deliveries. Empty before there was a package.
+func (s *Server) named(ctx context.Context, e *recordv1.Entry) (string, error) {
+	agreement, _ := id.Parse(e.GetAgreementId()) // ours, or empty
+	delivery, _ := id.Parse(e.GetDeliveryId())
+	to, err := s.View.Buyer(ctx, agreement, delivery)
+	if err != nil || to.IsZero() {
+		return "", err
+	}
+	return to.String(), nil
 }
 
 // importer names what reads a source; empty where that is forgotten.

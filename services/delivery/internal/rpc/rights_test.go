@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -24,8 +25,10 @@ import (
 	moneyv1 "github.com/obole-market/obole/proto/gen/obole/money/v1"
 	recordv1 "github.com/obole-market/obole/proto/gen/obole/record/v1"
 	"github.com/obole-market/obole/services/delivery/internal/packing"
+	"github.com/obole-market/obole/services/delivery/internal/point"
 	"github.com/obole-market/obole/services/delivery/internal/shelf"
 	"github.com/obole-market/obole/services/delivery/internal/source"
+	"github.com/obole-market/obole/services/delivery/internal/store"
 	"github.com/obole-market/obole/services/delivery/internal/wire"
 )
 
@@ -75,12 +78,16 @@ func (o *owner) brings(points ...string) (from string) {
 }
 
 func (o *owner) more(from string, points ...string) (*deliveryv1.ImportResponse, error) {
-	up := &upload{ctx: o.ctx, send: []*deliveryv1.ImportRequest{
+	up := o.upload(from, points...)
+	err := o.Import(up)
+	return up.got, err
+}
+
+func (o *owner) upload(from string, points ...string) *upload {
+	return &upload{ctx: o.ctx, send: []*deliveryv1.ImportRequest{
 		{Part: &deliveryv1.ImportRequest_Header{Header: &deliveryv1.ImportHeader{SubscriberId: o.who.String(), SourceId: from}}},
 		{Part: &deliveryv1.ImportRequest_Chunk{Chunk: []byte(strings.Join(points, "\n"))}},
 	}}
-	err := o.Import(up)
-	return up.got, err
 }
 
 func (o *owner) points() *deliveryv1.ListPointsResponse {
@@ -341,6 +348,81 @@ func TestADisconnectedSourceBringsNothing(t *testing.T) {
 	_, err = o.RestrictSource(o.ctx, &deliveryv1.RestrictSourceRequest{SubscriberId: id.Random().String(), SourceId: watch, IdempotencyKey: "theirs"})
 	if fault.ReasonOf(err) != "SOURCE_UNKNOWN" {
 		t.Errorf("somebody else's source: %v", err)
+	}
+}
+
+// slow is an upload during which something happens, when all of it has come.
+type slow struct {
+	*upload
+	then func()
+}
+
+func (u slow) Recv() (*deliveryv1.ImportRequest, error) {
+	r, err := u.upload.Recv()
+	if err != nil {
+		u.then()
+	}
+	return r, err
+}
+
+// TestAFileThatIsOnItsWayIsRefusedToo: the source is disconnected while a file comes in. Nothing of it is kept.
+func TestAFileThatIsOnItsWayIsRefusedToo(t *testing.T) {
+	t.Parallel()
+	o := begin(t, 1).owner()
+	watch := o.brings(walked("2016-04-12", 9000))
+	up := slow{o.upload(watch, walked("2016-04-13", 9000)), func() {
+		_, err := o.DisconnectSource(o.ctx, &deliveryv1.DisconnectSourceRequest{SubscriberId: o.who.String(), SourceId: watch, IdempotencyKey: "off"})
+		o.must(err)
+	}}
+	if err := o.Import(up); fault.ReasonOf(err) != "SOURCE_DISCONNECTED" {
+		t.Errorf("%v", err)
+	}
+	if n := len(o.points().GetPoints()); n != 1 {
+		t.Errorf("%d points are there", n)
+	}
+}
+
+// TestWhatIsToldLateIsNotWhatCounts: a file is in the store, and before the log is told of it its source is restricted, which the log is told
+// first. What the log says in the end is what the store says.
+func TestWhatIsToldLateIsNotWhatCounts(t *testing.T) {
+	t.Parallel()
+	o := begin(t, 1).owner()
+	watch := o.brings(walked("2016-03-31", 9000))
+	number, err := id.Parse(watch)
+	o.must(err)
+	facts := func() []*deliveryv1.Fact {
+		r, err := o.GetFacts(o.ctx, &deliveryv1.GetFactsRequest{SubscriberId: o.who.String()})
+		o.must(err)
+		return r.GetFacts()
+	}
+	// As the process leaves it that ends between the two.
+	told, err := o.Store.Read(t.Context(), o.ringOf(o.who), number, point.OwnFile, o.Catalog.Products(), "", o.Now(),
+		func(add func(*point.Point) error) (source.Summary, error) {
+			for day := range 28 {
+				p, err := source.Read([]byte(walked(fmt.Sprintf("2016-04-%02d", day+1), 9000)))
+				o.must(err)
+				p.Source, p.Assurance = number, point.OwnFile
+				p.ID = point.Identify(o.who, number, &p)
+				o.must(add(&p))
+			}
+			return source.Summary{}, nil
+		})
+	o.must(err)
+	if len(told.Facts) == 0 {
+		t.Fatal("nothing is derived: this shows nothing")
+	}
+	o.restricts(watch)
+	if left := facts(); len(left) != 0 {
+		t.Fatalf("%v, of what is restricted", left)
+	}
+	open, err := o.Store.Unrecorded(t.Context(), o.Now().Add(time.Hour), store.Import{}, 10)
+	o.must(err)
+	if len(open) != 1 {
+		t.Fatalf("%d imports are to be told", len(open))
+	}
+	o.must(o.Catch(o.ctx, open, new(eventv1.Meta)))
+	if left := facts(); len(left) != 0 {
+		t.Errorf("%v, of what is restricted", left)
 	}
 }
 

@@ -54,14 +54,24 @@ type desk struct {
 type gate struct {
 	consentv1.ConsentServiceClient
 	mu      sync.Mutex
-	no      error         // what the gate refuses with
-	then    func()        // what happens once it has decided, before its answer arrives
-	permits map[id.ID]int // by delivery
+	no      error            // what the gate refuses with
+	then    func()           // what happens once it has decided, before its answer arrives
+	permits map[id.ID]int    // by delivery
+	checked consentv1.Reason // why nothing may be used; unset: it may
 }
 
-// Check allows whatever is asked: what may not be read is consent's tests' matter.
-func (*gate) Check(context.Context, *consentv1.CheckRequest, ...grpc.CallOption) (*consentv1.CheckResponse, error) {
-	return &consentv1.CheckResponse{Allowed: true}, nil
+// Check allows whatever is asked, unless the test says why not.
+func (g *gate) Check(context.Context, *consentv1.CheckRequest, ...grpc.CallOption) (*consentv1.CheckResponse, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return &consentv1.CheckResponse{Allowed: g.checked == 0, Reason: g.checked}, nil
+}
+
+// checks has Check say why nothing may be used; 0 for that it may.
+func (g *gate) checks(why consentv1.Reason) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.checked = why
 }
 
 func (g *gate) Release(ctx context.Context, r *consentv1.ReleaseRequest, _ ...grpc.CallOption) (*consentv1.ReleaseResponse, error) {

@@ -157,6 +157,14 @@ func (a Agreement) Due(s Shelf, stock []Day, at time.Time) (due []Day, none bool
 	return due[:max(0, min(len(due), left))], false
 }
 
+// After is the agreement as it is once what is due is on the shelf.
+func (a Agreement) After(due []Day) Agreement {
+	if len(due) > 0 {
+		a.Sequence, a.Slots = a.Sequence+1, a.Slots+len(due)
+	}
+	return a
+}
+
 // Next is when the next of a person's stock falls due that does not now, zero where nothing of it is to come.
 func (a Agreement) Next(s Shelf, stock []Day, at time.Time) (next time.Time) {
 	if !a.Cleared || a.Ended || a.Slots >= a.Licence.Slots || a.Licence.Cadence == Once && a.Sequence > a.Stopped {

@@ -54,6 +54,16 @@ func (s Store) Bar(ctx context.Context, ring *vault.Ring, source id.ID, restrict
 	return out, err
 }
 
+// Facts are what the rules say now of what is there and may be used.
+func (s Store) Facts(ctx context.Context, ring *vault.Ring) (Derived, error) {
+	h, known, err := headOf(ctx, s.Pool, ring)
+	if err != nil || !known {
+		return Derived{}, err
+	}
+	facts, err := h.Values.Facts()
+	return Derived{Rules: h.Rules, Facts: facts}, err
+}
+
 // barred are the sources of a person of which nothing is used.
 func barred(ctx context.Context, q querier, ring *vault.Ring) ([]id.ID, error) {
 	rows, err := q.Query(ctx, `select source from store.bar where subscriber = $1 and restricted`, [16]byte(ring.Subject()))

@@ -10,6 +10,7 @@ import (
 	"github.com/obole-market/obole/pkg/id"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	"github.com/obole-market/obole/services/delivery/internal/holding"
+	"github.com/obole-market/obole/services/delivery/internal/packing"
 	"github.com/obole-market/obole/services/delivery/internal/rpc"
 	"github.com/obole-market/obole/services/delivery/internal/store"
 	"github.com/obole-market/obole/services/delivery/internal/wire"
@@ -24,6 +25,7 @@ func TestWhatTheLogWasNotToldIsToldLater(t *testing.T) {
 	log := esmem.New(2, time.Now)
 	engine := es.New(log, es.Options{Service: "delivery"})
 	server := &rpc.Server{Holdings: es.Register(engine, wire.Holdings()), Keys: r.keys, Store: r.Store}
+	server.Bars = &packing.Bars{Holdings: server.Holdings, Store: r.Store}
 	running, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- engine.Run(running) }()

@@ -224,6 +224,18 @@ func (v View) OfBid(ctx context.Context, bid id.ID) ([]Agreement, error) {
 	return collect(rows, err, "agreements", agreement)
 }
 
+// Buyer is to whom an agreement is, or a delivery of one, once a package was made for it; none before.
+func (v View) Buyer(ctx context.Context, agreement, delivery id.ID) (buyer id.ID, err error) {
+	err = v.Pool.QueryRow(ctx, `
+		select buyer from store.bid where bid in (
+			select bid from shelves.agreement where agreement = $1 union all select bid from shelves.delivery where delivery = $2
+		)`, [16]byte(agreement), [16]byte(delivery)).Scan((*[16]byte)(&buyer))
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return buyer, fmt.Errorf("view: bid: %w", err)
+	}
+	return buyer, nil
+}
+
 // Left says whether a key of a bid has left.
 func (v View) Left(ctx context.Context, bid id.ID) (left bool, err error) {
 	err = v.Pool.QueryRow(ctx, `select exists (select from shelves.delivery where bid = $1 and state = 'released')`, [16]byte(bid)).Scan(&left)

@@ -31,7 +31,8 @@ func (p *play) onePaid(ctx context.Context) error {
 			return err
 		}
 		payout := asked.GetPayoutId()
-		_, err = books.InstructPayout(ctx, &settlementv1.InstructPayoutRequest{PayoutId: payout, EndToEndId: "DEMO-1", IdempotencyKey: payout})
+		// A reference is at most 35 bytes long, and stands for one payout.
+		_, err = books.InstructPayout(ctx, &settlementv1.InstructPayoutRequest{PayoutId: payout, EndToEndId: "DEMO-" + payout[:8], IdempotencyKey: payout})
 		if err != nil {
 			return err
 		}

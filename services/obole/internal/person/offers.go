@@ -36,13 +36,13 @@ type shown struct {
 	card *offersv1.Card
 }
 
-// ask gets the offers that there are now.
-func ask(ctx context.Context, market offersv1.OffersServiceClient, person string) (all []shown, last *offersv1.ListOffersResponse, err error) {
+// ask gets the offers that there are now; those too, where they are looked for, that are like one that was declined.
+func ask(ctx context.Context, market offersv1.OffersServiceClient, person string, declinedToo bool) (all []shown, last *offersv1.ListOffersResponse, err error) {
 	all, err = client.Pages(func(page string) ([]shown, string, error) {
 		var r *offersv1.ListOffersResponse
 		// Offers asks two others within seconds, or makes none: a busy machine is no answer.
 		err := client.Again(ctx, func() (err error) {
-			r, err = market.ListOffers(ctx, &offersv1.ListOffersRequest{SubscriberId: person, PageToken: page})
+			r, err = market.ListOffers(ctx, &offersv1.ListOffersRequest{SubscriberId: person, PageToken: page, DeclinedToo: declinedToo})
 			return err
 		})
 		if err != nil {
@@ -73,7 +73,10 @@ func (o shown) line(s *client.Session) error {
 	})
 }
 
-type list struct{ who }
+type list struct {
+	who
+	DeclinedToo bool `help:"Show as well what is like an offer that you declined, before it may be put to you again."`
+}
 
 // Run lists.
 func (c *list) Run(ctx context.Context, s *client.Session) error {
@@ -81,7 +84,7 @@ func (c *list) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
-	all, last, err := ask(ctx, market, c.Subscriber)
+	all, last, err := ask(ctx, market, c.Subscriber, c.DeclinedToo)
 	if err != nil {
 		return err
 	}
@@ -109,6 +112,9 @@ func (c *list) Run(ctx context.Context, s *client.Session) error {
 	if floor, rules := last.GetHiddenByFloor(), last.GetHiddenByRules(); floor+rules > 0 {
 		fmt.Fprintf(s.Out, "Hidden: %d below your floor, %d by your other rules\n", floor, rules)
 	}
+	if n := last.GetDeclinedBefore(); n > 0 {
+		fmt.Fprintf(s.Out, "Not asked again yet: %d like one that you declined; --declined-too shows them\n", n)
+	}
 	return nil
 }
 
@@ -122,13 +128,19 @@ type one struct {
 }
 
 func (c *one) find(ctx context.Context, market offersv1.OffersServiceClient) (shown, error) {
-	all, _, err := ask(ctx, market, c.Subscriber)
-	if err != nil {
-		return shown{}, err
-	}
-	for _, o := range all {
-		if o.GetOfferId() == c.Offer {
-			return o, nil
+	// Who names one that is not asked again yet looks for it.
+	for _, declinedToo := range []bool{false, true} {
+		all, last, err := ask(ctx, market, c.Subscriber, declinedToo)
+		if err != nil {
+			return shown{}, err
+		}
+		for _, o := range all {
+			if o.GetOfferId() == c.Offer {
+				return o, nil
+			}
+		}
+		if last.GetDeclinedBefore() == 0 {
+			break
 		}
 	}
 	return shown{}, fmt.Errorf("offer %s is not among those that there are now", c.Offer)

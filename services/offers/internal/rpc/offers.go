@@ -16,6 +16,7 @@ import (
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/locale"
 	"github.com/obole-market/obole/pkg/money"
+	"github.com/obole-market/obole/pkg/policy"
 	"github.com/obole-market/obole/pkg/vault"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
@@ -184,7 +185,7 @@ func (s *Server) ListOffers(ctx context.Context, r *offersv1.ListOffersRequest) 
 		return nil, err
 	}
 	rates := s.rates(pack)
-	page, err := s.candidates(ctx, a, rates, person, pack.PaidHealth.Value, out)
+	page, err := s.candidates(ctx, a, rates, person, pack, r.GetDeclinedToo(), out)
 	if err != nil {
 		return nil, err
 	}
@@ -242,6 +243,7 @@ type candidate struct {
 	number  id.ID
 	offer   view.Offer
 	net     int64 // micros of a slot
+	like    bool  // an open question like one that the person declined, within the interval
 }
 
 // compare orders candidates: best net first.
@@ -249,9 +251,12 @@ func (c candidate) compare(other candidate) int {
 	return cmp.Or(cmp.Compare(other.net, c.net), slices.Compare(c.number[:], other.number[:]))
 }
 
-// candidates are all bids that fit the person, in their order; those that the person's own rules hide are counted.
-func (s *Server) candidates(ctx context.Context, a asker, r rates, person id.ID, paidHealth bool, out *offersv1.ListOffersResponse) ([]candidate, error) {
-	all, err := s.reachable(ctx, a, r, person, paidHealth)
+// candidates are all bids that fit the person, in their order; those that the person's own rules hide
+// are counted, and those like one that the person declined.
+func (s *Server) candidates(
+	ctx context.Context, a asker, r rates, person id.ID, pack policy.Pack, declinedToo bool, out *offersv1.ListOffersResponse,
+) ([]candidate, error) {
+	all, err := s.reachable(ctx, a, r, person, pack)
 	if err != nil {
 		return nil, err
 	}
@@ -263,14 +268,38 @@ func (s *Server) candidates(ctx context.Context, a asker, r rates, person id.ID,
 		case byRules:
 			out.HiddenByRules++
 		}
+		if why == visible && c.like && !declinedToo {
+			out.DeclinedBefore++
+			return true
+		}
 		return why != visible
 	})
 	slices.SortFunc(fit, candidate.compare)
 	return fit, nil
 }
 
+// question is what is asked of a person: the same buyer, product (in any version) and purpose ask the same, at whatever price and for whatever days.
+type question struct{ buyer, product, purpose string }
+
+func asked(p *offersv1.BidPlaced) question {
+	return question{p.GetBuyerId(), p.GetTerms().GetProduct().GetId(), p.GetTerms().GetPurpose()}
+}
+
+// declined are the questions that a person has declined within so many days: until these are over they are not put again.
+func (s *Server) declined(ctx context.Context, person id.ID, days int) (map[question]bool, error) {
+	list, err := s.View.Declined(ctx, person, s.Now().AddDate(0, 0, -days))
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[question]bool, len(list))
+	for _, p := range list {
+		out[asked(p)] = true
+	}
+	return out, nil
+}
+
 // reachable are all bids that are for the person, whatever their rules say.
-func (s *Server) reachable(ctx context.Context, a asker, r rates, person id.ID, paidHealth bool) ([]candidate, error) {
+func (s *Server) reachable(ctx context.Context, a asker, r rates, person id.ID, pack policy.Pack) ([]candidate, error) {
 	var products []string
 	for _, stock := range a.facts.GetStock() {
 		products = append(products, stock.GetProduct())
@@ -293,18 +322,25 @@ func (s *Server) reachable(ctx context.Context, a asker, r rates, person id.ID, 
 	if err != nil {
 		return nil, err
 	}
+	refused, err := s.declined(ctx, person, pack.RepromptDays.Value)
+	if err != nil {
+		return nil, err
+	}
 	var out []candidate
 	for i, b := range open {
 		who, known := buyers[b.Placed.GetBuyerId()]
 		product, listed := s.Catalog.Product(b.Placed.GetTerms().GetProduct().GetId(), b.Placed.GetTerms().GetProduct().GetVersion())
-		if !known || who.State != "vetted" || !listed || product.Health && !paidHealth || !a.able(b.Placed) {
+		if !known || who.State != "vetted" || !listed || product.Health && !pack.PaidHealth.Value || !a.able(b.Placed) {
 			continue
 		}
 		parts, err := r.net(b.Placed.GetTerms().GetUnitPrice().GetMicros())
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, candidate{bid: b, who: who, product: product, number: numbers[i], offer: answers[numbers[i]], net: parts.Net})
+		offer := answers[numbers[i]]
+		out = append(out, candidate{
+			bid: b, who: who, product: product, number: numbers[i], offer: offer, net: parts.Net, like: !answered(offer.State) && refused[asked(b.Placed)],
+		})
 	}
 	return out, nil
 }

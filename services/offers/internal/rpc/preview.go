@@ -39,12 +39,12 @@ func (s *Server) PreviewRules(ctx context.Context, r *offersv1.PreviewRulesReque
 	if r.GetRules() == nil {
 		tried = stand
 	}
-	all, err := s.reachable(ctx, a, s.rates(pack), person, pack.PaidHealth.Value)
+	all, err := s.reachable(ctx, a, s.rates(pack), person, pack)
 	if err != nil {
 		return nil, err
 	}
 	for _, c := range all {
-		if answered(c.offer.State) {
+		if answered(c.offer.State) || c.like {
 			continue
 		}
 		before, now := stand.hides(a, c), tried.hides(a, c)

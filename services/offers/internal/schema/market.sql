@@ -43,7 +43,8 @@ create table offer (
     agreement  uuid,
     slots      bigint      not null,
     voided     text        not null,
-    answer_due timestamptz           -- the last moment for consent's answer to an acceptance
+    answer_due timestamptz,          -- the last moment for consent's answer to an acceptance
+    declined_at timestamptz          -- when the person said no
 );
 -- Acceptances, each the event as it is stored: what is personal in it is sealed.
 create table acceptance (
@@ -57,6 +58,7 @@ create table acceptance (
 
 create index offer_person on offer (subscriber, bid);
 create index offer_running on offer (bid) where state in ('accepted', 'agreed');
+create index offer_declined on offer (subscriber, declined_at) where declined_at is not null;
 create index offer_answer on offer (answer_due) where state = 'accepted';
 
 -- What must be decided when its time has come follows from the rows: a placed bid waits for its money, one that was not closed for its last

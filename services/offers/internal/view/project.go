@@ -15,7 +15,7 @@ import (
 )
 
 // Fold is the version of Project: another one means rebuilding.
-const Fold = 4
+const Fold = 5
 
 // HoldWait is how long a bid waits for its money before it is rejected.
 const HoldWait = 15 * time.Minute
@@ -142,7 +142,7 @@ func offers(b *pgx.Batch, r *es.Record, m *offersv1.Event) {
 		b.Queue(`insert into acceptance (agreement, stream, version, type, event, data) values ($1, $2, $3, $4, $5, $6)`,
 			e.GetAgreementId(), string(r.Stream), int64(r.Version), r.Type, [16]byte(r.ID), r.Data)
 	case *offersv1.Event_OfferDeclined:
-		b.Queue(`update offer set state = 'declined' where offer = $1`, arm.OfferDeclined.GetOfferId())
+		b.Queue(`update offer set state = 'declined', declined_at = $2 where offer = $1`, arm.OfferDeclined.GetOfferId(), r.At)
 	case *offersv1.Event_OfferVoided:
 		e := arm.OfferVoided
 		b.Queue(`update offer set state = 'voided', voided = $2 where offer = $1`, e.GetOfferId(), e.GetReason())

@@ -45,6 +45,7 @@ func TestWhatIsDueFollowsFromTheRows(t *testing.T) {
 		AgreementId: again.GetOfferAccepted().GetAgreementId(), OfferId: offer, BidId: bid, SubscriberId: person, Slots: 3,
 	}}}
 	formed := &offersv1.Event{Event: &offersv1.Event_AgreementFormed{AgreementFormed: &offersv1.AgreementFormed{Licence: licence}}}
+	declined := &offersv1.Event{Event: &offersv1.Event_OfferDeclined{OfferDeclined: &offersv1.OfferDeclined{OfferId: offer, BidId: bid, SubscriberId: person}}}
 	voided := &offersv1.Event{Event: &offersv1.Event_OfferVoided{OfferVoided: &offersv1.OfferVoided{OfferId: offer, BidId: bid, Slots: 3, Consented: true}}}
 	fold := func(events ...*offersv1.Event) {
 		t.Helper()
@@ -102,11 +103,26 @@ func TestWhatIsDueFollowsFromTheRows(t *testing.T) {
 	due("closed", reply)
 	fold(formedAgain)
 	due("and agreed")
+	tables := view.View{Pool: pool}
+	who, err := id.Parse(person)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := func(after time.Time) int {
+		t.Helper()
+		list, err := tables.Declined(t.Context(), who, after)
+		if err != nil || len(list) > 0 && list[0].GetBidId() != bid {
+			t.Errorf("declined: %v, %v", list, err)
+		}
+		return len(list)
+	}
+	if n := refused(at.Add(-1)); n != 0 {
+		t.Errorf("%d are declined before any was", n)
+	}
 	var consented, quantity int64
 	if err := pool.QueryRow(t.Context(), `select consented, quantity from market.bid where bid = $1`, bid).Scan(&consented, &quantity); err != nil || consented != 3 || quantity != 7 {
 		t.Errorf("%d of %d slots are consented, %v", consented, quantity, err)
 	}
-	tables := view.View{Pool: pool}
 	for agreement, want := range map[string]string{licence.GetAgreementId(): "accepted", again.GetOfferAccepted().GetAgreementId(): "accepted again", id.Random().String(): ""} {
 		number, err := id.Parse(agreement)
 		if err != nil {
@@ -120,5 +136,9 @@ func TestWhatIsDueFollowsFromTheRows(t *testing.T) {
 		if found && (m.GetOfferAccepted().GetLicence() != nil) != (want == "accepted") {
 			t.Errorf("%s is %v", want, m)
 		}
+	}
+	fold(declined)
+	if n, past := refused(at.Add(-time.Microsecond)), refused(at); n != 1 || past != 0 {
+		t.Errorf("%d are declined after a moment before, %d after the moment itself", n, past)
 	}
 }

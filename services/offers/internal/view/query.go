@@ -252,6 +252,27 @@ func (v View) Offers(ctx context.Context, subscriber id.ID, bids []id.ID) (map[i
 	return out, nil
 }
 
+// Declined lists the bids, as they were placed, whose offers a person has declined after a moment.
+func (v View) Declined(ctx context.Context, subscriber id.ID, after time.Time) ([]*offersv1.BidPlaced, error) {
+	rows, err := v.Pool.Query(ctx, `
+		select b.placed from market.offer o join market.bid b on b.bid = o.bid where o.subscriber = $1 and o.declined_at > $2`, [16]byte(subscriber), after)
+	if err != nil {
+		return nil, fmt.Errorf("view: declined: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*offersv1.BidPlaced, error) {
+		var raw []byte
+		if err := row.Scan(&raw); err != nil {
+			return nil, err
+		}
+		placed := new(offersv1.BidPlaced)
+		return placed, proto.Unmarshal(raw, placed)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("view: declined: %w", err)
+	}
+	return list, nil
+}
+
 // Acceptance is the event of an acceptance by its agreement: id, stream, version, type and data, with what is personal sealed.
 func (v View) Acceptance(ctx context.Context, agreement id.ID) (r es.Record, found bool, err error) {
 	err = v.Pool.QueryRow(ctx, `select stream, version, type, event, data from market.acceptance where agreement = $1`, [16]byte(agreement)).

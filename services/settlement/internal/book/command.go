@@ -100,6 +100,8 @@ func Reads(c Command) []On {
 		return []On{on, {c.Book, c.Bid.ID}, {c.Book, c.Subscriber.ID}, {Book: c.Book}}
 	case RequestPayout:
 		return []On{on, {c.Book, c.Subscriber.ID}}
+	case InstructPayout:
+		return []On{on, c.told()}
 	case ReturnPayout:
 		return []On{on, {c.Book, c.Subscriber.ID}}
 	}

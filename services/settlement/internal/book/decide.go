@@ -33,7 +33,7 @@ func (l Ledger) Decide(state func(On) State, c Command, at time.Time) ([]Entry, 
 	case RequestPayout:
 		return requestPayout(state, c)
 	case InstructPayout:
-		return instructPayout(state(on), c)
+		return instructPayout(state, c)
 	case SettlePayout:
 		return settlePayout(state(on), c)
 	case ReturnPayout:

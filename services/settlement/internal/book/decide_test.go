@@ -2,6 +2,7 @@ package book_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -318,7 +319,7 @@ func TestMoneyIsNeitherMadeNorLost(t *testing.T) {
 				}
 				n := rapid.IntRange(1, payouts).Draw(t, "payout")
 				p := balance(s, payoutN(n).ID).(book.Payout)
-				var c book.Command = book.InstructPayout{Book: ledger, Payout: payoutN(n), EndToEnd: "E"}
+				var c book.Command = book.InstructPayout{Book: ledger, Payout: payoutN(n), EndToEnd: fmt.Sprint("E-", n)}
 				switch rapid.IntRange(0, 2).Draw(t, "told") {
 				case 1:
 					c = book.SettlePayout{Book: ledger, Payout: payoutN(n), ValueDate: rapid.SampledFrom([]string{"2026-11-24", "2026-11-25"}).Draw(t, "day")}

@@ -76,6 +76,9 @@ func (l Ledger) Evolve(s State, on On, e Event) State {
 		p.Subscriber, p.Stage, p.Amount = e.Subscriber, Requested, e.Amount
 		return p
 	case PayoutInstructed:
+		if on.Child != e.Payout.ID {
+			return Told{Payout: e.Payout}
+		}
 		p := payout(s, nil)
 		p.Stage, p.EndToEnd = Instructed, e.EndToEnd
 		return p
@@ -115,6 +118,8 @@ func Touches(e Entry) []On {
 		return []On{{book.Book, ev.Bid.ID}, {book.Book, ev.Subscriber.ID}, book}
 	case PayoutRequested:
 		return []On{{book.Book, ev.Subscriber.ID}}
+	case PayoutInstructed:
+		return []On{toldAs(book.Book, ev.EndToEnd)}
 	case PayoutReturned:
 		return []On{{book.Book, payee(ev.Postings)}}
 	}

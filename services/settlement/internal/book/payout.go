@@ -107,7 +107,17 @@ type Payout struct {
 	Reason     string
 }
 
+// Told is what a reference stands for under which whoever pays was told: one payout, or they would take two for one.
+type Told struct{ Payout PayoutID }
+
 func (Payout) state() {}
+func (Told) state()   {}
+
+func (c InstructPayout) told() On { return toldAs(c.Book, c.EndToEnd) }
+
+func toldAs(book ID, reference string) On {
+	return On{book, id.Derive([]byte("end to end"), book.ID[:], []byte(reference))}
+}
 
 func (c RequestPayout) on() On  { return On{c.Book, c.Payout.ID} }
 func (c InstructPayout) on() On { return On{c.Book, c.Payout.ID} }
@@ -136,8 +146,9 @@ func requestPayout(state func(On) State, c RequestPayout) ([]Entry, error) {
 	}), nil
 }
 
-func instructPayout(s State, c InstructPayout) ([]Entry, error) {
-	p, known := s.(Payout)
+func instructPayout(state func(On) State, c InstructPayout) ([]Entry, error) {
+	p, known := state(c.on()).(Payout)
+	other, told := state(c.told()).(Told)
 	switch {
 	case !known:
 		return nil, ErrPayoutUnknown
@@ -147,6 +158,8 @@ func instructPayout(s State, c InstructPayout) ([]Entry, error) {
 		return nil, ErrReferenceConflict
 	case p.Stage != Requested:
 		return nil, ErrPayoutEnded
+	case told && other.Payout != c.Payout:
+		return nil, ErrReferenceConflict
 	}
 	return one(c.on(), PayoutInstructed(c)), nil
 }

@@ -81,6 +81,8 @@ func TestPayoutRefusals(t *testing.T) {
 		change(&c)
 		return c
 	}
+	again := told(2)
+	again.EndToEnd = told(1).EndToEnd
 	somebody := gives(1)
 	somebody.Subscriber = personN(2)
 	nobody := asks(1, 0)
@@ -90,28 +92,31 @@ func TestPayoutRefusals(t *testing.T) {
 		c    book.Command
 		want error // nil: it is what was, and nothing happens
 	}{
-		"more than there is":          {nil, asks(1, 17), book.ErrInsufficientEarnings},
-		"less than nothing":           {nil, asks(1, -1), book.ErrInsufficientEarnings},
-		"all of nothing":              {nil, nobody, book.ErrInsufficientEarnings},
-		"what another payout has":     {[]book.Command{asks(2, 12)}, asks(1, 5), book.ErrInsufficientEarnings},
-		"to a bank":                   {nil, by(2), book.ErrMethodUnavailable},
-		"to somebody else":            {nil, by(3), book.ErrMethodUnavailable},
-		"telling of none":             {nil, told(1), book.ErrPayoutUnknown},
-		"paying none":                 {nil, pays(1), book.ErrPayoutUnknown},
-		"returning none":              {nil, gives(1), book.ErrPayoutUnknown},
-		"paying before telling":       {[]book.Command{asks(1, 5)}, pays(1), book.ErrPayoutNotInstructed},
-		"telling twice":               {[]book.Command{asks(1, 5), told(1)}, told(1), nil},
-		"telling otherwise":           {[]book.Command{asks(1, 5), told(1)}, book.InstructPayout{Book: ledger, Payout: payoutN(1), EndToEnd: "E-2"}, book.ErrReferenceConflict},
-		"paying twice":                {[]book.Command{asks(1, 5), told(1), pays(1)}, pays(1), nil},
-		"paying twice, another day":   {[]book.Command{asks(1, 5), told(1), pays(1)}, another(func(c *book.SettlePayout) { c.ValueDate = "2026-12-01" }), book.ErrPayoutEnded},
-		"paying twice, another bill":  {[]book.Command{asks(1, 5), told(1), pays(1)}, another(func(c *book.SettlePayout) { c.Reference = "" }), book.ErrPayoutEnded},
-		"returning what was paid":     {[]book.Command{asks(1, 5), told(1), pays(1)}, gives(1), book.ErrPayoutEnded},
-		"paying what was returned":    {[]book.Command{asks(1, 5), told(1), gives(1)}, pays(1), book.ErrPayoutEnded},
-		"returning twice":             {[]book.Command{asks(1, 5), gives(1)}, gives(1), nil},
-		"telling of what was given":   {[]book.Command{asks(1, 5), gives(1)}, told(1), book.ErrPayoutEnded},
-		"giving it to somebody else":  {[]book.Command{asks(1, 5)}, somebody, book.ErrTermsMismatch},
-		"a hold's id is no payout":    {nil, book.InstructPayout{Book: ledger, Payout: book.PayoutID{ID: bidN(1).ID}, EndToEnd: "E"}, book.ErrPayoutUnknown},
-		"telling again when it ended": {[]book.Command{asks(1, 5), told(1), pays(1)}, told(1), nil},
+		"more than there is":                {nil, asks(1, 17), book.ErrInsufficientEarnings},
+		"less than nothing":                 {nil, asks(1, -1), book.ErrInsufficientEarnings},
+		"all of nothing":                    {nil, nobody, book.ErrInsufficientEarnings},
+		"what another payout has":           {[]book.Command{asks(2, 12)}, asks(1, 5), book.ErrInsufficientEarnings},
+		"to a bank":                         {nil, by(2), book.ErrMethodUnavailable},
+		"to somebody else":                  {nil, by(3), book.ErrMethodUnavailable},
+		"telling of none":                   {nil, told(1), book.ErrPayoutUnknown},
+		"paying none":                       {nil, pays(1), book.ErrPayoutUnknown},
+		"returning none":                    {nil, gives(1), book.ErrPayoutUnknown},
+		"paying before telling":             {[]book.Command{asks(1, 5)}, pays(1), book.ErrPayoutNotInstructed},
+		"telling twice":                     {[]book.Command{asks(1, 5), told(1)}, told(1), nil},
+		"telling otherwise":                 {[]book.Command{asks(1, 5), told(1)}, book.InstructPayout{Book: ledger, Payout: payoutN(1), EndToEnd: "E-2"}, book.ErrReferenceConflict},
+		"telling of two by one name":        {[]book.Command{asks(1, 5), asks(2, 5), told(1)}, again, book.ErrReferenceConflict},
+		"by the name of a paid one":         {[]book.Command{asks(1, 5), asks(2, 5), told(1), pays(1)}, again, book.ErrReferenceConflict},
+		"by the name of one that came back": {[]book.Command{asks(1, 5), asks(2, 5), told(1), gives(1)}, again, book.ErrReferenceConflict},
+		"paying twice":                      {[]book.Command{asks(1, 5), told(1), pays(1)}, pays(1), nil},
+		"paying twice, another day":         {[]book.Command{asks(1, 5), told(1), pays(1)}, another(func(c *book.SettlePayout) { c.ValueDate = "2026-12-01" }), book.ErrPayoutEnded},
+		"paying twice, another bill":        {[]book.Command{asks(1, 5), told(1), pays(1)}, another(func(c *book.SettlePayout) { c.Reference = "" }), book.ErrPayoutEnded},
+		"returning what was paid":           {[]book.Command{asks(1, 5), told(1), pays(1)}, gives(1), book.ErrPayoutEnded},
+		"paying what was returned":          {[]book.Command{asks(1, 5), told(1), gives(1)}, pays(1), book.ErrPayoutEnded},
+		"returning twice":                   {[]book.Command{asks(1, 5), gives(1)}, gives(1), nil},
+		"telling of what was given":         {[]book.Command{asks(1, 5), gives(1)}, told(1), book.ErrPayoutEnded},
+		"giving it to somebody else":        {[]book.Command{asks(1, 5)}, somebody, book.ErrTermsMismatch},
+		"a hold's id is no payout":          {nil, book.InstructPayout{Book: ledger, Payout: book.PayoutID{ID: bidN(1).ID}, EndToEnd: "E"}, book.ErrPayoutUnknown},
+		"telling again when it ended":       {[]book.Command{asks(1, 5), told(1), pays(1)}, told(1), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -2,8 +2,8 @@ package book
 
 import "time"
 
-// State is what deciding needs of one stream: a Buyer, a Payment, Held money, Marked money, an Earner, a Payout or the Operator. Nil means that
-// the stream does not exist. States are values; none is changed in place.
+// State is what deciding needs of one stream: a Buyer, a Payment, Held money, Marked money, an Earner, a Payout, what was Told or the Operator. Nil
+// means that the stream does not exist. States are values; none is changed in place.
 type State interface{ state() }
 
 // Buyer is a buyer's own money.

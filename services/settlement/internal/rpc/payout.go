@@ -115,7 +115,7 @@ func (s *Server) payout(ctx context.Context, command id.ID, hash [32]byte, c boo
 	case errors.Is(err, book.ErrInsufficientEarnings):
 		return nil, book.ErrInsufficientEarnings.And("amount", "must be no more than is available")
 	case errors.Is(err, book.ErrReferenceConflict):
-		return nil, book.ErrReferenceConflict.And("end_to_end_id", "billing was told of the payout under another one")
+		return nil, book.ErrReferenceConflict.And("end_to_end_id", "billing was told of the payout under another one, or of another payout under it")
 	}
 	return nil, conflict(err)
 }

@@ -19,6 +19,7 @@ const (
 	rowEarner   = 'e'
 	rowOperator = 'o'
 	rowPayout   = 'q'
+	rowTold     = 't'
 )
 
 var errRow = errors.New("wire: malformed state row")
@@ -59,6 +60,8 @@ func EncodeState(s book.State) ([]byte, error) {
 		for _, v := range [...]string{s.EndToEnd, s.ValueDate, s.Reference, s.Reason} {
 			w = rowText(w, v)
 		}
+	case book.Told:
+		w = append(append(w, rowTold), s.Payout.ID[:]...)
 	case book.Operator:
 		w = rowInts(append(w, rowOperator), s.Commission, s.VAT, s.Withholding, s.Rounding, s.Clearing, s.CommissionResidual, s.WithholdingResidual)
 	default:
@@ -102,6 +105,8 @@ func DecodeState(b []byte) (book.State, error) {
 			Subscriber: book.SubscriberID{ID: r.id()}, Stage: book.Stage(r.int()), Amount: r.int(), Asked: r.int(), Credited: r.int(),
 			EndToEnd: r.text(), ValueDate: r.text(), Reference: r.text(), Reason: r.text(),
 		}
+	case rowTold:
+		s = book.Told{Payout: book.PayoutID{ID: r.id()}}
 	case rowOperator:
 		s = book.Operator{
 			Commission: r.int(), VAT: r.int(), Withholding: r.int(), Rounding: r.int(), Clearing: r.int(),

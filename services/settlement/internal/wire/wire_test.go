@@ -200,6 +200,7 @@ func TestStateRowsComeBack(t *testing.T) {
 		book.Payout{
 			Subscriber: person, Stage: book.Returned, Amount: 700, Asked: 3, Credited: 4, EndToEnd: "E2E-1", ValueDate: "2026-11-25", Reference: "B-7", Reason: "AC04",
 		},
+		book.Told{Payout: book.PayoutID(person)},
 		book.Operator{Commission: 1, VAT: 2, Withholding: 3, Rounding: -4, Clearing: -5, CommissionResidual: 6, WithholdingResidual: -7},
 	} {
 		b, err := wire.EncodeState(s)

@@ -2653,7 +2653,10 @@ type ListOffersRequest struct {
 	// next_page_token of the page before.
 	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Answer only when this position is seen.
-	After         *v1.Cursor `protobuf:"bytes,5,opt,name=after,proto3" json:"after,omitempty"`
+	After *v1.Cursor `protobuf:"bytes,5,opt,name=after,proto3" json:"after,omitempty"`
+	// Show as well the questions like one that the person has declined, before the interval of their country's policy pack (reprompt_days) is over:
+	// only where the person looks for them by themselves.
+	DeclinedToo   bool `protobuf:"varint,6,opt,name=declined_too,json=declinedToo,proto3" json:"declined_too,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2721,6 +2724,13 @@ func (x *ListOffersRequest) GetAfter() *v1.Cursor {
 		return x.After
 	}
 	return nil
+}
+
+func (x *ListOffersRequest) GetDeclinedToo() bool {
+	if x != nil {
+		return x.DeclinedToo
+	}
+	return false
 }
 
 // Offer is an offer to one person.
@@ -3281,9 +3291,12 @@ type ListOffersResponse struct {
 	// Why no paid offer is made at all; unset when some may be.
 	NotEligible Reason `protobuf:"varint,5,opt,name=not_eligible,json=notEligible,proto3,enum=obole.offers.v1.Reason" json:"not_eligible,omitempty"`
 	// How far this answer reaches; one per partition that was written.
-	Cursors       []*v1.Cursor `protobuf:"bytes,6,rep,name=cursors,proto3" json:"cursors,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Cursors []*v1.Cursor `protobuf:"bytes,6,rep,name=cursors,proto3" json:"cursors,omitempty"`
+	// Offers that would be shown, but ask what the person has declined within reprompt_days of their country's policy pack: the same buyer, product and
+	// purpose, at whatever price and for whatever days. With declined_too they stand in the list, and this is 0.
+	DeclinedBefore uint32 `protobuf:"varint,7,opt,name=declined_before,json=declinedBefore,proto3" json:"declined_before,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ListOffersResponse) Reset() {
@@ -3356,6 +3369,13 @@ func (x *ListOffersResponse) GetCursors() []*v1.Cursor {
 		return x.Cursors
 	}
 	return nil
+}
+
+func (x *ListOffersResponse) GetDeclinedBefore() uint32 {
+	if x != nil {
+		return x.DeclinedBefore
+	}
+	return 0
 }
 
 // AcceptOfferRequest accepts a card.
@@ -3789,7 +3809,8 @@ func (x *RuleEffect) GetAlone() uint32 {
 }
 
 // PreviewRulesResponse says what rules do to the offers that are open now and that the person has the data for. Whether matching shows
-// an offer whose conditions the person does not meet is not counted: it would never be shown.
+// an offer whose conditions the person does not meet is not counted: it would never be shown. Neither is one like one that was declined within
+// the interval.
 type PreviewRulesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Offers that these rules show.
@@ -4507,14 +4528,15 @@ const file_obole_offers_v1_service_proto_rawDesc = "" +
 	"\bbuyer_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\abuyerId\x122\n" +
 	"\x0fidempotency_key\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"E\n" +
 	"\x13WithdrawBidResponse\x12.\n" +
-	"\x06cursor\x18\x01 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\xe5\x01\n" +
+	"\x06cursor\x18\x01 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\x88\x02\n" +
 	"\x11ListOffersRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12#\n" +
 	"\blanguage\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18\x10R\blanguage\x12%\n" +
 	"\tpage_size\x18\x03 \x01(\rB\b\xbaH\x05*\x03\x18\xc8\x01R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12,\n" +
-	"\x05after\x18\x05 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\xe0\x01\n" +
+	"\x05after\x18\x05 \x01(\v2\x16.obole.event.v1.CursorR\x05after\x12!\n" +
+	"\fdeclined_too\x18\x06 \x01(\bR\vdeclinedToo\"\xe0\x01\n" +
 	"\x05Offer\x12\x19\n" +
 	"\boffer_id\x18\x01 \x01(\tR\aofferId\x121\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1b.obole.offers.v1.OfferStateR\x05state\x12\x12\n" +
@@ -4580,14 +4602,15 @@ const file_obole_offers_v1_service_proto_rawDesc = "" +
 	"\x06policy\x18  \x01(\v2\x19.obole.event.v1.PolicyRefR\x06policy\x12\x1d\n" +
 	"\n" +
 	"cohort_min\x18! \x01(\rR\tcohortMin\x12\x12\n" +
-	"\x04salt\x18\" \x01(\fR\x04salt\"\xaa\x02\n" +
+	"\x04salt\x18\" \x01(\fR\x04salt\"\xd3\x02\n" +
 	"\x12ListOffersResponse\x12.\n" +
 	"\x06offers\x18\x01 \x03(\v2\x16.obole.offers.v1.OfferR\x06offers\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12&\n" +
 	"\x0fhidden_by_floor\x18\x03 \x01(\rR\rhiddenByFloor\x12&\n" +
 	"\x0fhidden_by_rules\x18\x04 \x01(\rR\rhiddenByRules\x12:\n" +
 	"\fnot_eligible\x18\x05 \x01(\x0e2\x17.obole.offers.v1.ReasonR\vnotEligible\x120\n" +
-	"\acursors\x18\x06 \x03(\v2\x16.obole.event.v1.CursorR\acursors\"\xef\x02\n" +
+	"\acursors\x18\x06 \x03(\v2\x16.obole.event.v1.CursorR\acursors\x12'\n" +
+	"\x0fdeclined_before\x18\a \x01(\rR\x0edeclinedBefore\"\xef\x02\n" +
 	"\x12AcceptOfferRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12#\n" +
 	"\boffer_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aofferId\x12\x1f\n" +

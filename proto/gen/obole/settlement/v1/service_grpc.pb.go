@@ -67,7 +67,7 @@ type SettlementServiceClient interface {
 	// ListPayouts lists payouts, newest first: a person's own, or for finance everybody's.
 	ListPayouts(ctx context.Context, in *ListPayoutsRequest, opts ...grpc.CallOption) (*ListPayoutsResponse, error)
 	// InstructPayout records that billing was told of a payout, and under which reference. Told again with another one it is refused with
-	// REFERENCE_CONFLICT.
+	// REFERENCE_CONFLICT, and so is a reference under which billing was told of another payout.
 	InstructPayout(ctx context.Context, in *InstructPayoutRequest, opts ...grpc.CallOption) (*InstructPayoutResponse, error)
 	// SettlePayout records that the credit of an instructed payout stands on the bill. It happens once: a payout that was settled or returned
 	// is refused with PAYOUT_ENDED, unless it is told again as it was.
@@ -304,7 +304,7 @@ type SettlementServiceServer interface {
 	// ListPayouts lists payouts, newest first: a person's own, or for finance everybody's.
 	ListPayouts(context.Context, *ListPayoutsRequest) (*ListPayoutsResponse, error)
 	// InstructPayout records that billing was told of a payout, and under which reference. Told again with another one it is refused with
-	// REFERENCE_CONFLICT.
+	// REFERENCE_CONFLICT, and so is a reference under which billing was told of another payout.
 	InstructPayout(context.Context, *InstructPayoutRequest) (*InstructPayoutResponse, error)
 	// SettlePayout records that the credit of an instructed payout stands on the bill. It happens once: a payout that was settled or returned
 	// is refused with PAYOUT_ENDED, unless it is told again as it was.

@@ -96,7 +96,7 @@ function Tell({ payout, what }: { payout: Payout; what: "instruct" | "settle" | 
   };
   const title = t(`payouts.${what}.of`, { amount });
   return (
-    <Decision name={t(`payouts.${what}`)} label={title} title={title} text={t(`payouts.${what}.text`)} wrong={asWrong || dayWrong || referenceWrong} act={act}>
+    <Decision name={t(`payouts.${what}`)} label={title} title={title} text={t(`payouts.${what}.text`)} wrong={asWrong || dayWrong || referenceWrong} act={act} testid={`payout-${what}`}>
       {(tried) => (
         <>
           {what === "instruct" && <Field label={t("payouts.as")} hint={t("payouts.as.hint")} value={as} change={setAs} wrong={tried && asWrong ? t("payouts.as.wrong") : undefined} />}

@@ -18,9 +18,9 @@ import { Preview } from "./preview";
 import { Compare } from "./compare";
 import { Shown, useOffers } from "./shared";
 
-export function OfferPage({ id }: { id: string }) {
+export function OfferPage({ id, query }: { id: string; query: URLSearchParams }) {
   const { t } = useSpeech();
-  const read = useOffers();
+  const read = useOffers(query.has("declined"));
   return (
     <Shown read={read} tall>
       {(o) => {

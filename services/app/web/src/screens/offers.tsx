@@ -4,11 +4,13 @@ import { useSpeech } from "../i18n";
 import { Chip, Empty, PageHead, Section } from "../ui/parts";
 import { productName, purposeName } from "../ui/words";
 import { NotEligible } from "./home";
-import { Shown, useOffers } from "./shared";
+import { Shown, useAccount, useOffers } from "./shared";
 
-export function Offers() {
+export function Offers({ query }: { query: URLSearchParams }) {
   const { t } = useSpeech();
-  const read = useOffers();
+  const declinedToo = query.has("declined");
+  const read = useOffers(declinedToo);
+  const account = useAccount();
   return (
     <>
       <PageHead title={t("offers.title")} lead={t("offers.lead")} />
@@ -28,7 +30,7 @@ export function Offers() {
                 <ul class="plain stack" aria-label={t("offers.waiting")}>
                   {waiting.map((x) => (
                     <li key={x.offerId}>
-                      <OfferCard offer={x} />
+                      <OfferCard offer={x} declinedToo={declinedToo} />
                     </li>
                   ))}
                 </ul>
@@ -36,6 +38,11 @@ export function Offers() {
               {hidden > 0 && (
                 <p class="soft small">
                   {t("offers.hidden", { floor: o.hiddenByFloor, rules: o.hiddenByRules })} <a href="/rules">{t("offers.hidden.more")}</a>
+                </p>
+              )}
+              {o.declinedBefore > 0 && (
+                <p class="soft small" data-testid="declined-before">
+                  {t("offers.before", { n: o.declinedBefore, days: account.data?.account?.repromptDays ?? "–" })} <a href="/offers?declined">{t("offers.before.look")}</a>
                 </p>
               )}
               {answered.length > 0 && (
@@ -76,13 +83,13 @@ export function OfferStateChip({ state }: { state: OfferState }) {
   }
 }
 
-function OfferCard({ offer, deep }: { offer: Offer; deep?: boolean }) {
+function OfferCard({ offer, deep, declinedToo }: { offer: Offer; deep?: boolean; declinedToo?: boolean }) {
   const speech = useSpeech();
   const { t, price, days, country } = speech;
   const card = fromBinary(CardSchema, offer.card);
   const product = card.product?.id ?? "";
   return (
-    <a class="card offer" href={`/offers/${offer.offerId}`}>
+    <a class="card offer" href={`/offers/${offer.offerId}${declinedToo ? "?declined" : ""}`}>
       <div class="row apart">
         <div>
           {deep ? <h3>{card.buyerName}</h3> : <h2>{card.buyerName}</h2>}

@@ -64,7 +64,7 @@ function Table({ places, all }: { places: Place[]; all: number }) {
   const speech = useSpeech();
   const { t, number } = speech;
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label={t("mobile.places")}>
+    <div class="scroll" tabIndex={0} role="region" aria-label={`${t("mobile.places")}: ${t("category.as.table")}`}>
       <table class="places">
         <thead>
           <tr>

@@ -19,13 +19,17 @@ export function Shown<T>({ read, children, tall }: { read: Read<T>; children: (d
   );
 }
 
-/** Offers of the person, asked for again every ten seconds while the page is looked at: they are made for whoever asks. */
-export function useOffers() {
+/**
+ * Offers of the person, asked for again every ten seconds while the page is looked at: they are made for whoever asks. What is like an offer that
+ * was declined is not put again before the country's interval is over, unless the person looks for it.
+ */
+export function useOffers(declinedToo = false) {
   const { me } = usePage();
   const { language } = useSpeech();
-  const read = useRead(OffersService.method.listOffers, { subscriberId: me.subject, language, pageSize: 200 });
+  const read = useRead(OffersService.method.listOffers, { subscriberId: me.subject, language, declinedToo, pageSize: 200 });
   const { again } = read;
   useEffect(() => {
+    again(); // nothing tells of new ones while no screen shows any
     const timer = setInterval(() => {
       if (document.visibilityState === "visible" && navigator.onLine) again();
     }, 10_000);

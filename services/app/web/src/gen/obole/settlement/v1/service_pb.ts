@@ -1961,7 +1961,7 @@ export const SettlementService: GenService<{
   },
   /**
    * InstructPayout records that billing was told of a payout, and under which reference. Told again with another one it is refused with
-   * REFERENCE_CONFLICT.
+   * REFERENCE_CONFLICT, and so is a reference under which billing was told of another payout.
    *
    * @generated from rpc obole.settlement.v1.SettlementService.InstructPayout
    */
