@@ -111,6 +111,34 @@ test("a session that is over: said at once, with the way back in, and what was e
   await page.context().close();
 });
 
+test("whoever comes after a session that is over sees nothing of it, without a network too", async () => {
+  const page = await signIn(browser, market.page, person);
+  await page.evaluate(() => navigator.serviceWorker.ready);
+  const kept = () =>
+    page.evaluate(
+      () =>
+        new Promise<number>((done, failed) => {
+          const asked = indexedDB.open("obole", 1);
+          asked.onerror = () => failed(asked.error);
+          asked.onsuccess = () => {
+            const all = asked.result.transaction("last").objectStore("last").count();
+            all.onsuccess = () => done(all.result);
+          };
+        }),
+    );
+  await expect.poll(kept).toBeGreaterThan(0);
+  await page.context().clearCookies();
+  await page.reload();
+  await page.locator('a[href^="/login"]').first().waitFor();
+  await expect.poll(kept).toBe(0);
+  await page.context().setOffline(true);
+  await page.reload();
+  await page.locator(".main .notice, .main [role=alert]").first().waitFor();
+  expect(await page.locator("nav.nav").count()).toBe(0);
+  expect(await page.getByTestId("earned-total").count()).toBe(0);
+  await page.context().close();
+});
+
 test("a command that is refused: said in words, and nothing is lost", async () => {
   const page = await signIn(browser, market.page, "Participant 8792009665");
   const name = "A study that ends";

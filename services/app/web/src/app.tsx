@@ -4,7 +4,7 @@ import { Frame } from "./frame";
 import { load, localeOf, pick, Speech, SpeechContext, useSpeech, type Language } from "./i18n";
 import { onSessionEnd, transport } from "./net/client";
 import { faultOf, type Fault } from "./net/fault";
-import { wipe } from "./net/last";
+import { leave as leaveNothing, wipe } from "./net/last";
 import { live, watched, type Line } from "./net/live";
 import { Reads, ReadsContext } from "./net/reads";
 import { readConfig, signOut, whoAmI, type Config, type Me } from "./net/session";
@@ -47,6 +47,13 @@ interface Start {
   fault: Fault | undefined;
 }
 
+// Nobody is signed in: whoever sits here next, without a network too, learns nothing of who was.
+function forget(): void {
+  remember("start", undefined);
+  remember("person", undefined);
+  void wipe();
+}
+
 function Signed({ speak }: { speak: (l: Language) => void }) {
   const [start, setStart] = useState<Start>();
   const begin = () => {
@@ -59,6 +66,7 @@ function Signed({ speak }: { speak: (l: Language) => void }) {
           remember("person", me.subject);
         }
         if (me) remember("start", JSON.stringify({ me, config }));
+        else forget();
         setStart({ me, config, fault: undefined });
       },
       (thrown: unknown) => {
@@ -163,15 +171,14 @@ function Inside({ me, config, speak }: { me: Me; config: Config; speak: (l: Lang
   useEffect(() => {
     const channel = new BroadcastChannel("obole-session");
     goodbye.current = channel;
-    channel.onmessage = () => location.replace("/");
+    channel.onmessage = () => void leaveNothing().then(() => location.replace("/"));
     return () => channel.close();
   }, []);
 
   const leave = async (everywhere: boolean) => {
     const to = await signOut(everywhere);
-    remember("start", undefined);
-    remember("person", undefined);
-    await wipe();
+    forget();
+    await leaveNothing();
     goodbye.current?.postMessage("out");
     location.replace(to);
   };

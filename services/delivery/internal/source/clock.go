@@ -31,6 +31,15 @@ func resolve(wall time.Time, zone *time.Location) (t time.Time, ok bool) {
 	return time.Time{}, false
 }
 
+// shownAgain is the instant at which the clock by which t is told shows the same once more; ok is false where it does not.
+func shownAgain(t time.Time) (again time.Time, ok bool) {
+	_, before := t.Zone()
+	_, after := t.Add(24 * time.Hour).Zone() // as in resolve
+	again = t.Add(time.Duration(before-after) * time.Second)
+	_, now := again.Zone()
+	return again, before > after && now == after
+}
+
 // dayFrame is the local day of wall, from its first instant to the next day's; ok is false where the zone skipped the day.
 func dayFrame(wall time.Time, zone *time.Location) (start, end time.Time, ok bool) {
 	start, ok = dayStart(wall, zone)

@@ -92,7 +92,7 @@ func (f *feed) local(column string) (time.Time, error) {
 // moment is a time of RFC 3339, by the clock of the zone that the caller named or else by its own offset; or one by the local clock.
 func (f *feed) moment(column string) (time.Time, error) {
 	text := string(f.cell(column))
-	if len(text) <= len(time.DateTime) && !bytes.ContainsAny(f.cell(column), "TZ") {
+	if isLocal(f.cell(column)) {
 		return f.local(column)
 	}
 	t, err := time.Parse(time.RFC3339, text)
@@ -108,6 +108,11 @@ func (f *feed) moment(column string) (time.Time, error) {
 		return t, f.in.blame(err)
 	}
 	return t, nil
+}
+
+// isLocal says whether a time is by the local clock.
+func isLocal(text []byte) bool {
+	return len(text) <= len(time.DateTime) && !bytes.ContainsAny(text, "TZ")
 }
 
 // between is the time from startTime to endTime. Where the row may leave the end empty, it is an instant then.
@@ -127,6 +132,12 @@ func (f *feed) between(instants bool) (frame point.Frame, err error) {
 	}
 	if frame.End, err = f.moment(ends); err != nil {
 		return frame, err
+	}
+	// What begins before the clock is turned back may end by an earlier hour: at its second showing.
+	if isLocal(f.cell(ends)) && frame.End.Before(frame.Start) {
+		if later, twice := shownAgain(frame.End); twice {
+			frame.End = later
+		}
 	}
 	if instants && frame.End.Equal(frame.Start) {
 		frame.End = time.Time{}

@@ -103,6 +103,25 @@ func TestTimesWithAnOffset(t *testing.T) {
 	}
 }
 
+// TestWhatLastsWhileTheClockIsTurnedBack: by the local clock it ends before it began. That is its length all the same, and no reason to refuse
+// the file; on another day it is, and where an offset says which hour is meant.
+func TestWhatLastsWhileTheClockIsTurnedBack(t *testing.T) {
+	t.Parallel()
+	const header = "startTime,endTime,antenna_id\n"
+	points, _ := taken(t, []byte(header+"2014-11-02 01:50:00,2014-11-02 01:10:00,1\n"), feed())
+	if p := points[0]; p.Frame.Length() != 20*time.Minute || p.Frame.Start.Format(time.RFC3339) != "2014-11-02T01:50:00-04:00" {
+		t.Errorf("%v for %v", p.Frame, p.Frame.Length())
+	}
+	for _, row := range []string{
+		"2014-11-03 01:50:00,2014-11-03 01:10:00,1\n", "2014-11-02 03:50:00,2014-11-02 01:10:00,1\n",
+		"2014-11-02T01:50:00-04:00,2014-11-02T01:10:00-04:00,1\n",
+	} {
+		if f := refused(t, []byte(header+row), feed()); f.Reason != "ROW_INVALID" {
+			t.Errorf("%s%v", row, f)
+		}
+	}
+}
+
 // TestASightingIsAnInstant: a stay without an end, or that ends as it begins.
 func TestASightingIsAnInstant(t *testing.T) {
 	t.Parallel()

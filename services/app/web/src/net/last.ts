@@ -1,5 +1,6 @@
 // The last state that this browser has seen, so that it can be read without a network. It lives in the browser's own database, is never
-// seen by a cache between here and the edge, belongs to one person, and is wiped at logout and when somebody else signs in.
+// seen by a cache between here and the edge, belongs to one person, and is wiped at logout, where the edge says that nobody is signed in, and
+// when somebody else signs in.
 
 const database = "obole";
 const store = "last";
@@ -11,6 +12,7 @@ export interface Last {
 }
 
 let opened: Promise<IDBDatabase> | undefined;
+let left = false;
 
 function open(): Promise<IDBDatabase> {
   opened ??= new Promise<IDBDatabase>((resolve, reject) => {
@@ -39,6 +41,7 @@ async function run<T>(mode: IDBTransactionMode, act: (s: IDBObjectStore) => IDBR
 
 /** Keeps an answer under a key that names person, call and request. */
 export async function keep(key: string, last: Last): Promise<void> {
+  if (left) return;
   await run("readwrite", (s) => s.put(last, key));
 }
 
@@ -52,4 +55,10 @@ export async function recall(key: string): Promise<Last | undefined> {
 /** Forgets everything. */
 export async function wipe(): Promise<void> {
   await run("readwrite", (s) => s.clear());
+}
+
+/** Forgets everything and keeps nothing more: an answer that was on its way when somebody left may come after. */
+export async function leave(): Promise<void> {
+  left = true;
+  await wipe();
 }
