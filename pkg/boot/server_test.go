@@ -150,8 +150,14 @@ func TestMatrix(t *testing.T) {
 				ask := key{c.name, role, own}
 				err = conn.Invoke(t.Context(), "/"+echoName+"/"+c.name, req, message(c.in))
 				code := status.Code(err)
-				if code == codes.DeadlineExceeded && c.name == "Brief" {
-					code = codes.OK // it was let in, and on a busy machine its time is short
+				for c.name == "Brief" && code == codes.DeadlineExceeded {
+					// On a busy machine its time is short, to be let in as to be sent away.
+					if allowed[ask] {
+						code = codes.OK
+						break
+					}
+					err = conn.Invoke(t.Context(), "/"+echoName+"/"+c.name, req, message(c.in))
+					code = status.Code(err)
 				}
 				if (code == codes.OK) != allowed[ask] || code != codes.OK && code != codes.PermissionDenied {
 					t.Errorf("%+v: %v", ask, err)

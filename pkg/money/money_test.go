@@ -9,14 +9,6 @@ import (
 	"github.com/obole-market/obole/pkg/money"
 )
 
-func euro(t interface{ Fatal(...any) }) money.Currency {
-	c, err := money.ParseCurrency("EUR")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
 func TestCurrencies(t *testing.T) {
 	t.Parallel()
 	for code, exponent := range map[string]int{"EUR": 2, "JPY": 0, "USD": 2, "BHD": 3} {

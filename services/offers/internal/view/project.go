@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/obole-market/obole/pkg/es"
 	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
@@ -25,16 +26,18 @@ const HoldWait = 15 * time.Minute
 func Project(ctx context.Context, tx pgx.Tx, records []es.Record) error {
 	var b pgx.Batch
 	var placed placings
-	events := make([]*offersv1.Event, len(records))
+	events := make([]*offersv1.Event, len(records)) // nil for a placed bid
 	for i := range records {
 		r := &records[i]
-		m, err := wire.Decode(r.Data)
+		body := wire.PlacedBody(r.Data)
+		var err error
+		if body == nil {
+			events[i], err = wire.Decode(r.Data)
+		} else {
+			err = placed.add(body, r.At)
+		}
 		if err != nil {
 			return fmt.Errorf("view: partition %d, position %d: %w", r.Partition, r.Position, err)
-		}
-		events[i] = m
-		if e := m.GetBidPlaced(); e != nil {
-			placed.add(e, r.At)
 		}
 	}
 	placed.queue(&b)
@@ -60,11 +63,17 @@ type placings struct {
 	opens, closes, at, holds []time.Time
 }
 
-func (p *placings) add(e *offersv1.BidPlaced, when time.Time) {
+// add takes a BidPlaced as it is stored.
+func (p *placings) add(body []byte, when time.Time) error {
+	e := new(offersv1.BidPlaced)
+	if err := proto.Unmarshal(body, e); err != nil {
+		return err
+	}
 	p.bid, p.buyer, p.product = append(p.bid, e.GetBidId()), append(p.buyer, e.GetBuyerId()), append(p.product, e.GetTerms().GetProduct().GetId())
-	p.placed, p.quantity = append(p.placed, wire.Marshal(e)), append(p.quantity, int64(e.GetQuantity()))
+	p.placed, p.quantity = append(p.placed, body), append(p.quantity, int64(e.GetQuantity()))
 	p.opens, p.closes = append(p.opens, at(e.GetOpensAt())), append(p.closes, at(e.GetClosesAt()))
 	p.at, p.holds = append(p.at, when), append(p.holds, when.Add(HoldWait))
+	return nil
 }
 
 func (p *placings) queue(b *pgx.Batch) {

@@ -167,6 +167,31 @@ func encodePlaced(p bid.Placed, h *es.Header) (string, []byte, error) {
 	return string(placedArm.Name()), b, nil
 }
 
+// PlacedBody is the message of a stored BidPlaced as it stands there, which is how Body serialised it; nil for any other event. Whoever keeps the
+// message need not read and write what is around it.
+func PlacedBody(data []byte) []byte {
+	var body []byte
+	for len(data) > 0 {
+		number, typ, n := protowire.ConsumeTag(data)
+		if n < 0 {
+			return nil // Decode says what is wrong
+		}
+		end := protowire.ConsumeFieldValue(number, typ, data[n:])
+		if end < 0 {
+			return nil
+		}
+		switch {
+		case number == metaField:
+		case number != placedArm.Number() || typ != protowire.BytesType || body != nil:
+			return nil
+		default:
+			body, _ = protowire.ConsumeBytes(data[n:])
+		}
+		data = data[n+end:]
+	}
+	return body
+}
+
 // Decode reads a stored event, and lifts what was written before licences were sealed: its ids and slots stood in the licence.
 func Decode(data []byte) (*offersv1.Event, error) {
 	m := new(offersv1.Event)

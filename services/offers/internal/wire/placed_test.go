@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -32,5 +33,17 @@ func TestAPlacedBidIsWrittenUnderTheMetaOfTheMoment(t *testing.T) {
 		if !proto.Equal(m.GetMeta(), meta) || !proto.Equal(m.GetBidPlaced(), placed) {
 			t.Errorf("it reads as %v", m)
 		}
+		if body := PlacedBody(data); !bytes.Equal(body, Body(placed)) {
+			t.Errorf("its message is %x", body)
+		}
+		for cut := 1; cut < len(Body(placed)); cut++ {
+			if body := PlacedBody(data[:len(data)-cut]); body != nil {
+				t.Errorf("without its last %d bytes its message is %x", cut, body)
+			}
+		}
+	}
+	other := Marshal(&offersv1.Event{Meta: meta, Event: &offersv1.Event_BidOpened{BidOpened: &offersv1.BidOpened{BidId: "b"}}})
+	if body := PlacedBody(other); body != nil {
+		t.Errorf("another event's message is %x", body)
 	}
 }
