@@ -207,7 +207,7 @@ test("refusing and withdrawing take no more presses than accepting; what was ref
   await page.locator("main").getByText(no).waitFor(); // it stands among the answered ones
 
   // The same buyer asks the same again, for more: it is not put to them, and is there for whoever looks.
-  await ask(market, keys.get(no) ?? "", { price: "0.19 EUR", slots: 300, most: 5, cadence: "once" });
+  await ask(market, keys.get(no) ?? "", { price: "0.19 EUR", slots: 150, most: 5, cadence: "once" });
   const waiting = page.getByRole("list", { name: "Offers waiting for your decision" }).getByText(no);
   await page.getByTestId("declined-before").waitFor({ timeout: 25_000 });
   expect(await waiting.count()).toBe(0);

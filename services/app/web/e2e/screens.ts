@@ -114,7 +114,6 @@ const all: Screen[] = [
     path: "/console/bids/new",
     then: async (page) => {
       await page.getByTestId("add-recipient").click();
-      await page.locator("main form [role=group] input[type=checkbox]").last().check();
       await settled(page);
     },
   },
