@@ -129,6 +129,9 @@ func (s *Server) again(ctx context.Context, p *asking, no error) (*deliveryv1.Si
 		return nil, err
 	}
 	if d, _ := state.(shelf.Delivery); d.Status != shelf.Gone {
+		if why := d.Refusal(); why != nil && errors.Is(no, shelf.ErrAgreementEnded) {
+			return nil, why // the log knows why sooner than the tables do
+		}
 		return nil, no
 	}
 	// What is gone is never released anew, so this command can only be the one of then.
