@@ -27,6 +27,8 @@ func TestAPersonsDataByCommand(t *testing.T) {
 	if out := sh.ok(on(append([]string{"points"}, day...)...)...); !strings.Contains(out, `"value":13162`) {
 		t.Errorf("measured: %s", out)
 	}
+	sh.fails(client.ExitUsage, "want a day of the calendar", on("points", "--schema", "omh:step-count:3.0", "--day", "2016-04-31")...)
+	sh.fails(client.ExitUsage, "no such point was measured", on("correct", "--schema", "omh:step-count:3.0", "--day", "2015-04-12", "--value", "step_count=1")...)
 	correct := append([]string{"correct"}, day...)
 	sh.fails(client.ExitUsage, "says nothing of that", on(append(correct, "--value", "dreams=1")...)...)
 	sh.fails(client.ExitUsage, "want MEASURE=NUMBER", on(append(correct, "--value", "many")...)...)

@@ -277,6 +277,7 @@ func TestImport(t *testing.T) {
 	if h, from := w.header, w.connected; h.GetSubscriberId() != person || h.GetFileName() != "steps.csv" || from.GetImporter() != "bandicoot-csv" || from.GetRoute() != deliveryv1.Route_ROUTE_OPERATOR || from.GetSubscriberId() != person {
 		t.Errorf("the feed: %v by %v", h, from)
 	}
+	sh.fails(client.ExitUsage, "must be one of", "feed", "--subscriber", person, "--importer", "fitabase-csv", "--zone", "Europe/Brussels", file)
 	w.wrongFile = true
 	sh.fails(client.ExitUsage, "(line 2, TotalSteps: is no number)", in...)
 	sh.fails(client.ExitUsage, "--route", append(in, "--route", "pigeon")...)

@@ -154,7 +154,7 @@ func (c *bids) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
-	return client.List(s, all, []string{"bid", "state", "product", "slots", "price", "filled", "held", "closes", "why"}, func(b *offersv1.Bid) []any {
+	return client.List(s, all, []string{"bid", "state", "product", "slots", "price", "filled", "held at first", "closes", "why"}, func(b *offersv1.Bid) []any {
 		t := b.GetBid().GetTerms()
 		return []any{
 			b.GetBidId(), client.Word(b.GetState()), t.GetProduct().GetId(), b.GetBid().GetQuantity(), client.Price(t.GetUnitPrice()),
@@ -163,7 +163,14 @@ func (c *bids) Run(ctx context.Context, s *client.Session) error {
 	})
 }
 
-func filled(b *offersv1.Bid) string { return fmt.Sprintf("%d%%", b.GetFilledPpm()/10_000) }
+// filled is the part of the slots that is consented, as far as it is told: in quarters, so that nobody is counted by it.
+func filled(b *offersv1.Bid) string {
+	percent := b.GetFilledPpm() / 10_000
+	if percent == 100 {
+		return "100%"
+	}
+	return fmt.Sprintf("%d-%d%%", percent, percent+25)
+}
 
 func why(b *offersv1.Bid) string {
 	switch {

@@ -77,7 +77,7 @@ func (c *Demo) Run(ctx context.Context, s *client.Session) (err error) {
 		return <-ended
 	}
 	if err == nil && !s.JSON {
-		fmt.Fprintln(s.Out, "The market ends here; obole demo --stay leaves it running, with its page.")
+		fmt.Fprintln(s.Out, "The market ends here, and its page and keys with it; obole demo --stay leaves it running.")
 	}
 	s.Close()
 	stop()

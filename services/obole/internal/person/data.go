@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"strings"
+	"time"
 
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
@@ -39,6 +40,9 @@ type onDay struct {
 }
 
 func (c *onDay) read(ctx context.Context, to deliveryv1.DeliveryServiceClient) ([][]byte, error) {
+	if _, err := time.Parse(time.DateOnly, c.Day); err != nil {
+		return nil, client.Usage("--day %q: want a day of the calendar, YYYY-MM-DD", c.Day)
+	}
 	return client.Pages(func(page string) ([][]byte, string, error) {
 		r, err := to.ListPoints(ctx, &deliveryv1.ListPointsRequest{
 			SubscriberId: c.Subscriber, Schema: c.Schema, Days: &marketv1.Days{First: c.Day, Last: c.Day}, PageToken: page,
@@ -101,6 +105,9 @@ func (c *correctData) Run(ctx context.Context, s *client.Session) error {
 
 // corrected finds the point among a day's, and gives it with another value.
 func (c *correctData) corrected(all [][]byte, measure string, number json.Number) ([]byte, error) {
+	if len(all) == 0 {
+		return nil, client.Usage("--day %s: no such point was measured on it", c.Day)
+	}
 	if c.Point == "" && len(all) != 1 {
 		return nil, client.Usage("the day has %d such points: name one with --point", len(all))
 	}

@@ -110,7 +110,7 @@ func (c *Import) Run(ctx context.Context, s *client.Session) error {
 // Feed is the operator's import: what its own systems have of one of its subscribers.
 type Feed struct {
 	who
-	Importer string   `required:"" placeholder:"NAME" help:"What the files are: bandicoot-csv (calls and messages), mobility-csv (stays in cells) or usage-csv (data use)."`
+	Importer string   `required:"" enum:"bandicoot-csv,mobility-csv,usage-csv" placeholder:"NAME" help:"What the files are: bandicoot-csv (calls and messages), mobility-csv (stays in cells) or usage-csv (data use)."`
 	Zone     string   `placeholder:"ZONE" help:"The person's time zone, as in Europe/Brussels: by its clock days and hours are told."`
 	Files    []string `arg:"" name:"file" help:"Files of any size, of this person alone; - reads standard input."`
 }

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"strings"
 
 	"google.golang.org/grpc"
 
@@ -57,7 +58,8 @@ func (s *Server) Tell(ctx context.Context, _ id.ID, r *es.Record) (*recordv1.Ent
 		out.Due = e.GetLicence().GetExpiresAt()
 	case *offersv1.Event_AgreementFinished:
 		e := arm.AgreementFinished
-		out.OfferId, out.BidId, out.AgreementId, out.Reason, out.Slots = e.GetOfferId(), e.GetBidId(), e.GetAgreementId(), e.GetReason(), e.GetSlotsDelivered()
+		out.OfferId, out.BidId, out.AgreementId, out.Slots = e.GetOfferId(), e.GetBidId(), e.GetAgreementId(), e.GetSlotsDelivered()
+		out.Reason = strings.TrimPrefix(e.GetReason(), "END_REASON_") // delivery's word, as delivery itself tells it
 	}
 	return out, nil
 }

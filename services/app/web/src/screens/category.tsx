@@ -269,7 +269,9 @@ function Trend({ category: c, measure, last }: { category: Held; measure: string
   const of = trend(s);
   if (!of) return <p class="soft small">{t("trend.few")}</p>;
   const unit = scale(s.unit, s.measure);
-  const write = (v: number) => `${number(v * unit.factor, unit.digits)} ${unit.unit}`;
+  // A mean of few has a decimal, or what is compared would not be what is read.
+  const digits = Math.max(of.recent, of.before) * unit.factor < 100 ? Math.max(unit.digits, 1) : unit.digits;
+  const write = (v: number) => `${number(v * unit.factor, digits)} ${unit.unit}`.trim();
   const part = of.before === 0 ? 0 : (of.recent - of.before) / of.before;
   const values = { recent: write(of.recent), before: write(of.before), part: speech.percent(Math.abs(Math.round(part * 100)) * 10_000) };
   return (
