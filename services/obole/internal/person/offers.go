@@ -103,7 +103,7 @@ func (c *list) Run(ctx context.Context, s *client.Session) error {
 			o.card.GetPurposeDescription(), client.Price(o.card.GetNet()), o.card.GetMaxSlots(),
 		}
 	}
-	if err := s.Table([]string{"offer", "state", "card", "who asks", "product", "what for", "net a slot", "slots"}, rows); err != nil {
+	if err := s.Table([]string{"offer", "state", "card", "who asks", "product", "what for", "net a slot, at most", "slots"}, rows); err != nil {
 		return err
 	}
 	if last.GetNotEligible() != 0 {

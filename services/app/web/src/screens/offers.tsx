@@ -102,7 +102,7 @@ function OfferCard({ offer, deep, declinedToo }: { offer: Offer; deep?: boolean;
       </p>
       <div class="row apart">
         <span>
-          <strong class="coin num">{price(card.net)}</strong> <span class="soft small">{t("offers.perday")}</span>
+          <strong class="coin num">{card.fields.every((f) => f.required) ? price(card.net) : t("offers.upto", { price: price(card.net) })}</strong> <span class="soft small">{t("offers.perday")}</span>
         </span>
         {card.explicitStep && <Chip icon="heart">{t("offers.health")}</Chip>}
       </div>
