@@ -2098,9 +2098,9 @@ type Bid struct {
 	Closed CloseReason `protobuf:"varint,5,opt,name=closed,proto3,enum=obole.offers.v1.CloseReason" json:"closed,omitempty"`
 	// Whether enough people have consented.
 	Cleared bool `protobuf:"varint,6,opt,name=cleared,proto3" json:"cleared,omitempty"`
-	// Part of the slots that are consented, in steps of 250,000 millionths.
+	// Part of the slots that are consented, rounded down to steps of 250,000 millionths.
 	FilledPpm uint32 `protobuf:"varint,7,opt,name=filled_ppm,json=filledPpm,proto3" json:"filled_ppm,omitempty"`
-	// Held in all, tax included.
+	// Held when it opened, tax included; settlement's GetFunds says what is left of it.
 	Held *v12.Money `protobuf:"bytes,8,opt,name=held,proto3" json:"held,omitempty"`
 	// When it was placed, microseconds since 1970-01-01T00:00Z.
 	PlacedAt      int64 `protobuf:"varint,9,opt,name=placed_at,json=placedAt,proto3" json:"placed_at,omitempty"`

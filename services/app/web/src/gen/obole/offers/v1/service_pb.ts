@@ -1057,14 +1057,14 @@ export type Bid = Message<"obole.offers.v1.Bid"> & {
   cleared: boolean;
 
   /**
-   * Part of the slots that are consented, in steps of 250,000 millionths.
+   * Part of the slots that are consented, rounded down to steps of 250,000 millionths.
    *
    * @generated from field: uint32 filled_ppm = 7;
    */
   filledPpm: number;
 
   /**
-   * Held in all, tax included.
+   * Held when it opened, tax included; settlement's GetFunds says what is left of it.
    *
    * @generated from field: obole.money.v1.Money held = 8;
    */
