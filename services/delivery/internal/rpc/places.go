@@ -27,11 +27,7 @@ func (s *Server) GetHours(ctx context.Context, r *deliveryv1.GetHoursRequest) (*
 	if _, _, err := span(r.GetFirst(), r.GetLast()); err != nil {
 		return nil, err
 	}
-	ring, err := s.reach(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	person, err := s.Store.Person(ctx, ring, r.GetFirst(), r.GetLast())
+	ring, person, err := s.within(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -94,11 +90,7 @@ func (s *Server) GetPlaces(ctx context.Context, r *deliveryv1.GetPlacesRequest) 
 	if _, _, err := span(r.GetFirst(), r.GetLast()); err != nil {
 		return nil, err
 	}
-	ring, err := s.reach(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	person, err := s.Store.Person(ctx, ring, r.GetFirst(), r.GetLast())
+	ring, person, err := s.within(ctx, r)
 	if err != nil {
 		return nil, err
 	}

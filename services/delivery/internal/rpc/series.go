@@ -65,11 +65,7 @@ func (s *Server) GetSeries(ctx context.Context, r *deliveryv1.GetSeriesRequest) 
 	if err != nil {
 		return nil, err
 	}
-	ring, err := s.reach(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	person, err := s.Store.Person(ctx, ring, r.GetFirst(), r.GetLast())
+	ring, person, err := s.within(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -178,6 +174,23 @@ func daily(points []*point.Point) map[string][]*point.Point {
 		out[p.Day()] = append(out[p.Day()], p)
 	}
 	return out
+}
+
+// spanning is a request about a person from a first to a last day.
+type spanning interface {
+	personal
+	GetFirst() string
+	GetLast() string
+}
+
+// within is reach, with what is held of the person on the days asked for.
+func (s *Server) within(ctx context.Context, r spanning) (*vault.Ring, store.Person, error) {
+	ring, err := s.reach(ctx, r)
+	if err != nil {
+		return nil, store.Person{}, err
+	}
+	person, err := s.Store.Person(ctx, ring, r.GetFirst(), r.GetLast())
+	return ring, person, err
 }
 
 // byDay reads a person's points of a schema some days at a time, and hands them over day by day, those that were corrected apart. They are good during the call only.
