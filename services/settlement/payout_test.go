@@ -309,8 +309,12 @@ func TestAPayoutIsRefused(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if _, named := f.Fact(tc.field); tc.field != "" && !named {
+		text, named := f.Fact(tc.field)
+		if tc.field != "" && !named {
 			t.Errorf("%s: %v names no field %s", name, f.Facts, tc.field)
+		}
+		if tc.reason == "INSUFFICIENT_EARNINGS" && !strings.Contains(text, "0.10 EUR that is available") {
+			t.Errorf("%s: what there is, is told as %q", name, text)
 		}
 	}
 	denied := func(what string, err error) {

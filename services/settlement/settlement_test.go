@@ -129,11 +129,11 @@ func TestMoneyOfOneBid(t *testing.T) {
 	}
 	conflict("another reference", func(r *settlementv1.DepositRequest) { r.Reference = "BANK-2" })
 	conflict("another amount", func(r *settlementv1.DepositRequest) { r.Amount = euro(5) })
-	if again, err := finance.Deposit(ctx, deposit); err != nil || again.GetCursor().GetPosition() != paid.GetCursor().GetPosition() {
+	if again, err := finance.Deposit(ctx, deposit); err != nil || again.GetCursor().GetPosition() != paid.GetCursor().GetPosition() || !again.GetRecordedBefore() || paid.GetRecordedBefore() {
 		t.Fatalf("a retry: %v, %v", again, err)
 	}
 	deposit.IdempotencyKey = "2"
-	if again, err := finance.Deposit(ctx, deposit); err != nil || again.GetAvailable().GetMinor() != 1000_00 || again.GetCursor().GetPosition() != paid.GetCursor().GetPosition() {
+	if again, err := finance.Deposit(ctx, deposit); err != nil || again.GetAvailable().GetMinor() != 1000_00 || again.GetCursor().GetPosition() != paid.GetCursor().GetPosition() || !again.GetRecordedBefore() {
 		t.Fatalf("the same payment was booked twice: %v, %v", again, err)
 	}
 	deposit.Amount, deposit.IdempotencyKey = euro(5), "3"

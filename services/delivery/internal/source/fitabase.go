@@ -112,7 +112,7 @@ func readFitabase(in *input) error {
 		}
 	}
 	if in.Participant != "" && !f.met {
-		return in.about(errPerson).And("person", "is not in the file")
+		return in.about(errNobody).And("person", "is not in the file")
 	}
 	return nil
 }

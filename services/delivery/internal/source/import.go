@@ -76,6 +76,7 @@ var (
 	errRow    = fault.New(fault.KindInvalid, "ROW_INVALID", "a row of the file cannot be read, nothing of it is kept")
 	errZone   = fault.New(fault.KindInvalid, "ZONE_MISSING", "the file names no zone and the caller named none")
 	errPerson = fault.New(fault.KindInvalid, "PERSON_MISSING", "the file does not say which person's rows to take")
+	errNobody = fault.New(fault.KindInvalid, errPerson.Reason, "the file has no rows of that person")
 )
 
 // headSize is how much of a file is looked at to tell its format; a CSV header must fit in.

@@ -36,6 +36,7 @@ func TestNamesAreFieldsOfTheContract(t *testing.T) {
 		}
 		return true
 	})
+	paths["body"] = true // of a measurement, which a request holds as bytes
 	for path := range names {
 		if !paths[path] {
 			t.Errorf("no request has a field %s", path)

@@ -33,7 +33,7 @@ func (c *payouts) Run(ctx context.Context, s *client.Session) error {
 		return err
 	}
 	heads := []string{"payout", "person", "amount", "method", "state", "asked for", "told as", "value date", "reference", "why"}
-	return client.List(s, all, heads, func(p *settlementv1.Payout) []any {
+	return client.List(s, "payouts", all, heads, func(p *settlementv1.Payout) []any {
 		return []any{
 			p.GetPayoutId(), p.GetSubscriberId(), client.Money(p.GetAmount()), client.Word(p.GetMethod()), client.Word(p.GetState()),
 			client.Time(p.GetRequestedAt()), dash(p.GetEndToEndId()), dash(p.GetValueDate()), dash(p.GetReference()), client.Word(p.GetReason()),

@@ -14,22 +14,13 @@ import (
 
 // Data has the commands about what is held of a person.
 type Data struct {
-	Points     points      `cmd:"" help:"Print a day's measurements, a JSON line each."`
-	Correct    correctData `cmd:"" help:"Say what a measurement should say."`
-	Sources    sourcesData `cmd:"" help:"List the sources and how they stand."`
-	Restrict   restrict    `cmd:"" help:"Have what came from a source used in nothing."`
-	Lift       lift        `cmd:"" help:"Lift a restriction."`
-	Disconnect disconnect  `cmd:"" help:"Have nothing come from a source any more."`
-	Reconnect  reconnect   `cmd:"" help:"Let measurements come from a source again."`
-}
-
-// Help has the examples.
-func (*Data) Help() string {
-	return `Examples:
-  obole data points --subscriber ID --schema omh:step-count:3.0 --day 2016-04-12
-  obole data correct --subscriber ID --schema omh:step-count:3.0 --day 2016-04-12 --point POINT --value step_count=9120
-  obole data sources --subscriber ID
-  obole data restrict --subscriber ID SOURCE`
+	Points     points      `cmd:"" help:"Print a day's measurements, a JSON line each." example:"obole data points --subscriber ID --schema omh:step-count:3.0 --day 2016-04-12"`
+	Correct    correctData `cmd:"" help:"Say what a measurement should say." example:"obole data correct --subscriber ID --schema omh:step-count:3.0 --day 2016-04-12 --value step_count=9120"`
+	Sources    sourcesData `cmd:"" help:"List the sources and how they stand." example:"obole data sources --subscriber ID"`
+	Restrict   restrict    `cmd:"" help:"Have what came from a source used in nothing." example:"obole data restrict --subscriber ID SOURCE"`
+	Lift       lift        `cmd:"" help:"Lift a restriction." example:"obole data lift --subscriber ID SOURCE"`
+	Disconnect disconnect  `cmd:"" help:"Have nothing come from a source any more." example:"obole data disconnect --subscriber ID SOURCE"`
+	Reconnect  reconnect   `cmd:"" help:"Let measurements come from a source again." example:"obole data reconnect --subscriber ID SOURCE"`
 }
 
 // onDay is what was measured on a day.
@@ -160,7 +151,7 @@ func (c *sourcesData) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
-	return client.List(s, all, []string{"source", "importer", "route", "connected", "last", "restricted", "disconnected"}, func(v *deliveryv1.Source) []any {
+	return client.List(s, "sources", all, []string{"source", "importer", "route", "connected", "last", "restricted", "disconnected"}, func(v *deliveryv1.Source) []any {
 		return []any{
 			v.GetSourceId(), v.GetImporter(), client.Word(v.GetRoute()), client.Time(v.GetConnectedAt()), client.Time(v.GetImportedAt()),
 			client.Time(v.GetRestrictedAt()), client.Time(v.GetDisconnectedAt()),

@@ -11,6 +11,7 @@ import (
 	"github.com/obole-market/obole/pkg/boot"
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/money"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	settlementv1 "github.com/obole-market/obole/proto/gen/obole/settlement/v1"
 	"github.com/obole-market/obole/services/settlement/internal/book"
@@ -113,11 +114,34 @@ func (s *Server) payout(ctx context.Context, command id.ID, hash [32]byte, c boo
 	case errors.Is(err, book.ErrMethodUnavailable):
 		return nil, book.ErrMethodUnavailable.And("method", "only a credit on the operator's bill is paid")
 	case errors.Is(err, book.ErrInsufficientEarnings):
-		return nil, book.ErrInsufficientEarnings.And("amount", "must be no more than is available")
+		return nil, s.short(ctx, c)
 	case errors.Is(err, book.ErrReferenceConflict):
 		return nil, book.ErrReferenceConflict.And("end_to_end_id", "billing was told of the payout under another one, or of another payout under it")
 	}
 	return nil, conflict(err)
+}
+
+// short says what a person has who asked for more: what is available now, and what will be when.
+func (s *Server) short(ctx context.Context, c book.Command) error {
+	ask, _ := c.(book.RequestPayout) // nothing else is refused so
+	state, _, err := s.Root.State(ctx, wire.Stream(book.On{Book: s.Book, Child: ask.Subscriber.ID}), nil)
+	if err != nil {
+		return err
+	}
+	earner, _ := state.(book.Earner)
+	currency, err := money.ParseCurrency(s.Currency)
+	if err != nil {
+		return err
+	}
+	has := fmt.Sprintf("must be no more than the %s that is available", money.New(earner.Payable, currency))
+	if n := len(earner.Due); n > 0 {
+		first, last := earner.Due[0].At.UTC().Format(time.DateOnly), earner.Due[n-1].At.UTC().Format(time.DateOnly)
+		has += fmt.Sprintf("; %s is pending until %s", money.New(earner.Pending, currency), first)
+		if last != first {
+			has += ", the last of it until " + last
+		}
+	}
+	return book.ErrInsufficientEarnings.And("amount", has)
 }
 
 // asked reads a payout as the book has it.

@@ -74,7 +74,9 @@ func (s *Server) Deposit(ctx context.Context, r *settlementv1.DepositRequest) (*
 		return nil, err
 	}
 	funds, _ := state.(book.Buyer)
-	return &settlementv1.DepositResponse{Available: s.money(funds.Available), Cursor: cursor(result.Cursor)}, nil
+	return &settlementv1.DepositResponse{
+		Available: s.money(funds.Available), Cursor: cursor(result.Cursor), RecordedBefore: result.Repeated || len(result.Events) == 0,
+	}, nil
 }
 
 // peerWait is how long offers may take to say whether there is such a buyer.

@@ -298,9 +298,11 @@ type DepositResponse struct {
 	// The buyer's available money after it.
 	Available *v1.Money `protobuf:"bytes,1,opt,name=available,proto3" json:"available,omitempty"`
 	// How far this answer reaches.
-	Cursor        *v11.Cursor `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Cursor *v11.Cursor `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// Whether the payment was recorded before: this call has changed nothing.
+	RecordedBefore bool `protobuf:"varint,3,opt,name=recorded_before,json=recordedBefore,proto3" json:"recorded_before,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *DepositResponse) Reset() {
@@ -345,6 +347,13 @@ func (x *DepositResponse) GetCursor() *v11.Cursor {
 		return x.Cursor
 	}
 	return nil
+}
+
+func (x *DepositResponse) GetRecordedBefore() bool {
+	if x != nil {
+		return x.RecordedBefore
+	}
+	return false
 }
 
 // GetFundsRequest names the buyer.
@@ -3198,10 +3207,11 @@ const file_obole_settlement_v1_service_proto_rawDesc = "" +
 	"\treference\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\treference\x12E\n" +
 	"\n" +
 	"value_date\x18\x04 \x01(\tB&\xbaH#\xd8\x01\x01r\x1e2\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$R\tvalueDate\x122\n" +
-	"\x0fidempotency_key\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"v\n" +
+	"\x0fidempotency_key\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"\x9f\x01\n" +
 	"\x0fDepositResponse\x123\n" +
 	"\tavailable\x18\x01 \x01(\v2\x15.obole.money.v1.MoneyR\tavailable\x12.\n" +
-	"\x06cursor\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\xb4\x01\n" +
+	"\x06cursor\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\x12'\n" +
+	"\x0frecorded_before\x18\x03 \x01(\bR\x0erecordedBefore\"\xb4\x01\n" +
 	"\x0fGetFundsRequest\x12#\n" +
 	"\bbuyer_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\abuyerId\x12,\n" +
 	"\x05after\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x05after\x12%\n" +
