@@ -81,6 +81,8 @@ func (s *Session) Table(heads []string, rows [][]any) error {
 // text is a cell as people read it.
 func text(v any) string {
 	switch v := v.(type) {
+	case nil:
+		return "-"
 	case *moneyv1.Money:
 		return Money(v)
 	case *moneyv1.UnitPrice:
