@@ -68,6 +68,9 @@ func (c *fetch) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
+	if len(wanted) == 0 {
+		s.None("packages wait")
+	}
 	var worst error
 	failed := 0
 	for _, d := range wanted {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	moneyv1 "github.com/obole-market/obole/proto/gen/obole/money/v1"
 )
 
 // moments are the fields of the contract, by their last part, that hold a time in microseconds since 1970 and do not say so by ending in _at.
@@ -26,8 +28,14 @@ func (m Moment) MarshalJSON() ([]byte, error) {
 	return json.Marshal(time.UnixMicro(int64(m)).UTC().Format(time.RFC3339Nano))
 }
 
-// retime changes every time in a message's JSON, which has been decoded with its numbers kept, and says whether it has changed any.
-func retime(m protoreflect.MessageDescriptor, of map[string]any, change func(any) (any, bool)) (changed bool) {
+// change is what becomes of a message's JSON, which has been decoded with its numbers kept.
+type change struct {
+	moment func(any) (any, bool) // gives a time another form, where it has the one that this is about
+	whole  bool                  // it is written: an amount of nothing says so, which protojson leaves out
+}
+
+// apply changes what there is to be changed, and says whether there was anything.
+func (c change) apply(m protoreflect.MessageDescriptor, of map[string]any) (changed bool) {
 	for i := range m.Fields().Len() {
 		f := m.Fields().Get(i)
 		for _, name := range []string{f.TextName(), f.JSONName()} { // the contract's, which we write, and the one that others may write
@@ -35,7 +43,7 @@ func retime(m protoreflect.MessageDescriptor, of map[string]any, change func(any
 			switch {
 			case !there:
 			case isMoment(f):
-				if fresh, is := change(v); is {
+				if fresh, is := c.moment(v); is {
 					of[name], changed = fresh, true
 				}
 			case f.Message() != nil:
@@ -45,11 +53,19 @@ func retime(m protoreflect.MessageDescriptor, of map[string]any, change func(any
 				}
 				for _, v := range list {
 					if inner, is := v.(map[string]any); is {
-						changed = retime(f.Message(), inner, change) || changed
+						changed = c.apply(f.Message(), inner) || changed
 					}
 				}
 			}
 		}
 	}
+	if amount := amounts[m.FullName()]; c.whole && amount != "" && of[amount] == nil {
+		of[amount], changed = "0", true
+	}
 	return changed
+}
+
+// amounts are the messages of money, and which of their fields says how much.
+var amounts = map[protoreflect.FullName]string{
+	(*moneyv1.Money)(nil).ProtoReflect().Descriptor().FullName(): "minor", (*moneyv1.UnitPrice)(nil).ProtoReflect().Descriptor().FullName(): "micros",
 }

@@ -130,10 +130,10 @@ func (s *Session) Line(m proto.Message) error {
 
 // Message reads a message of the contract from JSON. Times are as JSON writes them, or in microseconds as the contract has them.
 func Message(text []byte, to proto.Message) error {
-	text, err := rewrite(text, to, func(v any) (any, bool) {
+	text, err := rewrite(text, to, change{moment: func(v any) (any, bool) {
 		t, err := time.Parse(time.RFC3339, fmt.Sprint(v))
 		return fmt.Sprint(t.UnixMicro()), err == nil
-	})
+	}})
 	if err == nil {
 		err = protojson.Unmarshal(text, to)
 	}
@@ -145,16 +145,16 @@ func Message(text []byte, to proto.Message) error {
 }
 
 // JSON is a message on one line, the same for the same message: protojson alone varies its spaces. It is protojson but for times, which
-// stand in RFC 3339.
+// stand in RFC 3339, and for amounts of nothing, which say so.
 func JSON(m proto.Message) ([]byte, error) {
 	text, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
 	if err != nil {
 		return nil, err
 	}
-	text, err = rewrite(text, m, func(v any) (any, bool) {
+	text, err = rewrite(text, m, change{whole: true, moment: func(v any) (any, bool) {
 		micros, err := strconv.ParseInt(fmt.Sprint(v), 10, 64)
 		return Moment(micros), err == nil
-	})
+	}})
 	if err != nil {
 		return nil, err
 	}
@@ -165,12 +165,13 @@ func JSON(m proto.Message) ([]byte, error) {
 	return line.Bytes(), nil
 }
 
-// rewrite changes the times in a message's JSON. Text without any, and what is no JSON, stays as it is.
-func rewrite(text []byte, m proto.Message, change func(any) (any, bool)) ([]byte, error) {
+// rewrite changes a message's JSON, and puts what is written by its names in order. Text that was read and has nothing to be changed, and
+// what is no JSON, stays as it is.
+func rewrite(text []byte, m proto.Message, c change) ([]byte, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber() // every digit stays
 	var of map[string]any
-	if d.Decode(&of) != nil || !retime(m.ProtoReflect().Descriptor(), of, change) {
+	if d.Decode(&of) != nil || !c.apply(m.ProtoReflect().Descriptor(), of) && !c.whole {
 		return text, nil
 	}
 	var out bytes.Buffer

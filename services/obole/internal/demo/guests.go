@@ -78,4 +78,7 @@ func (p *play) tellGuests() {
 		p.say("  %-42s a buyer; keys in %s\n", a.name, p.keyFile(a))
 	}
 	p.say("  %-42s of the operator\n", "Finance, Operator, Auditor")
+	if data, err := p.s.Folder(); err == nil {
+		p.say("Their ids, which the commands take, are in %s.\n", data.Guests())
+	}
 }

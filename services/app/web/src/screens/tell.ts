@@ -2,7 +2,7 @@
 import { By, type Entry } from "../gen/obole/record/v1/record_pb";
 import type { BuyerCard } from "../gen/obole/offers/v1/service_pb";
 import type { Speech } from "../i18n";
-import { factName, importerName, productName, purposeName, schemaName } from "../ui/words";
+import { bandName, factName, importerName, productName, purposeName, schemaName } from "../ui/words";
 
 type Buyers = Map<string, BuyerCard>;
 
@@ -13,6 +13,8 @@ export function sentence(s: Speech, e: Entry, buyers: Buyers): string {
   if (e.all && e.type === "consent_paused") return s.t("event.all.paused");
   if (e.all && e.type === "consent_resumed") return s.t("event.all.resumed");
   const told = s.family("event", e.type, e.type.replaceAll("_", " "));
+  // Each time new measurements come, all that the rules say is told again: what it is about tells one from the other.
+  if (e.derived.length > 0) return `${told}: ${e.derived.map((d) => factName(s, d.fact)).join("; ")}`;
   return buyer && !told.includes(buyer) ? `${told}: ${buyer}` : told;
 }
 
@@ -36,7 +38,7 @@ export function detail(s: Speech, e: Entry): string {
   }
   if (e.importer) out.push(importerName(s, e.importer));
   for (const r of e.received) out.push(s.t("record.received", { n: r.points, what: schemaName(s, r.schema) }));
-  for (const d of e.derived) out.push(factName(s, d.fact));
+  for (const d of e.derived) out.push(`${factName(s, d.fact)}: ${bandName(s, d.fact, d.band)}`);
   if (e.reason) out.push(s.family("reason", e.reason, s.family("event.reason", e.reason, e.reason.toLowerCase().replaceAll("_", " "))));
   return out.join(" · ");
 }
