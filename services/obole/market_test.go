@@ -338,8 +338,8 @@ func TestCommandsTellTheStory(t *testing.T) {
 	if len(events) < 3 || events[0]["type"] != "funds_deposited" {
 		t.Fatalf("the events: %v", events)
 	}
-	told := sh.ok("finance", "replay", "--events")
-	for _, want := range []string{"POSITION  AT", "funds deposited          100.00 EUR  " + buyer[:8], "funds held                30.25 EUR  " + buyer[:8] + "  -         " + bid[:8], "daily-steps, slots: 5"} {
+	told := strings.Join(strings.Fields(sh.ok("finance", "replay", "--events")), " ")
+	for _, want := range []string{"POSITION AT EVENT", "funds deposited 100.00 EUR " + buyer[:8], "funds held 30.25 EUR " + buyer[:8] + " - " + bid[:8], "slots: 5"} {
 		if !strings.Contains(told, want) || strings.Contains(told, "{") {
 			t.Errorf("the events, for people, lack %q:\n%s", want, told)
 		}

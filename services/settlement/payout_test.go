@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -277,7 +278,8 @@ func TestAPayoutIsRefused(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	e := earn(t, 10) // 0.40
-	if _, err := e.mine.RequestPayout(ctx, e.asks("1", 30)); err != nil {
+	had, err := e.mine.RequestPayout(ctx, e.asks("1", 30))
+	if err != nil {
 		t.Fatal(err)
 	}
 	for name, tc := range map[string]struct {
@@ -325,7 +327,7 @@ func TestAPayoutIsRefused(t *testing.T) {
 	}
 	other := e.asks("3", 1)
 	other.SubscriberId = id.Random().String()
-	_, err := e.mine.RequestPayout(ctx, other)
+	_, err = e.mine.RequestPayout(ctx, other)
 	denied("somebody else's money", err)
 	_, err = e.finance.RequestPayout(ctx, e.asks("3", 1))
 	denied("finance asks for a person", err)
@@ -351,7 +353,7 @@ func TestAPayoutIsRefused(t *testing.T) {
 	if _, err := e.finance.SettlePayout(ctx, &settlementv1.SettlePayoutRequest{PayoutId: nobody, ValueDate: "2026-02-30", IdempotencyKey: "1"}); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("a day that is none: %v", err)
 	}
-	e.stands(nil, 10, 30, 0)
+	e.stands(had.GetCursor(), 10, 30, 0)
 }
 
 func second[T any](_ T, err error) error { return err }
