@@ -15,7 +15,7 @@ import (
 
 // Receive has the commands by which packages come.
 type Receive struct {
-	Fetch fetch   `cmd:"" default:"withargs" help:"Fetch packages, sign their receipts, open them. The default." example:"obole receive --buyer study.key --out packages" example:"obole receive --buyer study.key --out packages --follow" example:"obole receive --buyer study.key --out packages DELIVERY"`
+	Fetch fetch   `cmd:"" default:"withargs" help:"Fetch packages, sign their receipts, open them. The default." example:"obole receive --buyer study.key --out packages\nobole receive --buyer study.key --out packages --follow\nobole receive --buyer study.key --out packages DELIVERY"`
 	List  waiting `cmd:"" help:"List deliveries, oldest first." example:"obole receive list --buyer study.key"`
 	Watch coming  `cmd:"" help:"Show deliveries as they come and change, until Ctrl-C." example:"obole receive watch --buyer study.key --json"`
 }

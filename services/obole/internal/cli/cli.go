@@ -31,7 +31,7 @@ type grammar struct {
 	Keys     buyer.Keys     `cmd:"" group:"A buyer" help:"Make a buyer's key file."`
 	Buyer    buyer.Buyer    `cmd:"" group:"A buyer" help:"Register, vet, suspend, rotate keys."`
 	Fund     finance.Fund   `cmd:"" group:"A buyer" help:"Record money that a buyer has paid in; finance's." example:"obole fund --buyer study.key '100 EUR' --reference BANK-2026-0001"`
-	Products buyer.Products `cmd:"" group:"A buyer" help:"Show the data products, their fields and synthetic samples." example:"obole products" example:"obole products daily-steps"`
+	Products buyer.Products `cmd:"" group:"A buyer" help:"Show the data products, their fields and synthetic samples." example:"obole products\nobole products daily-steps"`
 	Bid      buyer.Bid      `cmd:"" group:"A buyer" help:"Place, try, list, watch and withdraw bids."`
 	Receive  buyer.Receive  `cmd:"" group:"A buyer" help:"Fetch packages, sign their receipts, open them."`
 
@@ -120,8 +120,8 @@ func exemplify(of *kong.Node) (examples string) {
 		examples += "\n"
 	}
 	if of.Tag != nil {
-		for _, line := range of.Tag.GetAll("example") {
-			examples += "  " + line + "\n"
+		for line := range strings.Lines(of.Tag.Get("example")) {
+			examples += "  " + strings.TrimSpace(line) + "\n"
 		}
 	}
 	for _, child := range of.Children {

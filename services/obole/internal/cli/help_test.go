@@ -32,7 +32,7 @@ func TestEveryCommandHasAnExample(t *testing.T) {
 		}
 		_, examples, _ := strings.Cut(leaf.Detail, "Examples:\n")
 		if examples == "" {
-			examples = strings.Join(leaf.Tag.GetAll("example"), "\n")
+			examples = leaf.Tag.Get("example")
 		}
 		first, _, _ := strings.Cut(strings.TrimSpace(examples), "\n")
 		if first == "" || !strings.Contains(help.String(), first) {

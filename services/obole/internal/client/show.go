@@ -171,7 +171,10 @@ func rewrite(text []byte, m proto.Message, c change) ([]byte, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber() // every digit stays
 	var of map[string]any
-	if d.Decode(&of) != nil || !c.apply(m.ProtoReflect().Descriptor(), of) && !c.whole {
+	if d.Decode(&of) != nil {
+		return text, nil //nolint:nilerr // protojson says what is wrong with it
+	}
+	if !c.apply(m.ProtoReflect().Descriptor(), of) && !c.whole {
 		return text, nil
 	}
 	var out bytes.Buffer

@@ -53,8 +53,8 @@ func (c *Fund) Run(ctx context.Context, s *client.Session) error {
 
 // Finance has the commands of the books.
 type Finance struct {
-	Balance   balance   `cmd:"" help:"The trial balance, or the money of one buyer or person." example:"obole finance balance" example:"obole finance balance --buyer study.key" example:"obole finance balance --subscriber ID"`
-	Statement statement `cmd:"" help:"The postings of one account, oldest first, with the balance after each." example:"obole finance statement buyer-available study.key" example:"obole finance statement operator-commission"`
+	Balance   balance   `cmd:"" help:"The trial balance, or the money of one buyer or person." example:"obole finance balance\nobole finance balance --buyer study.key\nobole finance balance --subscriber ID"`
+	Statement statement `cmd:"" help:"The postings of one account, oldest first, with the balance after each." example:"obole finance statement buyer-available study.key\nobole finance statement operator-commission"`
 	Replay    replay    `cmd:"" help:"Stream the settlement log from a position, and derive every balance from it again."`
 	Payouts   payouts   `cmd:"" help:"List what people asked for and what became of it, newest first." example:"obole finance payouts --state requested"`
 	Instruct  instruct  `cmd:"" help:"Say that billing was told of a payout." example:"obole finance instruct PAYOUT --as BILLING-2026-11-0001"`

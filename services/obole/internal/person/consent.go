@@ -18,8 +18,8 @@ import (
 // Consent has the commands about consents.
 type Consent struct {
 	List     consents `cmd:"" help:"List a person's consents, newest first." example:"obole consent list --subscriber ID"`
-	Withdraw withdraw `cmd:"" help:"End one consent or all, at once. No reason is asked." example:"obole consent withdraw --subscriber ID AGREEMENT" example:"obole consent withdraw --subscriber ID --all"`
-	Pause    pause    `cmd:"" help:"Stop the use of one consent or of all, until resumed." example:"obole consent pause --subscriber ID AGREEMENT" example:"obole consent pause --subscriber ID --all"`
+	Withdraw withdraw `cmd:"" help:"End one consent or all, at once. No reason is asked." example:"obole consent withdraw --subscriber ID AGREEMENT\nobole consent withdraw --subscriber ID --all"`
+	Pause    pause    `cmd:"" help:"Stop the use of one consent or of all, until resumed." example:"obole consent pause --subscriber ID AGREEMENT\nobole consent pause --subscriber ID --all"`
 	Resume   resume   `cmd:"" help:"End a pause." example:"obole consent resume --subscriber ID AGREEMENT"`
 	Rules    rules    `cmd:"" help:"Show a person's rules, or set them."`
 }

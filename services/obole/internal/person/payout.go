@@ -11,7 +11,7 @@ import (
 
 // Payout has the commands by which a person is paid.
 type Payout struct {
-	Request request `cmd:"" help:"Ask for available money: a credit on your bill." example:"obole payout request --subscriber ID" example:"obole payout request --subscriber ID '2.50 EUR'"`
+	Request request `cmd:"" help:"Ask for available money: a credit on your bill." example:"obole payout request --subscriber ID\nobole payout request --subscriber ID '2.50 EUR'"`
 	List    payouts `cmd:"" help:"Show what was asked for and what became of it, newest first." example:"obole payout list --subscriber ID"`
 }
 
