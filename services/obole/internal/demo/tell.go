@@ -2,10 +2,12 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/obole-market/obole/pkg/catalog"
+	"github.com/obole-market/obole/pkg/fault"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
 	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
@@ -76,7 +78,12 @@ func (p *play) tellBids(ctx context.Context) error {
 	var rows [][]any
 	for _, a := range p.buyers {
 		t := a.bid.GetTerms()
-		state, charged := "refused: "+p.s.Explain(a.refusal()), any(nil)
+		state, charged := "", any(nil)
+		if f, is := errors.AsType[*fault.Error](a.refused); is {
+			rule := *f
+			rule.Facts = nil // which field of the contract it is about helps nobody here
+			state = "refused: " + rule.Error()
+		}
 		packages, slots := 0, 0
 		if a.number != "" {
 			market, err := p.s.Offers(client.Buyer(a.key.Buyer))
@@ -108,13 +115,6 @@ func (p *play) tellBids(ctx context.Context) error {
 		rows = append(rows, []any{a.name, t.GetProduct().GetId(), catalog.Purpose(t.GetPurpose()), t.GetUnitPrice(), a.agreements, packages, slots, charged, state})
 	}
 	return p.table("bids", []string{"buyer", "product", "purpose", "a slot", "people", "packages", "rows", "charged with vat", "state"}, rows)
-}
-
-func (a *actor) refusal() error {
-	if a.refused == nil {
-		return fmt.Errorf("-")
-	}
-	return a.refused
 }
 
 // tellUnasked: who was shown less than others, and why.
