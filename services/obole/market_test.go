@@ -215,7 +215,11 @@ func TestCommandsTellTheStory(t *testing.T) {
 	sh.fails(client.ExitUsage, "--price", append(bad, "--price", "five")...)
 	sh.fails(client.ExitUsage, "--cadence", append(bad, "--cadence", "hourly")...)
 	place := append([]string{"bid", "place", "--key", "first", "--wait"}, ask...)
-	bid := sh.line(place...)["bid_id"].(string)
+	placed := sh.line(place...)
+	bid := placed["bid_id"].(string)
+	if at, told := placed["bid"].(map[string]any)["opens_at"]; told {
+		t.Errorf("a bid that was to open at once opens at %v", at)
+	}
 	if out := sh.ok("bid", "list", "--buyer", key); !strings.Contains(out, bid+"  open") || !strings.Contains(out, "30.25 EUR") {
 		t.Errorf("the bids:\n%s", out)
 	}

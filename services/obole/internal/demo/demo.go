@@ -94,7 +94,7 @@ func (c *Demo) Run(ctx context.Context, s *client.Session) (err error) {
 		err = errors.Join(err, end)
 	}
 	if err == nil {
-		p.tellEnd(folder, kept)
+		p.tellEnd(folder, kept, c.stays(s))
 	}
 	return err
 }

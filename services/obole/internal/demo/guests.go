@@ -50,15 +50,20 @@ func (p *play) tellPage(data place.Folder) error {
 	return err
 }
 
-// tellEnd says that the market has ended, and what is left of it.
-func (p *play) tellEnd(folder string, kept bool) {
-	if !kept {
-		p.say("\nThe market has ended, and nothing of it is left. To look around in one: obole demo --stay leaves it running, with its page, until Ctrl-C;\n" +
-			"obole demo --data DIR keeps it in a folder.\n")
-		return
+// tellEnd says that the market has ended, what is left of it, and to whom it has not stayed, how one can be looked at.
+func (p *play) tellEnd(folder string, kept, stayed bool) {
+	if kept {
+		p.say("\nThe market has ended; %s keeps it. obole up --data %s runs it again, and says where its page is.\n", folder, folder)
+	} else {
+		p.say("\nThe market has ended, and nothing of it is left.\n")
 	}
-	p.say("\nThe market has ended; %s keeps it. obole up --data %s runs it again, and says where its page is.\n", folder, folder)
-	p.tellGuests()
+	switch {
+	case stayed:
+	case kept:
+		p.tellGuests()
+	default:
+		p.say("To look around in one: obole demo --stay leaves it running, with its page, until Ctrl-C; obole demo --data DIR keeps it in a folder.\n")
+	}
 }
 
 // tellGuests says who may sign in to the page.

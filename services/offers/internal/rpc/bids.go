@@ -98,7 +98,7 @@ func (s *Server) draft(number bid.ID, n *offersv1.NewBid, who view.Buyer) (*offe
 		Exclusivity: max(n.GetExclusivity(), 1), Version: 1, Health: product.Health,
 	}
 	if placed.GetOpensAt() == 0 {
-		placed.OpensAt = 1 // at once
+		placed.OpensAt = atOnce
 	}
 	return placed, &eventv1.PolicyRef{Pack: pack.Country, Version: pack.Version}, nil
 }
@@ -264,6 +264,9 @@ var bidStates = map[string]offersv1.BidState{
 	"closed": offersv1.BidState_BID_STATE_CLOSED, "drained": offersv1.BidState_BID_STATE_DRAINED,
 }
 
+// atOnce is the first moment of a bid whose offers may be shown at once: one that has always been there.
+const atOnce = 1
+
 // bidProto tells a bid as its buyer may know it: how full it is in quarters only.
 func (s *Server) bidProto(b view.Bid) *offersv1.Bid {
 	p := b.Placed
@@ -274,6 +277,9 @@ func (s *Server) bidProto(b view.Bid) *offersv1.Bid {
 			BuyerId: p.GetBuyerId(), Terms: p.GetTerms(), Quantity: p.GetQuantity(), CohortMin: p.GetCohortMin(), OpensAt: p.GetOpensAt(),
 			ClosesAt: p.GetClosesAt(), Pricing: p.GetPricing(), Allocation: p.GetAllocation(), Exclusivity: p.GetExclusivity(),
 		},
+	}
+	if p.GetOpensAt() == atOnce {
+		out.Bid.OpensAt = 0 // as it was asked
 	}
 	if b.Cleared && p.GetQuantity() > 0 {
 		out.FilledPpm = uint32(b.Consented*4/int64(p.GetQuantity())) * 250_000
