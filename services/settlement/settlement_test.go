@@ -24,6 +24,7 @@ import (
 	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
 	moneyv1 "github.com/obole-market/obole/proto/gen/obole/money/v1"
 	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
+	recordv1 "github.com/obole-market/obole/proto/gen/obole/record/v1"
 	settlementv1 "github.com/obole-market/obole/proto/gen/obole/settlement/v1"
 	"github.com/obole-market/obole/services/internal/worldtest"
 	"github.com/obole-market/obole/services/settlement"
@@ -184,6 +185,21 @@ func TestMoneyOfOneBid(t *testing.T) {
 	if _, err := mine.GetEarnings(ctx, &settlementv1.GetEarningsRequest{SubscriberId: id.Random().String()}); status.Code(err) != codes.PermissionDenied {
 		t.Fatalf("somebody else's earnings: %v", err)
 	}
+	// Their record speaks of what they get: of five cents a slot, the four that the commission leaves.
+	w.Eventually("the record to tell of the earmark", func() bool {
+		record, err := mine.ListRecord(ctx, &settlementv1.ListRecordRequest{SubscriberId: s.person.String()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(record.GetEntries(), func(e *recordv1.Entry) bool { return e.GetType() == "funds_earmarked" })
+		if i < 0 {
+			return false
+		}
+		if e := record.GetEntries()[i]; e.GetUnitPrice().GetMicros() != 50_000 || e.GetNetPrice().GetMicros() != 40_000 || e.GetNetPrice().GetCurrency() != "EUR" {
+			t.Errorf("the record of the earmark is %v", e)
+		}
+		return true
+	})
 	if _, err := mine.TrialBalance(ctx, &settlementv1.TrialBalanceRequest{}); status.Code(err) != codes.PermissionDenied {
 		t.Fatalf("the trial balance for a subscriber: %v", err)
 	}

@@ -90,7 +90,7 @@ function All() {
 
 function EntryFacts({ entry: e, buyers }: { entry: Entry; buyers: ReturnType<typeof useBuyers> }) {
   const speech = useSpeech();
-  const { t, exact, date } = speech;
+  const { t, exact, date, price } = speech;
   const what = detail(speech, e);
   const id = (label: string, value: string) => value !== "" && ([label, <span class="mono">{value}</span>] as const);
   return (
@@ -99,6 +99,7 @@ function EntryFacts({ entry: e, buyers }: { entry: Entry; buyers: ReturnType<typ
         [t("record.when"), exact(e.at)],
         [t("record.by"), byWhom(speech, e, buyers)],
         what !== "" && [t("record.what"), what],
+        e.unitPrice !== undefined && [t("offer.gross"), price(e.unitPrice)],
         e.due > 0n && [t("record.due"), date(e.due)],
         e.scope.length > 0 && [t("record.scope"), t("record.scope.n", { n: e.scope.length })],
         e.forgotten && [t("record.forgotten"), t("record.forgotten.text")],

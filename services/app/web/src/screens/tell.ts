@@ -26,7 +26,7 @@ export function byWhom(s: Speech, e: Entry, buyers: Buyers): string {
 export function detail(s: Speech, e: Entry): string {
   const out: string[] = [];
   if (e.amount) out.push(s.money(e.amount));
-  else if (e.unitPrice) out.push(s.t("record.price", { price: s.price(e.unitPrice) }));
+  else if (e.netPrice) out.push(s.t("record.price", { price: s.price(e.netPrice) }));
   if (e.product?.id) out.push(productName(s, e.product.id));
   if (e.purpose) out.push(purposeName(s, e.purpose));
   if (e.slots > 0) out.push(s.t("days", { n: e.slots }));
