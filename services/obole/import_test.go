@@ -95,7 +95,8 @@ func TestFilesDroppedOnThePage(t *testing.T) {
 		}
 		reason += d.Debug.Reason
 	}
-	if a.Status != http.StatusBadRequest || reason != "ROW_INVALID" || named["file"] != "dailyActivity_merged.csv" || named["line"] != "7" || named["field"] == "" {
+	if a.Status != http.StatusBadRequest || reason != "ROW_INVALID" || named["file"] != "dailyActivity_merged.csv" || named["line"] != "7" || named["field"] == "" ||
+		named["flaw"] != "CELLS row" {
 		t.Errorf("a bad row: %d %s", a.Status, a.Body)
 	}
 	if n := kept(); n != 0 {

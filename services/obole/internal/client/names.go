@@ -111,6 +111,9 @@ func (s *Session) spoken(f *fault.Error) *fault.Error {
 	own.Facts = nil
 	request := f.Kind == fault.KindInvalid && f.Reason == ""
 	for _, fact := range f.Facts {
+		if fact.Name == "flaw" { // for programs: another fact has the words
+			continue
+		}
 		if fact.Name == "field" { // that a fact is about
 			fact.Text = s.Field(fact.Text)
 		} else {

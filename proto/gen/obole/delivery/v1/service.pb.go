@@ -28,6 +28,128 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Flaw is what is wrong with a value of a file, or of a point. A refusal's fact "flaw" says it, without the prefix and followed by the field's
+// name, as in "NOT_NUMBER TotalSteps"; the fact "field" says the same in English words.
+type Flaw int32
+
+const (
+	// Unset.
+	Flaw_FLAW_UNSPECIFIED Flaw = 0
+	// Nothing stands there.
+	Flaw_FLAW_MISSING Flaw = 1
+	// No number at all.
+	Flaw_FLAW_NOT_NUMBER Flaw = 2
+	// A number of what is counted in wholes.
+	Flaw_FLAW_NOT_WHOLE Flaw = 3
+	// More, less or finer than can be measured.
+	Flaw_FLAW_OUT_OF_RANGE Flaw = 4
+	// No date or time as the file writes them.
+	Flaw_FLAW_NOT_TIME Flaw = 5
+	// A time or day that the zone's clock left out.
+	Flaw_FLAW_NEVER_SHOWN Flaw = 6
+	// Before any device was there.
+	Flaw_FLAW_TOO_EARLY Flaw = 7
+	// Still to come.
+	Flaw_FLAW_TOO_LATE Flaw = 8
+	// An end before its beginning.
+	Flaw_FLAW_BACKWARDS Flaw = 9
+	// Of time, more than a day.
+	Flaw_FLAW_TOO_LONG Flaw = 10
+	// No time zone, or not the one that was named.
+	Flaw_FLAW_NO_ZONE Flaw = 11
+	// None of what may stand there.
+	Flaw_FLAW_NOT_ALLOWED Flaw = 12
+	// Nothing may stand there.
+	Flaw_FLAW_OUT_OF_PLACE Flaw = 13
+	// Another value of the same row says otherwise.
+	Flaw_FLAW_CONTRARY Flaw = 14
+	// Other cells than the header names.
+	Flaw_FLAW_CELLS Flaw = 15
+	// A quotation mark that belongs nowhere.
+	Flaw_FLAW_QUOTE Flaw = 16
+	// More text than a row or element may have.
+	Flaw_FLAW_TOO_LARGE Flaw = 17
+	// No JSON.
+	Flaw_FLAW_SYNTAX Flaw = 18
+	// JSON of another form.
+	Flaw_FLAW_SHAPE Flaw = 19
+)
+
+// Enum value maps for Flaw.
+var (
+	Flaw_name = map[int32]string{
+		0:  "FLAW_UNSPECIFIED",
+		1:  "FLAW_MISSING",
+		2:  "FLAW_NOT_NUMBER",
+		3:  "FLAW_NOT_WHOLE",
+		4:  "FLAW_OUT_OF_RANGE",
+		5:  "FLAW_NOT_TIME",
+		6:  "FLAW_NEVER_SHOWN",
+		7:  "FLAW_TOO_EARLY",
+		8:  "FLAW_TOO_LATE",
+		9:  "FLAW_BACKWARDS",
+		10: "FLAW_TOO_LONG",
+		11: "FLAW_NO_ZONE",
+		12: "FLAW_NOT_ALLOWED",
+		13: "FLAW_OUT_OF_PLACE",
+		14: "FLAW_CONTRARY",
+		15: "FLAW_CELLS",
+		16: "FLAW_QUOTE",
+		17: "FLAW_TOO_LARGE",
+		18: "FLAW_SYNTAX",
+		19: "FLAW_SHAPE",
+	}
+	Flaw_value = map[string]int32{
+		"FLAW_UNSPECIFIED":  0,
+		"FLAW_MISSING":      1,
+		"FLAW_NOT_NUMBER":   2,
+		"FLAW_NOT_WHOLE":    3,
+		"FLAW_OUT_OF_RANGE": 4,
+		"FLAW_NOT_TIME":     5,
+		"FLAW_NEVER_SHOWN":  6,
+		"FLAW_TOO_EARLY":    7,
+		"FLAW_TOO_LATE":     8,
+		"FLAW_BACKWARDS":    9,
+		"FLAW_TOO_LONG":     10,
+		"FLAW_NO_ZONE":      11,
+		"FLAW_NOT_ALLOWED":  12,
+		"FLAW_OUT_OF_PLACE": 13,
+		"FLAW_CONTRARY":     14,
+		"FLAW_CELLS":        15,
+		"FLAW_QUOTE":        16,
+		"FLAW_TOO_LARGE":    17,
+		"FLAW_SYNTAX":       18,
+		"FLAW_SHAPE":        19,
+	}
+)
+
+func (x Flaw) Enum() *Flaw {
+	p := new(Flaw)
+	*p = x
+	return p
+}
+
+func (x Flaw) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Flaw) Descriptor() protoreflect.EnumDescriptor {
+	return file_obole_delivery_v1_service_proto_enumTypes[0].Descriptor()
+}
+
+func (Flaw) Type() protoreflect.EnumType {
+	return &file_obole_delivery_v1_service_proto_enumTypes[0]
+}
+
+func (x Flaw) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Flaw.Descriptor instead.
+func (Flaw) EnumDescriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{0}
+}
+
 // DeliveryState says where a delivery stands.
 type DeliveryState int32
 
@@ -77,11 +199,11 @@ func (x DeliveryState) String() string {
 }
 
 func (DeliveryState) Descriptor() protoreflect.EnumDescriptor {
-	return file_obole_delivery_v1_service_proto_enumTypes[0].Descriptor()
+	return file_obole_delivery_v1_service_proto_enumTypes[1].Descriptor()
 }
 
 func (DeliveryState) Type() protoreflect.EnumType {
-	return &file_obole_delivery_v1_service_proto_enumTypes[0]
+	return &file_obole_delivery_v1_service_proto_enumTypes[1]
 }
 
 func (x DeliveryState) Number() protoreflect.EnumNumber {
@@ -90,7 +212,7 @@ func (x DeliveryState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use DeliveryState.Descriptor instead.
 func (DeliveryState) EnumDescriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{0}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{1}
 }
 
 // ConnectSourceRequest describes a source.
@@ -6349,7 +6471,32 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\x13WatchRecordResponse\x12,\n" +
 	"\x05entry\x18\x01 \x01(\v2\x16.obole.record.v1.EntryR\x05entry\x12\x1f\n" +
 	"\vwatch_token\x18\x02 \x01(\tR\n" +
-	"watchToken*\xbe\x01\n" +
+	"watchToken*\x8c\x03\n" +
+	"\x04Flaw\x12\x14\n" +
+	"\x10FLAW_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fFLAW_MISSING\x10\x01\x12\x13\n" +
+	"\x0fFLAW_NOT_NUMBER\x10\x02\x12\x12\n" +
+	"\x0eFLAW_NOT_WHOLE\x10\x03\x12\x15\n" +
+	"\x11FLAW_OUT_OF_RANGE\x10\x04\x12\x11\n" +
+	"\rFLAW_NOT_TIME\x10\x05\x12\x14\n" +
+	"\x10FLAW_NEVER_SHOWN\x10\x06\x12\x12\n" +
+	"\x0eFLAW_TOO_EARLY\x10\a\x12\x11\n" +
+	"\rFLAW_TOO_LATE\x10\b\x12\x12\n" +
+	"\x0eFLAW_BACKWARDS\x10\t\x12\x11\n" +
+	"\rFLAW_TOO_LONG\x10\n" +
+	"\x12\x10\n" +
+	"\fFLAW_NO_ZONE\x10\v\x12\x14\n" +
+	"\x10FLAW_NOT_ALLOWED\x10\f\x12\x15\n" +
+	"\x11FLAW_OUT_OF_PLACE\x10\r\x12\x11\n" +
+	"\rFLAW_CONTRARY\x10\x0e\x12\x0e\n" +
+	"\n" +
+	"FLAW_CELLS\x10\x0f\x12\x0e\n" +
+	"\n" +
+	"FLAW_QUOTE\x10\x10\x12\x12\n" +
+	"\x0eFLAW_TOO_LARGE\x10\x11\x12\x0f\n" +
+	"\vFLAW_SYNTAX\x10\x12\x12\x0e\n" +
+	"\n" +
+	"FLAW_SHAPE\x10\x13*\xbe\x01\n" +
 	"\rDeliveryState\x12\x1e\n" +
 	"\x1aDELIVERY_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17DELIVERY_STATE_PREPARED\x10\x01\x12\x1c\n" +
@@ -6433,250 +6580,251 @@ func file_obole_delivery_v1_service_proto_rawDescGZIP() []byte {
 	return file_obole_delivery_v1_service_proto_rawDescData
 }
 
-var file_obole_delivery_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_obole_delivery_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
 var file_obole_delivery_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 79)
 var file_obole_delivery_v1_service_proto_goTypes = []any{
-	(DeliveryState)(0),               // 0: obole.delivery.v1.DeliveryState
-	(*ConnectSourceRequest)(nil),     // 1: obole.delivery.v1.ConnectSourceRequest
-	(*ConnectSourceResponse)(nil),    // 2: obole.delivery.v1.ConnectSourceResponse
-	(*ListSourcesRequest)(nil),       // 3: obole.delivery.v1.ListSourcesRequest
-	(*Source)(nil),                   // 4: obole.delivery.v1.Source
-	(*ListSourcesResponse)(nil),      // 5: obole.delivery.v1.ListSourcesResponse
-	(*ImportHeader)(nil),             // 6: obole.delivery.v1.ImportHeader
-	(*ImportRequest)(nil),            // 7: obole.delivery.v1.ImportRequest
-	(*ImportResponse)(nil),           // 8: obole.delivery.v1.ImportResponse
-	(*PutPointsRequest)(nil),         // 9: obole.delivery.v1.PutPointsRequest
-	(*PutPointsResponse)(nil),        // 10: obole.delivery.v1.PutPointsResponse
-	(*RestrictSourceRequest)(nil),    // 11: obole.delivery.v1.RestrictSourceRequest
-	(*RestrictSourceResponse)(nil),   // 12: obole.delivery.v1.RestrictSourceResponse
-	(*LiftRestrictionRequest)(nil),   // 13: obole.delivery.v1.LiftRestrictionRequest
-	(*LiftRestrictionResponse)(nil),  // 14: obole.delivery.v1.LiftRestrictionResponse
-	(*DisconnectSourceRequest)(nil),  // 15: obole.delivery.v1.DisconnectSourceRequest
-	(*DisconnectSourceResponse)(nil), // 16: obole.delivery.v1.DisconnectSourceResponse
-	(*ReconnectSourceRequest)(nil),   // 17: obole.delivery.v1.ReconnectSourceRequest
-	(*ReconnectSourceResponse)(nil),  // 18: obole.delivery.v1.ReconnectSourceResponse
-	(*CorrectPointRequest)(nil),      // 19: obole.delivery.v1.CorrectPointRequest
-	(*CorrectPointResponse)(nil),     // 20: obole.delivery.v1.CorrectPointResponse
-	(*ListPointsRequest)(nil),        // 21: obole.delivery.v1.ListPointsRequest
-	(*Superseded)(nil),               // 22: obole.delivery.v1.Superseded
-	(*ListPointsResponse)(nil),       // 23: obole.delivery.v1.ListPointsResponse
-	(*GetSeriesRequest)(nil),         // 24: obole.delivery.v1.GetSeriesRequest
-	(*Bucket)(nil),                   // 25: obole.delivery.v1.Bucket
-	(*GetSeriesResponse)(nil),        // 26: obole.delivery.v1.GetSeriesResponse
-	(*GetHoursRequest)(nil),          // 27: obole.delivery.v1.GetHoursRequest
-	(*Hour)(nil),                     // 28: obole.delivery.v1.Hour
-	(*GetHoursResponse)(nil),         // 29: obole.delivery.v1.GetHoursResponse
-	(*GetPlacesRequest)(nil),         // 30: obole.delivery.v1.GetPlacesRequest
-	(*Place)(nil),                    // 31: obole.delivery.v1.Place
-	(*Spot)(nil),                     // 32: obole.delivery.v1.Spot
-	(*GetPlacesResponse)(nil),        // 33: obole.delivery.v1.GetPlacesResponse
-	(*GetSummaryRequest)(nil),        // 34: obole.delivery.v1.GetSummaryRequest
-	(*Quantity)(nil),                 // 35: obole.delivery.v1.Quantity
-	(*Share)(nil),                    // 36: obole.delivery.v1.Share
-	(*Category)(nil),                 // 37: obole.delivery.v1.Category
-	(*GetSummaryResponse)(nil),       // 38: obole.delivery.v1.GetSummaryResponse
-	(*ExportPointsRequest)(nil),      // 39: obole.delivery.v1.ExportPointsRequest
-	(*SchemaDocument)(nil),           // 40: obole.delivery.v1.SchemaDocument
-	(*ExportPointsResponse)(nil),     // 41: obole.delivery.v1.ExportPointsResponse
-	(*PreviewPackageRequest)(nil),    // 42: obole.delivery.v1.PreviewPackageRequest
-	(*PreviewPackageResponse)(nil),   // 43: obole.delivery.v1.PreviewPackageResponse
-	(*GetFactsRequest)(nil),          // 44: obole.delivery.v1.GetFactsRequest
-	(*Stock)(nil),                    // 45: obole.delivery.v1.Stock
-	(*GetFactsResponse)(nil),         // 46: obole.delivery.v1.GetFactsResponse
-	(*EstimateAudienceRequest)(nil),  // 47: obole.delivery.v1.EstimateAudienceRequest
-	(*EstimateAudienceResponse)(nil), // 48: obole.delivery.v1.EstimateAudienceResponse
-	(*DescribeProductRequest)(nil),   // 49: obole.delivery.v1.DescribeProductRequest
-	(*Rung)(nil),                     // 50: obole.delivery.v1.Rung
-	(*ProductField)(nil),             // 51: obole.delivery.v1.ProductField
-	(*Product)(nil),                  // 52: obole.delivery.v1.Product
-	(*DescribeProductResponse)(nil),  // 53: obole.delivery.v1.DescribeProductResponse
-	(*ListProductsRequest)(nil),      // 54: obole.delivery.v1.ListProductsRequest
-	(*AudienceFact)(nil),             // 55: obole.delivery.v1.AudienceFact
-	(*ListProductsResponse)(nil),     // 56: obole.delivery.v1.ListProductsResponse
-	(*Delivery)(nil),                 // 57: obole.delivery.v1.Delivery
-	(*Deletion)(nil),                 // 58: obole.delivery.v1.Deletion
-	(*ListDeliveriesRequest)(nil),    // 59: obole.delivery.v1.ListDeliveriesRequest
-	(*ListDeliveriesResponse)(nil),   // 60: obole.delivery.v1.ListDeliveriesResponse
-	(*WatchDeliveriesRequest)(nil),   // 61: obole.delivery.v1.WatchDeliveriesRequest
-	(*WatchDeliveriesResponse)(nil),  // 62: obole.delivery.v1.WatchDeliveriesResponse
-	(*FetchPackageRequest)(nil),      // 63: obole.delivery.v1.FetchPackageRequest
-	(*FetchPackageResponse)(nil),     // 64: obole.delivery.v1.FetchPackageResponse
-	(*SignReceiptRequest)(nil),       // 65: obole.delivery.v1.SignReceiptRequest
-	(*SignReceiptResponse)(nil),      // 66: obole.delivery.v1.SignReceiptResponse
-	(*SignReceiptsRequest)(nil),      // 67: obole.delivery.v1.SignReceiptsRequest
-	(*SignedReceipt)(nil),            // 68: obole.delivery.v1.SignedReceipt
-	(*SignReceiptsResponse)(nil),     // 69: obole.delivery.v1.SignReceiptsResponse
-	(*ListUsesRequest)(nil),          // 70: obole.delivery.v1.ListUsesRequest
-	(*Use)(nil),                      // 71: obole.delivery.v1.Use
-	(*ListUsesResponse)(nil),         // 72: obole.delivery.v1.ListUsesResponse
-	(*CountDeliveriesRequest)(nil),   // 73: obole.delivery.v1.CountDeliveriesRequest
-	(*DeliveryCount)(nil),            // 74: obole.delivery.v1.DeliveryCount
-	(*CountDeliveriesResponse)(nil),  // 75: obole.delivery.v1.CountDeliveriesResponse
-	(*ListRecordRequest)(nil),        // 76: obole.delivery.v1.ListRecordRequest
-	(*ListRecordResponse)(nil),       // 77: obole.delivery.v1.ListRecordResponse
-	(*WatchRecordRequest)(nil),       // 78: obole.delivery.v1.WatchRecordRequest
-	(*WatchRecordResponse)(nil),      // 79: obole.delivery.v1.WatchRecordResponse
-	(Route)(0),                       // 80: obole.delivery.v1.Route
-	(*v1.Cursor)(nil),                // 81: obole.event.v1.Cursor
-	(*Arrival)(nil),                  // 82: obole.delivery.v1.Arrival
-	(*v11.Days)(nil),                 // 83: obole.market.v1.Days
-	(Reason)(0),                      // 84: obole.delivery.v1.Reason
-	(*v11.ProductRef)(nil),           // 85: obole.market.v1.ProductRef
-	(*v11.GrantedField)(nil),         // 86: obole.market.v1.GrantedField
-	(v11.Assurance)(0),               // 87: obole.market.v1.Assurance
-	(*Fact)(nil),                     // 88: obole.delivery.v1.Fact
-	(*v11.Terms)(nil),                // 89: obole.market.v1.Terms
-	(EndReason)(0),                   // 90: obole.delivery.v1.EndReason
-	(*v12.UnitPrice)(nil),            // 91: obole.money.v1.UnitPrice
-	(*v11.Recipient)(nil),            // 92: obole.market.v1.Recipient
-	(*v13.Entry)(nil),                // 93: obole.record.v1.Entry
+	(Flaw)(0),                        // 0: obole.delivery.v1.Flaw
+	(DeliveryState)(0),               // 1: obole.delivery.v1.DeliveryState
+	(*ConnectSourceRequest)(nil),     // 2: obole.delivery.v1.ConnectSourceRequest
+	(*ConnectSourceResponse)(nil),    // 3: obole.delivery.v1.ConnectSourceResponse
+	(*ListSourcesRequest)(nil),       // 4: obole.delivery.v1.ListSourcesRequest
+	(*Source)(nil),                   // 5: obole.delivery.v1.Source
+	(*ListSourcesResponse)(nil),      // 6: obole.delivery.v1.ListSourcesResponse
+	(*ImportHeader)(nil),             // 7: obole.delivery.v1.ImportHeader
+	(*ImportRequest)(nil),            // 8: obole.delivery.v1.ImportRequest
+	(*ImportResponse)(nil),           // 9: obole.delivery.v1.ImportResponse
+	(*PutPointsRequest)(nil),         // 10: obole.delivery.v1.PutPointsRequest
+	(*PutPointsResponse)(nil),        // 11: obole.delivery.v1.PutPointsResponse
+	(*RestrictSourceRequest)(nil),    // 12: obole.delivery.v1.RestrictSourceRequest
+	(*RestrictSourceResponse)(nil),   // 13: obole.delivery.v1.RestrictSourceResponse
+	(*LiftRestrictionRequest)(nil),   // 14: obole.delivery.v1.LiftRestrictionRequest
+	(*LiftRestrictionResponse)(nil),  // 15: obole.delivery.v1.LiftRestrictionResponse
+	(*DisconnectSourceRequest)(nil),  // 16: obole.delivery.v1.DisconnectSourceRequest
+	(*DisconnectSourceResponse)(nil), // 17: obole.delivery.v1.DisconnectSourceResponse
+	(*ReconnectSourceRequest)(nil),   // 18: obole.delivery.v1.ReconnectSourceRequest
+	(*ReconnectSourceResponse)(nil),  // 19: obole.delivery.v1.ReconnectSourceResponse
+	(*CorrectPointRequest)(nil),      // 20: obole.delivery.v1.CorrectPointRequest
+	(*CorrectPointResponse)(nil),     // 21: obole.delivery.v1.CorrectPointResponse
+	(*ListPointsRequest)(nil),        // 22: obole.delivery.v1.ListPointsRequest
+	(*Superseded)(nil),               // 23: obole.delivery.v1.Superseded
+	(*ListPointsResponse)(nil),       // 24: obole.delivery.v1.ListPointsResponse
+	(*GetSeriesRequest)(nil),         // 25: obole.delivery.v1.GetSeriesRequest
+	(*Bucket)(nil),                   // 26: obole.delivery.v1.Bucket
+	(*GetSeriesResponse)(nil),        // 27: obole.delivery.v1.GetSeriesResponse
+	(*GetHoursRequest)(nil),          // 28: obole.delivery.v1.GetHoursRequest
+	(*Hour)(nil),                     // 29: obole.delivery.v1.Hour
+	(*GetHoursResponse)(nil),         // 30: obole.delivery.v1.GetHoursResponse
+	(*GetPlacesRequest)(nil),         // 31: obole.delivery.v1.GetPlacesRequest
+	(*Place)(nil),                    // 32: obole.delivery.v1.Place
+	(*Spot)(nil),                     // 33: obole.delivery.v1.Spot
+	(*GetPlacesResponse)(nil),        // 34: obole.delivery.v1.GetPlacesResponse
+	(*GetSummaryRequest)(nil),        // 35: obole.delivery.v1.GetSummaryRequest
+	(*Quantity)(nil),                 // 36: obole.delivery.v1.Quantity
+	(*Share)(nil),                    // 37: obole.delivery.v1.Share
+	(*Category)(nil),                 // 38: obole.delivery.v1.Category
+	(*GetSummaryResponse)(nil),       // 39: obole.delivery.v1.GetSummaryResponse
+	(*ExportPointsRequest)(nil),      // 40: obole.delivery.v1.ExportPointsRequest
+	(*SchemaDocument)(nil),           // 41: obole.delivery.v1.SchemaDocument
+	(*ExportPointsResponse)(nil),     // 42: obole.delivery.v1.ExportPointsResponse
+	(*PreviewPackageRequest)(nil),    // 43: obole.delivery.v1.PreviewPackageRequest
+	(*PreviewPackageResponse)(nil),   // 44: obole.delivery.v1.PreviewPackageResponse
+	(*GetFactsRequest)(nil),          // 45: obole.delivery.v1.GetFactsRequest
+	(*Stock)(nil),                    // 46: obole.delivery.v1.Stock
+	(*GetFactsResponse)(nil),         // 47: obole.delivery.v1.GetFactsResponse
+	(*EstimateAudienceRequest)(nil),  // 48: obole.delivery.v1.EstimateAudienceRequest
+	(*EstimateAudienceResponse)(nil), // 49: obole.delivery.v1.EstimateAudienceResponse
+	(*DescribeProductRequest)(nil),   // 50: obole.delivery.v1.DescribeProductRequest
+	(*Rung)(nil),                     // 51: obole.delivery.v1.Rung
+	(*ProductField)(nil),             // 52: obole.delivery.v1.ProductField
+	(*Product)(nil),                  // 53: obole.delivery.v1.Product
+	(*DescribeProductResponse)(nil),  // 54: obole.delivery.v1.DescribeProductResponse
+	(*ListProductsRequest)(nil),      // 55: obole.delivery.v1.ListProductsRequest
+	(*AudienceFact)(nil),             // 56: obole.delivery.v1.AudienceFact
+	(*ListProductsResponse)(nil),     // 57: obole.delivery.v1.ListProductsResponse
+	(*Delivery)(nil),                 // 58: obole.delivery.v1.Delivery
+	(*Deletion)(nil),                 // 59: obole.delivery.v1.Deletion
+	(*ListDeliveriesRequest)(nil),    // 60: obole.delivery.v1.ListDeliveriesRequest
+	(*ListDeliveriesResponse)(nil),   // 61: obole.delivery.v1.ListDeliveriesResponse
+	(*WatchDeliveriesRequest)(nil),   // 62: obole.delivery.v1.WatchDeliveriesRequest
+	(*WatchDeliveriesResponse)(nil),  // 63: obole.delivery.v1.WatchDeliveriesResponse
+	(*FetchPackageRequest)(nil),      // 64: obole.delivery.v1.FetchPackageRequest
+	(*FetchPackageResponse)(nil),     // 65: obole.delivery.v1.FetchPackageResponse
+	(*SignReceiptRequest)(nil),       // 66: obole.delivery.v1.SignReceiptRequest
+	(*SignReceiptResponse)(nil),      // 67: obole.delivery.v1.SignReceiptResponse
+	(*SignReceiptsRequest)(nil),      // 68: obole.delivery.v1.SignReceiptsRequest
+	(*SignedReceipt)(nil),            // 69: obole.delivery.v1.SignedReceipt
+	(*SignReceiptsResponse)(nil),     // 70: obole.delivery.v1.SignReceiptsResponse
+	(*ListUsesRequest)(nil),          // 71: obole.delivery.v1.ListUsesRequest
+	(*Use)(nil),                      // 72: obole.delivery.v1.Use
+	(*ListUsesResponse)(nil),         // 73: obole.delivery.v1.ListUsesResponse
+	(*CountDeliveriesRequest)(nil),   // 74: obole.delivery.v1.CountDeliveriesRequest
+	(*DeliveryCount)(nil),            // 75: obole.delivery.v1.DeliveryCount
+	(*CountDeliveriesResponse)(nil),  // 76: obole.delivery.v1.CountDeliveriesResponse
+	(*ListRecordRequest)(nil),        // 77: obole.delivery.v1.ListRecordRequest
+	(*ListRecordResponse)(nil),       // 78: obole.delivery.v1.ListRecordResponse
+	(*WatchRecordRequest)(nil),       // 79: obole.delivery.v1.WatchRecordRequest
+	(*WatchRecordResponse)(nil),      // 80: obole.delivery.v1.WatchRecordResponse
+	(Route)(0),                       // 81: obole.delivery.v1.Route
+	(*v1.Cursor)(nil),                // 82: obole.event.v1.Cursor
+	(*Arrival)(nil),                  // 83: obole.delivery.v1.Arrival
+	(*v11.Days)(nil),                 // 84: obole.market.v1.Days
+	(Reason)(0),                      // 85: obole.delivery.v1.Reason
+	(*v11.ProductRef)(nil),           // 86: obole.market.v1.ProductRef
+	(*v11.GrantedField)(nil),         // 87: obole.market.v1.GrantedField
+	(v11.Assurance)(0),               // 88: obole.market.v1.Assurance
+	(*Fact)(nil),                     // 89: obole.delivery.v1.Fact
+	(*v11.Terms)(nil),                // 90: obole.market.v1.Terms
+	(EndReason)(0),                   // 91: obole.delivery.v1.EndReason
+	(*v12.UnitPrice)(nil),            // 92: obole.money.v1.UnitPrice
+	(*v11.Recipient)(nil),            // 93: obole.market.v1.Recipient
+	(*v13.Entry)(nil),                // 94: obole.record.v1.Entry
 }
 var file_obole_delivery_v1_service_proto_depIdxs = []int32{
-	80,  // 0: obole.delivery.v1.ConnectSourceRequest.route:type_name -> obole.delivery.v1.Route
-	81,  // 1: obole.delivery.v1.ConnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
-	81,  // 2: obole.delivery.v1.ListSourcesRequest.after:type_name -> obole.event.v1.Cursor
-	80,  // 3: obole.delivery.v1.Source.route:type_name -> obole.delivery.v1.Route
-	82,  // 4: obole.delivery.v1.Source.arrivals:type_name -> obole.delivery.v1.Arrival
-	4,   // 5: obole.delivery.v1.ListSourcesResponse.sources:type_name -> obole.delivery.v1.Source
-	83,  // 6: obole.delivery.v1.ImportHeader.days:type_name -> obole.market.v1.Days
-	6,   // 7: obole.delivery.v1.ImportRequest.header:type_name -> obole.delivery.v1.ImportHeader
-	82,  // 8: obole.delivery.v1.ImportResponse.arrivals:type_name -> obole.delivery.v1.Arrival
-	81,  // 9: obole.delivery.v1.ImportResponse.cursor:type_name -> obole.event.v1.Cursor
-	84,  // 10: obole.delivery.v1.PutPointsResponse.refused:type_name -> obole.delivery.v1.Reason
-	81,  // 11: obole.delivery.v1.PutPointsResponse.cursor:type_name -> obole.event.v1.Cursor
-	81,  // 12: obole.delivery.v1.RestrictSourceResponse.cursor:type_name -> obole.event.v1.Cursor
-	81,  // 13: obole.delivery.v1.LiftRestrictionResponse.cursor:type_name -> obole.event.v1.Cursor
-	81,  // 14: obole.delivery.v1.DisconnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
-	81,  // 15: obole.delivery.v1.ReconnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
-	81,  // 16: obole.delivery.v1.CorrectPointResponse.cursor:type_name -> obole.event.v1.Cursor
-	83,  // 17: obole.delivery.v1.ListPointsRequest.days:type_name -> obole.market.v1.Days
-	81,  // 18: obole.delivery.v1.ListPointsRequest.after:type_name -> obole.event.v1.Cursor
-	22,  // 19: obole.delivery.v1.ListPointsResponse.superseded:type_name -> obole.delivery.v1.Superseded
-	81,  // 20: obole.delivery.v1.GetSeriesRequest.after:type_name -> obole.event.v1.Cursor
-	25,  // 21: obole.delivery.v1.GetSeriesResponse.buckets:type_name -> obole.delivery.v1.Bucket
-	83,  // 22: obole.delivery.v1.GetSeriesResponse.gaps:type_name -> obole.market.v1.Days
-	81,  // 23: obole.delivery.v1.GetHoursRequest.after:type_name -> obole.event.v1.Cursor
-	28,  // 24: obole.delivery.v1.GetHoursResponse.hours:type_name -> obole.delivery.v1.Hour
-	81,  // 25: obole.delivery.v1.GetPlacesRequest.after:type_name -> obole.event.v1.Cursor
-	32,  // 26: obole.delivery.v1.Place.spot:type_name -> obole.delivery.v1.Spot
-	83,  // 27: obole.delivery.v1.Place.span:type_name -> obole.market.v1.Days
-	31,  // 28: obole.delivery.v1.GetPlacesResponse.places:type_name -> obole.delivery.v1.Place
-	81,  // 29: obole.delivery.v1.GetSummaryRequest.after:type_name -> obole.event.v1.Cursor
-	83,  // 30: obole.delivery.v1.Share.days:type_name -> obole.market.v1.Days
-	35,  // 31: obole.delivery.v1.Category.quantities:type_name -> obole.delivery.v1.Quantity
-	83,  // 32: obole.delivery.v1.Category.days:type_name -> obole.market.v1.Days
-	36,  // 33: obole.delivery.v1.Category.shares:type_name -> obole.delivery.v1.Share
-	37,  // 34: obole.delivery.v1.GetSummaryResponse.categories:type_name -> obole.delivery.v1.Category
-	45,  // 35: obole.delivery.v1.GetSummaryResponse.stock:type_name -> obole.delivery.v1.Stock
-	81,  // 36: obole.delivery.v1.ExportPointsRequest.after:type_name -> obole.event.v1.Cursor
-	22,  // 37: obole.delivery.v1.ExportPointsResponse.superseded:type_name -> obole.delivery.v1.Superseded
-	40,  // 38: obole.delivery.v1.ExportPointsResponse.schemas:type_name -> obole.delivery.v1.SchemaDocument
-	85,  // 39: obole.delivery.v1.PreviewPackageRequest.product:type_name -> obole.market.v1.ProductRef
-	86,  // 40: obole.delivery.v1.PreviewPackageRequest.fields:type_name -> obole.market.v1.GrantedField
-	83,  // 41: obole.delivery.v1.PreviewPackageRequest.slots:type_name -> obole.market.v1.Days
-	87,  // 42: obole.delivery.v1.PreviewPackageRequest.min_assurance:type_name -> obole.market.v1.Assurance
-	81,  // 43: obole.delivery.v1.PreviewPackageRequest.after:type_name -> obole.event.v1.Cursor
-	83,  // 44: obole.delivery.v1.Stock.days:type_name -> obole.market.v1.Days
-	87,  // 45: obole.delivery.v1.Stock.assurance:type_name -> obole.market.v1.Assurance
-	88,  // 46: obole.delivery.v1.GetFactsResponse.facts:type_name -> obole.delivery.v1.Fact
-	45,  // 47: obole.delivery.v1.GetFactsResponse.stock:type_name -> obole.delivery.v1.Stock
-	89,  // 48: obole.delivery.v1.EstimateAudienceRequest.terms:type_name -> obole.market.v1.Terms
-	85,  // 49: obole.delivery.v1.DescribeProductRequest.product:type_name -> obole.market.v1.ProductRef
-	50,  // 50: obole.delivery.v1.ProductField.rungs:type_name -> obole.delivery.v1.Rung
-	85,  // 51: obole.delivery.v1.Product.ref:type_name -> obole.market.v1.ProductRef
-	51,  // 52: obole.delivery.v1.Product.fields:type_name -> obole.delivery.v1.ProductField
-	52,  // 53: obole.delivery.v1.DescribeProductResponse.product:type_name -> obole.delivery.v1.Product
-	52,  // 54: obole.delivery.v1.ListProductsResponse.products:type_name -> obole.delivery.v1.Product
-	55,  // 55: obole.delivery.v1.ListProductsResponse.facts:type_name -> obole.delivery.v1.AudienceFact
-	85,  // 56: obole.delivery.v1.Delivery.product:type_name -> obole.market.v1.ProductRef
-	0,   // 57: obole.delivery.v1.Delivery.state:type_name -> obole.delivery.v1.DeliveryState
-	84,  // 58: obole.delivery.v1.Delivery.blocked:type_name -> obole.delivery.v1.Reason
-	58,  // 59: obole.delivery.v1.Delivery.deletion:type_name -> obole.delivery.v1.Deletion
-	90,  // 60: obole.delivery.v1.Deletion.reason:type_name -> obole.delivery.v1.EndReason
-	0,   // 61: obole.delivery.v1.ListDeliveriesRequest.state:type_name -> obole.delivery.v1.DeliveryState
-	81,  // 62: obole.delivery.v1.ListDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
-	57,  // 63: obole.delivery.v1.ListDeliveriesResponse.deliveries:type_name -> obole.delivery.v1.Delivery
-	57,  // 64: obole.delivery.v1.WatchDeliveriesResponse.delivery:type_name -> obole.delivery.v1.Delivery
-	81,  // 65: obole.delivery.v1.SignReceiptResponse.cursor:type_name -> obole.event.v1.Cursor
-	65,  // 66: obole.delivery.v1.SignReceiptsRequest.receipts:type_name -> obole.delivery.v1.SignReceiptRequest
-	66,  // 67: obole.delivery.v1.SignedReceipt.key:type_name -> obole.delivery.v1.SignReceiptResponse
-	84,  // 68: obole.delivery.v1.SignedReceipt.refused:type_name -> obole.delivery.v1.Reason
-	68,  // 69: obole.delivery.v1.SignReceiptsResponse.receipts:type_name -> obole.delivery.v1.SignedReceipt
-	81,  // 70: obole.delivery.v1.ListUsesRequest.after:type_name -> obole.event.v1.Cursor
-	85,  // 71: obole.delivery.v1.Use.product:type_name -> obole.market.v1.ProductRef
-	86,  // 72: obole.delivery.v1.Use.fields:type_name -> obole.market.v1.GrantedField
-	0,   // 73: obole.delivery.v1.Use.state:type_name -> obole.delivery.v1.DeliveryState
-	84,  // 74: obole.delivery.v1.Use.blocked:type_name -> obole.delivery.v1.Reason
-	91,  // 75: obole.delivery.v1.Use.unit_price:type_name -> obole.money.v1.UnitPrice
-	92,  // 76: obole.delivery.v1.Use.recipients:type_name -> obole.market.v1.Recipient
-	81,  // 77: obole.delivery.v1.Use.event:type_name -> obole.event.v1.Cursor
-	71,  // 78: obole.delivery.v1.ListUsesResponse.uses:type_name -> obole.delivery.v1.Use
-	81,  // 79: obole.delivery.v1.CountDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
-	0,   // 80: obole.delivery.v1.DeliveryCount.state:type_name -> obole.delivery.v1.DeliveryState
-	84,  // 81: obole.delivery.v1.DeliveryCount.blocked:type_name -> obole.delivery.v1.Reason
-	74,  // 82: obole.delivery.v1.CountDeliveriesResponse.counts:type_name -> obole.delivery.v1.DeliveryCount
-	81,  // 83: obole.delivery.v1.ListRecordRequest.after:type_name -> obole.event.v1.Cursor
-	81,  // 84: obole.delivery.v1.ListRecordRequest.only:type_name -> obole.event.v1.Cursor
-	93,  // 85: obole.delivery.v1.ListRecordResponse.entries:type_name -> obole.record.v1.Entry
-	93,  // 86: obole.delivery.v1.WatchRecordResponse.entry:type_name -> obole.record.v1.Entry
-	1,   // 87: obole.delivery.v1.DeliveryService.ConnectSource:input_type -> obole.delivery.v1.ConnectSourceRequest
-	3,   // 88: obole.delivery.v1.DeliveryService.ListSources:input_type -> obole.delivery.v1.ListSourcesRequest
-	11,  // 89: obole.delivery.v1.DeliveryService.RestrictSource:input_type -> obole.delivery.v1.RestrictSourceRequest
-	13,  // 90: obole.delivery.v1.DeliveryService.LiftRestriction:input_type -> obole.delivery.v1.LiftRestrictionRequest
-	15,  // 91: obole.delivery.v1.DeliveryService.DisconnectSource:input_type -> obole.delivery.v1.DisconnectSourceRequest
-	17,  // 92: obole.delivery.v1.DeliveryService.ReconnectSource:input_type -> obole.delivery.v1.ReconnectSourceRequest
-	19,  // 93: obole.delivery.v1.DeliveryService.CorrectPoint:input_type -> obole.delivery.v1.CorrectPointRequest
-	7,   // 94: obole.delivery.v1.DeliveryService.Import:input_type -> obole.delivery.v1.ImportRequest
-	9,   // 95: obole.delivery.v1.DeliveryService.PutPoints:input_type -> obole.delivery.v1.PutPointsRequest
-	21,  // 96: obole.delivery.v1.DeliveryService.ListPoints:input_type -> obole.delivery.v1.ListPointsRequest
-	24,  // 97: obole.delivery.v1.DeliveryService.GetSeries:input_type -> obole.delivery.v1.GetSeriesRequest
-	34,  // 98: obole.delivery.v1.DeliveryService.GetSummary:input_type -> obole.delivery.v1.GetSummaryRequest
-	27,  // 99: obole.delivery.v1.DeliveryService.GetHours:input_type -> obole.delivery.v1.GetHoursRequest
-	30,  // 100: obole.delivery.v1.DeliveryService.GetPlaces:input_type -> obole.delivery.v1.GetPlacesRequest
-	39,  // 101: obole.delivery.v1.DeliveryService.ExportPoints:input_type -> obole.delivery.v1.ExportPointsRequest
-	42,  // 102: obole.delivery.v1.DeliveryService.PreviewPackage:input_type -> obole.delivery.v1.PreviewPackageRequest
-	44,  // 103: obole.delivery.v1.DeliveryService.GetFacts:input_type -> obole.delivery.v1.GetFactsRequest
-	47,  // 104: obole.delivery.v1.DeliveryService.EstimateAudience:input_type -> obole.delivery.v1.EstimateAudienceRequest
-	49,  // 105: obole.delivery.v1.DeliveryService.DescribeProduct:input_type -> obole.delivery.v1.DescribeProductRequest
-	54,  // 106: obole.delivery.v1.DeliveryService.ListProducts:input_type -> obole.delivery.v1.ListProductsRequest
-	59,  // 107: obole.delivery.v1.DeliveryService.ListDeliveries:input_type -> obole.delivery.v1.ListDeliveriesRequest
-	61,  // 108: obole.delivery.v1.DeliveryService.WatchDeliveries:input_type -> obole.delivery.v1.WatchDeliveriesRequest
-	63,  // 109: obole.delivery.v1.DeliveryService.FetchPackage:input_type -> obole.delivery.v1.FetchPackageRequest
-	65,  // 110: obole.delivery.v1.DeliveryService.SignReceipt:input_type -> obole.delivery.v1.SignReceiptRequest
-	67,  // 111: obole.delivery.v1.DeliveryService.SignReceipts:input_type -> obole.delivery.v1.SignReceiptsRequest
-	70,  // 112: obole.delivery.v1.DeliveryService.ListUses:input_type -> obole.delivery.v1.ListUsesRequest
-	76,  // 113: obole.delivery.v1.DeliveryService.ListRecord:input_type -> obole.delivery.v1.ListRecordRequest
-	78,  // 114: obole.delivery.v1.DeliveryService.WatchRecord:input_type -> obole.delivery.v1.WatchRecordRequest
-	73,  // 115: obole.delivery.v1.DeliveryService.CountDeliveries:input_type -> obole.delivery.v1.CountDeliveriesRequest
-	2,   // 116: obole.delivery.v1.DeliveryService.ConnectSource:output_type -> obole.delivery.v1.ConnectSourceResponse
-	5,   // 117: obole.delivery.v1.DeliveryService.ListSources:output_type -> obole.delivery.v1.ListSourcesResponse
-	12,  // 118: obole.delivery.v1.DeliveryService.RestrictSource:output_type -> obole.delivery.v1.RestrictSourceResponse
-	14,  // 119: obole.delivery.v1.DeliveryService.LiftRestriction:output_type -> obole.delivery.v1.LiftRestrictionResponse
-	16,  // 120: obole.delivery.v1.DeliveryService.DisconnectSource:output_type -> obole.delivery.v1.DisconnectSourceResponse
-	18,  // 121: obole.delivery.v1.DeliveryService.ReconnectSource:output_type -> obole.delivery.v1.ReconnectSourceResponse
-	20,  // 122: obole.delivery.v1.DeliveryService.CorrectPoint:output_type -> obole.delivery.v1.CorrectPointResponse
-	8,   // 123: obole.delivery.v1.DeliveryService.Import:output_type -> obole.delivery.v1.ImportResponse
-	10,  // 124: obole.delivery.v1.DeliveryService.PutPoints:output_type -> obole.delivery.v1.PutPointsResponse
-	23,  // 125: obole.delivery.v1.DeliveryService.ListPoints:output_type -> obole.delivery.v1.ListPointsResponse
-	26,  // 126: obole.delivery.v1.DeliveryService.GetSeries:output_type -> obole.delivery.v1.GetSeriesResponse
-	38,  // 127: obole.delivery.v1.DeliveryService.GetSummary:output_type -> obole.delivery.v1.GetSummaryResponse
-	29,  // 128: obole.delivery.v1.DeliveryService.GetHours:output_type -> obole.delivery.v1.GetHoursResponse
-	33,  // 129: obole.delivery.v1.DeliveryService.GetPlaces:output_type -> obole.delivery.v1.GetPlacesResponse
-	41,  // 130: obole.delivery.v1.DeliveryService.ExportPoints:output_type -> obole.delivery.v1.ExportPointsResponse
-	43,  // 131: obole.delivery.v1.DeliveryService.PreviewPackage:output_type -> obole.delivery.v1.PreviewPackageResponse
-	46,  // 132: obole.delivery.v1.DeliveryService.GetFacts:output_type -> obole.delivery.v1.GetFactsResponse
-	48,  // 133: obole.delivery.v1.DeliveryService.EstimateAudience:output_type -> obole.delivery.v1.EstimateAudienceResponse
-	53,  // 134: obole.delivery.v1.DeliveryService.DescribeProduct:output_type -> obole.delivery.v1.DescribeProductResponse
-	56,  // 135: obole.delivery.v1.DeliveryService.ListProducts:output_type -> obole.delivery.v1.ListProductsResponse
-	60,  // 136: obole.delivery.v1.DeliveryService.ListDeliveries:output_type -> obole.delivery.v1.ListDeliveriesResponse
-	62,  // 137: obole.delivery.v1.DeliveryService.WatchDeliveries:output_type -> obole.delivery.v1.WatchDeliveriesResponse
-	64,  // 138: obole.delivery.v1.DeliveryService.FetchPackage:output_type -> obole.delivery.v1.FetchPackageResponse
-	66,  // 139: obole.delivery.v1.DeliveryService.SignReceipt:output_type -> obole.delivery.v1.SignReceiptResponse
-	69,  // 140: obole.delivery.v1.DeliveryService.SignReceipts:output_type -> obole.delivery.v1.SignReceiptsResponse
-	72,  // 141: obole.delivery.v1.DeliveryService.ListUses:output_type -> obole.delivery.v1.ListUsesResponse
-	77,  // 142: obole.delivery.v1.DeliveryService.ListRecord:output_type -> obole.delivery.v1.ListRecordResponse
-	79,  // 143: obole.delivery.v1.DeliveryService.WatchRecord:output_type -> obole.delivery.v1.WatchRecordResponse
-	75,  // 144: obole.delivery.v1.DeliveryService.CountDeliveries:output_type -> obole.delivery.v1.CountDeliveriesResponse
+	81,  // 0: obole.delivery.v1.ConnectSourceRequest.route:type_name -> obole.delivery.v1.Route
+	82,  // 1: obole.delivery.v1.ConnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
+	82,  // 2: obole.delivery.v1.ListSourcesRequest.after:type_name -> obole.event.v1.Cursor
+	81,  // 3: obole.delivery.v1.Source.route:type_name -> obole.delivery.v1.Route
+	83,  // 4: obole.delivery.v1.Source.arrivals:type_name -> obole.delivery.v1.Arrival
+	5,   // 5: obole.delivery.v1.ListSourcesResponse.sources:type_name -> obole.delivery.v1.Source
+	84,  // 6: obole.delivery.v1.ImportHeader.days:type_name -> obole.market.v1.Days
+	7,   // 7: obole.delivery.v1.ImportRequest.header:type_name -> obole.delivery.v1.ImportHeader
+	83,  // 8: obole.delivery.v1.ImportResponse.arrivals:type_name -> obole.delivery.v1.Arrival
+	82,  // 9: obole.delivery.v1.ImportResponse.cursor:type_name -> obole.event.v1.Cursor
+	85,  // 10: obole.delivery.v1.PutPointsResponse.refused:type_name -> obole.delivery.v1.Reason
+	82,  // 11: obole.delivery.v1.PutPointsResponse.cursor:type_name -> obole.event.v1.Cursor
+	82,  // 12: obole.delivery.v1.RestrictSourceResponse.cursor:type_name -> obole.event.v1.Cursor
+	82,  // 13: obole.delivery.v1.LiftRestrictionResponse.cursor:type_name -> obole.event.v1.Cursor
+	82,  // 14: obole.delivery.v1.DisconnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
+	82,  // 15: obole.delivery.v1.ReconnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
+	82,  // 16: obole.delivery.v1.CorrectPointResponse.cursor:type_name -> obole.event.v1.Cursor
+	84,  // 17: obole.delivery.v1.ListPointsRequest.days:type_name -> obole.market.v1.Days
+	82,  // 18: obole.delivery.v1.ListPointsRequest.after:type_name -> obole.event.v1.Cursor
+	23,  // 19: obole.delivery.v1.ListPointsResponse.superseded:type_name -> obole.delivery.v1.Superseded
+	82,  // 20: obole.delivery.v1.GetSeriesRequest.after:type_name -> obole.event.v1.Cursor
+	26,  // 21: obole.delivery.v1.GetSeriesResponse.buckets:type_name -> obole.delivery.v1.Bucket
+	84,  // 22: obole.delivery.v1.GetSeriesResponse.gaps:type_name -> obole.market.v1.Days
+	82,  // 23: obole.delivery.v1.GetHoursRequest.after:type_name -> obole.event.v1.Cursor
+	29,  // 24: obole.delivery.v1.GetHoursResponse.hours:type_name -> obole.delivery.v1.Hour
+	82,  // 25: obole.delivery.v1.GetPlacesRequest.after:type_name -> obole.event.v1.Cursor
+	33,  // 26: obole.delivery.v1.Place.spot:type_name -> obole.delivery.v1.Spot
+	84,  // 27: obole.delivery.v1.Place.span:type_name -> obole.market.v1.Days
+	32,  // 28: obole.delivery.v1.GetPlacesResponse.places:type_name -> obole.delivery.v1.Place
+	82,  // 29: obole.delivery.v1.GetSummaryRequest.after:type_name -> obole.event.v1.Cursor
+	84,  // 30: obole.delivery.v1.Share.days:type_name -> obole.market.v1.Days
+	36,  // 31: obole.delivery.v1.Category.quantities:type_name -> obole.delivery.v1.Quantity
+	84,  // 32: obole.delivery.v1.Category.days:type_name -> obole.market.v1.Days
+	37,  // 33: obole.delivery.v1.Category.shares:type_name -> obole.delivery.v1.Share
+	38,  // 34: obole.delivery.v1.GetSummaryResponse.categories:type_name -> obole.delivery.v1.Category
+	46,  // 35: obole.delivery.v1.GetSummaryResponse.stock:type_name -> obole.delivery.v1.Stock
+	82,  // 36: obole.delivery.v1.ExportPointsRequest.after:type_name -> obole.event.v1.Cursor
+	23,  // 37: obole.delivery.v1.ExportPointsResponse.superseded:type_name -> obole.delivery.v1.Superseded
+	41,  // 38: obole.delivery.v1.ExportPointsResponse.schemas:type_name -> obole.delivery.v1.SchemaDocument
+	86,  // 39: obole.delivery.v1.PreviewPackageRequest.product:type_name -> obole.market.v1.ProductRef
+	87,  // 40: obole.delivery.v1.PreviewPackageRequest.fields:type_name -> obole.market.v1.GrantedField
+	84,  // 41: obole.delivery.v1.PreviewPackageRequest.slots:type_name -> obole.market.v1.Days
+	88,  // 42: obole.delivery.v1.PreviewPackageRequest.min_assurance:type_name -> obole.market.v1.Assurance
+	82,  // 43: obole.delivery.v1.PreviewPackageRequest.after:type_name -> obole.event.v1.Cursor
+	84,  // 44: obole.delivery.v1.Stock.days:type_name -> obole.market.v1.Days
+	88,  // 45: obole.delivery.v1.Stock.assurance:type_name -> obole.market.v1.Assurance
+	89,  // 46: obole.delivery.v1.GetFactsResponse.facts:type_name -> obole.delivery.v1.Fact
+	46,  // 47: obole.delivery.v1.GetFactsResponse.stock:type_name -> obole.delivery.v1.Stock
+	90,  // 48: obole.delivery.v1.EstimateAudienceRequest.terms:type_name -> obole.market.v1.Terms
+	86,  // 49: obole.delivery.v1.DescribeProductRequest.product:type_name -> obole.market.v1.ProductRef
+	51,  // 50: obole.delivery.v1.ProductField.rungs:type_name -> obole.delivery.v1.Rung
+	86,  // 51: obole.delivery.v1.Product.ref:type_name -> obole.market.v1.ProductRef
+	52,  // 52: obole.delivery.v1.Product.fields:type_name -> obole.delivery.v1.ProductField
+	53,  // 53: obole.delivery.v1.DescribeProductResponse.product:type_name -> obole.delivery.v1.Product
+	53,  // 54: obole.delivery.v1.ListProductsResponse.products:type_name -> obole.delivery.v1.Product
+	56,  // 55: obole.delivery.v1.ListProductsResponse.facts:type_name -> obole.delivery.v1.AudienceFact
+	86,  // 56: obole.delivery.v1.Delivery.product:type_name -> obole.market.v1.ProductRef
+	1,   // 57: obole.delivery.v1.Delivery.state:type_name -> obole.delivery.v1.DeliveryState
+	85,  // 58: obole.delivery.v1.Delivery.blocked:type_name -> obole.delivery.v1.Reason
+	59,  // 59: obole.delivery.v1.Delivery.deletion:type_name -> obole.delivery.v1.Deletion
+	91,  // 60: obole.delivery.v1.Deletion.reason:type_name -> obole.delivery.v1.EndReason
+	1,   // 61: obole.delivery.v1.ListDeliveriesRequest.state:type_name -> obole.delivery.v1.DeliveryState
+	82,  // 62: obole.delivery.v1.ListDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
+	58,  // 63: obole.delivery.v1.ListDeliveriesResponse.deliveries:type_name -> obole.delivery.v1.Delivery
+	58,  // 64: obole.delivery.v1.WatchDeliveriesResponse.delivery:type_name -> obole.delivery.v1.Delivery
+	82,  // 65: obole.delivery.v1.SignReceiptResponse.cursor:type_name -> obole.event.v1.Cursor
+	66,  // 66: obole.delivery.v1.SignReceiptsRequest.receipts:type_name -> obole.delivery.v1.SignReceiptRequest
+	67,  // 67: obole.delivery.v1.SignedReceipt.key:type_name -> obole.delivery.v1.SignReceiptResponse
+	85,  // 68: obole.delivery.v1.SignedReceipt.refused:type_name -> obole.delivery.v1.Reason
+	69,  // 69: obole.delivery.v1.SignReceiptsResponse.receipts:type_name -> obole.delivery.v1.SignedReceipt
+	82,  // 70: obole.delivery.v1.ListUsesRequest.after:type_name -> obole.event.v1.Cursor
+	86,  // 71: obole.delivery.v1.Use.product:type_name -> obole.market.v1.ProductRef
+	87,  // 72: obole.delivery.v1.Use.fields:type_name -> obole.market.v1.GrantedField
+	1,   // 73: obole.delivery.v1.Use.state:type_name -> obole.delivery.v1.DeliveryState
+	85,  // 74: obole.delivery.v1.Use.blocked:type_name -> obole.delivery.v1.Reason
+	92,  // 75: obole.delivery.v1.Use.unit_price:type_name -> obole.money.v1.UnitPrice
+	93,  // 76: obole.delivery.v1.Use.recipients:type_name -> obole.market.v1.Recipient
+	82,  // 77: obole.delivery.v1.Use.event:type_name -> obole.event.v1.Cursor
+	72,  // 78: obole.delivery.v1.ListUsesResponse.uses:type_name -> obole.delivery.v1.Use
+	82,  // 79: obole.delivery.v1.CountDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
+	1,   // 80: obole.delivery.v1.DeliveryCount.state:type_name -> obole.delivery.v1.DeliveryState
+	85,  // 81: obole.delivery.v1.DeliveryCount.blocked:type_name -> obole.delivery.v1.Reason
+	75,  // 82: obole.delivery.v1.CountDeliveriesResponse.counts:type_name -> obole.delivery.v1.DeliveryCount
+	82,  // 83: obole.delivery.v1.ListRecordRequest.after:type_name -> obole.event.v1.Cursor
+	82,  // 84: obole.delivery.v1.ListRecordRequest.only:type_name -> obole.event.v1.Cursor
+	94,  // 85: obole.delivery.v1.ListRecordResponse.entries:type_name -> obole.record.v1.Entry
+	94,  // 86: obole.delivery.v1.WatchRecordResponse.entry:type_name -> obole.record.v1.Entry
+	2,   // 87: obole.delivery.v1.DeliveryService.ConnectSource:input_type -> obole.delivery.v1.ConnectSourceRequest
+	4,   // 88: obole.delivery.v1.DeliveryService.ListSources:input_type -> obole.delivery.v1.ListSourcesRequest
+	12,  // 89: obole.delivery.v1.DeliveryService.RestrictSource:input_type -> obole.delivery.v1.RestrictSourceRequest
+	14,  // 90: obole.delivery.v1.DeliveryService.LiftRestriction:input_type -> obole.delivery.v1.LiftRestrictionRequest
+	16,  // 91: obole.delivery.v1.DeliveryService.DisconnectSource:input_type -> obole.delivery.v1.DisconnectSourceRequest
+	18,  // 92: obole.delivery.v1.DeliveryService.ReconnectSource:input_type -> obole.delivery.v1.ReconnectSourceRequest
+	20,  // 93: obole.delivery.v1.DeliveryService.CorrectPoint:input_type -> obole.delivery.v1.CorrectPointRequest
+	8,   // 94: obole.delivery.v1.DeliveryService.Import:input_type -> obole.delivery.v1.ImportRequest
+	10,  // 95: obole.delivery.v1.DeliveryService.PutPoints:input_type -> obole.delivery.v1.PutPointsRequest
+	22,  // 96: obole.delivery.v1.DeliveryService.ListPoints:input_type -> obole.delivery.v1.ListPointsRequest
+	25,  // 97: obole.delivery.v1.DeliveryService.GetSeries:input_type -> obole.delivery.v1.GetSeriesRequest
+	35,  // 98: obole.delivery.v1.DeliveryService.GetSummary:input_type -> obole.delivery.v1.GetSummaryRequest
+	28,  // 99: obole.delivery.v1.DeliveryService.GetHours:input_type -> obole.delivery.v1.GetHoursRequest
+	31,  // 100: obole.delivery.v1.DeliveryService.GetPlaces:input_type -> obole.delivery.v1.GetPlacesRequest
+	40,  // 101: obole.delivery.v1.DeliveryService.ExportPoints:input_type -> obole.delivery.v1.ExportPointsRequest
+	43,  // 102: obole.delivery.v1.DeliveryService.PreviewPackage:input_type -> obole.delivery.v1.PreviewPackageRequest
+	45,  // 103: obole.delivery.v1.DeliveryService.GetFacts:input_type -> obole.delivery.v1.GetFactsRequest
+	48,  // 104: obole.delivery.v1.DeliveryService.EstimateAudience:input_type -> obole.delivery.v1.EstimateAudienceRequest
+	50,  // 105: obole.delivery.v1.DeliveryService.DescribeProduct:input_type -> obole.delivery.v1.DescribeProductRequest
+	55,  // 106: obole.delivery.v1.DeliveryService.ListProducts:input_type -> obole.delivery.v1.ListProductsRequest
+	60,  // 107: obole.delivery.v1.DeliveryService.ListDeliveries:input_type -> obole.delivery.v1.ListDeliveriesRequest
+	62,  // 108: obole.delivery.v1.DeliveryService.WatchDeliveries:input_type -> obole.delivery.v1.WatchDeliveriesRequest
+	64,  // 109: obole.delivery.v1.DeliveryService.FetchPackage:input_type -> obole.delivery.v1.FetchPackageRequest
+	66,  // 110: obole.delivery.v1.DeliveryService.SignReceipt:input_type -> obole.delivery.v1.SignReceiptRequest
+	68,  // 111: obole.delivery.v1.DeliveryService.SignReceipts:input_type -> obole.delivery.v1.SignReceiptsRequest
+	71,  // 112: obole.delivery.v1.DeliveryService.ListUses:input_type -> obole.delivery.v1.ListUsesRequest
+	77,  // 113: obole.delivery.v1.DeliveryService.ListRecord:input_type -> obole.delivery.v1.ListRecordRequest
+	79,  // 114: obole.delivery.v1.DeliveryService.WatchRecord:input_type -> obole.delivery.v1.WatchRecordRequest
+	74,  // 115: obole.delivery.v1.DeliveryService.CountDeliveries:input_type -> obole.delivery.v1.CountDeliveriesRequest
+	3,   // 116: obole.delivery.v1.DeliveryService.ConnectSource:output_type -> obole.delivery.v1.ConnectSourceResponse
+	6,   // 117: obole.delivery.v1.DeliveryService.ListSources:output_type -> obole.delivery.v1.ListSourcesResponse
+	13,  // 118: obole.delivery.v1.DeliveryService.RestrictSource:output_type -> obole.delivery.v1.RestrictSourceResponse
+	15,  // 119: obole.delivery.v1.DeliveryService.LiftRestriction:output_type -> obole.delivery.v1.LiftRestrictionResponse
+	17,  // 120: obole.delivery.v1.DeliveryService.DisconnectSource:output_type -> obole.delivery.v1.DisconnectSourceResponse
+	19,  // 121: obole.delivery.v1.DeliveryService.ReconnectSource:output_type -> obole.delivery.v1.ReconnectSourceResponse
+	21,  // 122: obole.delivery.v1.DeliveryService.CorrectPoint:output_type -> obole.delivery.v1.CorrectPointResponse
+	9,   // 123: obole.delivery.v1.DeliveryService.Import:output_type -> obole.delivery.v1.ImportResponse
+	11,  // 124: obole.delivery.v1.DeliveryService.PutPoints:output_type -> obole.delivery.v1.PutPointsResponse
+	24,  // 125: obole.delivery.v1.DeliveryService.ListPoints:output_type -> obole.delivery.v1.ListPointsResponse
+	27,  // 126: obole.delivery.v1.DeliveryService.GetSeries:output_type -> obole.delivery.v1.GetSeriesResponse
+	39,  // 127: obole.delivery.v1.DeliveryService.GetSummary:output_type -> obole.delivery.v1.GetSummaryResponse
+	30,  // 128: obole.delivery.v1.DeliveryService.GetHours:output_type -> obole.delivery.v1.GetHoursResponse
+	34,  // 129: obole.delivery.v1.DeliveryService.GetPlaces:output_type -> obole.delivery.v1.GetPlacesResponse
+	42,  // 130: obole.delivery.v1.DeliveryService.ExportPoints:output_type -> obole.delivery.v1.ExportPointsResponse
+	44,  // 131: obole.delivery.v1.DeliveryService.PreviewPackage:output_type -> obole.delivery.v1.PreviewPackageResponse
+	47,  // 132: obole.delivery.v1.DeliveryService.GetFacts:output_type -> obole.delivery.v1.GetFactsResponse
+	49,  // 133: obole.delivery.v1.DeliveryService.EstimateAudience:output_type -> obole.delivery.v1.EstimateAudienceResponse
+	54,  // 134: obole.delivery.v1.DeliveryService.DescribeProduct:output_type -> obole.delivery.v1.DescribeProductResponse
+	57,  // 135: obole.delivery.v1.DeliveryService.ListProducts:output_type -> obole.delivery.v1.ListProductsResponse
+	61,  // 136: obole.delivery.v1.DeliveryService.ListDeliveries:output_type -> obole.delivery.v1.ListDeliveriesResponse
+	63,  // 137: obole.delivery.v1.DeliveryService.WatchDeliveries:output_type -> obole.delivery.v1.WatchDeliveriesResponse
+	65,  // 138: obole.delivery.v1.DeliveryService.FetchPackage:output_type -> obole.delivery.v1.FetchPackageResponse
+	67,  // 139: obole.delivery.v1.DeliveryService.SignReceipt:output_type -> obole.delivery.v1.SignReceiptResponse
+	70,  // 140: obole.delivery.v1.DeliveryService.SignReceipts:output_type -> obole.delivery.v1.SignReceiptsResponse
+	73,  // 141: obole.delivery.v1.DeliveryService.ListUses:output_type -> obole.delivery.v1.ListUsesResponse
+	78,  // 142: obole.delivery.v1.DeliveryService.ListRecord:output_type -> obole.delivery.v1.ListRecordResponse
+	80,  // 143: obole.delivery.v1.DeliveryService.WatchRecord:output_type -> obole.delivery.v1.WatchRecordResponse
+	76,  // 144: obole.delivery.v1.DeliveryService.CountDeliveries:output_type -> obole.delivery.v1.CountDeliveriesResponse
 	116, // [116:145] is the sub-list for method output_type
 	87,  // [87:116] is the sub-list for method input_type
 	87,  // [87:87] is the sub-list for extension type_name
@@ -6699,7 +6847,7 @@ func file_obole_delivery_v1_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_obole_delivery_v1_service_proto_rawDesc), len(file_obole_delivery_v1_service_proto_rawDesc)),
-			NumEnums:      1,
+			NumEnums:      2,
 			NumMessages:   79,
 			NumExtensions: 0,
 			NumServices:   1,

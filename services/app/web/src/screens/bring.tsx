@@ -11,7 +11,7 @@ import { upload } from "../net/upload";
 import { usePage } from "../page";
 import { Icon } from "../ui/icon";
 import { Button, Card, Field, Notice, Problem, Section, Select } from "../ui/parts";
-import { importerName, schemaName } from "../ui/words";
+import { flawOf, flawText, importerName, schemaName } from "../ui/words";
 
 type State = { kind: "idle" } | { kind: "sending"; sent: number } | { kind: "done"; answer: ImportResponse } | { kind: "failed"; fault: Fault };
 
@@ -89,6 +89,7 @@ export function Bring({ sources }: { sources: Source[] }) {
   };
 
   const busy = state.kind === "sending";
+  const noZone = state.kind === "failed" && state.fault.reason === "" && flawOf(state.fault).field === "zone";
   return (
     <Section title={t("bring.title")}>
       <Card>
@@ -113,7 +114,7 @@ export function Bring({ sources }: { sources: Source[] }) {
         {file && (
           <>
             <Select label={t("bring.importer")} value={importer} change={setImporter} options={importers.map((i) => [i, importerName(speech, i)] as const)} />
-            <Field label={t("bring.zone")} hint={t("bring.zone.hint")} value={zone} change={setZone} autoComplete="off" />
+            <Field label={t("bring.zone")} hint={t("bring.zone.hint")} value={zone} change={setZone} wrong={noZone ? t("bring.zone.wrong") : undefined} autoComplete="off" />
             {importer === "fitabase-csv" && <Field label={t("bring.person")} hint={t("bring.person.hint")} value={person} change={setPerson} autoComplete="off" />}
             <div class="row">
               <Button kind="main" icon="file" busy={busy} disabled={over} onClick={() => void send()} testid="import">
@@ -146,19 +147,20 @@ export function Bring({ sources }: { sources: Source[] }) {
             {state.answer.repeatedPoints > 0 && <p>{t("bring.repeated", { n: state.answer.repeatedPoints })}</p>}
           </Notice>
         )}
-        {state.kind === "failed" && <Failed fault={state.fault} again={() => void send()} />}
+        {state.kind === "failed" && !noZone && <Failed fault={state.fault} again={() => void send()} />}
       </Card>
     </Section>
   );
 }
 
 function Failed({ fault, again }: { fault: Fault; again: () => void }) {
-  const { t } = useSpeech();
+  const speech = useSpeech();
+  const { t } = speech;
   if (fault.reason !== "ROW_INVALID") return <Problem fault={fault} again={again} />;
   return (
     <Notice tone="bad" alert>
       <p data-testid="import-error">
-        <strong>{t("bring.row", { line: fault.fact("line") ?? "?" })}</strong> {t("bring.row.field", { field: fault.fact("field") ?? "?" })}
+        <strong>{t("bring.row", { line: fault.fact("line") ?? "?" })}</strong> {flawText(speech, fault)}
       </p>
       <p>{t("bring.row.nothing")}</p>
     </Notice>

@@ -16,7 +16,8 @@ export function describe(speech: Speech, fault: Fault): { what: string; todo: st
     case "session":
       return { what: t("fault.session"), todo: t("fault.session.do") };
     case "invalid":
-      return { what: known || t("fault.invalid"), todo: fault.facts.map((f) => `${f.name}: ${f.text}`).join("; ") || t("fault.invalid.do") };
+      // A reason of the contract, or the flaw of a value, is said in the page's own words; what the services say of a request otherwise is English.
+      return { what: known || t("fault.invalid"), todo: flawText(speech, fault) || (known ? "" : fault.facts.map((f) => `${f.name}: ${f.text}`).join("; ") || t("fault.invalid.do")) };
     case "conflict":
       return { what: known || t("fault.conflict"), todo: t("fault.conflict.do") };
     case "refused":
@@ -26,6 +27,19 @@ export function describe(speech: Speech, fault: Fault): { what: string; todo: st
     default:
       return { what: t("fault.broken"), todo: t("fault.broken.do") };
   }
+}
+
+/** What is wrong with a value, in words, and which field it stands in; the contract's Flaw names it, as in "NOT_NUMBER TotalSteps". */
+export function flawText(s: Speech, fault: Fault): string {
+  const { flaw, field } = flawOf(fault);
+  return s.family("flaw", flaw, "").replace("{field}", field);
+}
+
+/** The flaw that a fault names, and its field; empty where it names none. */
+export function flawOf(fault: Fault): { flaw: string; field: string } {
+  const said = fault.fact("flaw") ?? "";
+  const cut = said.indexOf(" ");
+  return cut < 0 ? { flaw: "", field: "" } : { flaw: said.slice(0, cut), field: said.slice(cut + 1) };
 }
 
 /** Name of a product. */
