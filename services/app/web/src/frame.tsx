@@ -7,6 +7,7 @@ import { usePage } from "./page";
 import { Coin, Icon, type IconName } from "./ui/icon";
 import { Notice } from "./ui/parts";
 import { Settings } from "./settings";
+import { callName } from "./ui/words";
 
 interface Way {
   href: string;
@@ -41,7 +42,8 @@ function isAt(path: string, href: string): boolean {
 }
 
 export function Frame({ path, children }: { path: string; children: ComponentChildren }) {
-  const { t, language } = useSpeech();
+  const speech = useSpeech();
+  const { t, language } = speech;
   const page = usePage();
   const [settings, setSettings] = useState(false);
   const subscriber = page.me.roles.includes("subscriber");
@@ -61,7 +63,7 @@ export function Frame({ path, children }: { path: string; children: ComponentChi
         </a>
         <div class="row">
           {(subscriber || !page.online) && <LineMark />}
-          <button type="button" class="button plain square" aria-label={t("settings.open", { name: page.me.name })} onClick={() => setSettings(true)}>
+          <button type="button" class="button plain square" aria-label={t("settings.open", { name: callName(speech, page.me) })} onClick={() => setSettings(true)}>
             <Icon name="person" />
           </button>
         </div>

@@ -19,10 +19,18 @@ export function go(to: string, replace = false): void {
   for (const l of listeners) l();
 }
 
-/** Parts of a path behind a prefix: parts("/offers/abc", "/offers") is ["abc"]; undefined where it is another path. */
-export function parts(path: string, prefix: string): string[] | undefined {
-  if (path === prefix || path === `${prefix}/`) return [];
-  return path.startsWith(`${prefix}/`) ? path.slice(prefix.length + 1).split("/").filter((p) => p !== "").map(decodeURIComponent) : undefined;
+/**
+ * Parts of a path behind a prefix, at most so many: parts("/offers/abc", "/offers", 1) is ["abc"]; undefined where it is another path, or one
+ * that leads further than any screen.
+ */
+export function parts(path: string, prefix: string, most = 0): string[] | undefined {
+  if (path !== prefix && !path.startsWith(`${prefix}/`)) return undefined;
+  try {
+    const all = path.slice(prefix.length + 1).split("/").filter((p) => p !== "").map(decodeURIComponent);
+    return all.length <= most ? all : undefined;
+  } catch {
+    return undefined; // a percent sign that encodes nothing
+  }
 }
 
 /** Follows links of the page without loading it anew, and tells where somebody is now. */

@@ -1,11 +1,11 @@
 // Which screen a path is. Screens that are rarely the first, or heavy, come when they are gone to.
 import { lazy, Suspense } from "preact/compat";
-import { useSpeech } from "./i18n";
 import { usePage } from "./page";
 import { parts, type Place } from "./route";
 import { Home } from "./screens/home";
 import { More } from "./screens/more";
-import { Bones, Empty, PageHead } from "./ui/parts";
+import { Lost } from "./screens/lost";
+import { Bones } from "./ui/parts";
 
 const Data = lazy(() => import("./screens/data").then((m) => ({ default: m.Data })));
 const Category = lazy(() => import("./screens/category").then((m) => ({ default: m.Category })));
@@ -29,34 +29,21 @@ export function Screen({ place }: { place: Place }) {
 function pick({ path, query }: Place, roles: string[]) {
   if (path === "/privacy") return <Privacy />;
   // Who is no subscriber begins in the console.
-  if (parts(path, "/console") || (path === "/" && !roles.includes("subscriber"))) return <Console path={path} query={query} />;
-  if (!roles.includes("subscriber")) return <Elsewhere />;
+  if (path === "/console" || path.startsWith("/console/") || (path === "/" && !roles.includes("subscriber"))) return <Console path={path} query={query} />;
+  if (!roles.includes("subscriber")) return <Lost />;
   if (path === "/") return <Home />;
   if (path === "/more") return <More />;
-  const data = parts(path, "/data");
+  const data = parts(path, "/data", 1);
   if (data?.[0] === "mobile") return <Mobile />;
   if (data) return data[0] ? <Category schema={data[0]} /> : <Data />;
-  const offers = parts(path, "/offers");
+  const offers = parts(path, "/offers", 1);
   if (offers) return offers[0] ? <OfferPage id={offers[0]} query={query} /> : <Offers query={query} />;
-  const uses = parts(path, "/uses");
+  const uses = parts(path, "/uses", 1);
   if (uses) return uses[0] ? <UsePage id={uses[0]} /> : <Uses />;
-  const money = parts(path, "/money");
-  if (money) return <Money query={query} />;
+  if (parts(path, "/money")) return <Money query={query} />;
   if (parts(path, "/rules")) return <Rules />;
   if (parts(path, "/inbox")) return <Inbox />;
   if (parts(path, "/record")) return <Record query={query} />;
   if (parts(path, "/rights")) return <Rights />;
-  return <Elsewhere />;
-}
-
-function Elsewhere() {
-  const { t } = useSpeech();
-  return (
-    <>
-      <PageHead title={t("lost.title")} />
-      <Empty icon="info" title={t("lost.what")} act={<a class="button" href="/">{t("lost.home")}</a>}>
-        {t("lost.text")}
-      </Empty>
-    </>
-  );
+  return <Lost />;
 }

@@ -4,6 +4,7 @@ import { faultOf, type Fault } from "./net/fault";
 import { usePage } from "./page";
 import { remember, remembered } from "./remember";
 import { Button, Dialog, Problem, Segments } from "./ui/parts";
+import { callName } from "./ui/words";
 
 const names: Record<Language, string> = { en: "English", fr: "Français", es: "Español" };
 type Theme = "system" | "light" | "dark";
@@ -21,7 +22,8 @@ export function LanguageChoice({ speak }: { speak: (l: Language) => void }) {
 
 /** Language, theme and signing out. */
 export function Settings({ open, close }: { open: boolean; close: () => void }) {
-  const { t } = useSpeech();
+  const speech = useSpeech();
+  const { t } = speech;
   const page = usePage();
   const [theme, setTheme] = useState<Theme>(chosenTheme);
   const [fault, setFault] = useState<Fault>();
@@ -40,7 +42,7 @@ export function Settings({ open, close }: { open: boolean; close: () => void }) 
     });
   };
   return (
-    <Dialog open={open} close={close} title={page.me.name || t("settings.title")}>
+    <Dialog open={open} close={close} title={callName(speech, page.me) || t("settings.title")}>
       <div class="stack tight">
         <h3>{t("settings.language")}</h3>
         <LanguageChoice speak={page.speak} />

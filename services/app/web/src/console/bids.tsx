@@ -86,7 +86,7 @@ export function Bids() {
 
 /** The audience in words: every condition must hold, by any of its bands. */
 function conditions(s: Speech, predicates: readonly Predicate[]): string {
-  return predicates.map((p) => `${factName(s, p.fact)}: ${p.bands.map((b) => bandName(s, p.fact, b)).join(" / ")}`).join("; ");
+  return s.list(predicates.map((p) => s.pair(factName(s, p.fact), p.bands.map((b) => bandName(s, p.fact, b)).join(" / "))));
 }
 
 function BidCard({ bid }: { bid: Bid }) {

@@ -20,6 +20,7 @@ import { Shown } from "../screens/shared";
 import { NextPage } from "../ui/lists";
 import { usePaged } from "../ui/paged";
 import { Bones, Button, Card, Empty, Field, Notice, PageHead, Section, Select } from "../ui/parts";
+import { Sideways } from "../ui/sideways";
 import { Refused } from "./shared";
 
 const hour = 3_600_000;
@@ -46,7 +47,7 @@ export function Balance() {
             <Notice tone={b.total?.minor === 0n ? "good" : "bad"}>
               <p>{t(b.total?.minor === 0n ? "balance.zero" : "balance.notzero", { total: money(b.total), place: placeText(b.asOf) })}</p>
             </Notice>
-            <div class="scroll" tabIndex={0} role="region" aria-label={t("balance.title")}>
+            <Sideways label={t("balance.title")}>
               <table>
                 <thead>
                   <tr>
@@ -65,7 +66,7 @@ export function Balance() {
                   ))}
                 </tbody>
               </table>
-            </div>
+            </Sideways>
             <div class="row">
               <Button icon="down" onClick={() => file(b)}>
                 {t("finance.csv")}
@@ -145,7 +146,7 @@ function Lines({ kind, owner }: { kind: AccountKind; owner: string }) {
     >
       {fault && <Refused fault={fault} />}
       {list.error && <Refused fault={list.error} again={list.again} />}
-      <div class="scroll" tabIndex={0} role="region" aria-label={t("statement.title")}>
+      <Sideways label={t("statement.title")}>
         <table>
           <thead>
             <tr>
@@ -168,7 +169,7 @@ function Lines({ kind, owner }: { kind: AccountKind; owner: string }) {
             ))}
           </tbody>
         </table>
-      </div>
+      </Sideways>
       <NextPage more={list.more} />
     </Section>
   );
@@ -264,7 +265,7 @@ function Equality({ ended }: { ended: Ended }) {
       <Notice tone={equal ? "good" : "bad"} alert>
         <p>{equal ? t("replay.equal", values) : broken ? t(`replay.${broken.what}`, { position: number(broken.position) }) : t("replay.unequal", values)}</p>
       </Notice>
-      <div class="scroll" tabIndex={0} role="region" aria-label={t("replay.compared")}>
+      <Sideways label={t("replay.compared")}>
         <table>
           <thead>
             <tr>
@@ -285,7 +286,7 @@ function Equality({ ended }: { ended: Ended }) {
             ))}
           </tbody>
         </table>
-      </div>
+      </Sideways>
       <div>
         <Button
           icon="down"

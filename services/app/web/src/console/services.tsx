@@ -12,6 +12,7 @@ import { useRead } from "../net/reads";
 import { usePage } from "../page";
 import { Shown } from "../screens/shared";
 import { Bones, Card, Chip, Empty, Facts, More, PageHead, Problem, Section } from "../ui/parts";
+import { Sideways } from "../ui/sideways";
 import { Parked } from "./parked";
 import { refusal } from "./shared";
 
@@ -96,7 +97,7 @@ function Service({ name }: { name: Name }) {
               ]}
             />
             <More title={t("services.readers")}>
-              <div class="scroll" tabIndex={0} role="region" aria-label={`${title}: ${t("services.readers")}`}>
+              <Sideways label={`${title}: ${t("services.readers")}`}>
                 <table>
                   <thead>
                     <tr>
@@ -115,7 +116,7 @@ function Service({ name }: { name: Name }) {
                     ))}
                   </tbody>
                 </table>
-              </div>
+              </Sideways>
             </More>
             <Parked log={logs[name]} parked={seen.parked} more={seen.more} again={again} />
           </>
@@ -137,7 +138,7 @@ function Stopped() {
           c.counts.length === 0 ? (
             <Empty icon="down" title={t("deliveries.none")} />
           ) : (
-            <div class="scroll" tabIndex={0} role="group" aria-label={t("services.deliveries")}>
+            <Sideways label={t("services.deliveries")}>
               <table>
                 <thead>
                   <tr>
@@ -158,7 +159,7 @@ function Stopped() {
                   ))}
                 </tbody>
               </table>
-            </div>
+            </Sideways>
           )
         }
       </Shown>

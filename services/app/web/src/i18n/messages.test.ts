@@ -80,6 +80,15 @@ describe("messages", () => {
     expect(missing("event", personal)).toEqual([]);
   });
 
+  it("are set as French is: nothing that belongs to a word's end begins the next line", () => {
+    const wrong = Object.entries(fr).flatMap(([key, message]) =>
+      (typeof message === "string" ? [message] : Object.values(message as Record<string, string>))
+        .filter((text) => /[^\u00a0](»|:(?=\s|$))|[^\u202f][;!?%]|«(?!\u00a0)/.test(text))
+        .map((text) => `${key}: ${text}`),
+    );
+    expect(wrong).toEqual([]);
+  });
+
   it("never speak of selling a person's data", () => {
     for (const messages of Object.values(files)) expect(JSON.stringify(messages)).not.toMatch(/\b(sell|sold|selling|vend(re|u|ez)|vender|vendid[oa]|venta de)\b/i);
   });

@@ -98,3 +98,27 @@ export function bucketsFor(first: string, last: string): number {
   const days = Math.round((Date.parse(`${last}T00:00:00Z`) - Date.parse(`${first}T00:00:00Z`)) / 86_400_000) + 1;
   return days <= 14 ? 400 : Math.min(days, 400);
 }
+
+/** Days on screen, both ends included. */
+export interface Range {
+  first: string;
+  last: string;
+}
+
+const count = (r: Range): number => Math.round((Date.parse(`${r.last}T00:00:00Z`) - Date.parse(`${r.first}T00:00:00Z`)) / 86_400_000) + 1;
+
+export type Look = "closer" | "wider" | "earlier" | "later";
+
+/** What is on screen after one step: half as many days or twice as many around the same middle, or half a screen to a side; undefined where there is no more. */
+export function look(at: Range, whole: Range, how: Look): Range | undefined {
+  const n = count(at);
+  const most = count(whole);
+  if (how === "closer" ? n <= 1 : how === "wider" ? n >= most : how === "earlier" ? at.first <= whole.first : at.last >= whole.last) return undefined;
+  const size = how === "closer" ? Math.ceil(n / 2) : how === "wider" ? Math.min(most, 2 * n) : n;
+  const half = Math.max(1, Math.floor(n / 2));
+  const step = how === "earlier" ? -half : how === "later" ? half : Math.trunc((n - size) / 2);
+  const wanted = shiftDay(at.first, step);
+  const end = shiftDay(whole.last, 1 - size);
+  const first = later(whole.first, wanted < end ? wanted : end);
+  return { first, last: shiftDay(first, size - 1) };
+}

@@ -140,7 +140,7 @@ export function Bring({ sources }: { sources: Source[] }) {
             <ul>
               {state.answer.arrivals.map((a) => (
                 <li key={a.schema}>
-                  {schemaName(speech, a.schema)}: {number(a.points)} {a.days ? `(${days(a.days)})` : ""}
+                  {speech.pair(schemaName(speech, a.schema), number(a.points))} {a.days ? `(${days(a.days)})` : ""}
                 </li>
               ))}
             </ul>

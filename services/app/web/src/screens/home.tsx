@@ -11,17 +11,18 @@ import { usePage } from "../page";
 import { useAct } from "../ui/act";
 import { Lined } from "../ui/lists";
 import { Card, Chip, Empty, Notice, PageHead, Problem, Section, Switch } from "../ui/parts";
-import { productName, purposeName } from "../ui/words";
+import { callName, productName, purposeName } from "../ui/words";
 import { Join } from "./join";
 import { BuyerName, buyerOf, Shown, useAccount, useBuyers, useLiving, useOffers } from "./shared";
 
 export function Home() {
-  const { t } = useSpeech();
+  const speech = useSpeech();
+  const { t } = speech;
   const { me } = usePage();
   const account = useAccount();
   // Whoever is signed in need not have joined.
   if (account.error?.reason === "SUBSCRIBER_UNKNOWN") return <Join />;
-  const name = me.name.split(",")[0] ?? "";
+  const name = callName(speech, me);
   return (
     <>
       <PageHead title={name ? t("home.title", { name }) : t("home.title.nobody")} />

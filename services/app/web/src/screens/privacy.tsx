@@ -4,6 +4,7 @@ import { useSpeech } from "../i18n";
 import { faultOf, type Fault } from "../net/fault";
 import { readPolicy, type Block, type Policy } from "../net/session";
 import { Bones, Card, PageHead, Problem, Section } from "../ui/parts";
+import { Sideways } from "../ui/sideways";
 
 /** The policy as a screen of its own. */
 export const Privacy = PolicyPage;
@@ -76,7 +77,7 @@ function OneBlock({ block, label }: { block: Block; label: string }) {
       </ul>
     );
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label={`${label}: ${block.head.join(", ")}`}>
+    <Sideways label={`${label}: ${block.head.join(", ")}`}>
       <table>
         {block.head.length > 0 && (
           <thead>
@@ -99,6 +100,6 @@ function OneBlock({ block, label }: { block: Block; label: string }) {
           ))}
         </tbody>
       </table>
-    </div>
+    </Sideways>
   );
 }

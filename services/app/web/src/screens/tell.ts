@@ -13,7 +13,7 @@ export function sentence(s: Speech, e: Entry, buyers: Buyers): string {
   if (e.all && e.type === "consent_paused") return s.t("event.all.paused");
   if (e.all && e.type === "consent_resumed") return s.t("event.all.resumed");
   const told = s.family("event", e.type, e.type.replaceAll("_", " "));
-  return buyer && !told.includes(buyer) ? `${told}: ${buyer}` : told;
+  return buyer && !told.includes(buyer) ? s.pair(told, buyer) : told;
 }
 
 /** Who did it. */

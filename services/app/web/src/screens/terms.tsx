@@ -32,7 +32,7 @@ export function Terms({ card, ends, open }: { card: OfferedCard; ends?: bigint |
             <ul>
               {card.recipients.map((r) => (
                 <li key={r.legalName}>
-                  {r.legalName}, {country(r.country)}: {r.purpose}
+                  {speech.pair(`${r.legalName}, ${country(r.country)}`, r.purpose)}
                 </li>
               ))}
             </ul>
@@ -46,7 +46,7 @@ export function Terms({ card, ends, open }: { card: OfferedCard; ends?: bigint |
             <ul>
               {card.predicates.map((p) => (
                 <li key={p.fact}>
-                  {factName(speech, p.fact)}: {p.bands.map((b) => bandName(speech, p.fact, b)).join(", ")}
+                  {speech.pair(factName(speech, p.fact), p.bands.map((b) => bandName(speech, p.fact, b)).join(", "))}
                 </li>
               ))}
             </ul>

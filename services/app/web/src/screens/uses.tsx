@@ -110,7 +110,7 @@ export function OneConsent({ consent: c, paused, stale, buyers }: OneProps) {
             [t("uses.price"), <span class="num">{price(l?.unitPrice)}</span>],
             [t("uses.given"), date(c.givenAt)],
             [t("offer.ends"), t("offer.ends.text", { when: date(l?.expiresAt ?? 0n) })],
-            [t("offer.others"), (l?.recipients ?? []).length === 0 ? t("offer.others.none") : (l?.recipients ?? []).map((r) => `${r.legalName}, ${country(r.country)}`).join("; ")],
+            [t("offer.others"), (l?.recipients ?? []).length === 0 ? t("offer.others.none") : speech.list((l?.recipients ?? []).map((r) => `${r.legalName} (${country(r.country)})`))],
             [t("offer.kept"), t("offer.kept.days", { n: l?.retentionDays ?? 0 })],
             [t("uses.count"), t("uses.deliveries.n", { n: c.releases })],
             [t("record.id"), <span class="mono">{c.agreementId}</span>],

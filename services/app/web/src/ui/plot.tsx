@@ -61,7 +61,7 @@ export function Plot({ x, lines, unit, summary, zoom, width, write }: Props) {
         width: at.clientWidth,
         height: Math.round(Math.min(320, Math.max(200, at.clientWidth * 0.5))),
         tzDate: (ts) => uPlot.tzDate(new Date(ts * 1000), "Etc/UTC"),
-        padding: [12, 8, 0, 0],
+        padding: [12, 24, 0, 0], // half a label of the axis may stand right of the last day
         legend: { show: false },
         cursor: {
           drag: { x: zoom !== undefined, y: false, setScale: false },
@@ -124,7 +124,7 @@ export function Plot({ x, lines, unit, summary, zoom, width, write }: Props) {
                 const v = l.values[i];
                 return v == null ? [] : [lines.length > 1 ? `${l.name} ${write(v)}` : write(v)];
               });
-              tip.textContent = `${when}: ${said.join(" · ") || "–"} ${said.length > 0 ? unit : ""}`;
+              tip.textContent = speech.pair(when, `${said.join(" · ") || "–"} ${said.length > 0 ? unit : ""}`);
             },
           ],
         },

@@ -42,6 +42,12 @@ export function flawOf(fault: Fault): { flaw: string; field: string } {
   return cut < 0 ? { flaw: "", field: "" } : { flaw: said.slice(0, cut), field: said.slice(cut + 1) };
 }
 
+/** What somebody is called here. An issuer may call staff by their role alone: that is a word, not a name. */
+export function callName(s: Speech, me: { name: string; roles: readonly string[] }): string {
+  const role = me.name.toLowerCase();
+  return me.roles.includes(role) ? s.family("role", role, me.name) : (me.name.split(",")[0] ?? "");
+}
+
 /** Name of a product. */
 export const productName = (s: Speech, id: string): string => s.family("product", id, id);
 /** A purpose, by its IRI. */
