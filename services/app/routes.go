@@ -41,6 +41,7 @@ func (e *edge) routes(t *boot.Telemetry) (http.Handler, error) {
 	mux.HandleFunc("GET /api/config", e.notice.Config)
 	mux.HandleFunc("GET /api/privacy", e.notice.Privacy)
 	mux.HandleFunc("GET /.well-known/gpc.json", e.notice.GPC)
+	mux.HandleFunc("GET /api/session", e.login.Session)
 	mux.Handle("GET /api/me", signed(http.HandlerFunc(e.login.Me)))
 	mux.Handle("GET /api/health", signed(http.HandlerFunc(rpcs.Health)))
 	mux.Handle("POST /import", signed(files))

@@ -25,6 +25,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
+	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/token"
 	"github.com/obole-market/obole/services/app/internal/door"
 	"github.com/obole-market/obole/services/app/internal/reply"
@@ -235,16 +236,33 @@ func (l *Login) Out(w http.ResponseWriter, r *http.Request) {
 }
 
 // Me says who is signed in.
-func (l *Login) Me(w http.ResponseWriter, r *http.Request) {
-	s := session.Of(r.Context())
+func (l *Login) Me(w http.ResponseWriter, r *http.Request) { reply.JSON(w, l.me(session.Of(r.Context()), r)) }
+
+// Session says the same to a page that does not know whether anybody is: that nobody is, is no error to it.
+func (l *Login) Session(w http.ResponseWriter, r *http.Request) {
+	s, err := l.Sessions.Find(l.Jar.Value(r, session.What))
+	if err == nil {
+		err = l.Sessions.Admit(s)
+	}
+	switch {
+	case err == nil:
+		reply.JSON(w, map[string]any{"me": l.me(s, r)})
+	case errors.Is(err, fault.KindUnauthenticated):
+		reply.JSON(w, map[string]any{})
+	default:
+		reply.Refuse(w, r, err)
+	}
+}
+
+func (l *Login) me(s *session.Session, r *http.Request) map[string]any {
 	roles := []string{}
 	for _, role := range s.Roles.List() {
 		roles = append(roles, token.RoleName(role))
 	}
-	reply.JSON(w, map[string]any{
+	return map[string]any{
 		"subject": s.Subject, "name": s.Name, "roles": roles, "began": s.Began.UTC().Truncate(time.Second), "ends": s.Ends.UTC().Truncate(time.Second),
 		"idle_seconds": int(l.Sessions.Limits().Idle / time.Second), "gpc": door.Private(r),
-	})
+	}
 }
 
 func (l *Login) oauth(at *issuer, secret string) *oauth2.Config {

@@ -226,7 +226,14 @@ test("withdraws: what was on its way is stopped, and nothing more leaves", async
   await study.getByRole("alert").first().waitFor();
   expect(await study.getByTestId("parcel-opened").count()).toBe(0);
   expect(await study.locator("main tbody tr").count()).toBe(0);
+  // What it has had before it is told to delete, wherever it looks.
+  await visit(study, "/console/deliveries?state=RELEASED");
+  await study.locator("main .long a.item").filter({ hasText: String(prepared[0]?.deliveryId) }).getByText(/to be deleted by/).waitFor({ timeout: 20_000 });
   await study.context().close();
+
+  // Whoever withdrew can say by name that they never want this buyer again.
+  await visit(page, "/rules");
+  await page.getByRole("group", { name: "Buyers I never want" }).getByLabel(name).waitFor();
 
   // The buyer fetches all that there is, and measurements of more days come: of the person there is nothing any more.
   await receive();

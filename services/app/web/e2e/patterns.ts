@@ -79,21 +79,95 @@ export async function lint(page: Page, language: Language, asked: boolean): Prom
   return page.evaluate(look, { asked, accept: one(accepts), refuse: one(refuses), withdraw: literal(m["withdraw.one"] ?? ""), words: words[language] });
 }
 
-/** Texts whose number went down within a little more than a second, by themselves. */
+// Runs in the page before anything of it: a hand that moves its clock on. Timers of two seconds at most tick as often as they would have, and whoever
+// asks for the time is told the later one; longer ones, which wait for services, keep the true time.
+function clockwork(): void {
+  const short = 2_000;
+  let ahead = 0;
+  type Set = (act: () => void, ms?: number) => number;
+  type Clear = (id?: number) => void;
+  const { setTimeout: later, clearTimeout: notLater, setInterval: often, clearInterval: notOften, Date: Real } = window as unknown as {
+    setTimeout: Set;
+    clearTimeout: Clear;
+    setInterval: Set;
+    clearInterval: Clear;
+    Date: DateConstructor;
+  };
+  const now = performance.now.bind(performance);
+  const timers = new Map<number, { act: () => void; every: number; once: boolean; past: number }>();
+  const watched = (once: boolean, set: Set) => (act: TimerHandler, ms = 0, ...more: unknown[]) => {
+    if (typeof act !== "function") throw new Error("a timer of text");
+    const run = () => {
+      if (once) timers.delete(id);
+      (act as (...args: unknown[]) => void)(...more);
+    };
+    const id = set(run, ms);
+    if (ms <= short) timers.set(id, { act: run, every: Math.max(ms, 10), once, past: 0 });
+    return id;
+  };
+  const stop = (clear: Clear) => (id?: number) => {
+    timers.delete(id ?? 0);
+    clear(id);
+  };
+  Object.assign(window, {
+    setTimeout: watched(true, later),
+    setInterval: watched(false, often),
+    clearTimeout: stop(notLater),
+    clearInterval: stop(notOften),
+    Date: class extends Real {
+      constructor(...given: []) {
+        super(...((given.length > 0 ? given : [Real.now() + ahead]) as []));
+      }
+      static override now = () => Real.now() + ahead;
+    },
+    moveOn: (ms: number) => {
+      ahead += ms;
+      for (const [id, t] of [...timers]) {
+        t.past += ms;
+        for (; t.past >= t.every && timers.has(id); t.past -= t.every) {
+          if (t.once) notLater(id);
+          t.act();
+        }
+      }
+    },
+  });
+  performance.now = () => now() + ahead;
+}
+
+/** Lets the page's clock be moved on, from its next load on. */
+export async function movable(page: Page): Promise<void> {
+  await page.addInitScript(clockwork);
+  await page.reload();
+}
+
+/**
+ * What runs by itself: texts, bars and timers that are another with every second, whatever their language says and whether they count down or
+ * up. What came in from a service changes once. The clock of the page must be movable.
+ */
 export async function countdowns(page: Page): Promise<Found[]> {
   return page.evaluate(async () => {
-    const texts = () => {
-      const all = new Map<Node, string>();
-      const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-      for (let n = walk.nextNode(); n; n = walk.nextNode()) if (/\d/.test(n.textContent ?? "")) all.set(n, n.textContent ?? "");
+    const { moveOn } = window as unknown as { moveOn: (ms: number) => void };
+    // By place, not by node: what is drawn anew is the same text to whoever reads it.
+    const place = (e: Element | null): string => (e?.parentElement ? `${place(e.parentElement)}/${[...e.parentElement.children].indexOf(e)}` : "");
+    const said = () => {
+      const all = new Map<string, string>();
+      for (const e of document.body.querySelectorAll("*")) {
+        const own = [...e.childNodes].filter((n) => n.nodeType === Node.TEXT_NODE).map((n) => n.textContent ?? "").join("");
+        const bar = e.matches("progress, meter, [role=progressbar], [role=timer]") ? `${e.getAttribute("value") ?? ""} ${e.getAttribute("aria-valuenow") ?? ""}` : "";
+        if (`${own}${bar}`.trim() !== "") all.set(place(e), own + bar);
+      }
       return all;
     };
-    const digits = (t: string) => Number(t.replaceAll(/\D/g, "").slice(-6));
-    const before = texts();
-    await new Promise((done) => setTimeout(done, 1_150));
-    return [...texts()].flatMap(([n, now]) => {
-      const was = before.get(n);
-      return was !== undefined && was !== now && digits(now) < digits(was) ? [{ rule: "countdown" as const, where: `${was} became ${now}` }] : [];
+    const seen = [said()];
+    for (let n = 0; n < 4; n++) {
+      moveOn(1_000);
+      await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+      seen.push(said());
+    }
+    return [...(seen[0] ?? [])].flatMap(([at, was]) => {
+      const texts = seen.map((s) => s.get(at));
+      const changes = texts.filter((t, i) => i > 0 && t !== undefined && t !== texts[i - 1]).length;
+      return changes >= 3 ? [{ rule: "countdown" as const, where: `${was} became ${texts[texts.length - 1] ?? ""}` }] : [];
     });
   });
 }

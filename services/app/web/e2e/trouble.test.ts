@@ -171,7 +171,7 @@ test("a file that cannot be read: the line and the field are named, and nothing 
   await page.getByTestId("import").click();
   const error = page.getByTestId("import-error");
   await error.waitFor();
-  expect(await error.textContent()).toContain("Line 3");
+  expect(await error.textContent()).toBe("Line 3 cannot be read. “TotalSteps” is not a number.");
   expect(await page.getByLabel("Time zone of the measurements").inputValue()).toBe("America/New_York");
   expect((await call(page, "obole.delivery.v1.DeliveryService/GetSummary", { subscriberId: me })).categories ?? []).toEqual([]);
   await page.context().close();

@@ -1,7 +1,7 @@
 // Around every screen: the way to the others, how the line is, and at its foot the privacy policy.
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/compat";
-import { roomsOf } from "./console/roles";
+import { roomAt, roomsOf } from "./console/roles";
 import { useSpeech, type Key } from "./i18n";
 import { usePage } from "./page";
 import { Coin, Icon, type IconName } from "./ui/icon";
@@ -49,6 +49,8 @@ export function Frame({ path, children }: { path: string; children: ComponentChi
   const subscriber = page.me.roles.includes("subscriber");
   // Whoever is both a subscriber and something else has one way into the console, which shows its rooms itself.
   const rooms: Way[] = roomsOf(page.me.roles);
+  // The start of somebody who is no subscriber is the first of their rooms.
+  const room = subscriber ? undefined : roomAt(path, page.me.roles)?.href;
   const shown = !subscriber ? rooms : rooms.length > 0 ? [...ways, consoleWay] : ways;
   const behindMore = path === "/more" || [...moreWays, consoleWay].some((w) => isAt(path, w.href));
   return (
@@ -72,7 +74,7 @@ export function Frame({ path, children }: { path: string; children: ComponentChi
         <ul class="plain">
           {shown.map((w) => (
             <li key={w.href} class={w.rail ? "rail-only" : undefined}>
-              <a href={w.href} aria-current={isAt(path, w.href) ? "page" : undefined}>
+              <a href={w.href} aria-current={(subscriber ? isAt(path, w.href) : w.href === room) ? "page" : undefined}>
                 <Icon name={w.icon} />
                 <span>{t(w.name)}</span>
               </a>

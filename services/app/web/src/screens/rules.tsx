@@ -13,8 +13,7 @@ import { usePage } from "../page";
 import { useAct } from "../ui/act";
 import { Button, Card, Check, Dialog, Field, Notice, PageHead, Problem, Section, Switch } from "../ui/parts";
 import { productName, purposeName } from "../ui/words";
-import { BuyerName, Shown, useBuyers, useLiving } from "./shared";
-import { buyerOf } from "./shared";
+import { BuyerName, buyerOf, Shown, useBuyers } from "./shared";
 
 const currency = "EUR";
 
@@ -55,7 +54,9 @@ function Form({ stands, products, stale }: { stands: Set; products: Product[]; s
   const [limit, setLimit] = useState(stands.maxAgreements > 0 ? String(stands.maxAgreements) : "");
   const [health, setHealth] = useState(false);
   const [agree, setAgree] = useState(false);
-  const living = useLiving();
+  // Whoever withdrew from a buyer may never want it again, so agreements that have ended count as well; so does whoever asks now.
+  const consents = useRead(ConsentService.method.listConsents, { subscriberId: me.subject, pageSize: 1000 });
+  const asking = useRead(OffersService.method.listOffers, { subscriberId: me.subject, language: speech.language, pageSize: 200 });
 
   // Rules that were set elsewhere come in only while nothing was typed here.
   const [base, setBase] = useState(stands);
@@ -103,8 +104,11 @@ function Form({ stands, products, stale }: { stands: Set; products: Product[]; s
     setRules(create(RulesSchema, { ...fields(rules), ...change }));
   const toggle = (list: string[], id: string, on: boolean) => (on ? [...list.filter((x) => x !== id), id] : list.filter((x) => x !== id));
   const purposes = [...new Set([...products.flatMap((x) => x.purposes), ...stands.purposesNever])];
-  const known = [...new Set([...(living.data?.consents ?? []).map(buyerOf), ...stands.buyersNever, ...rules.buyersNever])].filter((b) => b !== "");
-  const buyers = useBuyers(known);
+  const ids = new Set([...(consents.data?.consents ?? []).map(buyerOf), ...(asking.data?.offers ?? []).map((o) => o.buyerId), ...stands.buyersNever, ...rules.buyersNever]);
+  ids.delete("");
+  const buyers = useBuyers(ids);
+  const nameOf = (id: string) => buyers.get(id)?.legalName ?? id;
+  const known = [...ids].sort((a, b) => nameOf(a).localeCompare(nameOf(b), locale));
   const hides = (n: number) => (n > 0 ? t("rules.hides", { n }) : t("rules.hides.none"));
 
   return (
