@@ -1802,7 +1802,7 @@ func (x *Account) GetAuthorityUri() string {
 // GetAccountResponse answers GetAccount.
 type GetAccountResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The account.
+	// The account; unset for somebody who has not joined.
 	Account       *Account `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

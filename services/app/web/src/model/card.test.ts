@@ -68,5 +68,6 @@ it.each([
   [State.FINISHED, Consent.GIVEN, "finished"],
   [State.ACCEPTED, Consent.REFUSED, "void"],
   [State.VOIDED, undefined, "void"],
+  [State.VOIDED, Consent.WITHDRAWN, "withdrawn"],
   [State.DECLINED, undefined, "declined"],
 ] as const)("an offer that is %s, with a consent that is %s, is %s", (offer, consent, want) => expect(standing(offer, consent)).toBe(want));

@@ -48,8 +48,8 @@ export type Standing = "open" | "waiting" | "living" | "declined" | "void" | "wi
 /** Where an offer stands, by its own word and by that of the consent that answers it: consent knows of a withdrawal first. */
 export function standing(offer: OfferState, consent: ConsentState | undefined): Standing {
   if (offer === OfferState.DECLINED) return "declined";
+  if (consent === ConsentState.WITHDRAWN) return "withdrawn"; // whatever that has come to
   if (offer === OfferState.VOIDED || consent === ConsentState.REFUSED) return "void";
-  if (consent === ConsentState.WITHDRAWN) return "withdrawn";
   if (consent === ConsentState.EXPIRED) return "ended";
   if (offer === OfferState.FINISHED) return "finished";
   if (offer === OfferState.AGREED || consent !== undefined) return "living";

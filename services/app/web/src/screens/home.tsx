@@ -21,7 +21,7 @@ export function Home() {
   const { me } = usePage();
   const account = useAccount();
   // Whoever is signed in need not have joined.
-  if (account.error?.reason === "SUBSCRIBER_UNKNOWN") return <Join />;
+  if (account.data && !account.data.account) return <Join />;
   const name = callName(speech, me);
   return (
     <>

@@ -1001,7 +1001,7 @@ export const AccountSchema: GenMessage<Account> = /*@__PURE__*/
  */
 export type GetAccountResponse = Message<"obole.consent.v1.GetAccountResponse"> & {
   /**
-   * The account.
+   * The account; unset for somebody who has not joined.
    *
    * @generated from field: obole.consent.v1.Account account = 1;
    */
