@@ -236,7 +236,9 @@ func (l *Login) Out(w http.ResponseWriter, r *http.Request) {
 }
 
 // Me says who is signed in.
-func (l *Login) Me(w http.ResponseWriter, r *http.Request) { reply.JSON(w, l.me(session.Of(r.Context()), r)) }
+func (l *Login) Me(w http.ResponseWriter, r *http.Request) {
+	reply.JSON(w, l.me(session.Of(r.Context()), r))
+}
 
 // Session says the same to a page that does not know whether anybody is: that nobody is, is no error to it.
 func (l *Login) Session(w http.ResponseWriter, r *http.Request) {

@@ -140,7 +140,7 @@ test("sets a floor, whose effect is said before it is saved", async () => {
 });
 
 test("an offer arrives by itself, and is accepted in part, with the price following", async () => {
-  const bid = await ask(market, key, { price: "0.10 EUR", slots: 155, most: 31, cadence: "daily" });
+  const bid = await ask(market, key, { price: "0.10 EUR", slots: 186, most: 31, cadence: "daily" });
   const card = page.locator("main a.offer").filter({ hasText: name });
   await card.waitFor({ timeout: 20_000 });
   await card.click();
@@ -231,6 +231,16 @@ test("withdraws: what was on its way is stopped, and nothing more leaves", async
   await study.locator("main .long a.item").filter({ hasText: String(prepared[0]?.deliveryId) }).getByText(/to be deleted by/).waitFor({ timeout: 20_000 });
   await study.context().close();
 
+  // What was withdrawn asks for nothing any more: its card says what became of it.
+  await visit(page, "/offers");
+  const was = page.locator("main a.offer").filter({ hasText: name });
+  await was.getByText("Withdrawn").waitFor({ timeout: 20_000 });
+  expect(await was.textContent()).not.toContain("net of everything");
+  await was.click();
+  await page.getByTestId("outcome").getByText("nothing leaves under it any more").waitFor();
+  expect(await page.getByTestId("outcome").textContent()).toContain("1 delivery had left by then.");
+  expect(await page.locator("main").textContent()).not.toMatch(/would leave|You get, for each day/);
+  expect(await page.locator("main input, [data-testid=accept]").count()).toBe(0);
   // Whoever withdrew can say by name that they never want this buyer again.
   await visit(page, "/rules");
   await page.getByRole("group", { name: "Buyers I never want" }).getByLabel(name).waitFor();

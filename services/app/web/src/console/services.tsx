@@ -129,7 +129,7 @@ function Service({ name }: { name: Name }) {
 /** Deliveries by where they stand, and what stopped them. */
 function Stopped() {
   const speech = useSpeech();
-  const { t, family, number, moment } = speech;
+  const { t, family, number, moment, pair } = speech;
   const counts = useRead(DeliveryService.method.countDeliveries, {});
   return (
     <Section title={t("services.deliveries")}>
@@ -138,7 +138,7 @@ function Stopped() {
           c.counts.length === 0 ? (
             <Empty icon="down" title={t("deliveries.none")} />
           ) : (
-            <Sideways label={t("services.deliveries")}>
+            <Sideways label={pair(t("services.deliveries"), t("category.as.table"))}>
               <table>
                 <thead>
                   <tr>

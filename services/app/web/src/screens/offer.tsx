@@ -55,8 +55,9 @@ function One({ offer, stale }: { offer: Offer; stale: boolean }) {
   const [agreed, setAgreed] = useState("");
   if (!opened) return <Bones tall />;
   const card = opened.card;
+  // One that came to nothing may be open again, with the agreement that it once had.
+  const asks = agreed === "" && offer.state === OfferState.PRESENTED;
   const agreement = agreed || offer.agreementId;
-  const asks = agreement === "" && offer.state === OfferState.PRESENTED;
   return (
     <>
       <PageHead
