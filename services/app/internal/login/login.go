@@ -25,7 +25,6 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
-	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/token"
 	"github.com/obole-market/obole/services/app/internal/door"
 	"github.com/obole-market/obole/services/app/internal/reply"
@@ -242,17 +241,14 @@ func (l *Login) Me(w http.ResponseWriter, r *http.Request) {
 
 // Session says the same to a page that does not know whether anybody is: that nobody is, is no error to it.
 func (l *Login) Session(w http.ResponseWriter, r *http.Request) {
-	s, err := l.Sessions.Find(l.Jar.Value(r, session.What))
-	if err == nil {
-		err = l.Sessions.Admit(s)
-	}
+	s, err := l.Sessions.Anybody(l.Jar, r)
 	switch {
-	case err == nil:
-		reply.JSON(w, map[string]any{"me": l.me(s, r)})
-	case errors.Is(err, fault.KindUnauthenticated):
+	case err != nil:
+		reply.Refuse(w, r, err)
+	case s == nil:
 		reply.JSON(w, map[string]any{})
 	default:
-		reply.Refuse(w, r, err)
+		reply.JSON(w, map[string]any{"me": l.me(s, r)})
 	}
 }
 

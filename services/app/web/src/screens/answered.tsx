@@ -1,6 +1,7 @@
 // An offer that was answered, or that came to nothing: what became of it, what it was about, and nothing that no longer holds.
 import { ConsentService, ConsentState, type Consent } from "../gen/obole/consent/v1/service_pb";
 import { Reason } from "../gen/obole/consent/v1/events_pb";
+import { DeliveryService, DeliveryState } from "../gen/obole/delivery/v1/service_pb";
 import { OfferState, type Card as OfferedCard, type Offer } from "../gen/obole/offers/v1/service_pb";
 import { useSpeech } from "../i18n";
 import { hex, netAgreed, standing, type Standing } from "../model/card";
@@ -55,9 +56,12 @@ export function Agreed({ offer, card, agreement }: { offer: Offer; card: Offered
   const found = read.data?.consents[0];
   const l = found?.record?.licence;
   const as = standing(offer.state === OfferState.PRESENTED ? OfferState.ACCEPTED : offer.state, found?.state);
+  // Consent counts each time that a key was let go, also to whoever asks for the same one again; what left is delivery's to say.
+  const uses = useRead(DeliveryService.method.listUses, { subscriberId: me.subject, agreementId: agreement, pageSize: 1000 });
+  const left = uses.data?.uses.filter((u) => u.state === DeliveryState.RELEASED).length;
   return (
     <>
-      <Outcome as={as} consent={found} stale={read.stale} voided={offer.voided} />
+      <Outcome as={as} consent={found} stale={read.stale} voided={offer.voided} left={left} />
       {l && (
         <About
           title={as === "void" ? t("offer.was") : t("offer.agreed")}
@@ -119,7 +123,7 @@ function About({ title, card, fields, net, ends, proof = [] }: AboutProps) {
 }
 
 /** What became of an acceptance, as consent has it. */
-function Outcome({ as, consent: c, stale, voided }: { as: Standing; consent: Consent | undefined; stale: boolean; voided: string }) {
+function Outcome({ as, consent: c, stale, voided, left }: { as: Standing; consent: Consent | undefined; stale: boolean; voided: string; left: number | undefined }) {
   const { t, exact, family } = useSpeech();
   if (as === "void")
     return (
@@ -146,9 +150,9 @@ function Outcome({ as, consent: c, stale, voided }: { as: Standing; consent: Con
   return (
     <Notice tone={as === "living" ? "good" : "plain"}>
       <p role="status" data-testid="outcome">
-        {words} {as !== "living" && (c.releases > 0 ? t("outcome.left", { n: c.releases }) : t("outcome.left.none"))}
+        {words} {as !== "living" && left !== undefined && (left > 0 ? t("outcome.left", { n: left }) : t("outcome.left.none"))}
       </p>
-      {(as === "living" || c.releases > 0) && (
+      {(as === "living" || (left ?? 0) > 0) && (
         <div class="row">
           <a class="button" href="/uses">
             {as === "living" ? t("outcome.uses") : t("outcome.look")}

@@ -20,7 +20,7 @@ export function Looker({ at, whole, change }: { at: Range; whole: Range; change:
     <div class="looker" role="group" aria-label={t("look.label")}>
       {step("earlier")}
       {step("wider")}
-      <p class="small num" role="status" data-testid="look-days">
+      <p class="small" role="status" data-testid="look-days">
         {days(at)}
       </p>
       {step("closer")}
