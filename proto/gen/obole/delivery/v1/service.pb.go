@@ -1916,7 +1916,9 @@ type Bucket struct {
 	// Sum of all.
 	Sum int64 `protobuf:"varint,5,opt,name=sum,proto3" json:"sum,omitempty"`
 	// Mean of all, rounded to the nearest.
-	Mean          int64 `protobuf:"varint,6,opt,name=mean,proto3" json:"mean,omitempty"`
+	Mean int64 `protobuf:"varint,6,opt,name=mean,proto3" json:"mean,omitempty"`
+	// Local days of it that have a measurement, at least 1: sum over days is the mean of a day.
+	Days          uint32 `protobuf:"varint,7,opt,name=days,proto3" json:"days,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1989,6 +1991,13 @@ func (x *Bucket) GetSum() int64 {
 func (x *Bucket) GetMean() int64 {
 	if x != nil {
 		return x.Mean
+	}
+	return 0
+}
+
+func (x *Bucket) GetDays() uint32 {
+	if x != nil {
+		return x.Days
 	}
 	return 0
 }
@@ -5275,9 +5284,11 @@ type ListUsesRequest struct {
 	// Only under this agreement; empty means all.
 	AgreementId string `protobuf:"bytes,5,opt,name=agreement_id,json=agreementId,proto3" json:"agreement_id,omitempty"`
 	// Only this delivery; empty means all.
-	DeliveryId    string `protobuf:"bytes,6,opt,name=delivery_id,json=deliveryId,proto3" json:"delivery_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	DeliveryId string `protobuf:"bytes,6,opt,name=delivery_id,json=deliveryId,proto3" json:"delivery_id,omitempty"`
+	// Only what its buyer was ordered to delete by a moment before this, microseconds since 1970-01-01T00:00Z; 0 means all.
+	DeleteDueBefore int64 `protobuf:"varint,7,opt,name=delete_due_before,json=deleteDueBefore,proto3" json:"delete_due_before,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *ListUsesRequest) Reset() {
@@ -5352,6 +5363,13 @@ func (x *ListUsesRequest) GetDeliveryId() string {
 	return ""
 }
 
+func (x *ListUsesRequest) GetDeleteDueBefore() int64 {
+	if x != nil {
+		return x.DeleteDueBefore
+	}
+	return 0
+}
+
 // Use is one delivery about a person.
 type Use struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -5386,7 +5404,9 @@ type Use struct {
 	// To whom the buyer passes it on.
 	Recipients []*v11.Recipient `protobuf:"bytes,15,rep,name=recipients,proto3" json:"recipients,omitempty"`
 	// Event that prepared it.
-	Event         *v1.Cursor `protobuf:"bytes,16,opt,name=event,proto3" json:"event,omitempty"`
+	Event *v1.Cursor `protobuf:"bytes,16,opt,name=event,proto3" json:"event,omitempty"`
+	// The order to delete what was received; unset while there is none.
+	Deletion      *Deletion `protobuf:"bytes,17,opt,name=deletion,proto3" json:"deletion,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5529,6 +5549,13 @@ func (x *Use) GetRecipients() []*v11.Recipient {
 func (x *Use) GetEvent() *v1.Cursor {
 	if x != nil {
 		return x.Event
+	}
+	return nil
+}
+
+func (x *Use) GetDeletion() *Deletion {
+	if x != nil {
+		return x.Deletion
 	}
 	return nil
 }
@@ -6134,14 +6161,15 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\x04last\x18\x05 \x01(\tB#\xbaH r\x1e2\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$R\x04last\x12\"\n" +
 	"\abuckets\x18\x06 \x01(\rB\b\xbaH\x05*\x03\x18\xd0\x0fR\abuckets\x12(\n" +
 	"\tsource_id\x18\a \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\bsourceId\x12,\n" +
-	"\x05after\x18\b \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\x84\x01\n" +
+	"\x05after\x18\b \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\x98\x01\n" +
 	"\x06Bucket\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x03R\x04from\x12\x16\n" +
 	"\x06points\x18\x02 \x01(\rR\x06points\x12\x14\n" +
 	"\x05least\x18\x03 \x01(\x03R\x05least\x12\x12\n" +
 	"\x04most\x18\x04 \x01(\x03R\x04most\x12\x10\n" +
 	"\x03sum\x18\x05 \x01(\x03R\x03sum\x12\x12\n" +
-	"\x04mean\x18\x06 \x01(\x03R\x04mean\"\x88\x02\n" +
+	"\x04mean\x18\x06 \x01(\x03R\x04mean\x12\x12\n" +
+	"\x04days\x18\a \x01(\rR\x04days\"\x88\x02\n" +
 	"\x11GetSeriesResponse\x12\x18\n" +
 	"\ameasure\x18\x01 \x01(\tR\ameasure\x12\x12\n" +
 	"\x04unit\x18\x02 \x01(\tR\x04unit\x12\x17\n" +
@@ -6404,7 +6432,7 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\arefused\x18\x03 \x01(\x0e2\x19.obole.delivery.v1.ReasonR\arefused\x12\x12\n" +
 	"\x04code\x18\x04 \x01(\rR\x04code\"T\n" +
 	"\x14SignReceiptsResponse\x12<\n" +
-	"\breceipts\x18\x01 \x03(\v2 .obole.delivery.v1.SignedReceiptR\breceipts\"\x9c\x02\n" +
+	"\breceipts\x18\x01 \x03(\v2 .obole.delivery.v1.SignedReceiptR\breceipts\"\xd1\x02\n" +
 	"\x0fListUsesRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12%\n" +
 	"\tpage_size\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bpageSize\x12'\n" +
@@ -6413,7 +6441,8 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\x05after\x18\x04 \x01(\v2\x16.obole.event.v1.CursorR\x05after\x12.\n" +
 	"\fagreement_id\x18\x05 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\vagreementId\x12,\n" +
 	"\vdelivery_id\x18\x06 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\n" +
-	"deliveryId\"\x93\x05\n" +
+	"deliveryId\x123\n" +
+	"\x11delete_due_before\x18\a \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x0fdeleteDueBefore\"\xcc\x05\n" +
 	"\x03Use\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12!\n" +
@@ -6437,7 +6466,8 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\n" +
 	"recipients\x18\x0f \x03(\v2\x1a.obole.market.v1.RecipientR\n" +
 	"recipients\x12,\n" +
-	"\x05event\x18\x10 \x01(\v2\x16.obole.event.v1.CursorR\x05event\"f\n" +
+	"\x05event\x18\x10 \x01(\v2\x16.obole.event.v1.CursorR\x05event\x127\n" +
+	"\bdeletion\x18\x11 \x01(\v2\x1b.obole.delivery.v1.DeletionR\bdeletion\"f\n" +
 	"\x10ListUsesResponse\x12*\n" +
 	"\x04uses\x18\x01 \x03(\v2\x16.obole.delivery.v1.UseR\x04uses\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"F\n" +
@@ -6758,78 +6788,79 @@ var file_obole_delivery_v1_service_proto_depIdxs = []int32{
 	92,  // 75: obole.delivery.v1.Use.unit_price:type_name -> obole.money.v1.UnitPrice
 	93,  // 76: obole.delivery.v1.Use.recipients:type_name -> obole.market.v1.Recipient
 	82,  // 77: obole.delivery.v1.Use.event:type_name -> obole.event.v1.Cursor
-	72,  // 78: obole.delivery.v1.ListUsesResponse.uses:type_name -> obole.delivery.v1.Use
-	82,  // 79: obole.delivery.v1.CountDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
-	1,   // 80: obole.delivery.v1.DeliveryCount.state:type_name -> obole.delivery.v1.DeliveryState
-	85,  // 81: obole.delivery.v1.DeliveryCount.blocked:type_name -> obole.delivery.v1.Reason
-	75,  // 82: obole.delivery.v1.CountDeliveriesResponse.counts:type_name -> obole.delivery.v1.DeliveryCount
-	82,  // 83: obole.delivery.v1.ListRecordRequest.after:type_name -> obole.event.v1.Cursor
-	82,  // 84: obole.delivery.v1.ListRecordRequest.only:type_name -> obole.event.v1.Cursor
-	94,  // 85: obole.delivery.v1.ListRecordResponse.entries:type_name -> obole.record.v1.Entry
-	94,  // 86: obole.delivery.v1.WatchRecordResponse.entry:type_name -> obole.record.v1.Entry
-	2,   // 87: obole.delivery.v1.DeliveryService.ConnectSource:input_type -> obole.delivery.v1.ConnectSourceRequest
-	4,   // 88: obole.delivery.v1.DeliveryService.ListSources:input_type -> obole.delivery.v1.ListSourcesRequest
-	12,  // 89: obole.delivery.v1.DeliveryService.RestrictSource:input_type -> obole.delivery.v1.RestrictSourceRequest
-	14,  // 90: obole.delivery.v1.DeliveryService.LiftRestriction:input_type -> obole.delivery.v1.LiftRestrictionRequest
-	16,  // 91: obole.delivery.v1.DeliveryService.DisconnectSource:input_type -> obole.delivery.v1.DisconnectSourceRequest
-	18,  // 92: obole.delivery.v1.DeliveryService.ReconnectSource:input_type -> obole.delivery.v1.ReconnectSourceRequest
-	20,  // 93: obole.delivery.v1.DeliveryService.CorrectPoint:input_type -> obole.delivery.v1.CorrectPointRequest
-	8,   // 94: obole.delivery.v1.DeliveryService.Import:input_type -> obole.delivery.v1.ImportRequest
-	10,  // 95: obole.delivery.v1.DeliveryService.PutPoints:input_type -> obole.delivery.v1.PutPointsRequest
-	22,  // 96: obole.delivery.v1.DeliveryService.ListPoints:input_type -> obole.delivery.v1.ListPointsRequest
-	25,  // 97: obole.delivery.v1.DeliveryService.GetSeries:input_type -> obole.delivery.v1.GetSeriesRequest
-	35,  // 98: obole.delivery.v1.DeliveryService.GetSummary:input_type -> obole.delivery.v1.GetSummaryRequest
-	28,  // 99: obole.delivery.v1.DeliveryService.GetHours:input_type -> obole.delivery.v1.GetHoursRequest
-	31,  // 100: obole.delivery.v1.DeliveryService.GetPlaces:input_type -> obole.delivery.v1.GetPlacesRequest
-	40,  // 101: obole.delivery.v1.DeliveryService.ExportPoints:input_type -> obole.delivery.v1.ExportPointsRequest
-	43,  // 102: obole.delivery.v1.DeliveryService.PreviewPackage:input_type -> obole.delivery.v1.PreviewPackageRequest
-	45,  // 103: obole.delivery.v1.DeliveryService.GetFacts:input_type -> obole.delivery.v1.GetFactsRequest
-	48,  // 104: obole.delivery.v1.DeliveryService.EstimateAudience:input_type -> obole.delivery.v1.EstimateAudienceRequest
-	50,  // 105: obole.delivery.v1.DeliveryService.DescribeProduct:input_type -> obole.delivery.v1.DescribeProductRequest
-	55,  // 106: obole.delivery.v1.DeliveryService.ListProducts:input_type -> obole.delivery.v1.ListProductsRequest
-	60,  // 107: obole.delivery.v1.DeliveryService.ListDeliveries:input_type -> obole.delivery.v1.ListDeliveriesRequest
-	62,  // 108: obole.delivery.v1.DeliveryService.WatchDeliveries:input_type -> obole.delivery.v1.WatchDeliveriesRequest
-	64,  // 109: obole.delivery.v1.DeliveryService.FetchPackage:input_type -> obole.delivery.v1.FetchPackageRequest
-	66,  // 110: obole.delivery.v1.DeliveryService.SignReceipt:input_type -> obole.delivery.v1.SignReceiptRequest
-	68,  // 111: obole.delivery.v1.DeliveryService.SignReceipts:input_type -> obole.delivery.v1.SignReceiptsRequest
-	71,  // 112: obole.delivery.v1.DeliveryService.ListUses:input_type -> obole.delivery.v1.ListUsesRequest
-	77,  // 113: obole.delivery.v1.DeliveryService.ListRecord:input_type -> obole.delivery.v1.ListRecordRequest
-	79,  // 114: obole.delivery.v1.DeliveryService.WatchRecord:input_type -> obole.delivery.v1.WatchRecordRequest
-	74,  // 115: obole.delivery.v1.DeliveryService.CountDeliveries:input_type -> obole.delivery.v1.CountDeliveriesRequest
-	3,   // 116: obole.delivery.v1.DeliveryService.ConnectSource:output_type -> obole.delivery.v1.ConnectSourceResponse
-	6,   // 117: obole.delivery.v1.DeliveryService.ListSources:output_type -> obole.delivery.v1.ListSourcesResponse
-	13,  // 118: obole.delivery.v1.DeliveryService.RestrictSource:output_type -> obole.delivery.v1.RestrictSourceResponse
-	15,  // 119: obole.delivery.v1.DeliveryService.LiftRestriction:output_type -> obole.delivery.v1.LiftRestrictionResponse
-	17,  // 120: obole.delivery.v1.DeliveryService.DisconnectSource:output_type -> obole.delivery.v1.DisconnectSourceResponse
-	19,  // 121: obole.delivery.v1.DeliveryService.ReconnectSource:output_type -> obole.delivery.v1.ReconnectSourceResponse
-	21,  // 122: obole.delivery.v1.DeliveryService.CorrectPoint:output_type -> obole.delivery.v1.CorrectPointResponse
-	9,   // 123: obole.delivery.v1.DeliveryService.Import:output_type -> obole.delivery.v1.ImportResponse
-	11,  // 124: obole.delivery.v1.DeliveryService.PutPoints:output_type -> obole.delivery.v1.PutPointsResponse
-	24,  // 125: obole.delivery.v1.DeliveryService.ListPoints:output_type -> obole.delivery.v1.ListPointsResponse
-	27,  // 126: obole.delivery.v1.DeliveryService.GetSeries:output_type -> obole.delivery.v1.GetSeriesResponse
-	39,  // 127: obole.delivery.v1.DeliveryService.GetSummary:output_type -> obole.delivery.v1.GetSummaryResponse
-	30,  // 128: obole.delivery.v1.DeliveryService.GetHours:output_type -> obole.delivery.v1.GetHoursResponse
-	34,  // 129: obole.delivery.v1.DeliveryService.GetPlaces:output_type -> obole.delivery.v1.GetPlacesResponse
-	42,  // 130: obole.delivery.v1.DeliveryService.ExportPoints:output_type -> obole.delivery.v1.ExportPointsResponse
-	44,  // 131: obole.delivery.v1.DeliveryService.PreviewPackage:output_type -> obole.delivery.v1.PreviewPackageResponse
-	47,  // 132: obole.delivery.v1.DeliveryService.GetFacts:output_type -> obole.delivery.v1.GetFactsResponse
-	49,  // 133: obole.delivery.v1.DeliveryService.EstimateAudience:output_type -> obole.delivery.v1.EstimateAudienceResponse
-	54,  // 134: obole.delivery.v1.DeliveryService.DescribeProduct:output_type -> obole.delivery.v1.DescribeProductResponse
-	57,  // 135: obole.delivery.v1.DeliveryService.ListProducts:output_type -> obole.delivery.v1.ListProductsResponse
-	61,  // 136: obole.delivery.v1.DeliveryService.ListDeliveries:output_type -> obole.delivery.v1.ListDeliveriesResponse
-	63,  // 137: obole.delivery.v1.DeliveryService.WatchDeliveries:output_type -> obole.delivery.v1.WatchDeliveriesResponse
-	65,  // 138: obole.delivery.v1.DeliveryService.FetchPackage:output_type -> obole.delivery.v1.FetchPackageResponse
-	67,  // 139: obole.delivery.v1.DeliveryService.SignReceipt:output_type -> obole.delivery.v1.SignReceiptResponse
-	70,  // 140: obole.delivery.v1.DeliveryService.SignReceipts:output_type -> obole.delivery.v1.SignReceiptsResponse
-	73,  // 141: obole.delivery.v1.DeliveryService.ListUses:output_type -> obole.delivery.v1.ListUsesResponse
-	78,  // 142: obole.delivery.v1.DeliveryService.ListRecord:output_type -> obole.delivery.v1.ListRecordResponse
-	80,  // 143: obole.delivery.v1.DeliveryService.WatchRecord:output_type -> obole.delivery.v1.WatchRecordResponse
-	76,  // 144: obole.delivery.v1.DeliveryService.CountDeliveries:output_type -> obole.delivery.v1.CountDeliveriesResponse
-	116, // [116:145] is the sub-list for method output_type
-	87,  // [87:116] is the sub-list for method input_type
-	87,  // [87:87] is the sub-list for extension type_name
-	87,  // [87:87] is the sub-list for extension extendee
-	0,   // [0:87] is the sub-list for field type_name
+	59,  // 78: obole.delivery.v1.Use.deletion:type_name -> obole.delivery.v1.Deletion
+	72,  // 79: obole.delivery.v1.ListUsesResponse.uses:type_name -> obole.delivery.v1.Use
+	82,  // 80: obole.delivery.v1.CountDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
+	1,   // 81: obole.delivery.v1.DeliveryCount.state:type_name -> obole.delivery.v1.DeliveryState
+	85,  // 82: obole.delivery.v1.DeliveryCount.blocked:type_name -> obole.delivery.v1.Reason
+	75,  // 83: obole.delivery.v1.CountDeliveriesResponse.counts:type_name -> obole.delivery.v1.DeliveryCount
+	82,  // 84: obole.delivery.v1.ListRecordRequest.after:type_name -> obole.event.v1.Cursor
+	82,  // 85: obole.delivery.v1.ListRecordRequest.only:type_name -> obole.event.v1.Cursor
+	94,  // 86: obole.delivery.v1.ListRecordResponse.entries:type_name -> obole.record.v1.Entry
+	94,  // 87: obole.delivery.v1.WatchRecordResponse.entry:type_name -> obole.record.v1.Entry
+	2,   // 88: obole.delivery.v1.DeliveryService.ConnectSource:input_type -> obole.delivery.v1.ConnectSourceRequest
+	4,   // 89: obole.delivery.v1.DeliveryService.ListSources:input_type -> obole.delivery.v1.ListSourcesRequest
+	12,  // 90: obole.delivery.v1.DeliveryService.RestrictSource:input_type -> obole.delivery.v1.RestrictSourceRequest
+	14,  // 91: obole.delivery.v1.DeliveryService.LiftRestriction:input_type -> obole.delivery.v1.LiftRestrictionRequest
+	16,  // 92: obole.delivery.v1.DeliveryService.DisconnectSource:input_type -> obole.delivery.v1.DisconnectSourceRequest
+	18,  // 93: obole.delivery.v1.DeliveryService.ReconnectSource:input_type -> obole.delivery.v1.ReconnectSourceRequest
+	20,  // 94: obole.delivery.v1.DeliveryService.CorrectPoint:input_type -> obole.delivery.v1.CorrectPointRequest
+	8,   // 95: obole.delivery.v1.DeliveryService.Import:input_type -> obole.delivery.v1.ImportRequest
+	10,  // 96: obole.delivery.v1.DeliveryService.PutPoints:input_type -> obole.delivery.v1.PutPointsRequest
+	22,  // 97: obole.delivery.v1.DeliveryService.ListPoints:input_type -> obole.delivery.v1.ListPointsRequest
+	25,  // 98: obole.delivery.v1.DeliveryService.GetSeries:input_type -> obole.delivery.v1.GetSeriesRequest
+	35,  // 99: obole.delivery.v1.DeliveryService.GetSummary:input_type -> obole.delivery.v1.GetSummaryRequest
+	28,  // 100: obole.delivery.v1.DeliveryService.GetHours:input_type -> obole.delivery.v1.GetHoursRequest
+	31,  // 101: obole.delivery.v1.DeliveryService.GetPlaces:input_type -> obole.delivery.v1.GetPlacesRequest
+	40,  // 102: obole.delivery.v1.DeliveryService.ExportPoints:input_type -> obole.delivery.v1.ExportPointsRequest
+	43,  // 103: obole.delivery.v1.DeliveryService.PreviewPackage:input_type -> obole.delivery.v1.PreviewPackageRequest
+	45,  // 104: obole.delivery.v1.DeliveryService.GetFacts:input_type -> obole.delivery.v1.GetFactsRequest
+	48,  // 105: obole.delivery.v1.DeliveryService.EstimateAudience:input_type -> obole.delivery.v1.EstimateAudienceRequest
+	50,  // 106: obole.delivery.v1.DeliveryService.DescribeProduct:input_type -> obole.delivery.v1.DescribeProductRequest
+	55,  // 107: obole.delivery.v1.DeliveryService.ListProducts:input_type -> obole.delivery.v1.ListProductsRequest
+	60,  // 108: obole.delivery.v1.DeliveryService.ListDeliveries:input_type -> obole.delivery.v1.ListDeliveriesRequest
+	62,  // 109: obole.delivery.v1.DeliveryService.WatchDeliveries:input_type -> obole.delivery.v1.WatchDeliveriesRequest
+	64,  // 110: obole.delivery.v1.DeliveryService.FetchPackage:input_type -> obole.delivery.v1.FetchPackageRequest
+	66,  // 111: obole.delivery.v1.DeliveryService.SignReceipt:input_type -> obole.delivery.v1.SignReceiptRequest
+	68,  // 112: obole.delivery.v1.DeliveryService.SignReceipts:input_type -> obole.delivery.v1.SignReceiptsRequest
+	71,  // 113: obole.delivery.v1.DeliveryService.ListUses:input_type -> obole.delivery.v1.ListUsesRequest
+	77,  // 114: obole.delivery.v1.DeliveryService.ListRecord:input_type -> obole.delivery.v1.ListRecordRequest
+	79,  // 115: obole.delivery.v1.DeliveryService.WatchRecord:input_type -> obole.delivery.v1.WatchRecordRequest
+	74,  // 116: obole.delivery.v1.DeliveryService.CountDeliveries:input_type -> obole.delivery.v1.CountDeliveriesRequest
+	3,   // 117: obole.delivery.v1.DeliveryService.ConnectSource:output_type -> obole.delivery.v1.ConnectSourceResponse
+	6,   // 118: obole.delivery.v1.DeliveryService.ListSources:output_type -> obole.delivery.v1.ListSourcesResponse
+	13,  // 119: obole.delivery.v1.DeliveryService.RestrictSource:output_type -> obole.delivery.v1.RestrictSourceResponse
+	15,  // 120: obole.delivery.v1.DeliveryService.LiftRestriction:output_type -> obole.delivery.v1.LiftRestrictionResponse
+	17,  // 121: obole.delivery.v1.DeliveryService.DisconnectSource:output_type -> obole.delivery.v1.DisconnectSourceResponse
+	19,  // 122: obole.delivery.v1.DeliveryService.ReconnectSource:output_type -> obole.delivery.v1.ReconnectSourceResponse
+	21,  // 123: obole.delivery.v1.DeliveryService.CorrectPoint:output_type -> obole.delivery.v1.CorrectPointResponse
+	9,   // 124: obole.delivery.v1.DeliveryService.Import:output_type -> obole.delivery.v1.ImportResponse
+	11,  // 125: obole.delivery.v1.DeliveryService.PutPoints:output_type -> obole.delivery.v1.PutPointsResponse
+	24,  // 126: obole.delivery.v1.DeliveryService.ListPoints:output_type -> obole.delivery.v1.ListPointsResponse
+	27,  // 127: obole.delivery.v1.DeliveryService.GetSeries:output_type -> obole.delivery.v1.GetSeriesResponse
+	39,  // 128: obole.delivery.v1.DeliveryService.GetSummary:output_type -> obole.delivery.v1.GetSummaryResponse
+	30,  // 129: obole.delivery.v1.DeliveryService.GetHours:output_type -> obole.delivery.v1.GetHoursResponse
+	34,  // 130: obole.delivery.v1.DeliveryService.GetPlaces:output_type -> obole.delivery.v1.GetPlacesResponse
+	42,  // 131: obole.delivery.v1.DeliveryService.ExportPoints:output_type -> obole.delivery.v1.ExportPointsResponse
+	44,  // 132: obole.delivery.v1.DeliveryService.PreviewPackage:output_type -> obole.delivery.v1.PreviewPackageResponse
+	47,  // 133: obole.delivery.v1.DeliveryService.GetFacts:output_type -> obole.delivery.v1.GetFactsResponse
+	49,  // 134: obole.delivery.v1.DeliveryService.EstimateAudience:output_type -> obole.delivery.v1.EstimateAudienceResponse
+	54,  // 135: obole.delivery.v1.DeliveryService.DescribeProduct:output_type -> obole.delivery.v1.DescribeProductResponse
+	57,  // 136: obole.delivery.v1.DeliveryService.ListProducts:output_type -> obole.delivery.v1.ListProductsResponse
+	61,  // 137: obole.delivery.v1.DeliveryService.ListDeliveries:output_type -> obole.delivery.v1.ListDeliveriesResponse
+	63,  // 138: obole.delivery.v1.DeliveryService.WatchDeliveries:output_type -> obole.delivery.v1.WatchDeliveriesResponse
+	65,  // 139: obole.delivery.v1.DeliveryService.FetchPackage:output_type -> obole.delivery.v1.FetchPackageResponse
+	67,  // 140: obole.delivery.v1.DeliveryService.SignReceipt:output_type -> obole.delivery.v1.SignReceiptResponse
+	70,  // 141: obole.delivery.v1.DeliveryService.SignReceipts:output_type -> obole.delivery.v1.SignReceiptsResponse
+	73,  // 142: obole.delivery.v1.DeliveryService.ListUses:output_type -> obole.delivery.v1.ListUsesResponse
+	78,  // 143: obole.delivery.v1.DeliveryService.ListRecord:output_type -> obole.delivery.v1.ListRecordResponse
+	80,  // 144: obole.delivery.v1.DeliveryService.WatchRecord:output_type -> obole.delivery.v1.WatchRecordResponse
+	76,  // 145: obole.delivery.v1.DeliveryService.CountDeliveries:output_type -> obole.delivery.v1.CountDeliveriesResponse
+	117, // [117:146] is the sub-list for method output_type
+	88,  // [88:117] is the sub-list for method input_type
+	88,  // [88:88] is the sub-list for extension type_name
+	88,  // [88:88] is the sub-list for extension extendee
+	0,   // [0:88] is the sub-list for field type_name
 }
 
 func init() { file_obole_delivery_v1_service_proto_init() }

@@ -60,7 +60,8 @@ const (
 //
 // Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package, or of the common obole.event.v1.Reason, without its prefix.
 type DeliveryServiceClient interface {
-	// ConnectSource names where measurements of a person will come from.
+	// ConnectSource names where measurements of a person will come from. Of one who has left nothing comes in any more: it is refused with
+	// ACCOUNT_CLOSED, as ReconnectSource, Import and PutPoints are.
 	ConnectSource(ctx context.Context, in *ConnectSourceRequest, opts ...grpc.CallOption) (*ConnectSourceResponse, error)
 	// ListSources lists a person's sources and what came from them.
 	ListSources(ctx context.Context, in *ListSourcesRequest, opts ...grpc.CallOption) (*ListSourcesResponse, error)
@@ -490,7 +491,8 @@ func (c *deliveryServiceClient) CountDeliveries(ctx context.Context, in *CountDe
 //
 // Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package, or of the common obole.event.v1.Reason, without its prefix.
 type DeliveryServiceServer interface {
-	// ConnectSource names where measurements of a person will come from.
+	// ConnectSource names where measurements of a person will come from. Of one who has left nothing comes in any more: it is refused with
+	// ACCOUNT_CLOSED, as ReconnectSource, Import and PutPoints are.
 	ConnectSource(context.Context, *ConnectSourceRequest) (*ConnectSourceResponse, error)
 	// ListSources lists a person's sources and what came from them.
 	ListSources(context.Context, *ListSourcesRequest) (*ListSourcesResponse, error)

@@ -1828,7 +1828,8 @@ type SettlePayoutRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Payout.
 	PayoutId string `protobuf:"bytes,1,opt,name=payout_id,json=payoutId,proto3" json:"payout_id,omitempty"`
-	// Day on which billing counts it, YYYY-MM-DD.
+	// Day of UTC on which billing counts it, YYYY-MM-DD: not before the one on which the payout was asked for, and at most 7 days ahead, else
+	// the call is refused with VALUE_DATE_INVALID.
 	ValueDate string `protobuf:"bytes,2,opt,name=value_date,json=valueDate,proto3" json:"value_date,omitempty"`
 	// What billing calls the credit; may be empty.
 	Reference string `protobuf:"bytes,3,opt,name=reference,proto3" json:"reference,omitempty"`

@@ -995,7 +995,8 @@ export type SettlePayoutRequest = Message<"obole.settlement.v1.SettlePayoutReque
   payoutId: string;
 
   /**
-   * Day on which billing counts it, YYYY-MM-DD.
+   * Day of UTC on which billing counts it, YYYY-MM-DD: not before the one on which the payout was asked for, and at most 7 days ahead, else
+   * the call is refused with VALUE_DATE_INVALID.
    *
    * @generated from field: string value_date = 2;
    */
