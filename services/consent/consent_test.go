@@ -491,6 +491,10 @@ func TestRequestsThatAreWrongNameTheField(t *testing.T) {
 			t.Errorf("a cursor %s: %v, %v", what, read, told)
 		}
 	}
+	_, over := s.me.SetRules(ctx, &consentv1.SetRulesRequest{SubscriberId: s.person.String(), Rules: &consentv1.Rules{}, Over: &consentv1.Rules{MaxAgreements: 2}, IdempotencyKey: "6"})
+	if status.Code(over) != codes.Aborted || reason(over) != "RULES_CHANGED" {
+		t.Errorf("rules over others than those that stand: %v", over)
+	}
 	rules.Rules.MaxAgreements = 4
 	if _, err := s.me.SetRules(ctx, rules); reason(err) != "IDEMPOTENCY_CONFLICT" {
 		t.Errorf("another request under the same key: %v", err)
