@@ -162,18 +162,20 @@ func paysOut(sh shell, page string, guests []place.Someone) {
 	if waiting := sh.lines("finance", "payouts", "--state", "requested", "--subscriber", person); len(waiting) != 2 || waiting[1]["payout_id"] != first {
 		sh.t.Errorf("asked for: %v", waiting)
 	}
-	sh.fails(client.ExitFailed, "[PAYOUT_NOT_INSTRUCTED]", "finance", "settle", first, "--value-date", "2026-11-30")
+	today := time.Now().UTC().Format(time.DateOnly)
+	sh.fails(client.ExitFailed, "[PAYOUT_NOT_INSTRUCTED]", "finance", "settle", first, "--value-date", today)
 	sh.fails(client.ExitUsage, "--as: must be at most 35 bytes", "finance", "instruct", first, "--as", strings.Repeat("x", 36))
 	sh.ok("finance", "instruct", first, "--as", "B-1")
 	sh.fails(client.ExitUsage, "--value-date: is no day of the calendar", "finance", "settle", first, "--value-date", "2026-11-31")
-	if out := sh.ok("finance", "settle", first, "--value-date", "2026-11-30", "--reference", "BILL-2"); !strings.Contains(out, first+": credited on 2026-11-30") {
+	sh.fails(client.ExitUsage, "(--value-date: must be no day before the payout was asked for, nor more than 7 days ahead) [VALUE_DATE_INVALID]", "finance", "settle", first, "--value-date", "2099-12-31")
+	if out := sh.ok("finance", "settle", first, "--value-date", today, "--reference", "BILL-2"); !strings.Contains(out, first+": credited on "+today) {
 		sh.t.Errorf("settled: %s", out)
 	}
 	sh.fails(client.ExitFailed, "[PAYOUT_ENDED]", "finance", "return", first, "--reason", "duplicate")
 	sh.fails(client.ExitUsage, "there are no-bill", "finance", "return", first, "--reason", "whim")
 	sh.fails(client.ExitFailed, "(<payout>: is none of this book's) [PAYOUT_UNKNOWN]", "finance", "return", person, "--reason", "no-bill")
 	sh.ok("finance", "return", rest["payout_id"].(string), "--reason", "contract-ended")
-	if out := sh.ok(append([]string{"payout", "list"}, as...)...); strings.Count(out, "\n") != 3 || !strings.Contains(out, "contract ended") || !strings.Contains(out, "2026-11-30") {
+	if out := sh.ok(append([]string{"payout", "list"}, as...)...); strings.Count(out, "\n") != 3 || !strings.Contains(out, "contract ended") || !strings.Contains(out, today) {
 		sh.t.Errorf("the payouts:\n%s", out)
 	}
 	if out := sh.ok("finance", "balance", "--subscriber", person); !strings.Contains(out, "asked for 0.00 EUR, paid 0.01 EUR") || available(person) != had-1 {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -170,8 +171,9 @@ func TestAPersonIsPaid(t *testing.T) {
 	}
 	e.stands(rest.GetCursor(), 0, 400, 0)
 
+	today := time.Now().UTC().Format(time.DateOnly)
 	instruct := &settlementv1.InstructPayoutRequest{PayoutId: first.GetPayoutId(), EndToEndId: "BILLING-1", IdempotencyKey: "3"}
-	settle := &settlementv1.SettlePayoutRequest{PayoutId: first.GetPayoutId(), ValueDate: "2026-11-30", Reference: "BILL-9", IdempotencyKey: "4"}
+	settle := &settlementv1.SettlePayoutRequest{PayoutId: first.GetPayoutId(), ValueDate: today, Reference: "BILL-9", IdempotencyKey: "4"}
 	back := &settlementv1.ReturnPayoutRequest{PayoutId: rest.GetPayoutId(), Reason: settlementv1.ReturnReason_RETURN_REASON_NO_BILL, IdempotencyKey: "5"}
 	if _, err := e.finance.SettlePayout(ctx, settle); reason(err) != "PAYOUT_NOT_INSTRUCTED" {
 		t.Errorf("paid before billing was told: %v", err)
@@ -221,7 +223,7 @@ func TestAPersonIsPaid(t *testing.T) {
 		},
 		{
 			PayoutId: first.GetPayoutId(), Amount: euro(150), State: settlementv1.PayoutState_PAYOUT_STATE_SETTLED, EndToEndId: "BILLING-1",
-			ValueDate: "2026-11-30", Reference: "BILL-9",
+			ValueDate: today, Reference: "BILL-9",
 		},
 	} {
 		got := list.GetPayouts()[i]

@@ -114,6 +114,8 @@ func (s *Server) payout(ctx context.Context, command id.ID, hash [32]byte, c boo
 		return nil, book.ErrMethodUnavailable.And("method", "only a credit on the operator's bill is paid")
 	case errors.Is(err, book.ErrInsufficientEarnings):
 		return nil, book.ErrInsufficientEarnings.And("amount", "must be no more than is available")
+	case errors.Is(err, book.ErrValueDateInvalid):
+		return nil, book.ErrValueDateInvalid.And("value_date", "must be no day before the payout was asked for, nor more than 7 days ahead")
 	case errors.Is(err, book.ErrReferenceConflict):
 		return nil, book.ErrReferenceConflict.And("end_to_end_id", "billing was told of the payout under another one, or of another payout under it")
 	}
