@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"strings"
 	"time"
@@ -103,13 +104,19 @@ func (s *Server) delivery(ctx context.Context, row *view.Delivery) (*deliveryv1.
 		Bytes: uint64(row.Bytes), Digest: row.Digest, PreparedAt: row.PreparedAt.UnixMicro(), LapsesAt: row.LapsesAt.UnixMicro(), BuyerKeyId: known.key,
 		ExpectedSlots: known.expected, ValidSlots: known.valid,
 	}
-	if row.DeleteDue != nil {
-		out.Deletion = &deliveryv1.Deletion{Reason: deliveryv1.EndReason(row.Ordered), Due: row.DeleteDue.UnixMicro()}
-	}
+	out.Deletion = deletionOf(row)
 	if row.ReleasedAt != nil {
 		out.ReleasedAt = row.ReleasedAt.UnixMicro()
 	}
 	return out, nil
+}
+
+// deletionOf is the order to delete what was received; nil where there is none.
+func deletionOf(row *view.Delivery) *deliveryv1.Deletion {
+	if row.DeleteDue == nil {
+		return nil
+	}
+	return &deliveryv1.Deletion{Reason: deliveryv1.EndReason(row.Ordered), Due: row.DeleteDue.UnixMicro()}
 }
 
 // opened reads the events of a row: what was agreed, what was prepared, and the buyer's key since.
@@ -246,15 +253,19 @@ func (s *Server) ListUses(ctx context.Context, r *deliveryv1.ListUsesRequest) (*
 		return nil, err
 	}
 	who := ring.Subject()
-	list := "uses/" + who.String() + r.GetAgreementId() + "/" + r.GetDeliveryId()
+	list := fmt.Sprintf("uses/%s%s/%s/%d", who, r.GetAgreementId(), r.GetDeliveryId(), r.GetDeleteDueBefore())
 	place, err := from(list, r.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
 	agreement, _ := id.Parse(r.GetAgreementId()) // empty, or held to be one by the contract
 	delivery, _ := id.Parse(r.GetDeliveryId())
+	var due time.Time
+	if at := r.GetDeleteDueBefore(); at > 0 {
+		due = time.UnixMicro(at).UTC()
+	}
 	limit := page(r.GetPageSize(), 100)
-	rows, err := s.View.Uses(ctx, who, agreement, delivery, place, limit+1)
+	rows, err := s.View.Uses(ctx, who, agreement, delivery, due, place, limit+1)
 	if err != nil {
 		return nil, err
 	}
@@ -281,6 +292,7 @@ func (s *Server) ListUses(ctx context.Context, r *deliveryv1.ListUsesRequest) (*
 		if row.ReleasedAt != nil {
 			use.ReleasedAt = row.ReleasedAt.UnixMicro()
 		}
+		use.Deletion = deletionOf(row)
 		out.Uses = append(out.Uses, use)
 	}
 	return out, nil

@@ -78,7 +78,7 @@ func (s *Server) ConnectSource(ctx context.Context, r *deliveryv1.ConnectSourceR
 const enrolWait = 2 * time.Second
 
 // enrolled asks consent, which owns the fact. Nothing comes without a source, so nothing comes about somebody who never joined, and no
-// keys are made for them.
+// keys are made for them; nothing comes either about somebody who has left.
 func (s *Server) enrolled(ctx context.Context, who string) error {
 	ctx, cancel := context.WithTimeout(ctx, enrolWait)
 	defer cancel()
@@ -88,6 +88,8 @@ func (s *Server) enrolled(ctx context.Context, who string) error {
 		return fault.Unavailable("consent does not say whether there is such a person").Because(err)
 	case !r.GetEnrolled():
 		return errPerson.And("subscriber_id", "was never enrolled")
+	case r.GetClosed():
+		return errClosed
 	}
 	return nil
 }
@@ -295,6 +297,9 @@ func (s *Server) Import(stream grpc.ClientStreamingServer[deliveryv1.ImportReque
 	if err != nil {
 		return err
 	}
+	if err := s.enrolled(ctx, h.GetSubscriberId()); err != nil {
+		return err
+	}
 	if !mayBring(boot.CallerFrom(ctx).Role, known.Route) {
 		return fault.Invalid("header.source_id", "is a source into which only the operator and its sources bring")
 	}
@@ -453,6 +458,9 @@ func (s *Server) put(ctx context.Context, r *deliveryv1.PutPointsRequest) (store
 	}
 	known, err := s.origin(ctx, origin, ring)
 	if err != nil {
+		return none, es.Cursor{}, err
+	}
+	if err := s.enrolled(ctx, r.GetSubscriberId()); err != nil {
 		return none, es.Cursor{}, err
 	}
 	leave, err := s.imports.enter(ctx, who, false)
