@@ -4,6 +4,7 @@ import { useState } from "preact/compat";
 import { roomAt, roomsOf } from "./console/roles";
 import { useSpeech, type Key } from "./i18n";
 import { usePage } from "./page";
+import { signInHere } from "./route";
 import { Coin, Icon, type IconName } from "./ui/icon";
 import { Notice } from "./ui/parts";
 import { Settings } from "./settings";
@@ -97,7 +98,7 @@ export function Frame({ path, children }: { path: string; children: ComponentChi
               <p>
                 <strong>{t("fault.session")}</strong> {t("fault.session.do")}
               </p>
-              <a class="button" href={`/login?to=${encodeURIComponent(path)}&lang=${language}`}>
+              <a class="button" href={signInHere(language)}>
                 {t("login.again")}
               </a>
             </Notice>

@@ -1,29 +1,28 @@
 // Which screen a path is. Screens that are rarely the first, or heavy, come when they are gone to.
-import { lazy, Suspense } from "preact/compat";
 import { usePage } from "./page";
-import { parts, type Place } from "./route";
+import { isId, parts, type Place } from "./route";
 import { Home } from "./screens/home";
 import { More } from "./screens/more";
 import { Lost } from "./screens/lost";
-import { Bones } from "./ui/parts";
+import { Boundary, later } from "./ui/later";
 
-const Data = lazy(() => import("./screens/data").then((m) => ({ default: m.Data })));
-const Category = lazy(() => import("./screens/category").then((m) => ({ default: m.Category })));
-const Mobile = lazy(() => import("./screens/mobile").then((m) => ({ default: m.Mobile })));
-const Offers = lazy(() => import("./screens/offers").then((m) => ({ default: m.Offers })));
-const OfferPage = lazy(() => import("./screens/offer").then((m) => ({ default: m.OfferPage })));
-const Rules = lazy(() => import("./screens/rules").then((m) => ({ default: m.Rules })));
-const Uses = lazy(() => import("./screens/uses").then((m) => ({ default: m.Uses })));
-const UsePage = lazy(() => import("./screens/use").then((m) => ({ default: m.UsePage })));
-const Money = lazy(() => import("./screens/money").then((m) => ({ default: m.Money })));
-const Inbox = lazy(() => import("./screens/inbox").then((m) => ({ default: m.Inbox })));
-const Record = lazy(() => import("./screens/record").then((m) => ({ default: m.Record })));
-const Rights = lazy(() => import("./screens/rights").then((m) => ({ default: m.Rights })));
-const Console = lazy(() => import("./console/console").then((m) => ({ default: m.Console })));
-const Privacy = lazy(() => import("./screens/privacy").then((m) => ({ default: m.Privacy })));
+const Data = later(() => import("./screens/data").then((m) => m.Data));
+const Category = later(() => import("./screens/category").then((m) => m.Category));
+const Mobile = later(() => import("./screens/mobile").then((m) => m.Mobile));
+const Offers = later(() => import("./screens/offers").then((m) => m.Offers));
+const OfferPage = later(() => import("./screens/offer").then((m) => m.OfferPage));
+const Rules = later(() => import("./screens/rules").then((m) => m.Rules));
+const Uses = later(() => import("./screens/uses").then((m) => m.Uses));
+const UsePage = later(() => import("./screens/use").then((m) => m.UsePage));
+const Money = later(() => import("./screens/money").then((m) => m.Money));
+const Inbox = later(() => import("./screens/inbox").then((m) => m.Inbox));
+const Record = later(() => import("./screens/record").then((m) => m.Record));
+const Rights = later(() => import("./screens/rights").then((m) => m.Rights));
+const Console = later(() => import("./console/console").then((m) => m.Console));
+const Privacy = later(() => import("./screens/privacy").then((m) => m.Privacy));
 
 export function Screen({ place }: { place: Place }) {
-  return <Suspense fallback={<Bones tall />}>{pick(place, usePage().me.roles)}</Suspense>;
+  return <Boundary at={`${place.path}?${place.query}`}>{pick(place, usePage().me.roles)}</Boundary>;
 }
 
 function pick({ path, query }: Place, roles: string[]) {
@@ -37,8 +36,10 @@ function pick({ path, query }: Place, roles: string[]) {
   if (data?.[0] === "mobile") return <Mobile />;
   if (data) return data[0] ? <Category schema={data[0]} /> : <Data />;
   const offers = parts(path, "/offers", 1);
+  if (offers?.[0] && !isId(offers[0])) return <Lost />;
   if (offers) return offers[0] ? <OfferPage id={offers[0]} query={query} /> : <Offers query={query} />;
   const uses = parts(path, "/uses", 1);
+  if (uses?.[0] && !isId(uses[0])) return <Lost />;
   if (uses) return uses[0] ? <UsePage id={uses[0]} /> : <Uses />;
   if (parts(path, "/money")) return <Money query={query} />;
   if (parts(path, "/rules")) return <Rules />;

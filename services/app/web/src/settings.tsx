@@ -1,7 +1,7 @@
 import { useState } from "preact/compat";
 import { languages, useSpeech, type Language } from "./i18n";
-import { faultOf, type Fault } from "./net/fault";
-import { usePage } from "./page";
+import { Fault, faultOf } from "./net/fault";
+import { usePage, type Speak } from "./page";
 import { remember, remembered } from "./remember";
 import { Button, Dialog, Problem, Segments } from "./ui/parts";
 import { callName } from "./ui/words";
@@ -15,9 +15,19 @@ function chosenTheme(): Theme {
 }
 
 /** One of the languages there are. */
-export function LanguageChoice({ speak }: { speak: (l: Language) => void }) {
+export function LanguageChoice({ speak }: { speak: Speak }) {
   const { t, language } = useSpeech();
-  return <Segments label={t("settings.language")} value={language} change={speak} options={languages.map((l) => [l, names[l]] as const)} />;
+  const [missing, setMissing] = useState<Language>();
+  const choose = (l: Language) => {
+    setMissing(undefined);
+    speak(l).catch(() => setMissing(l));
+  };
+  return (
+    <>
+      <Segments label={t("settings.language")} value={language} change={choose} options={languages.map((l) => [l, names[l]] as const)} />
+      {missing && <Problem fault={new Fault("offline", "PAGE_PIECE", "a language did not come")} again={() => choose(missing)} />}
+    </>
+  );
 }
 
 /** Language, theme and signing out. */

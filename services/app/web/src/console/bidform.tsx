@@ -15,6 +15,8 @@ import { usePage } from "../page";
 import { Shown } from "../screens/shared";
 import { useAct } from "../ui/act";
 import { Button, Card, Check, Facts, Field, Notice, PageHead, Section, Select } from "../ui/parts";
+import { letGo } from "../ui/kept";
+import { amountWrong, useTyped } from "../ui/typed";
 import { fieldName, productName, purposeName, rungName } from "../ui/words";
 import { Conditions, Recipients } from "./audience";
 import { refusal, Refused } from "./shared";
@@ -86,6 +88,9 @@ function bound(part: Part, cohortMin: number): { least?: number; most?: number }
   return part === "quantity" || part === "most" || part === "retention" ? { least: 1, most: bounds[part] } : {};
 }
 
+// Where the draft is kept while somebody looks at another room.
+const kept = "bid";
+
 interface Said {
   of: string;
   answer?: TryBidResponse;
@@ -97,7 +102,7 @@ function Form({ products, facts, available }: { products: Product[]; facts: Audi
   const { t, locale, money, number } = speech;
   const { me, over } = usePage();
   const reads = useReads();
-  const [d, setDraft] = useState<BidDraft>(() => empty(products[0]));
+  const [d, setDraft] = useTyped<BidDraft>(() => empty(products[0]), (draft, of) => ({ ...draft, price: of(draft.price), fields: draft.fields.map((f) => ({ ...f, share: of(f.share) })) }), kept);
   // How often it was tried to place it: what is wrong is said from the first time on, and each time the first of it takes the focus.
   const [tries, setTries] = useState(0);
   const tried = tries > 0;
@@ -134,6 +139,7 @@ function Form({ products, facts, available }: { products: Product[]; facts: Audi
     const answer = await offers.placeBid({ bid, idempotencyKey });
     reads.wrote(answer.cursor);
     reads.refresh("settlement");
+    letGo(kept);
     setPlaced(money(answer.hold));
   });
 
@@ -142,6 +148,7 @@ function Form({ products, facts, available }: { products: Product[]; facts: Audi
   }, [tries, act.busy]);
 
   const estimate = said?.of === key ? said.answer : undefined;
+  const short = estimate?.hold !== undefined && estimate.hold.minor > available.minor;
   const problems = new Map<Part, string[]>();
   const note = (part: Part, text: string) => problems.set(part, [...(problems.get(part) ?? []), text]);
   // What is said of one part of one recipient stands there, and not once more below them all.
@@ -155,7 +162,8 @@ function Form({ products, facts, available }: { products: Product[]; facts: Audi
   if (act.fault) for (const f of act.fault.facts) if (partOf(f.name) !== "other") take(f.name, f.text);
   const at = (part: Part): string | undefined => {
     const unread = wrong[part];
-    if (unread) return tried ? t(`bid.wrong.${unread}`, bound(part, cohortMin)) : undefined;
+    const words = unread && t(`bid.wrong.${unread}`, bound(part, cohortMin));
+    if (words) return !tried ? undefined : part === "price" ? amountWrong(speech, d.price, words) : words;
     return problems.get(part)?.join(" ");
   };
   const atRecipient = (index: number, part: keyof RecipientDraft): string | undefined => {
@@ -215,7 +223,7 @@ function Form({ products, facts, available }: { products: Product[]; facts: Audi
                       options={(known?.rungs ?? []).map((r) => [r.id, rungName(speech, d.product, f.id, r.id)] as const)}
                     />
                     <Check on={!f.required} change={(optional) => field(f.id, { required: !optional })} label={t("bid.optional")} />
-                    {!f.required && <Field label={t("bid.share")} hint={t("bid.share.hint")} value={f.share} wrong={tried && shares.has(f.id) ? t("bid.wrong.share") : undefined} change={(share) => field(f.id, { share })} unit="%" inputMode="decimal" />}
+                    {!f.required && <Field label={t("bid.share")} hint={t("bid.share.hint")} value={f.share} wrong={tried && shares.has(f.id) ? amountWrong(speech, f.share, t("bid.wrong.share")) : undefined} change={(share) => field(f.id, { share })} unit="%" inputMode="decimal" />}
                   </>
                 )}
               </div>
@@ -286,7 +294,12 @@ function Form({ products, facts, available }: { products: Product[]; facts: Audi
                     [t("funds.available"), money(available)],
                   ]}
                 />
-                {estimate.problems.length === 0 ? <p>{t("bid.fine")}</p> : <p class="wrong">{t("bid.problems", { n: estimate.problems.length, count: number(estimate.problems.length) })}</p>}
+                {short ? (
+                  <p class="wrong">{t("bid.short", { hold: money(estimate.hold), available: money(available) })}</p>
+                ) : estimate.problems.length === 0 ? (
+                  <p>{t("bid.fine")}</p>
+                ) : null}
+                {estimate.problems.length > 0 && <p class="wrong">{t("bid.problems", { n: estimate.problems.length, count: number(estimate.problems.length) })}</p>}
               </>
             ) : (
               <p class="soft">{bid && !(said?.of === key && said.fault) ? t("loading") : t("bid.estimate.wait")}</p>

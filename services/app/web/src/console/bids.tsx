@@ -137,5 +137,5 @@ function Withdraw({ bid }: { bid: Bid }) {
     reads.wrote(said.cursor);
     return t("bids.withdrawn");
   };
-  return <Decision name={t("bids.withdraw")} title={t("bids.withdraw.ask")} text={t("bids.withdraw.text")} act={act} />;
+  return <Decision name={t("bids.withdraw")} title={t("bids.withdraw.ask")} text={t("bids.withdraw.text")} act={act} testid="bid-withdraw" />;
 }

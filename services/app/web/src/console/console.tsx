@@ -1,10 +1,9 @@
 // The console: what buyers and staff see, by role. It is a piece of the page of its own, which no subscriber loads.
-import { lazy, Suspense } from "preact/compat";
 import { useSpeech } from "../i18n";
 import { usePage } from "../page";
-import { parts } from "../route";
+import { isId, parts } from "../route";
 import { Lost } from "../screens/lost";
-import { Bones } from "../ui/parts";
+import { later } from "../ui/later";
 import { BidForm } from "./bidform";
 import { Bids } from "./bids";
 import { Buyers } from "./buyers";
@@ -16,7 +15,7 @@ import { roomAt, roomsOf } from "./roles";
 import { Services } from "./services";
 
 // Opening packages is more code than the rest of the console, and only buyers need it.
-const Parcel = lazy(() => import("./parcel").then((m) => ({ default: m.Parcel })));
+const Parcel = later(() => import("./parcel").then((m) => m.Parcel));
 
 export function Console({ path, query }: { path: string; query: URLSearchParams }) {
   const { t } = useSpeech();
@@ -45,12 +44,7 @@ function Room({ path, query, at }: { path: string; query: URLSearchParams; at: s
   const below = at === undefined ? undefined : path === "/" || parts(path, "/console") ? [] : parts(path, at, 1);
   const [one] = below ?? [];
   if (at === "/console/bids" && one === "new") return <BidForm />;
-  if (at === "/console/deliveries" && one !== undefined)
-    return (
-      <Suspense fallback={<Bones tall />}>
-        <Parcel key={one} id={one} />
-      </Suspense>
-    );
+  if (at === "/console/deliveries" && one !== undefined && isId(one)) return <Parcel key={one} id={one} />;
   if (below?.length !== 0) return <Lost />;
   switch (at) {
     case "/console/bids":

@@ -12,6 +12,7 @@ import { download } from "../model/download";
 import { compare, Fold, owned, type Compared } from "../model/ledger";
 import { settlement } from "../net/client";
 import { faultOf, type Fault } from "../net/fault";
+import { backoff, pause } from "../net/backoff";
 import { follow } from "../net/follow";
 import { useRead, useReads } from "../net/reads";
 import { usePage } from "../page";
@@ -235,7 +236,7 @@ export function Replay() {
       <PageHead title={t("replay.title")} lead={t("replay.lead")} />
       <Card>
         <div class="row">
-          <Button busy={progress !== undefined} disabled={over} onClick={() => void run()}>
+          <Button busy={progress !== undefined} disabled={over} onClick={() => void run()} testid="replay">
             {t("replay.start")}
           </Button>
           {progress && <Button onClick={() => running.current?.abort()}>{t("replay.stop")}</Button>}
@@ -326,11 +327,14 @@ function Live() {
     const end = new AbortController();
     void (async () => {
       let start: Cursor | undefined;
-      try {
-        start = (await settlement.trialBalance({}, { signal: end.signal, timeoutMs: 60_000 })).asOf;
-      } catch {
-        setLine("broken");
-        return;
+      for (let tried = 0; !start && !end.signal.aborted; tried++) {
+        try {
+          start = (await settlement.trialBalance({}, { signal: end.signal, timeoutMs: 60_000 })).asOf;
+        } catch {
+          if (end.signal.aborted) return;
+          setLine("broken");
+          await pause(backoff(tried, Math.random), end.signal).catch(() => undefined);
+        }
       }
       if (end.signal.aborted) return;
       setLine("live");

@@ -12,10 +12,13 @@ export interface Grid {
 
 const perSecond = 1_000_000n;
 
-/** What a bucket says: the sum where quantities add up, else the mean. */
-export function quantity(b: Bucket, addsUp: boolean): number {
-  return Number(addsUp ? b.sum : b.mean);
+/** What a bucket says: where quantities add up the sum, of several days the mean of those that were measured; else the mean of all. */
+export function quantity(b: Pick<Bucket, "sum" | "mean" | "days">, addsUp: boolean): number {
+  return addsUp ? Number(b.sum) / Math.max(1, b.days) : Number(b.mean);
 }
+
+/** The most days that are asked for at once: ten years. */
+export const mostDays = 3660;
 
 /** Buckets on an even grid from the first to the last. */
 export function grid(s: Pick<GetSeriesResponse, "buckets" | "width" | "addsUp">): Grid {

@@ -132,7 +132,14 @@ export function Bring({ sources }: { sources: Source[] }) {
             </p>
           </div>
         )}
-        {state.kind === "done" && (
+        {state.kind === "done" && state.answer.arrivals.length === 0 && state.answer.repeatedPoints === 0 && (
+          <Notice tone="warn">
+            <p role="status" data-testid="import-nothing">
+              {t("bring.nothing")}
+            </p>
+          </Notice>
+        )}
+        {state.kind === "done" && (state.answer.arrivals.length > 0 || state.answer.repeatedPoints > 0) && (
           <Notice tone="good">
             <p role="status" data-testid="imported">
               <strong>{t("bring.done")}</strong>

@@ -2,7 +2,7 @@
 import { useMemo, useState } from "preact/compat";
 import { DeliveryService, type Category as Held, type GetSeriesResponse } from "../gen/obole/delivery/v1/service_pb";
 import { useSpeech, type Speech } from "../i18n";
-import { bucketsFor, grid, isoDay, later, quantity, shiftDay, smooth, trend, type Range } from "../model/series";
+import { bucketsFor, grid, isoDay, later, mostDays, quantity, shiftDay, smooth, trend, type Range } from "../model/series";
 import { useRead } from "../net/reads";
 import { usePage } from "../page";
 import { Looker } from "../ui/looker";
@@ -56,7 +56,8 @@ function Held({ category: c }: { category: Held }) {
   const [span, setSpan] = useState<Span>("quarter");
   const [zoomed, setZoomed] = useState<Range>();
   const range = zoomed ?? { first: span === "all" ? begin : later(begin, shiftDay(last, 1 - spanDays[span])), last };
-  const read = useRead(DeliveryService.method.getSeries, { subscriberId: me.subject, schema: c.schema, measure, first: later(range.first, shiftDay(range.last, -3659)), last: range.last, buckets: bucketsFor(range.first, range.last) });
+  const first = later(range.first, shiftDay(range.last, 1 - mostDays));
+  const read = useRead(DeliveryService.method.getSeries, { subscriberId: me.subject, schema: c.schema, measure, first, last: range.last, buckets: bucketsFor(first, range.last) });
   const sources = useRead(DeliveryService.method.listSources, { subscriberId: me.subject, pageSize: 1000 });
   const pickSpan = (s: Span) => {
     setSpan(s);
@@ -90,6 +91,11 @@ function Held({ category: c }: { category: Held }) {
           options={c.quantities.map((q) => [q.measure, measureName(speech, q.measure)] as const)}
         />
       )}
+      {first > range.first && (
+        <p class="soft small" data-testid="cut">
+          {t("category.cut", { first: speech.day(first) })}
+        </p>
+      )}
       <Looker at={range} whole={{ first: begin, last }} change={setZoomed} />
       <Shown read={read} tall>
         {(s) => <Series series={s} schema={c.schema} look={setZoomed} />}
@@ -118,6 +124,7 @@ function Held({ category: c }: { category: Held }) {
 }
 
 const rowsShown = 31;
+const day1 = 86_400_000_000n;
 const dayOf = (seconds: number): string => isoDay(BigInt(Math.floor(seconds)) * 1_000_000n);
 
 /** One quantity over time, as a plot or as a table. */
@@ -136,7 +143,7 @@ export function Series({ series: s, schema, look }: { series: GetSeriesResponse;
     const bars = s.addsUp;
     const value = scaled(g.value);
     const lines: Parameters<typeof Plot>[0]["lines"] = [{ name: measureName(speech, s.measure), values: value, color: 1, kind: bars ? "bars" : "line" }];
-    if (daily && value.length >= 14) lines.push({ name: t("category.week.mean"), values: smooth(value), color: 2, kind: "dashed" });
+    if (s.width === day1 && value.length >= 14) lines.push({ name: t("category.week.mean"), values: smooth(value), color: 2, kind: "dashed" });
     return { x: g.x, lines };
   }, [s, speech]);
   if (s.buckets.length === 0)
@@ -164,7 +171,7 @@ export function Series({ series: s, schema, look }: { series: GetSeriesResponse;
             ["table", t("category.as.table")],
           ]}
         />
-        <span class="soft small">{unit.unit}</span>
+        <span class="soft small">{s.addsUp && s.width > day1 ? t("category.per.day", { unit: unit.unit, n: Number(s.width / day1) }) : unit.unit}</span>
       </div>
       {as === "plot" ? (
         <>
@@ -180,7 +187,7 @@ export function Series({ series: s, schema, look }: { series: GetSeriesResponse;
                 <tr>
                   <th scope="col">{daily && s.width === 86_400_000_000n ? t("category.day") : t("category.from.when")}</th>
                   <th scope="col" class="end">
-                    {s.addsUp ? t("category.sum") : t("category.mean")}
+                    {s.width > day1 ? t("category.mean.day") : s.addsUp ? t("category.sum") : t("category.mean")}
                   </th>
                   {edits && <th scope="col" class="end">{t("correct.column")}</th>}
                   {!single && (

@@ -39,16 +39,23 @@ export function Home() {
 /** Why no paid offer is made, where none is. */
 export function NotEligible() {
   const { t, family } = useSpeech();
+  const { config } = usePage();
   const account = useAccount().data?.account;
   if (!account || account.notEligible === 0) return null;
   const reason = Reason[account.notEligible] ?? "";
+  const ofAge = reason === "AGE_UNKNOWN" || reason === "UNDER_AGE";
   return (
     <Notice>
       <p>
         <strong>{t("eligible.no")}</strong> {family("eligible", reason, t("eligible.other"))}
-        {account.adultAge > 0 && reason !== "COUNTRY_FORBIDS" ? ` ${t("eligible.age", { n: account.adultAge })}` : ""}
+        {ofAge && account.adultAge > 0 ? ` ${t("eligible.age", { n: account.adultAge })}` : ""}
       </p>
-      <p>{t("eligible.still")}</p>
+      {ofAge && (
+        <p>
+          {reason === "AGE_UNKNOWN" ? t("eligible.AGE_UNKNOWN.do") : t("eligible.UNDER_AGE.do")} <a href={`mailto:${config.operator.dpo}`}>{config.operator.dpo}</a>
+        </p>
+      )}
+      <p>{reason === "ACCOUNT_CLOSED" ? t("eligible.closed") : t("eligible.still")}</p>
     </Notice>
   );
 }
@@ -119,11 +126,13 @@ export function PauseAll() {
 function Waiting() {
   const { t } = useSpeech();
   const read = useOffers();
+  const barred = (useAccount().data?.account?.notEligible ?? 0) !== 0;
   return (
     <Section title={t("home.offers")} more={<a href="/offers">{t("home.offers.more")}</a>}>
       <Shown read={read}>
         {(o) => {
           const waiting = o.offers.filter((x) => x.state === OfferState.PRESENTED);
+          if (waiting.length === 0 && barred) return <Empty icon="offers" title={t("home.offers.barred")} />;
           if (waiting.length === 0)
             return (
               <Empty icon="offers" title={t("home.offers.none")} act={<a class="button" href="/rules">{t("home.offers.rules")}</a>}>

@@ -8,12 +8,13 @@ import { offers } from "../net/client";
 import { useReads } from "../net/reads";
 import { usePage } from "../page";
 import { useAct } from "../ui/act";
+import { letGo, useKept } from "../ui/kept";
 import { Bones, Button, Card, Check, Dialog, Empty, Facts, More, Notice, PageHead, Problem, Section } from "../ui/parts";
 import { fieldName, productName, purposeName, rungName } from "../ui/words";
 import { Agreed, Was } from "./answered";
 import { Preview } from "./preview";
 import { Compare } from "./compare";
-import { Shown, useOffers } from "./shared";
+import { Shown, useOffers, useSlot } from "./shared";
 import { fieldWords, Terms } from "./terms";
 
 export function OfferPage({ id, query }: { id: string; query: URLSearchParams }) {
@@ -84,7 +85,7 @@ function Decide({ offer, opened, stale, agreed }: { offer: Offer; opened: Opened
   const product = card.product?.id ?? "";
   const currency = card.net?.currency ?? "EUR";
   // Nothing is ticked before the person has: what is optional is left out until it is chosen.
-  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
+  const [chosen, setChosen] = useKept<ReadonlySet<string>>(`offer ${offer.offerId}`, () => new Set());
   const [step, setStep] = useState<"none" | "confirm" | "health">("none");
   const [explicit, setExplicit] = useState(false);
   const [unticked, setUnticked] = useState(false);
@@ -104,6 +105,7 @@ function Decide({ offer, opened, stale, agreed }: { offer: Offer; opened: Opened
       explicitStep: card.explicitStep && explicit,
       idempotencyKey,
     });
+    letGo(`offer ${offer.offerId}`);
     agreed(said.agreementId);
     reads.wrote(said.cursor);
     reads.happened("consent", "delivery", "settlement");
@@ -125,6 +127,7 @@ function Decide({ offer, opened, stale, agreed }: { offer: Offer; opened: Opened
     accept.clear();
   };
   const each = { micros: net, currency };
+  const slot = useSlot(product);
 
   return (
     <>
@@ -232,7 +235,7 @@ function Decide({ offer, opened, stale, agreed }: { offer: Offer; opened: Opened
             ))}
         </ul>
         <p>
-          <strong class="num">{price(each)}</strong> {t("offers.perday")}. {t("offer.ends.text", { when: date(card.expiresAt) })}
+          <strong class="num">{t(`confirm.price.${slot}`, { price: price(each) })}</strong> {t("confirm.ends", { when: date(card.expiresAt) })}
         </p>
         {accept.fault && !card.explicitStep && <Problem fault={accept.fault} again={accept.go} />}
         <div class="choice">

@@ -9,7 +9,7 @@ import { Chip, Empty, PageHead, Section } from "../ui/parts";
 import { productName, purposeName } from "../ui/words";
 import { StandingChip } from "./answered";
 import { NotEligible } from "./home";
-import { Shown, useAccount, useOffers } from "./shared";
+import { Shown, useAccount, useOffers, useSlot } from "./shared";
 
 export function Offers({ query }: { query: URLSearchParams }) {
   const { t } = useSpeech();
@@ -17,6 +17,7 @@ export function Offers({ query }: { query: URLSearchParams }) {
   const read = useOffers(declinedToo);
   const account = useAccount();
   const consents = useConsents();
+  const barred = (account.data?.account?.notEligible ?? 0) !== 0; // why is said above
   return (
     <>
       <PageHead title={t("offers.title")} lead={t("offers.lead")} />
@@ -28,7 +29,7 @@ export function Offers({ query }: { query: URLSearchParams }) {
           const hidden = o.hiddenByFloor + o.hiddenByRules;
           return (
             <>
-              {waiting.length === 0 ? (
+              {waiting.length === 0 && barred ? null : waiting.length === 0 ? (
                 <Empty icon="offers" title={t("offers.none")} act={<a class="button" href="/data">{t("offers.none.act")}</a>}>
                   {t("offers.none.text")}
                 </Empty>
@@ -82,6 +83,7 @@ function OfferCard({ offer, as, deep, declinedToo }: { offer: Offer; as: Standin
   const { t, price, days, country, family } = speech;
   const card = fromBinary(CardSchema, offer.card);
   const product = card.product?.id ?? "";
+  const slot = useSlot(product);
   return (
     <a class="card offer" href={`/offers/${offer.offerId}${declinedToo ? "?declined" : ""}`}>
       <div class="row apart">
@@ -98,7 +100,7 @@ function OfferCard({ offer, as, deep, declinedToo }: { offer: Offer; as: Standin
       {as === "open" && (
         <div class="row apart">
           <span>
-            <strong class="coin num">{card.fields.every((f) => f.required) ? price(card.net) : t("offers.upto", { price: price(card.net) })}</strong> <span class="soft small">{t("offers.perday")}</span>
+            <strong class="coin num">{card.fields.every((f) => f.required) ? price(card.net) : t("offers.upto", { price: price(card.net) })}</strong> <span class="soft small">{t(`offers.per.${slot}`)}</span>
           </span>
           {card.explicitStep && <Chip icon="heart">{t("offers.health")}</Chip>}
         </div>

@@ -18,6 +18,10 @@ export function PolicyPage() {
     readPolicy(language).then(setPolicy, (thrown: unknown) => setFault(faultOf(thrown)));
   };
   useEffect(ask, [language]);
+  // The place that the address names is there only now.
+  useEffect(() => {
+    if (policy && location.hash) document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
+  }, [policy?.version]);
   if (!policy)
     return (
       <>

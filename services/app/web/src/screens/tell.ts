@@ -18,6 +18,8 @@ export function sentence(s: Speech, e: Entry, buyers: Buyers): string {
 
 /** Who did it. */
 export function byWhom(s: Speech, e: Entry, buyers: Buyers): string {
+  // The person's asking is what an offer is made for, but the market shows it.
+  if (e.type === "offer_presented") return s.t("by.MARKET");
   if (e.by === By.BUYER) return buyers.get(e.buyerId)?.legalName ?? s.t("by.BUYER");
   return s.family("by", By[e.by] ?? "", "");
 }

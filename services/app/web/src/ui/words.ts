@@ -8,7 +8,7 @@ export function describe(speech: Speech, fault: Fault): { what: string; todo: st
   const known = fault.reason ? family("reason", fault.reason, "") : "";
   switch (fault.kind) {
     case "offline":
-      return { what: t("fault.offline"), todo: t("fault.offline.do") };
+      return { what: known || t("fault.offline"), todo: t("fault.offline.do") };
     case "unavailable":
       return { what: t("fault.unavailable"), todo: t("fault.unavailable.do") };
     case "wait":
@@ -25,7 +25,7 @@ export function describe(speech: Speech, fault: Fault): { what: string; todo: st
     case "missing":
       return { what: known || t("fault.refused"), todo: t("fault.refused.do") };
     default:
-      return { what: t("fault.broken"), todo: t("fault.broken.do") };
+      return { what: known || t("fault.broken"), todo: t("fault.broken.do") };
   }
 }
 
