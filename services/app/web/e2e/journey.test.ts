@@ -6,7 +6,7 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { launch, settled, signIn, visit } from "./browser";
 import { Market, steps } from "./market";
-import { ask, buyer, call, events, type Told } from "./world";
+import { ask, buyer, call, events, speak, type Told } from "./world";
 
 const market = new Market(inject("market"));
 const name = `A study of walking ${randomUUID().slice(0, 8)}`;
@@ -150,6 +150,9 @@ test("an offer arrives by itself, and is accepted in part, with the price follow
   const energy = page.getByRole("checkbox");
   expect(await energy.isChecked()).toBe(false);
   await energy.check();
+  await speak(page, "person", "fr");
+  expect(await energy.isChecked(), "what was chosen stays when the language changes").toBe(true);
+  await speak(page, "person", "en");
   await expect.poll(() => net.textContent()).toBe("€0.08");
   await energy.uncheck();
   await expect.poll(() => net.textContent()).toBe("€0.064");

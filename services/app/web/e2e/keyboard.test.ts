@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { launch, settled, signIn, visit } from "./browser";
 import { Market } from "./market";
 import { go, screens } from "./screens";
-import { ask, buyer, open } from "./world";
+import { ask, buyer, open, speak } from "./world";
 
 const market = new Market(inject("market"));
 const name = "A study by keyboard";
@@ -216,6 +216,20 @@ test("a bid that cannot be read: each part says its bounds, and the focus goes t
   await form.getByLabel("Price of a slot").fill("0.05");
   await form.getByRole("button", { name: "Place the bid" }).press("Enter");
   await expect.poll(() => page.evaluate(() => (document.activeElement as HTMLInputElement | null)?.labels?.[0]?.textContent)).toBe("Slots wanted");
+  // More than there is money for would be rejected: that is no bid that the market would take.
+  await form.getByLabel("Slots wanted").fill("1000000");
+  await form.getByLabel("Slots of one person at most").fill("5");
+  await form.getByLabel("Last day", { exact: true }).fill("2026-05-05");
+  await form.getByLabel("Last day of acceptances").fill(new Date(Date.now() + 86_400_000).toISOString().slice(0, 10));
+  await form.getByLabel("Days until you have deleted it").fill("30");
+  await form.getByText(/This bid would hold .+ is available/).waitFor();
+  expect(await form.getByText("The market would take this bid.").count()).toBe(0);
+  // In another language, and after a look at another room, it is the same bid.
+  await form.getByLabel("Price of a slot").fill("1.234");
+  await speak(page, "buyer", "fr");
+  await visit(page, "/console/funds");
+  await visit(page, "/console/bids/new");
+  expect(await page.locator("main input").evaluateAll((all) => all.map((i) => (i as HTMLInputElement).value))).toEqual(expect.arrayContaining(["1,234", "1000000", "2026-05-05"]));
   await page.context().close();
 });
 

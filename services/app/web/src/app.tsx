@@ -106,7 +106,7 @@ function Signed({ speak }: { speak: Speak }) {
         <Bones tall />
       </div>
     );
-  if (start.me && start.config) return <Inside me={start.me} config={start.config} speak={speak} />;
+  if (start.me && start.config) return <Inside me={start.me} known={!start.fault} config={start.config} speak={speak} />;
   if (start.fault)
     return (
       <main class="main">
@@ -139,7 +139,7 @@ function startAnew(): void {
   location.reload();
 }
 
-function Inside({ me, config, speak }: { me: Me; config: Config; speak: Speak }) {
+function Inside({ me, known, config, speak }: { me: Me; known: boolean; config: Config; speak: Speak }) {
   const place = usePlace();
   const reads = useMemo(() => new Reads(transport, me.subject), [me.subject]);
   const [line, setLine] = useState<Line>("starting");
@@ -211,7 +211,8 @@ function Inside({ me, config, speak }: { me: Me; config: Config; speak: Speak })
       if (m.data.out) void leaveNothing().then(() => location.replace("/"));
       else if (m.data.subject !== me.subject) startAnew();
     };
-    channel.postMessage({ subject: me.subject } satisfies Tidings);
+    // Who was here last is no tidings: without an answer of the edge nobody is known to be signed in.
+    if (known) channel.postMessage({ subject: me.subject } satisfies Tidings);
     const asked = onNotOwner(() => {
       whoAmI().then(
         (now) => {
@@ -224,7 +225,7 @@ function Inside({ me, config, speak }: { me: Me; config: Config; speak: Speak })
       channel.close();
       asked();
     };
-  }, [me.subject]);
+  }, [me.subject, known]);
 
   const leave = async (everywhere: boolean) => {
     const to = await signOut(everywhere);

@@ -4,6 +4,7 @@ import { isId, parts, type Place } from "./route";
 import { Home } from "./screens/home";
 import { More } from "./screens/more";
 import { Lost } from "./screens/lost";
+import { PolicyPage } from "./screens/privacy";
 import { Boundary, later } from "./ui/later";
 
 const Data = later(() => import("./screens/data").then((m) => m.Data));
@@ -19,14 +20,13 @@ const Inbox = later(() => import("./screens/inbox").then((m) => m.Inbox));
 const Record = later(() => import("./screens/record").then((m) => m.Record));
 const Rights = later(() => import("./screens/rights").then((m) => m.Rights));
 const Console = later(() => import("./console/console").then((m) => m.Console));
-const Privacy = later(() => import("./screens/privacy").then((m) => m.Privacy));
 
 export function Screen({ place }: { place: Place }) {
   return <Boundary at={`${place.path}?${place.query}`}>{pick(place, usePage().me.roles)}</Boundary>;
 }
 
 function pick({ path, query }: Place, roles: string[]) {
-  if (path === "/privacy") return <Privacy />;
+  if (path === "/privacy") return <PolicyPage />;
   // Who is no subscriber begins in the console.
   if (path === "/console" || path.startsWith("/console/") || (path === "/" && !roles.includes("subscriber"))) return <Console path={path} query={query} />;
   if (!roles.includes("subscriber")) return <Lost />;

@@ -96,7 +96,7 @@ function Held({ category: c }: { category: Held }) {
           {t("category.cut", { first: speech.day(first) })}
         </p>
       )}
-      <Looker at={range} whole={{ first: begin, last }} change={setZoomed} />
+      <Looker at={{ first, last: range.last }} whole={{ first: begin, last }} change={setZoomed} />
       <Shown read={read} tall>
         {(s) => <Series series={s} schema={c.schema} look={setZoomed} />}
       </Shown>

@@ -6,9 +6,6 @@ import { readPolicy, type Block, type Policy } from "../net/session";
 import { Bones, Card, PageHead, Problem, Section } from "../ui/parts";
 import { Sideways } from "../ui/sideways";
 
-/** The policy as a screen of its own. */
-export const Privacy = PolicyPage;
-
 export function PolicyPage() {
   const { t, day, language } = useSpeech();
   const [policy, setPolicy] = useState<Policy>();
