@@ -174,6 +174,7 @@ test("a file that cannot be read: the line and the field are named, and nothing 
   expect(await error.textContent()).toContain("Line 3");
   expect(await page.getByLabel("Time zone of the measurements").inputValue()).toBe("America/New_York");
   expect((await call(page, "obole.delivery.v1.DeliveryService/GetSummary", { subscriberId: me })).categories ?? []).toEqual([]);
+  expect((await call(page, "obole.delivery.v1.DeliveryService/ListSources", { subscriberId: me })).sources ?? []).toEqual([]);
   await page.context().close();
 });
 

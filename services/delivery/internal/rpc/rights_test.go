@@ -345,7 +345,7 @@ func TestWhatIsToldLateIsNotWhatCounts(t *testing.T) {
 		return r.GetFacts()
 	}
 	// As the process leaves it that ends between the two.
-	told, err := o.Store.Read(t.Context(), o.ringOf(o.who), number, point.OwnFile, o.Catalog.Products(), "", o.Now(),
+	told, err := o.Store.Read(t.Context(), o.ringOf(o.who), store.Origin{Source: number, Assurance: point.OwnFile}, o.Catalog.Products(), "", o.Now(),
 		func(add func(*point.Point) error) (source.Summary, error) {
 			for day := range 28 {
 				p, err := source.Read([]byte(walked(fmt.Sprintf("2016-04-%02d", day+1), 9000)))

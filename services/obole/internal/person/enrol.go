@@ -147,13 +147,7 @@ func bring(
 		return err
 	}
 	// The same person, importer and route are one source, however often something comes from it.
-	source, err := to.ConnectSource(ctx, &deliveryv1.ConnectSourceRequest{
-		SubscriberId: head.GetSubscriberId(), Importer: importer, Route: route, IdempotencyKey: key,
-	})
-	if err != nil {
-		return err
-	}
-	head.SourceId = source.GetSourceId()
+	head.Connect = &deliveryv1.NewSource{Importer: importer, Route: route, IdempotencyKey: key}
 	for _, name := range files {
 		head.FileName = filepath.Base(name)
 		r, err := send(ctx, s, to, name, head)

@@ -4,7 +4,6 @@ import { Route } from "../gen/obole/delivery/v1/events_pb";
 import type { ImportResponse, Source } from "../gen/obole/delivery/v1/service_pb";
 import { useSpeech } from "../i18n";
 import { guess, importers } from "../model/importer";
-import { delivery, newKey } from "../net/client";
 import { Fault, faultOf } from "../net/fault";
 import { useReads } from "../net/reads";
 import { upload } from "../net/upload";
@@ -18,7 +17,7 @@ type State = { kind: "idle" } | { kind: "sending"; sent: number } | { kind: "don
 export function Bring({ sources }: { sources: Source[] }) {
   const speech = useSpeech();
   const { t, bytes, number, days } = speech;
-  const { me, config, over } = usePage();
+  const { config, over } = usePage();
   const reads = useReads();
   const [file, setFile] = useState<File>();
   const [importer, setImporter] = useState<string>(importers[0]);
@@ -72,13 +71,9 @@ export function Bring({ sources }: { sources: Source[] }) {
     setState({ kind: "sending", sent: 0 });
     stop.current = new AbortController();
     try {
-      let source = sources.find((s) => s.importer === importer && s.route === Route.GDPR_20)?.sourceId;
-      if (!source) {
-        const said = await delivery.connectSource({ subscriberId: me.subject, importer, route: Route.GDPR_20, idempotencyKey: newKey() });
-        reads.wrote(said.cursor);
-        source = said.sourceId;
-      }
-      const answer = await upload({ source, file, zone, person: person.trim(), progress: (sent) => setState({ kind: "sending", sent }), signal: stop.current.signal });
+      const source = sources.find((s) => s.importer === importer && s.route === Route.GDPR_20)?.sourceId;
+      const from = source ? { source } : { importer };
+      const answer = await upload({ from, file, zone, person: person.trim(), progress: (sent) => setState({ kind: "sending", sent }), signal: stop.current.signal });
       setState({ kind: "done", answer });
       reads.wrote(answer.cursor);
       reads.happened("offers");
