@@ -290,7 +290,7 @@ func (h *here) resume(b []byte) error {
 	b = b[len(h.lives):]
 	for p := range h.at {
 		at, n := binary.Uvarint(b)
-		if n <= 0 || es.Position(at) > h.at[p] {
+		if n <= 0 || at > uint64(h.at[p]) {
 			return projection.ErrIncarnation
 		}
 		h.at[p], b = es.Position(at), b[n:]
