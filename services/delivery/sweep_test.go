@@ -16,7 +16,7 @@ import (
 func TestWhatTheTablesHaveNotSeenIsNotSwept(t *testing.T) {
 	t.Parallel()
 	now, lag := time.Date(2026, 4, 12, 9, 0, 0, 0, time.UTC), errors.New("the tables lag")
-	stray, sold := id.Random(), id.Random()
+	stray, sold, spent := id.Random(), id.Random(), id.Random()
 	lagging := true
 	var gone []id.ID
 	told := 0
@@ -37,6 +37,13 @@ func TestWhatTheTablesHaveNotSeenIsNotSwept(t *testing.T) {
 			}
 			return []id.ID{stray}, nil
 		},
+		patience: 7 * 24 * time.Hour,
+		spent: func(_ context.Context, before time.Time) ([]id.ID, error) {
+			if !before.Equal(now.AddDate(0, 0, -7)) {
+				t.Errorf("packages that were spent before %v are over", before)
+			}
+			return []id.ID{spent}, nil
+		},
 		destroy: func(_ context.Context, list ...id.ID) error { gone = append(gone, list...); return nil },
 		unrecorded: func(context.Context, time.Time, store.Import, int) ([]store.Import, error) {
 			return make([]store.Import, 1), nil
@@ -52,7 +59,7 @@ func TestWhatTheTablesHaveNotSeenIsNotSwept(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if !slices.Equal(gone, []id.ID{stray}) || told != 3 {
+	if !slices.Equal(gone, []id.ID{stray, spent}) || told != 3 {
 		t.Errorf("%v gone, %d imports told", gone, told)
 	}
 }

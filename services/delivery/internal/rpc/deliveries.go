@@ -162,7 +162,7 @@ var statuses = map[string]shelf.Status{
 	"prepared": shelf.Waiting, "receipted": shelf.Signed, "released": shelf.Gone, "blocked": shelf.Stopped, "lapsed": shelf.TooLate,
 }
 
-// FetchPackage streams a package's ciphertext from an offset, while the consent lives.
+// FetchPackage streams a package's ciphertext from an offset, while the consent lives, and a while after all of it has left.
 func (s *Server) FetchPackage(r *deliveryv1.FetchPackageRequest, stream grpc.ServerStreamingServer[deliveryv1.FetchPackageResponse]) error {
 	ctx, at := stream.Context(), int64(min(r.GetOffset(), math.MaxInt64))
 	p, err := s.find(ctx, r.GetBuyerId(), r.GetDeliveryId(), func(ctx context.Context, number id.ID) (view.Held, bool, error) {
@@ -201,16 +201,29 @@ func (s *Server) FetchPackage(r *deliveryv1.FetchPackageRequest, stream grpc.Ser
 // lives asks consent whether the data may be used. Where it cannot be asked nothing is sent.
 func (s *Server) lives(ctx context.Context, p *view.Held) error {
 	if p.Ended {
-		return shelf.ErrAgreementEnded
+		if err := s.kept(ctx, p); err != nil {
+			return err
+		}
 	}
 	r, err := s.Consent.Check(ctx, &consentv1.CheckRequest{SubscriberId: p.Subscriber.String(), AgreementId: p.Agreement.String()})
 	if err != nil {
 		return errUnreachable.Because(err)
 	}
-	if !r.GetAllowed() {
-		return refusal(reasonOf(r.GetReason()))
+	switch {
+	case r.GetAllowed(), p.Ended && r.GetReason() == consentv1.Reason_REASON_EXPIRED: // consent's word for an agreement that is fulfilled
+		return nil
 	}
-	return nil
+	return refusal(reasonOf(r.GetReason()))
+}
+
+// kept refuses a package of an agreement that has ended, unless its key had left, and its answer would come again (Patience): who lost the
+// answer may have lost what it opens. What the store keeps after other ends is nothing.
+func (s *Server) kept(ctx context.Context, p *view.Held) error {
+	d, _, err := s.View.Delivery(ctx, p.ID)
+	if err == nil && (d.ReleasedAt == nil || d.DeleteDue != nil || !s.Now().Before(d.ReleasedAt.Add(s.Patience))) {
+		err = shelf.ErrAgreementEnded
+	}
+	return err
 }
 
 // reasonOf names consent's reason as this context does.

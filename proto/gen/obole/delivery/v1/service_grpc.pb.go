@@ -118,7 +118,8 @@ type DeliveryServiceClient interface {
 	// WatchDeliveries streams a buyer's deliveries: first those that wait, then each as it is prepared or changes. Every message has a
 	// token: given back, the stream goes on behind that message, with each delivery that has changed since, once, as it stands then.
 	WatchDeliveries(ctx context.Context, in *WatchDeliveriesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchDeliveriesResponse], error)
-	// FetchPackage streams a package's ciphertext from an offset, while the consent lives.
+	// FetchPackage streams a package's ciphertext from an offset, while the consent lives; and where its key has left and all of the agreement
+	// is delivered, for as long after that as the answer with the key comes again, unless the person has withdrawn.
 	FetchPackage(ctx context.Context, in *FetchPackageRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FetchPackageResponse], error)
 	// SignReceipt hands in the receipt and asks for the key: consent's gate decides, and the key leaves within one second of
 	// asking it. A delivery that was released answers again, each time through the gate, and is charged once. Where the consent has
@@ -548,7 +549,8 @@ type DeliveryServiceServer interface {
 	// WatchDeliveries streams a buyer's deliveries: first those that wait, then each as it is prepared or changes. Every message has a
 	// token: given back, the stream goes on behind that message, with each delivery that has changed since, once, as it stands then.
 	WatchDeliveries(*WatchDeliveriesRequest, grpc.ServerStreamingServer[WatchDeliveriesResponse]) error
-	// FetchPackage streams a package's ciphertext from an offset, while the consent lives.
+	// FetchPackage streams a package's ciphertext from an offset, while the consent lives; and where its key has left and all of the agreement
+	// is delivered, for as long after that as the answer with the key comes again, unless the person has withdrawn.
 	FetchPackage(*FetchPackageRequest, grpc.ServerStreamingServer[FetchPackageResponse]) error
 	// SignReceipt hands in the receipt and asks for the key: consent's gate decides, and the key leaves within one second of
 	// asking it. A delivery that was released answers again, each time through the gate, and is charged once. Where the consent has

@@ -3696,7 +3696,8 @@ export const DeliveryService: GenService<{
     output: typeof WatchDeliveriesResponseSchema;
   },
   /**
-   * FetchPackage streams a package's ciphertext from an offset, while the consent lives.
+   * FetchPackage streams a package's ciphertext from an offset, while the consent lives; and where its key has left and all of the agreement
+   * is delivered, for as long after that as the answer with the key comes again, unless the person has withdrawn.
    *
    * @generated from rpc obole.delivery.v1.DeliveryService.FetchPackage
    */
