@@ -235,6 +235,27 @@ func TestAPersonIsPaid(t *testing.T) {
 		}
 	}
 	e.recorded(cursors[2])
+	// A line of the statement says of which payout it is, and by that the payout is found.
+	lines, err := e.finance.ListStatement(ctx, &settlementv1.ListStatementRequest{
+		Account: &settlementv1.Account{Kind: settlementv1.AccountKind_ACCOUNT_KIND_SUBSCRIBER_PAYOUT, OwnerId: e.person.String()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var of []string
+	for _, l := range lines.GetLines() {
+		of = append(of, l.GetPayoutId())
+	}
+	if want := []string{first.GetPayoutId(), rest.GetPayoutId(), first.GetPayoutId(), rest.GetPayoutId()}; !slices.Equal(of, want) {
+		t.Errorf("the statement is of the payouts %v, want %v", of, want)
+	}
+	one, err := e.finance.ListPayouts(ctx, &settlementv1.ListPayoutsRequest{PayoutId: rest.GetPayoutId()})
+	if err != nil || len(one.GetPayouts()) != 1 || !proto.Equal(one.GetPayouts()[0], list.GetPayouts()[0]) {
+		t.Errorf("the payout of a line: %v, %v", one, err)
+	}
+	if other, err := e.mine.ListPayouts(ctx, &settlementv1.ListPayoutsRequest{SubscriberId: id.Random().String(), PayoutId: rest.GetPayoutId()}); err == nil {
+		t.Errorf("another's list has %v", other)
+	}
 	if err := settlement.Fsck(ctx, e.c); err != nil {
 		t.Errorf("fsck: %v", err)
 	}

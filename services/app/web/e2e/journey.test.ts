@@ -288,6 +288,14 @@ test("a payout that finance settles is paid on the person's page by itself", asy
   await finance.getByTestId("payout-settle-now").click();
   // Nothing is clicked on the person's page.
   await payout.getByText("credited as of").waitFor({ timeout: 20_000 });
+  // From a line of what was credited one gets to the payout.
+  const me = String(((await mine.evaluate(async () => (await fetch("/api/me")).json())) as { subject: string }).subject);
+  await visit(finance, "/console/statement");
+  await finance.getByRole("combobox").selectOption({ label: "Credited on bills" });
+  await finance.getByRole("textbox").fill(me);
+  await finance.locator("tbody a").last().click();
+  await finance.locator("main li").filter({ hasText: "€0.11" }).waitFor();
+  expect(new URL(finance.url()).searchParams.get("payout")).not.toBeNull();
   await finance.context().close();
   await mine.context().close();
 });

@@ -168,9 +168,10 @@ func (c *statement) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
-	return client.List(s, all, []string{"position", "at", "event", "amount", "balance", "bid", "delivery"}, func(l *settlementv1.Line) []any {
+	return client.List(s, all, []string{"position", "at", "event", "amount", "balance", "bid", "delivery", "payout"}, func(l *settlementv1.Line) []any {
 		return []any{
 			l.GetPosition(), client.Time(l.GetAt()), l.GetType(), client.Money(l.GetAmount()), client.Money(l.GetBalance()), dash(l.GetBidId()), dash(l.GetDeliveryId()),
+			dash(l.GetPayoutId()),
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 type payouts struct {
 	Subscriber string `placeholder:"ID" help:"Of this person; empty means everybody's."`
 	State      string `placeholder:"STATE" help:"Only in this state, as in requested."`
+	Payout     string `placeholder:"ID" help:"Only this one, as a statement names it."`
 }
 
 // Run lists.
@@ -26,7 +27,7 @@ func (c *payouts) Run(ctx context.Context, s *client.Session) error {
 		return err
 	}
 	all, err := client.Pages(func(page string) ([]*settlementv1.Payout, string, error) {
-		r, err := books.ListPayouts(ctx, &settlementv1.ListPayoutsRequest{SubscriberId: c.Subscriber, State: state, PageToken: page})
+		r, err := books.ListPayouts(ctx, &settlementv1.ListPayoutsRequest{SubscriberId: c.Subscriber, PayoutId: c.Payout, State: state, PageToken: page})
 		return r.GetPayouts(), r.GetNextPageToken(), err
 	})
 	if err != nil {

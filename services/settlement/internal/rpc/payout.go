@@ -139,12 +139,13 @@ func (s *Server) ListPayouts(ctx context.Context, r *settlementv1.ListPayoutsReq
 	if _, err := s.seen(ctx, r.GetAfter()); err != nil {
 		return nil, err
 	}
-	list, place := fmt.Sprintf("payouts/%s/%d", r.GetSubscriberId(), r.GetState()), new(eventv1.StoredEvent)
+	payout, _ := id.Parse(r.GetPayoutId())
+	list, place := fmt.Sprintf("payouts/%s/%d%s", r.GetSubscriberId(), r.GetState(), r.GetPayoutId()), new(eventv1.StoredEvent)
 	if err := boot.ParsePage(list, r.GetPageToken(), place); err != nil {
 		return nil, err
 	}
 	limit := size(r.GetPageSize())
-	rows, err := s.View.Payouts(ctx, who, book.Stage(r.GetState()), view.Place{Partition: int32(s.Partition), Position: place.GetPosition()}, limit+1)
+	rows, err := s.View.Payouts(ctx, who, payout, book.Stage(r.GetState()), view.Place{Partition: int32(s.Partition), Position: place.GetPosition()}, limit+1)
 	if err != nil {
 		return nil, err
 	}

@@ -1588,7 +1588,9 @@ type ListPayoutsRequest struct {
 	// Answer only when this position is seen.
 	After *v11.Cursor `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"`
 	// Only in this state; unset means all.
-	State         PayoutState `protobuf:"varint,5,opt,name=state,proto3,enum=obole.settlement.v1.PayoutState" json:"state,omitempty"`
+	State PayoutState `protobuf:"varint,5,opt,name=state,proto3,enum=obole.settlement.v1.PayoutState" json:"state,omitempty"`
+	// Only this one; empty means all.
+	PayoutId      string `protobuf:"bytes,6,opt,name=payout_id,json=payoutId,proto3" json:"payout_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1656,6 +1658,13 @@ func (x *ListPayoutsRequest) GetState() PayoutState {
 		return x.State
 	}
 	return PayoutState_PAYOUT_STATE_UNSPECIFIED
+}
+
+func (x *ListPayoutsRequest) GetPayoutId() string {
+	if x != nil {
+		return x.PayoutId
+	}
+	return ""
 }
 
 // ListPayoutsResponse is a page of payouts.
@@ -2655,7 +2664,9 @@ type Line struct {
 	// Delivery, where there is one.
 	DeliveryId string `protobuf:"bytes,6,opt,name=delivery_id,json=deliveryId,proto3" json:"delivery_id,omitempty"`
 	// Time of the log, microseconds since 1970-01-01T00:00Z.
-	At            int64 `protobuf:"varint,7,opt,name=at,proto3" json:"at,omitempty"`
+	At int64 `protobuf:"varint,7,opt,name=at,proto3" json:"at,omitempty"`
+	// Payout, where there is one.
+	PayoutId      string `protobuf:"bytes,8,opt,name=payout_id,json=payoutId,proto3" json:"payout_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2737,6 +2748,13 @@ func (x *Line) GetAt() int64 {
 		return x.At
 	}
 	return 0
+}
+
+func (x *Line) GetPayoutId() string {
+	if x != nil {
+		return x.PayoutId
+	}
+	return ""
 }
 
 // ListStatementResponse is a page of a statement.
@@ -3315,14 +3333,15 @@ const file_obole_settlement_v1_service_proto_rawDesc = "" +
 	"value_date\x18\n" +
 	" \x01(\tR\tvalueDate\x12\x1c\n" +
 	"\treference\x18\v \x01(\tR\treference\x129\n" +
-	"\x06reason\x18\f \x01(\x0e2!.obole.settlement.v1.ReturnReasonR\x06reason\"\x86\x02\n" +
+	"\x06reason\x18\f \x01(\x0e2!.obole.settlement.v1.ReturnReasonR\x06reason\"\xb0\x02\n" +
 	"\x12ListPayoutsRequest\x120\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\fsubscriberId\x12%\n" +
 	"\tpage_size\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12,\n" +
 	"\x05after\x18\x04 \x01(\v2\x16.obole.event.v1.CursorR\x05after\x12@\n" +
-	"\x05state\x18\x05 \x01(\x0e2 .obole.settlement.v1.PayoutStateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05state\"t\n" +
+	"\x05state\x18\x05 \x01(\x0e2 .obole.settlement.v1.PayoutStateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05state\x12(\n" +
+	"\tpayout_id\x18\x06 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\bpayoutId\"t\n" +
 	"\x13ListPayoutsResponse\x125\n" +
 	"\apayouts\x18\x01 \x03(\v2\x1b.obole.settlement.v1.PayoutR\apayouts\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa0\x01\n" +
@@ -3393,7 +3412,7 @@ const file_obole_settlement_v1_service_proto_rawDesc = "" +
 	"\tpage_size\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12,\n" +
-	"\x05after\x18\x04 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\xde\x01\n" +
+	"\x05after\x18\x04 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\xfb\x01\n" +
 	"\x04Line\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x03R\bposition\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12-\n" +
@@ -3402,7 +3421,8 @@ const file_obole_settlement_v1_service_proto_rawDesc = "" +
 	"\x06bid_id\x18\x05 \x01(\tR\x05bidId\x12\x1f\n" +
 	"\vdelivery_id\x18\x06 \x01(\tR\n" +
 	"deliveryId\x12\x0e\n" +
-	"\x02at\x18\a \x01(\x03R\x02at\"p\n" +
+	"\x02at\x18\a \x01(\x03R\x02at\x12\x1b\n" +
+	"\tpayout_id\x18\b \x01(\tR\bpayoutId\"p\n" +
 	"\x15ListStatementResponse\x12/\n" +
 	"\x05lines\x18\x01 \x03(\v2\x19.obole.settlement.v1.LineR\x05lines\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"p\n" +

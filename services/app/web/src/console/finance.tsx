@@ -119,11 +119,11 @@ function Lines({ kind, owner }: { kind: AccountKind; owner: string }) {
     setBusy(true);
     setFault(undefined);
     try {
-      const rows = [["position", "at", "type", "amount", "balance", "currency", "bid_id", "delivery_id"]];
+      const rows = [["position", "at", "type", "amount", "balance", "currency", "bid_id", "delivery_id", "payout_id"]];
       let pageToken = "";
       do {
         const page = await reads.call(SettlementService.method.listStatement, { account, pageSize: 1000, pageToken });
-        for (const l of page.lines) rows.push([String(l.position), iso(l.at), l.type, plain(l.amount), plain(l.balance), l.amount?.currency ?? "", l.bidId, l.deliveryId]);
+        for (const l of page.lines) rows.push([String(l.position), iso(l.at), l.type, plain(l.amount), plain(l.balance), l.amount?.currency ?? "", l.bidId, l.deliveryId, l.payoutId]);
         pageToken = page.nextPageToken;
       } while (pageToken !== "");
       save(`statement-${(AccountKind[kind] ?? "").toLowerCase()}${owner ? `-${owner}` : ""}.csv`, rows);
@@ -160,7 +160,7 @@ function Lines({ kind, owner }: { kind: AccountKind; owner: string }) {
             {list.items.map((l, i) => (
               <tr key={`${l.position} ${i}`}>
                 <td>{moment(l.at)}</td>
-                <td>{family("posted", l.type, l.type)}</td>
+                <td>{l.payoutId === "" ? family("posted", l.type, l.type) : <a href={`/console/payouts?payout=${l.payoutId}`}>{family("posted", l.type, l.type)}</a>}</td>
                 <td class="num">{money(l.amount)}</td>
                 <td class="num">{money(l.balance)}</td>
                 <td class="num">{String(l.position)}</td>

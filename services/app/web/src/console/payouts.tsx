@@ -19,16 +19,19 @@ const reasons = ["NO_BILL", "CONTRACT_ENDED", "DUPLICATE", "NOT_GIVEN"] as const
 export function Payouts({ query }: { query: URLSearchParams }) {
   const { t, family } = useSpeech();
   const state = states.find((s) => s === query.get("state")) ?? "REQUESTED";
-  const list = usePaged(SettlementService.method.listPayouts, { state: PayoutState[state], pageSize: 100 }, (a) => a.payouts, (p: Payout) => p.payoutId);
+  const payoutId = query.get("payout") ?? ""; // a line of a statement leads to one
+  const list = usePaged(SettlementService.method.listPayouts, payoutId ? { payoutId } : { state: PayoutState[state], pageSize: 100 }, (a) => a.payouts, (p: Payout) => p.payoutId);
   return (
     <>
       <PageHead title={t("payouts.title")} lead={t("payouts.lead")} />
-      <Segments
-        label={t("deliveries.state")}
-        value={state}
-        change={(s) => go(`/console/payouts?state=${s}`, true)}
-        options={states.map((s) => [s, family("payout.state", s, s)] as const)}
-      />
+      {!payoutId && (
+        <Segments
+          label={t("deliveries.state")}
+          value={state}
+          change={(s) => go(`/console/payouts?state=${s}`, true)}
+          options={states.map((s) => [s, family("payout.state", s, s)] as const)}
+        />
+      )}
       {list.error && <Problem fault={list.error} again={list.again} />}
       {list.stale && <Stale at={list.at} />}
       {!list.items && !list.error && <Bones tall />}
