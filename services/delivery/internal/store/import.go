@@ -75,10 +75,7 @@ func (s Store) Read(
 		return Import{}, err
 	}
 	out := Import{Subscriber: ring.Subject(), Source: from.Source, Brings: from.Brings, Version: source.Version, Rules: minimise.FactsVersion}
-	err = pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-		if err := alone(ctx, tx, ring); err != nil {
-			return err
-		}
+	err = s.alone(ctx, ring, func(tx pgx.Tx) error {
 		w := &writer{ctx: ctx, tx: tx, ring: ring, source: from.Source, assurance: from.Assurance, sum: sum, open: map[Page][]point.Point{}, touched: map[Page]bool{}}
 		summary, err := feed(w.add)
 		if err != nil {
@@ -109,18 +106,22 @@ func (s Store) Read(
 		}
 		return insert(ctx, tx, ring, &out, at)
 	})
-	if errors.Is(err, errRepeated) {
-		err = nil
-	}
 	return out, err
 }
 
-// alone lets one transaction of a person's measurements work at a time: pages are read, merged and written.
-func alone(ctx context.Context, tx pgx.Tx, ring *vault.Ring) error {
-	if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended('obole import ' || $1, 0))`, ring.Subject().String()); err != nil {
-		return fmt.Errorf("store: import: %w", err)
+// alone runs a transaction of a person's measurements while no other of them does: pages are read, merged and written. One that finds
+// that its import was made before keeps nothing, and is no failure.
+func (s Store) alone(ctx context.Context, ring *vault.Ring, do func(pgx.Tx) error) error {
+	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended('obole import ' || $1, 0))`, ring.Subject().String()); err != nil {
+			return fmt.Errorf("store: import: %w", err)
+		}
+		return do(tx)
+	})
+	if errors.Is(err, errRepeated) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // ErrOther: the command brought another batch before, or into another source.
