@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"io"
 	"time"
@@ -317,36 +316,6 @@ func (s *Server) ListBids(ctx context.Context, r *offersv1.ListBidsRequest) (*of
 		out.Bids = append(out.Bids, s.bidProto(b))
 	}
 	return out, nil
-}
-
-// WatchBids streams a buyer's bids: first as they stand, then each that changes.
-func (s *Server) WatchBids(r *offersv1.WatchBidsRequest, stream grpc.ServerStreamingServer[offersv1.WatchBidsResponse]) error {
-	ctx := stream.Context()
-	owner, err := parse("buyer_id", r.GetBuyerId())
-	if err != nil {
-		return err
-	}
-	told := map[string][sha256.Size]byte{}
-	for {
-		changed := s.Seen.Changed()
-		err := s.View.EachBid(ctx, owner, func(b view.Bid) error {
-			m := s.bidProto(b)
-			sum := sha256.Sum256(wire.Marshal(m))
-			if told[m.GetBidId()] == sum {
-				return nil
-			}
-			told[m.GetBidId()] = sum
-			return stream.Send(&offersv1.WatchBidsResponse{Bid: m})
-		})
-		if err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-changed:
-		}
-	}
 }
 
 // WithdrawBid takes no new slot from now on.

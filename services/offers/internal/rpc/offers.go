@@ -185,29 +185,30 @@ func (s *Server) ListOffers(ctx context.Context, r *offersv1.ListOffersRequest) 
 		return nil, err
 	}
 	rates := s.rates(pack)
-	page, err := s.candidates(ctx, a, rates, person, pack, r.GetDeclinedToo(), out)
+	fit, err := s.candidates(ctx, a, rates, person, pack, r.GetDeclinedToo(), out)
 	if err != nil {
 		return nil, err
 	}
 	if place.GetBidId() != "" {
-		last := candidate{net: place.GetNet().GetMicros()}
-		last.number, _ = id.Parse(place.GetBidId()) // our own token
-		page = slices.DeleteFunc(page, func(c candidate) bool { return c.compare(last) <= 0 })
+		last := candidate{net: place.GetNet().GetMicros(), Listed: new(view.Listed)}
+		last.Bid, _ = id.Parse(place.GetBidId()) // our own token
+		fit = slices.DeleteFunc(fit, func(c candidate) bool { return c.compare(last) <= 0 })
 	}
 	limit := int(r.GetPageSize())
 	if limit == 0 {
 		limit = offersPage
 	}
-	if len(page) > limit {
-		page = page[:limit]
-		last := page[limit-1]
+	if len(fit) > limit {
+		fit = fit[:limit]
+		last := fit[limit-1]
 		// What the order is by: a bid that closes or opens between two pages moves no other.
-		if out.NextPageToken, err = boot.PageToken(list, &offersv1.Card{BidId: last.number.String(), Net: &moneyv1.UnitPrice{Micros: last.net}}); err != nil {
+		if out.NextPageToken, err = boot.PageToken(list, &offersv1.Card{BidId: last.Bid.String(), Net: &moneyv1.UnitPrice{Micros: last.net}}); err != nil {
 			return nil, err
 		}
 	}
-	if len(page) == 0 {
-		return out, nil
+	page, err := s.page(ctx, person, fit)
+	if err != nil || len(page) == 0 {
+		return out, err
 	}
 	ring, err := s.Keys.Ring(ctx, person)
 	if err != nil {
@@ -219,7 +220,7 @@ func (s *Server) ListOffers(ctx context.Context, r *offersv1.ListOffersRequest) 
 	}
 	who := bid.SubscriberID{ID: person}
 	for i := range page {
-		offer := bid.OfferOf(bid.ID{ID: page[i].number}, who)
+		offer := bid.OfferOf(bid.ID{ID: page[i].Bid}, who)
 		if page[i].shown, err = s.show(page[i].bid, page[i].who, page[i].product, rates, language(r.GetLanguage()), salt(offer)); err != nil {
 			return nil, err
 		}
@@ -234,21 +235,60 @@ func language(asked string) string {
 	return asked
 }
 
-// candidate is a bid that may be shown, with how its offer stands, and its card once it is on the page.
+// candidate is a bid that may be shown.
 type candidate struct {
-	*shown
-	bid     view.Bid
-	who     view.Buyer
-	product catalog.Product
-	number  id.ID
-	offer   view.Offer
-	net     int64 // micros of a slot
-	like    bool  // an open question like one that the person declined, within the interval
+	*view.Listed
+	net  int64 // micros of a slot
+	like bool  // its question is like one that the person declined, within the interval
 }
 
 // compare orders candidates: best net first.
 func (c candidate) compare(other candidate) int {
-	return cmp.Or(cmp.Compare(other.net, c.net), slices.Compare(c.number[:], other.number[:]))
+	return cmp.Or(cmp.Compare(other.net, c.net), slices.Compare(c.Bid[:], other.Bid[:]))
+}
+
+// entry is a candidate that is on the page, with how its offer stands, and its card once that is made.
+type entry struct {
+	candidate
+	*shown
+	bid     view.Bid
+	who     view.Buyer
+	product catalog.Product
+	offer   view.Offer
+}
+
+// page reads what a page of offers shows of its candidates. One that has closed since is left out.
+func (s *Server) page(ctx context.Context, person id.ID, fit []candidate) ([]entry, error) {
+	if len(fit) == 0 {
+		return nil, nil
+	}
+	var numbers, sellers []id.ID
+	for _, c := range fit {
+		numbers, sellers = append(numbers, c.Bid), append(sellers, c.Buyer)
+	}
+	bids, err := s.View.OpenAmong(ctx, numbers)
+	if err != nil {
+		return nil, err
+	}
+	buyers, err := s.View.Buyers(ctx, sellers)
+	if err != nil {
+		return nil, err
+	}
+	answers, err := s.View.Offers(ctx, person, numbers)
+	if err != nil {
+		return nil, err
+	}
+	var out []entry
+	for _, c := range fit {
+		e := entry{candidate: c, bid: bids[c.Bid], who: buyers[c.Placed.GetBuyerId()], offer: answers[c.Bid]}
+		if e.bid.Placed == nil || e.who.State != "vetted" {
+			continue
+		}
+		asks := c.Placed.GetTerms().GetProduct()
+		e.product, _ = s.Catalog.Product(asks.GetId(), asks.GetVersion()) // it would be no candidate else
+		out = append(out, e)
+	}
+	return out, nil
 }
 
 // candidates are all bids that fit the person, in their order; those that the person's own rules hide
@@ -260,8 +300,9 @@ func (s *Server) candidates(
 	if err != nil {
 		return nil, err
 	}
+	var again []id.ID
 	fit := slices.DeleteFunc(all, func(c candidate) bool {
-		why := a.fits(c.bid.Placed, money64(c.net))
+		why := a.fits(c.Placed, money64(c.net))
 		switch why {
 		case byFloor:
 			out.HiddenByFloor++
@@ -269,11 +310,23 @@ func (s *Server) candidates(
 			out.HiddenByRules++
 		}
 		if why == visible && c.like && !declinedToo {
-			out.DeclinedBefore++
-			return true
+			again = append(again, c.Bid)
 		}
 		return why != visible
 	})
+	if len(again) > 0 {
+		answers, err := s.View.Offers(ctx, person, again)
+		if err != nil {
+			return nil, err
+		}
+		fit = slices.DeleteFunc(fit, func(c candidate) bool {
+			open := c.like && !answered(answers[c.Bid].State)
+			if open {
+				out.DeclinedBefore++
+			}
+			return open
+		})
+	}
 	slices.SortFunc(fit, candidate.compare)
 	return fit, nil
 }
@@ -300,47 +353,33 @@ func (s *Server) declined(ctx context.Context, person id.ID, days int) (map[ques
 
 // reachable are all bids that are for the person, whatever their rules say.
 func (s *Server) reachable(ctx context.Context, a asker, r rates, person id.ID, pack policy.Pack) ([]candidate, error) {
-	var products []string
-	for _, stock := range a.facts.GetStock() {
-		products = append(products, stock.GetProduct())
-	}
-	open, err := s.View.Open(ctx, products, s.Now())
-	if err != nil {
-		return nil, err
-	}
-	var numbers, sellers []id.ID
-	for _, b := range open {
-		number, _ := id.Parse(b.Placed.GetBidId())   // stored by us
-		seller, _ := id.Parse(b.Placed.GetBuyerId()) // stored by us
-		numbers, sellers = append(numbers, number), append(sellers, seller)
-	}
-	buyers, err := s.View.Buyers(ctx, sellers)
-	if err != nil {
-		return nil, err
-	}
-	answers, err := s.View.Offers(ctx, person, numbers)
-	if err != nil {
-		return nil, err
-	}
 	refused, err := s.declined(ctx, person, pack.RepromptDays.Value)
 	if err != nil {
 		return nil, err
 	}
+	if err := s.board.follow(ctx, s); err != nil {
+		return nil, err
+	}
 	var out []candidate
-	for i, b := range open {
-		who, known := buyers[b.Placed.GetBuyerId()]
-		product, listed := s.Catalog.Product(b.Placed.GetTerms().GetProduct().GetId(), b.Placed.GetTerms().GetProduct().GetVersion())
-		if !known || who.State != "vetted" || !listed || product.Health && !pack.PaidHealth.Value || !a.able(b.Placed) {
+	now, done := s.Now(), map[string]bool{}
+	for _, stock := range a.facts.GetStock() {
+		if done[stock.GetProduct()] {
 			continue
 		}
-		parts, err := r.net(b.Placed.GetTerms().GetUnitPrice().GetMicros())
+		done[stock.GetProduct()] = true
+		err := s.board.open(stock.GetProduct(), now, func(l *view.Listed) error {
+			asks := l.Placed.GetTerms().GetProduct()
+			product, listed := s.Catalog.Product(asks.GetId(), asks.GetVersion())
+			if !listed || product.Health && !pack.PaidHealth.Value || !a.able(l.Placed) {
+				return nil
+			}
+			parts, err := r.net(l.Placed.GetTerms().GetUnitPrice().GetMicros())
+			out = append(out, candidate{Listed: l, net: parts.Net, like: refused[asked(l.Placed)]})
+			return err
+		})
 		if err != nil {
 			return nil, err
 		}
-		offer := answers[numbers[i]]
-		out = append(out, candidate{
-			bid: b, who: who, product: product, number: numbers[i], offer: offer, net: parts.Net, like: !answered(offer.State) && refused[asked(b.Placed)],
-		})
 	}
 	return out, nil
 }
@@ -353,13 +392,13 @@ var offerStates = map[string]offersv1.OfferState{
 
 // present answers with the cards, and records those that are not the ones shown last.
 func (s *Server) present(
-	ctx context.Context, person bid.SubscriberID, ring *vault.Ring, policy *eventv1.PolicyRef, cards []candidate, out *offersv1.ListOffersResponse,
+	ctx context.Context, person bid.SubscriberID, ring *vault.Ring, policy *eventv1.PolicyRef, cards []entry, out *offersv1.ListOffersResponse,
 ) error {
 	var commands []es.Command[bid.Command]
 	about := meta(ctx)
 	about.Policy = policy
 	for _, c := range cards {
-		number := bid.ID{ID: c.number}
+		number := bid.ID{ID: c.Bid}
 		o := &offersv1.Offer{
 			OfferId: bid.OfferOf(number, person).String(), State: offerStates[c.offer.State], Card: c.bytes, CardSha256: c.hash[:], Voided: c.offer.Voided,
 			BuyerId: c.buyer,
