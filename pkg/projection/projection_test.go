@@ -3,6 +3,7 @@ package projection_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -388,6 +389,37 @@ func TestDeadlinesFireOnce(t *testing.T) {
 	case d := <-fired:
 		t.Errorf("%+v was fired again or too early", d)
 	case <-time.After(100 * time.Millisecond):
+	}
+}
+
+// TestWhatStaysRestsLonger: a deadline whose row does not go is fired again after a minute, then after two, and at last every sixteen.
+func TestWhatStaysRestsLonger(t *testing.T) {
+	t.Parallel()
+	w := begin(t, 1)
+	w.open(w.options())
+	began := time.Now().UTC().Truncate(time.Microsecond)
+	if _, err := w.pool.Exec(t.Context(), `insert into tally.deadline values ('a', 'waits', $1)`, began); err != nil {
+		t.Fatal(err)
+	}
+	times := make(chan time.Time)
+	var now time.Time
+	var fired []time.Duration
+	d := &projection.Deadlines{
+		Pool: w.pool, Schema: "tally", Every: time.Millisecond,
+		Now:  func() time.Time { now = <-times; return now },
+		Fire: func(context.Context, projection.Deadline) error { fired = append(fired, now.Sub(began)); return nil },
+	}
+	run(t, d.Run)
+	t.Cleanup(func() { close(times) })
+	for minute := range 65 {
+		times <- began.Add(time.Duration(minute) * time.Minute) // taken once the look before has ended
+	}
+	want := []time.Duration{0, 1, 3, 7, 15, 31, 47, 63}
+	for i := range want {
+		want[i] *= time.Minute
+	}
+	if !slices.Equal(fired, want) {
+		t.Errorf("fired at %v, want %v", fired, want)
 	}
 }
 
