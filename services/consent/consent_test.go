@@ -3,6 +3,7 @@ package consent_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -358,6 +359,29 @@ func TestAWithdrawalElsewhereIsCheckedInTime(t *testing.T) {
 		}
 		if late := asked.Sub(known); late > 250*time.Millisecond {
 			t.Fatalf("allowed %v after the withdrawal", late)
+		}
+	}
+	// Who has heard of what this process recorded is answered by the other of then at once.
+	paused := s.accept(id.Random())
+	s.given(paused)
+	ask.AgreementId = paused.String()
+	for round := range 5 {
+		key := fmt.Sprint("round ", round)
+		stopped, err := s.me.Pause(t.Context(), &consentv1.PauseRequest{SubscriberId: s.person.String(), AgreementId: paused.String(), IdempotencyKey: "p " + key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask.After = stopped.GetCursor()
+		if c, err := other.Check(t.Context(), ask); err != nil || c.GetReason() != consentv1.Reason_REASON_PAUSED {
+			t.Errorf("after the pause the other process says %v, %v", c, err)
+		}
+		resumed, err := s.me.Resume(t.Context(), &consentv1.ResumeRequest{SubscriberId: s.person.String(), AgreementId: paused.String(), IdempotencyKey: "r " + key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask.After = resumed.GetCursor()
+		if c, err := other.Check(t.Context(), ask); err != nil || !c.GetAllowed() {
+			t.Errorf("after the pause has ended the other process says %v, %v", c, err)
 		}
 	}
 	s.service = other

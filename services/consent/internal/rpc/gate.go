@@ -136,7 +136,11 @@ func (s *Server) Check(ctx context.Context, r *consentv1.CheckRequest) (*consent
 	if err != nil {
 		return nil, err
 	}
-	state, err := s.People.Held(ctx, es.StreamOf(who.ID), believed, func(ctx context.Context) (any, error) { return s.Keys.Ring(ctx, who.ID) })
+	within := believed
+	if r.GetAfter() != nil {
+		within = 0 // who has heard of something is not answered from before it
+	}
+	state, err := s.People.Held(ctx, es.StreamOf(who.ID), within, func(ctx context.Context) (any, error) { return s.Keys.Ring(ctx, who.ID) })
 	if err != nil {
 		return nil, err
 	}

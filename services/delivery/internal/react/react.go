@@ -249,7 +249,7 @@ func (r *Reactor) consent(ctx context.Context, e *bus.Received, m *consentv1.Eve
 		var p parser
 		who := shelf.SubscriberID{ID: p.id(resumed.GetSubscriberId())}
 		for _, s := range resumed.GetScope() {
-			a := packing.Agreement{ID: shelf.AgreementID{ID: p.id(s.GetAgreementId())}, Subscriber: who}
+			a := packing.Agreement{ID: shelf.AgreementID{ID: p.id(s.GetAgreementId())}, Subscriber: who, Heard: e.Cursor("consent")}
 			if p.err != nil {
 				return undecodable(e)
 			}

@@ -2254,7 +2254,9 @@ type CheckRequest struct {
 	// Whose.
 	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
 	// Which.
-	AgreementId   string `protobuf:"bytes,2,opt,name=agreement_id,json=agreementId,proto3" json:"agreement_id,omitempty"`
+	AgreementId string `protobuf:"bytes,2,opt,name=agreement_id,json=agreementId,proto3" json:"agreement_id,omitempty"`
+	// What the caller knows of: the answer is of this position or later, and not of up to a quarter of a second ago.
+	After         *v1.Cursor `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2301,6 +2303,13 @@ func (x *CheckRequest) GetAgreementId() string {
 		return x.AgreementId
 	}
 	return ""
+}
+
+func (x *CheckRequest) GetAfter() *v1.Cursor {
+	if x != nil {
+		return x.After
+	}
+	return nil
 }
 
 // CheckResponse answers Check.
@@ -3245,10 +3254,11 @@ const file_obole_consent_v1_service_proto_rawDesc = "" +
 	"\x13WatchRecordResponse\x12,\n" +
 	"\x05entry\x18\x01 \x01(\v2\x16.obole.record.v1.EntryR\x05entry\x12\x1f\n" +
 	"\vwatch_token\x18\x02 \x01(\tR\n" +
-	"watchToken\"j\n" +
+	"watchToken\"\x98\x01\n" +
 	"\fCheckRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12+\n" +
-	"\fagreement_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\vagreementId\"[\n" +
+	"\fagreement_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\vagreementId\x12,\n" +
+	"\x05after\x18\x03 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"[\n" +
 	"\rCheckResponse\x12\x18\n" +
 	"\aallowed\x18\x01 \x01(\bR\aallowed\x120\n" +
 	"\x06reason\x18\x02 \x01(\x0e2\x18.obole.consent.v1.ReasonR\x06reason\"W\n" +
@@ -3463,63 +3473,64 @@ var file_obole_consent_v1_service_proto_depIdxs = []int32{
 	48, // 32: obole.consent.v1.ListRecordRequest.only:type_name -> obole.event.v1.Cursor
 	54, // 33: obole.consent.v1.ListRecordResponse.entries:type_name -> obole.record.v1.Entry
 	54, // 34: obole.consent.v1.WatchRecordResponse.entry:type_name -> obole.record.v1.Entry
-	50, // 35: obole.consent.v1.CheckResponse.reason:type_name -> obole.consent.v1.Reason
-	32, // 36: obole.consent.v1.CheckManyRequest.checks:type_name -> obole.consent.v1.CheckRequest
-	33, // 37: obole.consent.v1.CheckManyResponse.checks:type_name -> obole.consent.v1.CheckResponse
-	48, // 38: obole.consent.v1.ReleaseResponse.cursor:type_name -> obole.event.v1.Cursor
-	36, // 39: obole.consent.v1.ReleaseManyRequest.releases:type_name -> obole.consent.v1.ReleaseRequest
-	37, // 40: obole.consent.v1.Released.permit:type_name -> obole.consent.v1.ReleaseResponse
-	50, // 41: obole.consent.v1.Released.refused:type_name -> obole.consent.v1.Reason
-	39, // 42: obole.consent.v1.ReleaseManyResponse.releases:type_name -> obole.consent.v1.Released
-	48, // 43: obole.consent.v1.BarBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
-	48, // 44: obole.consent.v1.UnbarBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
-	1,  // 45: obole.consent.v1.ConsentService.Enrol:input_type -> obole.consent.v1.EnrolRequest
-	3,  // 46: obole.consent.v1.ConsentService.AssureAge:input_type -> obole.consent.v1.AssureAgeRequest
-	5,  // 47: obole.consent.v1.ConsentService.SetRules:input_type -> obole.consent.v1.SetRulesRequest
-	7,  // 48: obole.consent.v1.ConsentService.GetRules:input_type -> obole.consent.v1.GetRulesRequest
-	9,  // 49: obole.consent.v1.ConsentService.GetProfile:input_type -> obole.consent.v1.GetProfileRequest
-	11, // 50: obole.consent.v1.ConsentService.IsEnrolled:input_type -> obole.consent.v1.IsEnrolledRequest
-	13, // 51: obole.consent.v1.ConsentService.Withdraw:input_type -> obole.consent.v1.WithdrawRequest
-	15, // 52: obole.consent.v1.ConsentService.Pause:input_type -> obole.consent.v1.PauseRequest
-	17, // 53: obole.consent.v1.ConsentService.Resume:input_type -> obole.consent.v1.ResumeRequest
-	20, // 54: obole.consent.v1.ConsentService.ListConsents:input_type -> obole.consent.v1.ListConsentsRequest
-	22, // 55: obole.consent.v1.ConsentService.GetAccount:input_type -> obole.consent.v1.GetAccountRequest
-	26, // 56: obole.consent.v1.ConsentService.CloseAccount:input_type -> obole.consent.v1.CloseAccountRequest
-	28, // 57: obole.consent.v1.ConsentService.ListRecord:input_type -> obole.consent.v1.ListRecordRequest
-	30, // 58: obole.consent.v1.ConsentService.WatchRecord:input_type -> obole.consent.v1.WatchRecordRequest
-	32, // 59: obole.consent.v1.ConsentService.Check:input_type -> obole.consent.v1.CheckRequest
-	34, // 60: obole.consent.v1.ConsentService.CheckMany:input_type -> obole.consent.v1.CheckManyRequest
-	36, // 61: obole.consent.v1.ConsentService.Release:input_type -> obole.consent.v1.ReleaseRequest
-	38, // 62: obole.consent.v1.ConsentService.ReleaseMany:input_type -> obole.consent.v1.ReleaseManyRequest
-	41, // 63: obole.consent.v1.ConsentService.CountLive:input_type -> obole.consent.v1.CountLiveRequest
-	43, // 64: obole.consent.v1.ConsentService.BarBuyer:input_type -> obole.consent.v1.BarBuyerRequest
-	45, // 65: obole.consent.v1.ConsentService.UnbarBuyer:input_type -> obole.consent.v1.UnbarBuyerRequest
-	2,  // 66: obole.consent.v1.ConsentService.Enrol:output_type -> obole.consent.v1.EnrolResponse
-	4,  // 67: obole.consent.v1.ConsentService.AssureAge:output_type -> obole.consent.v1.AssureAgeResponse
-	6,  // 68: obole.consent.v1.ConsentService.SetRules:output_type -> obole.consent.v1.SetRulesResponse
-	8,  // 69: obole.consent.v1.ConsentService.GetRules:output_type -> obole.consent.v1.GetRulesResponse
-	10, // 70: obole.consent.v1.ConsentService.GetProfile:output_type -> obole.consent.v1.GetProfileResponse
-	12, // 71: obole.consent.v1.ConsentService.IsEnrolled:output_type -> obole.consent.v1.IsEnrolledResponse
-	14, // 72: obole.consent.v1.ConsentService.Withdraw:output_type -> obole.consent.v1.WithdrawResponse
-	16, // 73: obole.consent.v1.ConsentService.Pause:output_type -> obole.consent.v1.PauseResponse
-	18, // 74: obole.consent.v1.ConsentService.Resume:output_type -> obole.consent.v1.ResumeResponse
-	21, // 75: obole.consent.v1.ConsentService.ListConsents:output_type -> obole.consent.v1.ListConsentsResponse
-	25, // 76: obole.consent.v1.ConsentService.GetAccount:output_type -> obole.consent.v1.GetAccountResponse
-	27, // 77: obole.consent.v1.ConsentService.CloseAccount:output_type -> obole.consent.v1.CloseAccountResponse
-	29, // 78: obole.consent.v1.ConsentService.ListRecord:output_type -> obole.consent.v1.ListRecordResponse
-	31, // 79: obole.consent.v1.ConsentService.WatchRecord:output_type -> obole.consent.v1.WatchRecordResponse
-	33, // 80: obole.consent.v1.ConsentService.Check:output_type -> obole.consent.v1.CheckResponse
-	35, // 81: obole.consent.v1.ConsentService.CheckMany:output_type -> obole.consent.v1.CheckManyResponse
-	37, // 82: obole.consent.v1.ConsentService.Release:output_type -> obole.consent.v1.ReleaseResponse
-	40, // 83: obole.consent.v1.ConsentService.ReleaseMany:output_type -> obole.consent.v1.ReleaseManyResponse
-	42, // 84: obole.consent.v1.ConsentService.CountLive:output_type -> obole.consent.v1.CountLiveResponse
-	44, // 85: obole.consent.v1.ConsentService.BarBuyer:output_type -> obole.consent.v1.BarBuyerResponse
-	46, // 86: obole.consent.v1.ConsentService.UnbarBuyer:output_type -> obole.consent.v1.UnbarBuyerResponse
-	66, // [66:87] is the sub-list for method output_type
-	45, // [45:66] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	48, // 35: obole.consent.v1.CheckRequest.after:type_name -> obole.event.v1.Cursor
+	50, // 36: obole.consent.v1.CheckResponse.reason:type_name -> obole.consent.v1.Reason
+	32, // 37: obole.consent.v1.CheckManyRequest.checks:type_name -> obole.consent.v1.CheckRequest
+	33, // 38: obole.consent.v1.CheckManyResponse.checks:type_name -> obole.consent.v1.CheckResponse
+	48, // 39: obole.consent.v1.ReleaseResponse.cursor:type_name -> obole.event.v1.Cursor
+	36, // 40: obole.consent.v1.ReleaseManyRequest.releases:type_name -> obole.consent.v1.ReleaseRequest
+	37, // 41: obole.consent.v1.Released.permit:type_name -> obole.consent.v1.ReleaseResponse
+	50, // 42: obole.consent.v1.Released.refused:type_name -> obole.consent.v1.Reason
+	39, // 43: obole.consent.v1.ReleaseManyResponse.releases:type_name -> obole.consent.v1.Released
+	48, // 44: obole.consent.v1.BarBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
+	48, // 45: obole.consent.v1.UnbarBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
+	1,  // 46: obole.consent.v1.ConsentService.Enrol:input_type -> obole.consent.v1.EnrolRequest
+	3,  // 47: obole.consent.v1.ConsentService.AssureAge:input_type -> obole.consent.v1.AssureAgeRequest
+	5,  // 48: obole.consent.v1.ConsentService.SetRules:input_type -> obole.consent.v1.SetRulesRequest
+	7,  // 49: obole.consent.v1.ConsentService.GetRules:input_type -> obole.consent.v1.GetRulesRequest
+	9,  // 50: obole.consent.v1.ConsentService.GetProfile:input_type -> obole.consent.v1.GetProfileRequest
+	11, // 51: obole.consent.v1.ConsentService.IsEnrolled:input_type -> obole.consent.v1.IsEnrolledRequest
+	13, // 52: obole.consent.v1.ConsentService.Withdraw:input_type -> obole.consent.v1.WithdrawRequest
+	15, // 53: obole.consent.v1.ConsentService.Pause:input_type -> obole.consent.v1.PauseRequest
+	17, // 54: obole.consent.v1.ConsentService.Resume:input_type -> obole.consent.v1.ResumeRequest
+	20, // 55: obole.consent.v1.ConsentService.ListConsents:input_type -> obole.consent.v1.ListConsentsRequest
+	22, // 56: obole.consent.v1.ConsentService.GetAccount:input_type -> obole.consent.v1.GetAccountRequest
+	26, // 57: obole.consent.v1.ConsentService.CloseAccount:input_type -> obole.consent.v1.CloseAccountRequest
+	28, // 58: obole.consent.v1.ConsentService.ListRecord:input_type -> obole.consent.v1.ListRecordRequest
+	30, // 59: obole.consent.v1.ConsentService.WatchRecord:input_type -> obole.consent.v1.WatchRecordRequest
+	32, // 60: obole.consent.v1.ConsentService.Check:input_type -> obole.consent.v1.CheckRequest
+	34, // 61: obole.consent.v1.ConsentService.CheckMany:input_type -> obole.consent.v1.CheckManyRequest
+	36, // 62: obole.consent.v1.ConsentService.Release:input_type -> obole.consent.v1.ReleaseRequest
+	38, // 63: obole.consent.v1.ConsentService.ReleaseMany:input_type -> obole.consent.v1.ReleaseManyRequest
+	41, // 64: obole.consent.v1.ConsentService.CountLive:input_type -> obole.consent.v1.CountLiveRequest
+	43, // 65: obole.consent.v1.ConsentService.BarBuyer:input_type -> obole.consent.v1.BarBuyerRequest
+	45, // 66: obole.consent.v1.ConsentService.UnbarBuyer:input_type -> obole.consent.v1.UnbarBuyerRequest
+	2,  // 67: obole.consent.v1.ConsentService.Enrol:output_type -> obole.consent.v1.EnrolResponse
+	4,  // 68: obole.consent.v1.ConsentService.AssureAge:output_type -> obole.consent.v1.AssureAgeResponse
+	6,  // 69: obole.consent.v1.ConsentService.SetRules:output_type -> obole.consent.v1.SetRulesResponse
+	8,  // 70: obole.consent.v1.ConsentService.GetRules:output_type -> obole.consent.v1.GetRulesResponse
+	10, // 71: obole.consent.v1.ConsentService.GetProfile:output_type -> obole.consent.v1.GetProfileResponse
+	12, // 72: obole.consent.v1.ConsentService.IsEnrolled:output_type -> obole.consent.v1.IsEnrolledResponse
+	14, // 73: obole.consent.v1.ConsentService.Withdraw:output_type -> obole.consent.v1.WithdrawResponse
+	16, // 74: obole.consent.v1.ConsentService.Pause:output_type -> obole.consent.v1.PauseResponse
+	18, // 75: obole.consent.v1.ConsentService.Resume:output_type -> obole.consent.v1.ResumeResponse
+	21, // 76: obole.consent.v1.ConsentService.ListConsents:output_type -> obole.consent.v1.ListConsentsResponse
+	25, // 77: obole.consent.v1.ConsentService.GetAccount:output_type -> obole.consent.v1.GetAccountResponse
+	27, // 78: obole.consent.v1.ConsentService.CloseAccount:output_type -> obole.consent.v1.CloseAccountResponse
+	29, // 79: obole.consent.v1.ConsentService.ListRecord:output_type -> obole.consent.v1.ListRecordResponse
+	31, // 80: obole.consent.v1.ConsentService.WatchRecord:output_type -> obole.consent.v1.WatchRecordResponse
+	33, // 81: obole.consent.v1.ConsentService.Check:output_type -> obole.consent.v1.CheckResponse
+	35, // 82: obole.consent.v1.ConsentService.CheckMany:output_type -> obole.consent.v1.CheckManyResponse
+	37, // 83: obole.consent.v1.ConsentService.Release:output_type -> obole.consent.v1.ReleaseResponse
+	40, // 84: obole.consent.v1.ConsentService.ReleaseMany:output_type -> obole.consent.v1.ReleaseManyResponse
+	42, // 85: obole.consent.v1.ConsentService.CountLive:output_type -> obole.consent.v1.CountLiveResponse
+	44, // 86: obole.consent.v1.ConsentService.BarBuyer:output_type -> obole.consent.v1.BarBuyerResponse
+	46, // 87: obole.consent.v1.ConsentService.UnbarBuyer:output_type -> obole.consent.v1.UnbarBuyerResponse
+	67, // [67:88] is the sub-list for method output_type
+	46, // [46:67] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_obole_consent_v1_service_proto_init() }

@@ -89,8 +89,8 @@ type ConsentServiceClient interface {
 	WatchRecord(ctx context.Context, in *WatchRecordRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchRecordResponse], error)
 	// Check says whether a consent allows use. It commits nothing: a key leaves by Release only, which decides on the state of its
 	// moment. Check answers from what the process that is asked knows: withdrawals, pauses and suspensions that this process has
-	// recorded count at once, those that another process of the service has recorded after at most 250 ms. While the log has been out
-	// of reach for longer than that, nothing is answered.
+	// recorded count at once, those that another process of the service has recorded after at most 250 ms, or at once where the caller says
+	// that it has heard of something (after). While the log has been out of reach for longer than that, nothing is answered.
 	Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckResponse, error)
 	// CheckMany is Check for many, in their order.
 	CheckMany(ctx context.Context, in *CheckManyRequest, opts ...grpc.CallOption) (*CheckManyResponse, error)
@@ -383,8 +383,8 @@ type ConsentServiceServer interface {
 	WatchRecord(*WatchRecordRequest, grpc.ServerStreamingServer[WatchRecordResponse]) error
 	// Check says whether a consent allows use. It commits nothing: a key leaves by Release only, which decides on the state of its
 	// moment. Check answers from what the process that is asked knows: withdrawals, pauses and suspensions that this process has
-	// recorded count at once, those that another process of the service has recorded after at most 250 ms. While the log has been out
-	// of reach for longer than that, nothing is answered.
+	// recorded count at once, those that another process of the service has recorded after at most 250 ms, or at once where the caller says
+	// that it has heard of something (after). While the log has been out of reach for longer than that, nothing is answered.
 	Check(context.Context, *CheckRequest) (*CheckResponse, error)
 	// CheckMany is Check for many, in their order.
 	CheckMany(context.Context, *CheckManyRequest) (*CheckManyResponse, error)

@@ -1696,7 +1696,7 @@ type ListPointsResponse struct {
 	Points [][]byte `protobuf:"bytes,1,rep,name=points,proto3" json:"points,omitempty"`
 	// Empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	// Points of this page's days that were corrected; a day whose points are on two pages has them on the later one. They are used in nothing.
+	// Points that were corrected: those of a day follow its points. Both together are at most a page. They are used in nothing.
 	Superseded    []*Superseded `protobuf:"bytes,3,rep,name=superseded,proto3" json:"superseded,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -931,7 +931,7 @@ export type ListPointsResponse = Message<"obole.delivery.v1.ListPointsResponse">
   nextPageToken: string;
 
   /**
-   * Points of this page's days that were corrected; a day whose points are on two pages has them on the later one. They are used in nothing.
+   * Points that were corrected: those of a day follow its points. Both together are at most a page. They are used in nothing.
    *
    * @generated from field: repeated obole.delivery.v1.Superseded superseded = 3;
    */
