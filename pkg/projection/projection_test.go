@@ -406,8 +406,11 @@ func TestWhatStaysRestsLonger(t *testing.T) {
 	var fired []int // minutes
 	d := &projection.Deadlines{
 		Pool: w.pool, Schema: "tally", Every: time.Millisecond,
-		Now:  func() time.Time { now = <-times; return now },
-		Fire: func(context.Context, projection.Deadline) error { fired = append(fired, int(now.Sub(began)/time.Minute)); return nil },
+		Now: func() time.Time { now = <-times; return now },
+		Fire: func(context.Context, projection.Deadline) error {
+			fired = append(fired, int(now.Sub(began)/time.Minute))
+			return nil
+		},
 	}
 	run(t, d.Run)
 	t.Cleanup(func() { close(times) })
