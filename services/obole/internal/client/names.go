@@ -71,7 +71,7 @@ func (s *Session) say(path, wrong string, unset bool) (name, said string) {
 	if wrong == "value is required" || wrong == "must not be in list [0]" { // as the contract's rules say it, of a message and of an enum
 		wrong = "is missing"
 	}
-	plain := strings.TrimPrefix(element.ReplaceAllString(path, ""), "header.")
+	plain := strings.TrimPrefix(strings.TrimPrefix(element.ReplaceAllString(path, ""), "header."), "connect.")
 	var t typed
 	for at := plain; t.param == ""; {
 		t = names[at]
