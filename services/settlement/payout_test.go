@@ -101,20 +101,7 @@ func (e *earner) stands(at *eventv1.Cursor, available, requested, paid int64) {
 	if err != nil || trial.GetTotal().GetMinor() != 0 {
 		e.t.Fatalf("trial balance: %v, %v", trial, err)
 	}
-	told := map[settlementv1.AccountKind]int64{}
-	for _, s := range trial.GetSums() {
-		told[s.GetKind()] = s.GetBalance().GetMinor()
-	}
-	replayed, position := replay(e.t, e.finance)
-	if position != trial.GetAsOf().GetPosition() {
-		e.t.Errorf("replayed to %d, the trial balance is of %d", position, trial.GetAsOf().GetPosition())
-	}
-	sum, _ := replayed.Sums()
-	for _, s := range sum {
-		if told[s.Kind] != s.Minor {
-			e.t.Errorf("%v: %d replayed, %d in the trial balance", s.Kind, s.Minor, told[s.Kind])
-		}
-	}
+	replayed := equal(e.t, e.finance, trial)
 	for kind, want := range map[settlementv1.AccountKind]int64{
 		settlementv1.AccountKind_ACCOUNT_KIND_SUBSCRIBER_PAYABLE: available, settlementv1.AccountKind_ACCOUNT_KIND_SUBSCRIBER_PAYOUT: requested,
 		settlementv1.AccountKind_ACCOUNT_KIND_BILL_CREDIT: paid,
@@ -131,8 +118,8 @@ func (e *earner) stands(at *eventv1.Cursor, available, requested, paid int64) {
 		if n := len(lines.GetLines()); n > 0 {
 			last = lines.GetLines()[n-1].GetBalance().GetMinor()
 		}
-		if got := replayed.Balance(ledger.Account{Book: book, Kind: kind, Owner: e.person}).Minor; told[kind] != want || last != want || got != want {
-			e.t.Errorf("%v: %d in the trial balance, %d on the statement, %d replayed, want %d", kind, told[kind], last, got, want)
+		if got := replayed.Balance(ledger.Account{Book: book, Kind: kind, Owner: e.person}).Minor; last != want || got != want {
+			e.t.Errorf("%v: %d on the statement, %d replayed, want %d", kind, last, got, want)
 		}
 	}
 }
@@ -277,7 +264,8 @@ func TestAPayoutIsRefused(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	e := earn(t, 10) // 0.40
-	if _, err := e.mine.RequestPayout(ctx, e.asks("1", 30)); err != nil {
+	taken, err := e.mine.RequestPayout(ctx, e.asks("1", 30))
+	if err != nil {
 		t.Fatal(err)
 	}
 	for name, tc := range map[string]struct {
@@ -321,7 +309,7 @@ func TestAPayoutIsRefused(t *testing.T) {
 	}
 	other := e.asks("3", 1)
 	other.SubscriberId = id.Random().String()
-	_, err := e.mine.RequestPayout(ctx, other)
+	_, err = e.mine.RequestPayout(ctx, other)
 	denied("somebody else's money", err)
 	_, err = e.finance.RequestPayout(ctx, e.asks("3", 1))
 	denied("finance asks for a person", err)
@@ -347,7 +335,7 @@ func TestAPayoutIsRefused(t *testing.T) {
 	if _, err := e.finance.SettlePayout(ctx, &settlementv1.SettlePayoutRequest{PayoutId: nobody, ValueDate: "2026-02-30", IdempotencyKey: "1"}); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("a day that is none: %v", err)
 	}
-	e.stands(nil, 10, 30, 0)
+	e.stands(taken.GetCursor(), 10, 30, 0)
 }
 
 func second[T any](_ T, err error) error { return err }

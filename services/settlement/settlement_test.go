@@ -1,6 +1,7 @@
 package settlement_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -192,20 +193,7 @@ func TestMoneyOfOneBid(t *testing.T) {
 	if err != nil || trial.GetTotal().GetMinor() != 0 {
 		t.Fatalf("trial balance %v, %v", trial, err)
 	}
-	replayed, at := replay(t, finance)
-	sums, total := replayed.Sums()
-	if total != 0 || at != trial.GetAsOf().GetPosition() {
-		t.Fatalf("replayed to %d with total %d, the trial balance is of %d", at, total, trial.GetAsOf().GetPosition())
-	}
-	told := map[settlementv1.AccountKind]int64{}
-	for _, s := range trial.GetSums() {
-		told[s.GetKind()] = s.GetBalance().GetMinor()
-	}
-	for _, s := range sums {
-		if told[s.Kind] != s.Minor {
-			t.Errorf("%v: %d replayed, %d in the trial balance", s.Kind, s.Minor, told[s.Kind])
-		}
-	}
+	equal(t, finance, trial)
 	early, err := finance.TrialBalance(ctx, &settlementv1.TrialBalanceRequest{AsOf: paid.GetCursor()})
 	if err != nil || len(early.GetSums()) != 2 || early.GetSums()[0].GetBalance().GetMinor() != 1000_00 {
 		t.Errorf("as of the deposit: %v, %v", early, err)
@@ -278,6 +266,23 @@ func TestABidWithoutMoneyIsRefused(t *testing.T) {
 	w.Eventually("the refusal", func() bool {
 		return count(t, finance, &settlementv1.ReplayFilter{BuyerId: s.buyer.String()}) == 1
 	})
+}
+
+// equal replays the stream and compares every balance that comes of it with the trial balance.
+func equal(t *testing.T, finance settlementv1.SettlementServiceClient, trial *settlementv1.TrialBalanceResponse) *ledger.Ledger {
+	t.Helper()
+	replayed, at := replay(t, finance)
+	sums, total := replayed.Sums()
+	if total != 0 || at != trial.GetAsOf().GetPosition() || len(sums) != len(trial.GetSums()) {
+		t.Fatalf("replayed to %d with total %d and %d kinds, the trial balance is %v", at, total, len(sums), trial)
+	}
+	for i, s := range sums { // both by kind
+		if got := trial.GetSums()[i]; got.GetKind() != s.Kind || got.GetBalance().GetMinor() != s.Minor || got.GetAccounts() != s.Accounts ||
+			!bytes.Equal(got.GetAccountsSha256(), s.Digest[:]) {
+			t.Errorf("%v: %+v replayed, %v in the trial balance", s.Kind, s, got)
+		}
+	}
+	return replayed
 }
 
 // replay folds the log as finance does.

@@ -1,6 +1,7 @@
 package finance
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -201,23 +202,25 @@ func compare(s *client.Session, derived *ledger.Ledger, trial *settlementv1.Tria
 	for _, sum := range sums {
 		t := told[sum.Kind]
 		delete(told, sum.Kind)
-		equal = equal && t.GetBalance().GetMinor() == sum.Minor && t.GetAccounts() == sum.Accounts
-		rows = append(rows, []any{client.Word(sum.Kind), sum.Accounts, amount(sum.Minor), amount(t.GetBalance().GetMinor())})
+		same := t.GetBalance().GetMinor() == sum.Minor && t.GetAccounts() == sum.Accounts && bytes.Equal(t.GetAccountsSha256(), sum.Digest[:])
+		equal = equal && same
+		rows = append(rows, []any{client.Word(sum.Kind), sum.Accounts, amount(sum.Minor), amount(t.GetBalance().GetMinor()), same})
 	}
 	for kind, t := range told { // kinds that no event knows
-		equal = equal && t.GetBalance().GetMinor() == 0
-		rows = append(rows, []any{client.Word(kind), 0, amount(0), amount(t.GetBalance().GetMinor())})
+		same := t.GetBalance().GetMinor() == 0 && t.GetAccounts() == 0
+		equal = equal && same
+		rows = append(rows, []any{client.Word(kind), 0, amount(0), amount(t.GetBalance().GetMinor()), same})
 	}
 	if s.JSON {
 		lines := make([]map[string]any, len(rows))
 		for i, r := range rows {
-			lines[i] = map[string]any{"account": r[0], "accounts": r[1], "from_events": r[2], "from_tables": r[3]}
+			lines[i] = map[string]any{"account": r[0], "accounts": r[1], "from_events": r[2], "from_tables": r[3], "equal": r[4]}
 		}
 		if err := s.Object(map[string]any{"events": events, "postings": postings, "position": trial.GetAsOf().GetPosition(), "equal": equal, "sums": lines}); err != nil {
 			return err
 		}
 	} else {
-		if err := s.Table([]string{"account", "accounts", "from the events", "from the tables"}, rows); err != nil {
+		if err := s.Table([]string{"account", "accounts", "from the events", "from the tables", "equal"}, rows); err != nil {
 			return err
 		}
 		fmt.Fprintf(s.Out, "%d events, %d postings up to position %d, total %s\n", events, postings, trial.GetAsOf().GetPosition(), amount(total))

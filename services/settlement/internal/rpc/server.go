@@ -185,7 +185,7 @@ func (s *Server) TrialBalance(ctx context.Context, r *settlementv1.TrialBalanceR
 	for _, sum := range sums {
 		total += sum.Minor
 		out.Sums = append(out.Sums, &settlementv1.Sum{
-			Kind: settlementv1.AccountKind(sum.Kind), Accounts: sum.Accounts, Balance: s.money(sum.Minor),
+			Kind: settlementv1.AccountKind(sum.Kind), Accounts: sum.Accounts, Balance: s.money(sum.Minor), AccountsSha256: sum.Digest,
 		})
 	}
 	out.Total = s.money(total)

@@ -126,19 +126,21 @@ type Sum struct {
 	Kind     book.Kind
 	Accounts int64 // with a balance
 	Minor    int64
+	Digest   []byte // over these accounts, as the contract's Sum says
 }
 
 // Trial sums every kind of account as of a position of a partition.
 func (v View) Trial(ctx context.Context, partition int32, asOf int64) ([]Sum, error) {
 	rows, err := v.Pool.Query(ctx, `
-		select kind, count(*) filter (where balance <> 0), sum(balance)::bigint
+		select kind, count(*) filter (where balance <> 0), sum(balance)::bigint,
+			sha256(convert_to(coalesce(string_agg(owner || ' ' || balance || e'\n', '' order by owner) filter (where balance <> 0), ''), 'UTF8'))
 		from (select kind, owner, sum(minor) as balance from ledger.line where partition = $1 and position <= $2 group by kind, owner) as a
 		group by kind order by kind`, partition, asOf)
 	if err != nil {
 		return nil, fmt.Errorf("view: trial balance: %w", err)
 	}
 	sums, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s Sum, err error) {
-		err = row.Scan(&s.Kind, &s.Accounts, &s.Minor)
+		err = row.Scan(&s.Kind, &s.Accounts, &s.Minor, &s.Digest)
 		return s, err
 	})
 	if err != nil {

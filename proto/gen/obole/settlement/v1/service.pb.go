@@ -2857,9 +2857,12 @@ type Sum struct {
 	// Accounts with a balance.
 	Accounts int64 `protobuf:"varint,2,opt,name=accounts,proto3" json:"accounts,omitempty"`
 	// Sum of their balances, credit positive.
-	Balance       *v1.Money `protobuf:"bytes,3,opt,name=balance,proto3" json:"balance,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Balance *v1.Money `protobuf:"bytes,3,opt,name=balance,proto3" json:"balance,omitempty"`
+	// SHA-256 over a line for each of these accounts, in the order of their owners: the owner's id, a space, the balance in minor units,
+	// a line feed. The operator's own account has the id of zeros. So two sides agree on every single balance without naming one.
+	AccountsSha256 []byte `protobuf:"bytes,4,opt,name=accounts_sha256,json=accountsSha256,proto3" json:"accounts_sha256,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Sum) Reset() {
@@ -2909,6 +2912,13 @@ func (x *Sum) GetAccounts() int64 {
 func (x *Sum) GetBalance() *v1.Money {
 	if x != nil {
 		return x.Balance
+	}
+	return nil
+}
+
+func (x *Sum) GetAccountsSha256() []byte {
+	if x != nil {
+		return x.AccountsSha256
 	}
 	return nil
 }
@@ -3408,11 +3418,12 @@ const file_obole_settlement_v1_service_proto_rawDesc = "" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"p\n" +
 	"\x13TrialBalanceRequest\x12+\n" +
 	"\x05as_of\x18\x01 \x01(\v2\x16.obole.event.v1.CursorR\x04asOf\x12,\n" +
-	"\x05after\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\x88\x01\n" +
+	"\x05after\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\xb1\x01\n" +
 	"\x03Sum\x124\n" +
 	"\x04kind\x18\x01 \x01(\x0e2 .obole.settlement.v1.AccountKindR\x04kind\x12\x1a\n" +
 	"\baccounts\x18\x02 \x01(\x03R\baccounts\x12/\n" +
-	"\abalance\x18\x03 \x01(\v2\x15.obole.money.v1.MoneyR\abalance\"\x9e\x01\n" +
+	"\abalance\x18\x03 \x01(\v2\x15.obole.money.v1.MoneyR\abalance\x12'\n" +
+	"\x0faccounts_sha256\x18\x04 \x01(\fR\x0eaccountsSha256\"\x9e\x01\n" +
 	"\x14TrialBalanceResponse\x12,\n" +
 	"\x04sums\x18\x01 \x03(\v2\x18.obole.settlement.v1.SumR\x04sums\x12+\n" +
 	"\x05total\x18\x02 \x01(\v2\x15.obole.money.v1.MoneyR\x05total\x12+\n" +

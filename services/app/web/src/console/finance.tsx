@@ -218,7 +218,7 @@ export function Replay() {
         }
       }
       const trial = await settlement.trialBalance(cursor ? { asOf: cursor } : {}, { signal: end.signal, timeoutMs: 60_000 });
-      const rows = compare(fold.sums(), trial.sums);
+      const rows = compare(await fold.sums(), trial.sums);
       setEnded({ position: fold.position, tail, events: fold.events, broken: fold.broken, rows, currency: trial.total?.currency ?? "EUR" });
     } catch (thrown) {
       const f = faultOf(thrown);
