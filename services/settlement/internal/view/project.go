@@ -17,7 +17,7 @@ import (
 // Fold is the version of Project: another one means rebuilding.
 const Fold = 4
 
-// ErrUnbalanced: the database refused account rows, as their changes do not sum to zero.
+// ErrUnbalanced: the postings of an event do not sum to zero, or the database, which sums once more, refused a batch's account rows.
 var ErrUnbalanced = errors.New("view: account changes do not sum to zero")
 
 // account is a row's key.
@@ -38,6 +38,8 @@ type batch struct {
 	payouts  []paying
 	due      map[deadline]bool    // to add
 	over     map[string]time.Time // by stream, up to when those of before the batch are removed
+
+	unbalanced bool // the event just added
 }
 
 type change struct {
@@ -137,6 +139,9 @@ func (b *batch) add(r *es.Record) error {
 	default:
 		b.pay(r, e)
 	}
+	if b.unbalanced {
+		return fmt.Errorf("%w: partition %d, position %d", ErrUnbalanced, r.Partition, r.Position)
+	}
 	return nil
 }
 
@@ -158,7 +163,9 @@ func (b *batch) matured(upTo deadline) {
 }
 
 func (b *batch) post(r *es.Record, postings []book.Posting, bid, delivery id.ID) {
+	var sum int64
 	for i, p := range postings {
+		sum += p.Minor
 		key := account{p.Account, p.Owner}
 		c := b.accounts[key]
 		if c == nil {
@@ -170,6 +177,7 @@ func (b *batch) post(r *es.Record, postings []book.Posting, bid, delivery id.ID)
 		c.residual, c.told = p.Residual, r.Position
 		b.lines = append(b.lines, line{at: r, ordinal: int16(i), account: key, minor: p.Minor, balance: c.delta, bid: bid, delivery: delivery})
 	}
+	b.unbalanced = sum != 0
 }
 
 func (b *batch) hold(bid book.BidID, buyer book.BuyerID) *hold {
