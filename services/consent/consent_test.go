@@ -39,12 +39,13 @@ type scene struct {
 	service consentv1.ConsentServiceClient
 	offers  *worldtest.Peer
 	stop    func()
+	life    time.Duration // of a consent
 }
 
 func begin(t testing.TB, change func(*consent.Config)) *scene {
 	t.Helper()
 	w := worldtest.New(t)
-	s := &scene{World: w, t: t, config: consent.Config{Config: w.Config(consent.Name)}, person: id.Random(), buyer: id.Random()}
+	s := &scene{World: w, t: t, config: consent.Config{Config: w.Config(consent.Name)}, person: id.Random(), buyer: id.Random(), life: time.Hour}
 	if change != nil {
 		change(&s.config)
 	}
@@ -81,7 +82,7 @@ func (s *scene) accepted(bid, agreement id.ID) {
 			AgreementId: agreement.String(), OfferId: offer.String(), BidId: bid.String(), BuyerId: s.buyer.String(), SubscriberId: s.person.String(),
 			Product: &marketv1.ProductRef{Id: "daily-steps", Version: "1"}, Purpose: "https://w3id.org/dpv#CANARY-PURPOSE",
 			UnitPrice: &moneyv1.UnitPrice{Micros: 50_000, Currency: "EUR"}, CommissionPpm: 200_000, Country: "BE", Health: true,
-			ExpiresAt: time.Now().Add(time.Hour).UnixMicro(), Fields: []*marketv1.GrantedField{{Id: "steps", Rung: "exact"}},
+			ExpiresAt: time.Now().Add(s.life).UnixMicro(), Fields: []*marketv1.GrantedField{{Id: "steps", Rung: "exact"}},
 		},
 	}}})
 }
@@ -247,6 +248,23 @@ func (s *scene) noCanary() {
 	}
 	if events == 0 {
 		s.t.Error("the search has looked at no event")
+	}
+}
+
+// TestAConsentEndsByItself when its time is over, without anybody's doing.
+func TestAConsentEndsByItself(t *testing.T) {
+	t.Parallel()
+	s := begin(t, nil)
+	s.life = 6 * time.Second // of the log's time, which nobody sets
+	s.enrol("1990-02-03")
+	agreement := s.accept(id.Random())
+	s.given(agreement)
+	if err := s.release(agreement, id.Random()); err != nil {
+		t.Fatal(err)
+	}
+	s.Eventually("its end", func() bool { return s.state(agreement) == consentv1.ConsentState_CONSENT_STATE_EXPIRED })
+	if err := s.release(agreement, id.Random()); reason(err) != "EXPIRED" {
+		t.Errorf("the gate after it: %v", err)
 	}
 }
 
