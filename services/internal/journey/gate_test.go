@@ -139,6 +139,10 @@ func TestTheKeyIsLast(t *testing.T) {
 	if err := delivery.Fsck(ctx, f.shipping); err != nil {
 		t.Errorf("fsck: %v", err)
 	}
+	f.stop[delivery.Name]()
+	if l, err := p.offers.ListOffers(ctx, &offersv1.ListOffersRequest{SubscriberId: p.id.String()}); status.Code(err) != codes.Unavailable {
+		t.Errorf("offers while delivery is away: %v, %v", l, err)
+	}
 }
 
 // rotates gives the buyer another key: what has not been released opens with that one only, what has stays as it was.
