@@ -106,6 +106,8 @@ const (
 	EndReason_END_REASON_SUSPENDED EndReason = 5
 	// The days are over and no valid slot is left.
 	EndReason_END_REASON_NO_SLOTS EndReason = 6
+	// The buyer has kept it as long as was agreed: only an order to delete says so. No rule emits it yet.
+	EndReason_END_REASON_RETENTION EndReason = 7
 )
 
 // Enum value maps for EndReason.
@@ -118,6 +120,7 @@ var (
 		4: "END_REASON_VOIDED",
 		5: "END_REASON_SUSPENDED",
 		6: "END_REASON_NO_SLOTS",
+		7: "END_REASON_RETENTION",
 	}
 	EndReason_value = map[string]int32{
 		"END_REASON_UNSPECIFIED": 0,
@@ -127,6 +130,7 @@ var (
 		"END_REASON_VOIDED":      4,
 		"END_REASON_SUSPENDED":   5,
 		"END_REASON_NO_SLOTS":    6,
+		"END_REASON_RETENTION":   7,
 	}
 )
 
@@ -2959,7 +2963,7 @@ const file_obole_delivery_v1_events_proto_rawDesc = "" +
 	"\x0eROUTE_OPERATOR\x10\x01\x12\x14\n" +
 	"\x10ROUTE_DATA_ACT_4\x10\x02\x12\x14\n" +
 	"\x10ROUTE_DATA_ACT_5\x10\x03\x12\x11\n" +
-	"\rROUTE_GDPR_20\x10\x04*\xbd\x01\n" +
+	"\rROUTE_GDPR_20\x10\x04*\xd7\x01\n" +
 	"\tEndReason\x12\x1a\n" +
 	"\x16END_REASON_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14END_REASON_FULFILLED\x10\x01\x12\x18\n" +
@@ -2967,7 +2971,8 @@ const file_obole_delivery_v1_events_proto_rawDesc = "" +
 	"\x12END_REASON_EXPIRED\x10\x03\x12\x15\n" +
 	"\x11END_REASON_VOIDED\x10\x04\x12\x18\n" +
 	"\x14END_REASON_SUSPENDED\x10\x05\x12\x17\n" +
-	"\x13END_REASON_NO_SLOTS\x10\x06*\xb1\x01\n" +
+	"\x13END_REASON_NO_SLOTS\x10\x06\x12\x18\n" +
+	"\x14END_REASON_RETENTION\x10\a*\xb1\x01\n" +
 	"\vDisputeCode\x12\x1c\n" +
 	"\x18DISPUTE_CODE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12DISPUTE_CODE_EMPTY\x10\x01\x12\x1e\n" +
