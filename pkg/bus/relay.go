@@ -51,7 +51,7 @@ const (
 
 const (
 	relayPace    = 5 * time.Millisecond // at least between two batches; the first goes at once
-	relayLongest = 100 * time.Millisecond
+	relayLongest = 25 * time.Millisecond
 	relayPoll    = time.Second // a backstop: the log wakes us
 	relayScan    = 5000
 	relayRetry   = 200 * time.Millisecond

@@ -34,7 +34,7 @@ type Options struct {
 	// Poll is how long to wait at most before the log is looked at again (200 ms): other processes write too.
 	Poll time.Duration
 	// Rest is the longest rest at the head of the log (100 ms). After a batch it lasts as long as es.Rest says, so that under load what comes is
-	// folded together; who waits for a cursor ends it.
+	// folded together; who waits for a cursor ends it, and while somebody watches (Changed) it is 10 ms.
 	Rest time.Duration
 	// Least is how long it rests after a batch at least, for tables that are seldom asked: 0 for no such bound. Who waits for a cursor, or
 	// watches, ends it too.
@@ -110,6 +110,9 @@ var ErrFold = errors.New("projection: the tables are of another fold")
 // Alarm names who is told what keeps the tables from following, in the place of the options' Alarm. It is called before Run.
 func (p *Projection) Alarm(tell func(part es.Partition, err error)) { p.o.Alarm = tell }
 
+// restWatched is the longest rest while somebody watches.
+const restWatched = 10 * time.Millisecond
+
 // Name of the projection.
 func (p *Projection) Name() string { return p.o.Name }
 
@@ -161,10 +164,10 @@ func (p *Projection) follow(ctx context.Context, part es.Partition) {
 func (p *Projection) restAfter(worked time.Duration) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if rest := es.Rest(worked, p.o.Rest); p.eyes || rest > p.o.Least {
-		return rest
+	if p.eyes {
+		return es.Rest(worked, min(p.o.Rest, restWatched))
 	}
-	return p.o.Least
+	return max(es.Rest(worked, p.o.Rest), p.o.Least)
 }
 
 // rest until the time is over, or until somebody waits for what is not in the tables yet; then it returns true.
