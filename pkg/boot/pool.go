@@ -30,7 +30,7 @@ func OpenPool(ctx context.Context, c *Config, t *Telemetry) (*pgxpool.Pool, erro
 	cfg.ConnConfig.RuntimeParams["application_name"] = "obole-" + c.Service
 	// Every statement looks rows up by an index. Left to itself, PostgreSQL plans those with arrays anew each time, which costs more
 	// than they do; and a plan that is made on an empty table must still be right on a full one.
-	for name, value := range map[string]string{"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "jit": "off"} {
+	for name, value := range map[string]string{"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"} {
 		cfg.ConnConfig.RuntimeParams[name] = value
 	}
 	if role := c.Database.Role; role != "" {

@@ -25,7 +25,6 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/obole-market/obole/pkg/boot"
 	"github.com/obole-market/obole/pkg/fault"
@@ -209,33 +208,6 @@ func TestPoolActsInItsRole(t *testing.T) {
 		t.Error("the statement was not traced")
 	}
 	must(t, tel.Close(context.Background()))
-}
-
-func TestPagesGoOnWhereTheyEnded(t *testing.T) {
-	t.Parallel()
-	at := &eventv1.Cursor{Service: "offers", Partition: 1, Position: 42}
-	raw, err := boot.PageToken("bids of "+press, at)
-	must(t, err)
-	var got eventv1.Cursor
-	if err := boot.ParsePage("bids of "+press, raw, &got); err != nil || !proto.Equal(&got, at) {
-		t.Errorf("ParsePage() = %v, %v", &got, err)
-	}
-	var first eventv1.Cursor
-	if err := boot.ParsePage("bids of "+press, "", &first); err != nil || first.GetPosition() != 0 {
-		t.Errorf("the first page: %v", err)
-	}
-	for name, bad := range map[string][2]string{
-		"another list": {"bids of " + ada, raw}, "no base64": {"bids of " + press, "%%%"}, "too short": {"bids of " + press, "AQ"},
-		"spoilt": {"bids of " + press, raw[:len(raw)-3]}, "other version": {"bids of " + press, "Ag" + raw[2:]},
-	} {
-		err := boot.ParsePage(bad[0], bad[1], &got)
-		if fault.KindOf(err) != fault.KindInvalid || !strings.Contains(err.Error(), "page_token") {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	if _, err := boot.PageToken("x", &emptypb.Empty{}); err != nil {
-		t.Error(err)
-	}
 }
 
 var _ grpc.ServiceRegistrar = (*boot.Server)(nil)

@@ -127,7 +127,7 @@ func (p *publisher) spoilt(err error, _ int) error {
 // once. A broker that is slow has much to do, or shares its processors with those that have, and each batch costs it, and everybody who
 // fetches it and notes how far they are, about the same whatever it holds: then there are fewer and fuller ones.
 func pace(took time.Duration) time.Duration {
-	return min(max(relayPace, relayRest*took), relayLongest)
+	return max(relayPace, es.Rest(took, relayLongest))
 }
 
 // publish sends what the log holds after what was sent, until ctx ends or something surprises.

@@ -51,7 +51,6 @@ const (
 
 const (
 	relayPace    = 5 * time.Millisecond // at least between two batches; the first goes at once
-	relayRest    = 3                    // times as long as a batch took, a relay rests after it, but at most relayLongest
 	relayLongest = 25 * time.Millisecond
 	relayPoll    = time.Second // a backstop: the log wakes us
 	relayScan    = 5000

@@ -66,7 +66,7 @@ func TestTwoRelaysAtOnceUnderLoad(t *testing.T) {
 	if err := w.pool.QueryRow(ctx, `select count(*) from (select position - lag(position, 1, 0::bigint) over (order by nth) as step from effect) s where step <> 1`).Scan(&disorder); err != nil || disorder > 0 {
 		t.Fatalf("%d effects out of order, %v", disorder, err)
 	}
-	inOrder(t, w.onTopic(), es.Position(stored.Load()))
+	once(t, w.onTopic(), es.Position(stored.Load()))
 }
 
 // TestHeadersAreTheAllowList: nothing goes out in clear but what is listed, and all that is in it is known.

@@ -6,6 +6,7 @@ package ledger
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -50,8 +51,8 @@ type Ledger struct {
 	scratch  []posting
 }
 
-// New makes a ledger before the first event. lives are each partition's, oldest first; a partition without any is not
-// checked for alterations, only for holes.
+// New makes a ledger before the first event. lives are each partition's, oldest first; a partition without any
+// takes no event.
 func New(lives [][]es.Life) *Ledger {
 	l := &Ledger{checkers: make([]es.Checker, len(lives)), balances: map[Account]*Balance{}}
 	for i := range lives {
@@ -104,7 +105,7 @@ func (l *Ledger) Balance(a Account) Balance {
 	return Balance{}
 }
 
-// Accounts lists every account that was posted to, by kind and owner.
+// Accounts lists every account that was posted to, by kind, book and owner.
 func (l *Ledger) Accounts() []Account {
 	return slices.SortedFunc(maps.Keys(l.balances), func(a, b Account) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), slices.Compare(a.Book[:], b.Book[:]), slices.Compare(a.Owner[:], b.Owner[:]))
@@ -116,25 +117,25 @@ type Sum struct {
 	Kind     settlementv1.AccountKind
 	Accounts int64 // with a balance
 	Minor    int64
+	Digest   [sha256.Size]byte // over these accounts, as the contract's Sum says
 }
 
 // Sums is the trial balance by kind; total is zero, or the ledger would have refused an event.
 func (l *Ledger) Sums() (sums []Sum, total int64) {
-	byKind := map[settlementv1.AccountKind]*Sum{}
-	for a, b := range l.balances {
-		s := byKind[a.Kind]
-		if s == nil {
-			s = &Sum{Kind: a.Kind}
-			byKind[a.Kind] = s
+	digest := sha256.New()
+	for _, a := range l.Accounts() {
+		if len(sums) == 0 || sums[len(sums)-1].Kind != a.Kind {
+			sums = append(sums, Sum{Kind: a.Kind})
+			digest.Reset()
 		}
-		s.Minor += b.Minor
-		total += b.Minor
-		if b.Minor != 0 {
+		s := &sums[len(sums)-1]
+		if minor := l.balances[a].Minor; minor != 0 {
 			s.Accounts++
+			s.Minor += minor
+			total += minor
+			_, _ = fmt.Fprintf(digest, "%s %d\n", a.Owner, minor) // never fails
 		}
-	}
-	for _, kind := range slices.Sorted(maps.Keys(byKind)) {
-		sums = append(sums, *byKind[kind])
+		digest.Sum(s.Digest[:0])
 	}
 	return sums, total
 }

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"crypto/sha256"
 	"errors"
 	"testing"
 
@@ -78,6 +79,12 @@ func TestBalancesFollowTheEvents(t *testing.T) {
 	sums, total := l.Sums()
 	if total != 0 || len(sums) != 2 || sums[0].Minor != 350 || sums[1].Minor != -350 || len(l.Accounts()) != 2 {
 		t.Errorf("sums %+v, total %d", sums, total)
+	}
+	if want := sha256.Sum256([]byte(buyer.String() + " 350\n")); sums[0].Digest != want {
+		t.Errorf("the digest of what the buyer has is %x", sums[0].Digest)
+	}
+	if want := sha256.Sum256([]byte("00000000-0000-0000-0000-000000000000 -350\n")); sums[1].Digest != want {
+		t.Errorf("the digest of what came in is %x", sums[1].Digest)
 	}
 	if events, postings := l.Events(); events != 2 || postings != 4 || l.Position(0) != 2 {
 		t.Errorf("%d events, %d postings, position %d", events, postings, l.Position(0))

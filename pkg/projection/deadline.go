@@ -54,8 +54,18 @@ type Deadlines struct {
 	Alarm func(err error)
 }
 
-// again is how long a deadline rests that was fired and whose row has not gone.
-const again = time.Minute
+// A deadline that was fired and whose row has not gone rests: again, and twice as long each further time, up to longest. What waits for something
+// that nobody can foretell, a person's or an operator's word, may wait for months.
+const (
+	again   = time.Minute
+	longest = 16 * time.Minute
+)
+
+// rest of a deadline that was fired.
+type rest struct {
+	until time.Time
+	long  time.Duration
+}
 
 // Run polls until ctx ends.
 func (d *Deadlines) Run(ctx context.Context) error {
@@ -63,9 +73,10 @@ func (d *Deadlines) Run(ctx context.Context) error {
 	set(&every, time.Second)
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
-	fired := map[Deadline]time.Time{}
+	fired := map[Deadline]rest{}
 	for {
-		if err := d.look(ctx, fired); err != nil && ctx.Err() == nil && d.Alarm != nil {
+		var err error
+		if fired, err = d.look(ctx, fired); err != nil && ctx.Err() == nil && d.Alarm != nil {
 			d.Alarm(err)
 		}
 		select {
@@ -76,43 +87,41 @@ func (d *Deadlines) Run(ctx context.Context) error {
 	}
 }
 
-// look fires all that is due, and leaves alone what it fired a short while ago. It goes on behind what cannot be decided.
-func (d *Deadlines) look(ctx context.Context, fired map[Deadline]time.Time) error {
-	now := d.Now()
-	for k, at := range fired {
-		if now.Sub(at) > again {
-			delete(fired, k)
-		}
-	}
+// look fires all that is due, leaves alone what rests, and says what rests now. It goes on behind what cannot be decided.
+func (d *Deadlines) look(ctx context.Context, fired map[Deadline]rest) (map[Deadline]rest, error) {
+	now, rests := d.Now(), map[Deadline]rest{} // what has gone rests no more
 	var last Deadline
 	var first error
 	failed := 0
 	for more := true; more; {
 		due, err := d.due(ctx, now, last)
 		if err != nil {
-			return err
+			return fired, err
 		}
 		more = len(due) == page
 		for _, row := range due {
 			last = row
-			if _, done := fired[row]; done {
+			was := fired[row]
+			if now.Before(was.until) {
+				rests[row] = was
 				continue
 			}
 			if err := d.Fire(ctx, row); err == nil {
-				fired[row] = now
+				long := min(max(again, 2*was.long), longest)
+				rests[row] = rest{now.Add(long), long}
 				continue
 			} else if failed++; first == nil {
 				first = fmt.Errorf("%s: %w", row.Kind, err)
 			}
 			if ctx.Err() != nil {
-				return ctx.Err()
+				return rests, ctx.Err()
 			}
 		}
 	}
 	if failed > 0 {
-		return fmt.Errorf("projection: %d deadlines could not be decided, the first one %w", failed, first)
+		return rests, fmt.Errorf("projection: %d deadlines could not be decided, the first one %w", failed, first)
 	}
-	return nil
+	return rests, nil
 }
 
 // page is how many deadlines are read at a time.

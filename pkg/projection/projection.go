@@ -33,8 +33,8 @@ type Options struct {
 	Batch, Bytes int
 	// Poll is how long to wait at most before the log is looked at again (200 ms): other processes write too.
 	Poll time.Duration
-	// Rest is the longest rest at the head of the log (25 ms). After a batch it lasts three times as long as the batch took, so that
-	// under load what comes is folded together; who waits for a cursor ends it, and while somebody watches (Changed) it is 5 ms.
+	// Rest is the longest rest at the head of the log (100 ms). After a batch it lasts as long as es.Rest says, so that under load what comes is
+	// folded together; who waits for a cursor ends it, and while somebody watches (Changed) it is 10 ms.
 	Rest time.Duration
 	// Least is how long it rests after a batch at least, for tables that are seldom asked: 0 for no such bound. Who waits for a cursor, or
 	// watches, ends it too.
@@ -81,7 +81,7 @@ func New(o Options) *Projection {
 	set(&o.Batch, 2000)
 	set(&o.Bytes, 4<<20)
 	set(&o.Poll, 200*time.Millisecond)
-	set(&o.Rest, 25*time.Millisecond)
+	set(&o.Rest, 100*time.Millisecond)
 	n := o.Log.Partitions()
 	p := &Projection{o: o, at: make([]place, n), seen: make([]es.Position, n), due: make([]es.Position, n), lives: make([]es.Incarnation, n), move: make(chan struct{})}
 	for range n {
@@ -110,11 +110,8 @@ var ErrFold = errors.New("projection: the tables are of another fold")
 // Alarm names who is told what keeps the tables from following, in the place of the options' Alarm. It is called before Run.
 func (p *Projection) Alarm(tell func(part es.Partition, err error)) { p.o.Alarm = tell }
 
-// restFor is how many times as long as it worked a projection rests: it takes at most a quarter of its time from those who write.
-const restFor = 3
-
-// restWatched is the longest rest while somebody watches, as the relay's.
-const restWatched = 5 * time.Millisecond
+// restWatched is the longest rest while somebody watches.
+const restWatched = 10 * time.Millisecond
 
 // Name of the projection.
 func (p *Projection) Name() string { return p.o.Name }
@@ -168,9 +165,9 @@ func (p *Projection) restAfter(worked time.Duration) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.eyes {
-		return min(restFor*worked, p.o.Rest, restWatched)
+		return es.Rest(worked, min(p.o.Rest, restWatched))
 	}
-	return max(min(restFor*worked, p.o.Rest), p.o.Least)
+	return max(es.Rest(worked, p.o.Rest), p.o.Least)
 }
 
 // rest until the time is over, or until somebody waits for what is not in the tables yet; then it returns true.

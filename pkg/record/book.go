@@ -111,8 +111,20 @@ func (b *Book) only(ctx context.Context, who id.ID, at *eventv1.Cursor) (*Page, 
 	if at.GetService() != "" && at.GetService() != b.Service {
 		return nil, fault.Invalid("only.service", "is another service than the one asked")
 	}
+	// Who asks for a place has heard of it elsewhere, maybe before this table did.
+	part := es.Partition(at.GetPartition())
+	if part < 0 || int(part) >= b.Log.Partitions() {
+		return new(Page), nil
+	}
+	tail, err := b.Log.Tail(ctx, part)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.Seen.Wait(ctx, es.Cursor{Partition: part, Position: min(es.Position(at.GetPosition()), tail.Position)}); err != nil {
+		return nil, err
+	}
 	var row row
-	err := b.Pool.QueryRow(ctx, `select partition, position, at from record.entry where subscriber = $1 and partition = $2 and position = $3`,
+	err = b.Pool.QueryRow(ctx, `select partition, position, at from record.entry where subscriber = $1 and partition = $2 and position = $3`,
 		[16]byte(who), at.GetPartition(), at.GetPosition()).Scan(&row.partition, &row.position, &row.at)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
@@ -290,7 +302,7 @@ func (h *here) resume(b []byte) error {
 	b = b[len(h.lives):]
 	for p := range h.at {
 		at, n := binary.Uvarint(b)
-		if n <= 0 || es.Position(at) > h.at[p] {
+		if n <= 0 || at > uint64(h.at[p]) {
 			return projection.ErrIncarnation
 		}
 		h.at[p], b = es.Position(at), b[n:]

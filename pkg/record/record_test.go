@@ -2,6 +2,7 @@ package record_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -178,6 +179,20 @@ func TestAPersonsEventsAreListedAndNobodyElses(t *testing.T) {
 	}
 	if one := w.list(&offersv1.ListRecordRequest{SubscriberId: other.String(), Only: third}); len(one.Entries) != 0 {
 		t.Errorf("another is told of it: %s", bids(one.Entries))
+	}
+	// Who has the place of what has just happened need not wait for the table; what has not happened is not waited for.
+	for n := range 20 {
+		fresh := w.declines(0, stream(), me, fmt.Sprint("fresh ", n))
+		if one := w.list(&offersv1.ListRecordRequest{SubscriberId: me.String(), Only: fresh}); bids(one.Entries) != fmt.Sprint("fresh ", n) {
+			t.Errorf("at a place of just now %q", bids(one.Entries))
+		}
+		fresh.Position += 1000
+		if one := w.list(&offersv1.ListRecordRequest{SubscriberId: me.String(), Only: fresh}); len(one.Entries) != 0 {
+			t.Errorf("at a place to come %s", bids(one.Entries))
+		}
+	}
+	if one := w.list(&offersv1.ListRecordRequest{SubscriberId: me.String(), Only: &eventv1.Cursor{Partition: -1, Position: 1}}); len(one.Entries) != 0 {
+		t.Errorf("in no partition %s", bids(one.Entries))
 	}
 	elsewhen := proto.CloneOf(third)
 	elsewhen.Incarnation = make([]byte, 16)

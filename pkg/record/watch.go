@@ -8,6 +8,7 @@ import (
 
 	"github.com/obole-market/obole/pkg/boot"
 	"github.com/obole-market/obole/pkg/es"
+	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	recordv1 "github.com/obole-market/obole/proto/gen/obole/record/v1"
@@ -27,6 +28,8 @@ const (
 	// portion is how many entries are read at a time.
 	portion = 200
 )
+
+var errWatch = fault.Invalid("watch_token", "is none that this record gave")
 
 // watched names a watch in its tokens.
 func watched(who id.ID) string { return "watch-record/" + who.String() }
@@ -60,7 +63,7 @@ func (b *Book) Watch(ctx context.Context, r WatchRequest, tell func(e *recordv1.
 	}
 	carried := new(eventv1.StoredEvent)
 	if err := boot.ParsePage(watched(who), r.GetWatchToken(), carried); err != nil {
-		return err
+		return errWatch
 	}
 	h, err := b.now(ctx)
 	if err != nil {

@@ -29,6 +29,9 @@ func TestSignIn(t *testing.T) {
 			if got := reason(t, b.Get("/api/me"), http.StatusUnauthorized); got != "TOKEN_MISSING" {
 				t.Errorf("before: %s", got)
 			}
+			if a := b.Get("/api/session"); a.Status != http.StatusOK || strings.TrimSpace(a.Body) != "{}" || a.Header.Get("Cache-Control") != "no-store" {
+				t.Errorf("whether anybody is there: %d %s", a.Status, a.Body)
+			}
 			if at := b.SignIn("Ada <of Namur>", "/offers?x=1"); at.URL != w.page+"/offers?x=1" || at.Status != http.StatusOK {
 				t.Errorf("signing in ends at %s, %d", at.URL, at.Status)
 			}
@@ -44,6 +47,9 @@ func TestSignIn(t *testing.T) {
 			roles, _ := got["roles"].([]any)
 			if got["subject"] != ada || got["name"] != "Ada <of Namur>" || !slices.Equal(roles, []any{"subscriber"}) || got["idle_seconds"] != 1800.0 || got["gpc"] != false {
 				t.Errorf("me: %v", got)
+			}
+			if a := b.Get("/api/session"); a.Status != http.StatusOK || !strings.Contains(a.Body, `"subject":"`+ada+`"`) || a.Header.Get("Cache-Control") != "no-store" {
+				t.Errorf("who is there: %d %s", a.Status, a.Body)
 			}
 			ends, err := time.Parse(time.RFC3339, got["ends"].(string))
 			if err != nil || time.Until(ends) > time.Hour || time.Until(ends) < 50*time.Minute {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/obole-market/obole/pkg/boot"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
+	"github.com/obole-market/obole/services/app/internal/notice"
 	"github.com/obole-market/obole/services/app/internal/site"
 	"github.com/obole-market/obole/services/app/internal/upload"
 	"github.com/obole-market/obole/services/app/web"
@@ -21,7 +22,7 @@ import (
 
 // routes is everything that the edge serves; README.md has the same list for those who call it.
 func (e *edge) routes(t *boot.Telemetry) (http.Handler, error) {
-	page, err := site.Open(web.Dist())
+	page, err := site.Open(web.Dist(), notice.Choose)
 	if err != nil {
 		return nil, err
 	}
@@ -40,6 +41,7 @@ func (e *edge) routes(t *boot.Telemetry) (http.Handler, error) {
 	mux.HandleFunc("GET /api/config", e.notice.Config)
 	mux.HandleFunc("GET /api/privacy", e.notice.Privacy)
 	mux.HandleFunc("GET /.well-known/gpc.json", e.notice.GPC)
+	mux.HandleFunc("GET /api/session", e.login.Session)
 	mux.Handle("GET /api/me", signed(http.HandlerFunc(e.login.Me)))
 	mux.Handle("GET /api/health", signed(http.HandlerFunc(rpcs.Health)))
 	mux.Handle("POST /import", signed(files))

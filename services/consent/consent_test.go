@@ -3,6 +3,7 @@ package consent_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -39,12 +40,13 @@ type scene struct {
 	service consentv1.ConsentServiceClient
 	offers  *worldtest.Peer
 	stop    func()
+	life    time.Duration // of a consent
 }
 
 func begin(t testing.TB, change func(*consent.Config)) *scene {
 	t.Helper()
 	w := worldtest.New(t)
-	s := &scene{World: w, t: t, config: consent.Config{Config: w.Config(consent.Name)}, person: id.Random(), buyer: id.Random()}
+	s := &scene{World: w, t: t, config: consent.Config{Config: w.Config(consent.Name)}, person: id.Random(), buyer: id.Random(), life: time.Hour}
 	if change != nil {
 		change(&s.config)
 	}
@@ -81,7 +83,7 @@ func (s *scene) accepted(bid, agreement id.ID) {
 			AgreementId: agreement.String(), OfferId: offer.String(), BidId: bid.String(), BuyerId: s.buyer.String(), SubscriberId: s.person.String(),
 			Product: &marketv1.ProductRef{Id: "daily-steps", Version: "1"}, Purpose: "https://w3id.org/dpv#CANARY-PURPOSE",
 			UnitPrice: &moneyv1.UnitPrice{Micros: 50_000, Currency: "EUR"}, CommissionPpm: 200_000, Country: "BE", Health: true,
-			ExpiresAt: time.Now().Add(time.Hour).UnixMicro(), Fields: []*marketv1.GrantedField{{Id: "steps", Rung: "exact"}},
+			ExpiresAt: time.Now().Add(s.life).UnixMicro(), Fields: []*marketv1.GrantedField{{Id: "steps", Rung: "exact"}},
 		},
 	}}})
 }
@@ -250,6 +252,23 @@ func (s *scene) noCanary() {
 	}
 }
 
+// TestAConsentEndsByItself when its time is over, without anybody's doing.
+func TestAConsentEndsByItself(t *testing.T) {
+	t.Parallel()
+	s := begin(t, nil)
+	s.life = 6 * time.Second // of the log's time, which nobody sets
+	s.enrol("1990-02-03")
+	agreement := s.accept(id.Random())
+	s.given(agreement)
+	if err := s.release(agreement, id.Random()); err != nil {
+		t.Fatal(err)
+	}
+	s.Eventually("its end", func() bool { return s.state(agreement) == consentv1.ConsentState_CONSENT_STATE_EXPIRED })
+	if err := s.release(agreement, id.Random()); reason(err) != "EXPIRED" {
+		t.Errorf("the gate after it: %v", err)
+	}
+}
+
 func TestWhoMayNotBeOfferedMoney(t *testing.T) {
 	t.Parallel()
 	s := begin(t, nil)
@@ -358,6 +377,29 @@ func TestAWithdrawalElsewhereIsCheckedInTime(t *testing.T) {
 		}
 		if late := asked.Sub(known); late > 250*time.Millisecond {
 			t.Fatalf("allowed %v after the withdrawal", late)
+		}
+	}
+	// Who has heard of what this process recorded is answered by the other of then at once.
+	paused := s.accept(id.Random())
+	s.given(paused)
+	ask.AgreementId = paused.String()
+	for round := range 5 {
+		key := fmt.Sprint("round ", round)
+		stopped, err := s.me.Pause(t.Context(), &consentv1.PauseRequest{SubscriberId: s.person.String(), AgreementId: paused.String(), IdempotencyKey: "p " + key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask.After = stopped.GetCursor()
+		if c, err := other.Check(t.Context(), ask); err != nil || c.GetReason() != consentv1.Reason_REASON_PAUSED {
+			t.Errorf("after the pause the other process says %v, %v", c, err)
+		}
+		resumed, err := s.me.Resume(t.Context(), &consentv1.ResumeRequest{SubscriberId: s.person.String(), AgreementId: paused.String(), IdempotencyKey: "r " + key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask.After = resumed.GetCursor()
+		if c, err := other.Check(t.Context(), ask); err != nil || !c.GetAllowed() {
+			t.Errorf("after the pause has ended the other process says %v, %v", c, err)
 		}
 	}
 	s.service = other
@@ -490,6 +532,10 @@ func TestRequestsThatAreWrongNameTheField(t *testing.T) {
 		if given := proto.Equal(after, set.GetCursor()); (read == nil) != given || (told == nil) != given {
 			t.Errorf("a cursor %s: %v, %v", what, read, told)
 		}
+	}
+	_, over := s.me.SetRules(ctx, &consentv1.SetRulesRequest{SubscriberId: s.person.String(), Rules: &consentv1.Rules{}, Over: &consentv1.Rules{MaxAgreements: 2}, IdempotencyKey: "6"})
+	if status.Code(over) != codes.Aborted || reason(over) != "RULES_CHANGED" {
+		t.Errorf("rules over others than those that stand: %v", over)
 	}
 	rules.Rules.MaxAgreements = 4
 	if _, err := s.me.SetRules(ctx, rules); reason(err) != "IDEMPOTENCY_CONFLICT" {

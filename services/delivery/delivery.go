@@ -129,7 +129,7 @@ func Run(ctx context.Context, c Config) error {
 	server.Record = &record.Book{Service: Name, Pool: n.Pool, Log: n.Log, Seen: seen, Tell: server.Tell}
 	deliveryv1.RegisterDeliveryServiceServer(n.Server, server)
 	n.Group.Add("sweep", (&sweep{
-		now: c.Now, caught: rows.CaughtUp, old: kept.Old, destroy: kept.Destroy, unrecorded: kept.Unrecorded,
+		now: c.Now, caught: rows.CaughtUp, old: kept.Old, spent: kept.Spent, patience: c.patience(), destroy: kept.Destroy, unrecorded: kept.Unrecorded,
 		tell: func(ctx context.Context, open []store.Import) error {
 			return server.Catch(ctx, open, cause(id.ID{}, nil))
 		},

@@ -12,4 +12,7 @@ func TestDeployed(t *testing.T) {
 	t.Parallel()
 	var c delivery.Config
 	worldtest.Deployed(t, &c, &c.Config, delivery.Name, react.Sources)
+	if c.Cells == "" {
+		t.Error("no cell has a place on people's maps")
+	}
 }

@@ -10,14 +10,18 @@ import (
 	"github.com/obole-market/obole/services/delivery/internal/store"
 )
 
-// sweep tells the log of imports whose process ended before it had, and destroys packages of which the log knows nothing.
+// sweep tells the log of imports whose process ended before it had. It destroys packages of which the log knows nothing, and those that
+// were kept for buyers who had paid for them.
 type sweep struct {
 	now func() time.Time
 	// caught waits until the tables have seen all that is in the log now.
 	caught func(context.Context) error
-	// old lists packages from before a time of which the tables know nothing; destroy removes them with their keys.
-	old     func(ctx context.Context, before time.Time) ([]id.ID, error)
-	destroy func(ctx context.Context, packages ...id.ID) error
+	// old lists packages from before a time of which the tables know nothing, spent those whose keys left before a time and whose agreements
+	// are fulfilled; destroy removes them with their keys.
+	old      func(ctx context.Context, before time.Time) ([]id.ID, error)
+	spent    func(ctx context.Context, before time.Time) ([]id.ID, error)
+	patience time.Duration // for how long a package that is spent may be fetched again
+	destroy  func(ctx context.Context, packages ...id.ID) error
 	// unrecorded lists imports from before a time of which the log is not known to know, after one of them; tell tells it.
 	unrecorded func(ctx context.Context, before time.Time, after store.Import, limit int) ([]store.Import, error)
 	tell       func(ctx context.Context, open []store.Import) error
@@ -85,9 +89,18 @@ func (s *sweep) orphans(ctx context.Context) error {
 	if err := s.caught(within); err != nil {
 		return fmt.Errorf("delivery: packages are not swept: %w", err)
 	}
-	list, err := s.old(ctx, now.Add(-orphan))
-	if err != nil || len(list) == 0 {
-		return err
+	return errors.Join(s.all(ctx, s.old, now.Add(-orphan)), s.all(ctx, s.spent, now.Add(-s.patience)))
+}
+
+// all destroys what a list names, page by page, until it names nothing.
+func (s *sweep) all(ctx context.Context, list func(context.Context, time.Time) ([]id.ID, error), before time.Time) error {
+	for {
+		page, err := list(ctx, before)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		if err := s.destroy(ctx, page...); err != nil {
+			return err
+		}
 	}
-	return s.destroy(ctx, list...)
 }

@@ -16,10 +16,15 @@ import (
 func TestWhatTheTablesHaveNotSeenIsNotSwept(t *testing.T) {
 	t.Parallel()
 	now, lag := time.Date(2026, 4, 12, 9, 0, 0, 0, time.UTC), errors.New("the tables lag")
-	stray, sold := id.Random(), id.Random()
+	stray, sold, spent, more := id.Random(), id.Random(), id.Random(), id.Random()
 	lagging := true
 	var gone []id.ID
 	told := 0
+	// A page has one.
+	left := func(all ...id.ID) ([]id.ID, error) {
+		all = slices.DeleteFunc(all, func(v id.ID) bool { return slices.Contains(gone, v) })
+		return all[:min(1, len(all))], nil
+	}
 	s := &sweep{
 		now: func() time.Time { return now },
 		caught: func(context.Context) error {
@@ -33,9 +38,16 @@ func TestWhatTheTablesHaveNotSeenIsNotSwept(t *testing.T) {
 				t.Errorf("packages from before %v are old", before)
 			}
 			if lagging {
-				return []id.ID{stray, sold}, nil
+				return left(stray, sold)
 			}
-			return []id.ID{stray}, nil
+			return left(stray)
+		},
+		patience: 7 * 24 * time.Hour,
+		spent: func(_ context.Context, before time.Time) ([]id.ID, error) {
+			if !before.Equal(now.AddDate(0, 0, -7)) {
+				t.Errorf("packages that were spent before %v are over", before)
+			}
+			return left(spent, more)
 		},
 		destroy: func(_ context.Context, list ...id.ID) error { gone = append(gone, list...); return nil },
 		unrecorded: func(context.Context, time.Time, store.Import, int) ([]store.Import, error) {
@@ -52,7 +64,7 @@ func TestWhatTheTablesHaveNotSeenIsNotSwept(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if !slices.Equal(gone, []id.ID{stray}) || told != 3 {
+	if !slices.Equal(gone, []id.ID{stray, spent, more}) || told != 3 {
 		t.Errorf("%v gone, %d imports told", gone, told)
 	}
 }

@@ -24,22 +24,29 @@ func TestAPersonsDataByCommand(t *testing.T) {
 	}, as...)
 	sh.ok(bring...)
 	day := []string{"--schema", "omh:step-count:3.0", "--day", "2016-04-12"}
-	if out := sh.ok(on(append([]string{"points"}, day...)...)...); !strings.Contains(out, `"value":13162`) {
+	if out := sh.ok(on(append([]string{"points"}, day...)...)...); !strings.Contains(out, "2016-04-12T00:00:00-04:00  2016-04-13T00:00:00-04:00  step_count=13162 steps") {
 		t.Errorf("measured: %s", out)
 	}
+	if p := sh.line(on(append([]string{"points"}, day...)...)...); p["body"].(map[string]any)["step_count"].(map[string]any)["value"] != 13162.0 {
+		t.Errorf("for scripts: %v", p)
+	}
+	sh.none("such points on 2015-04-12", on("points", "--schema", "omh:step-count:3.0", "--day", "2015-04-12")...)
+	sh.fails(client.ExitUsage, "obole: --schema: is none of the schemas", on("points", "--schema", "dreams", "--day", "2016-04-12")...)
 	sh.fails(client.ExitUsage, "want a day of the calendar", on("points", "--schema", "omh:step-count:3.0", "--day", "2016-04-31")...)
 	sh.fails(client.ExitUsage, "no such point was measured", on("correct", "--schema", "omh:step-count:3.0", "--day", "2015-04-12", "--value", "step_count=1")...)
 	correct := append([]string{"correct"}, day...)
-	sh.fails(client.ExitUsage, "says nothing of that", on(append(correct, "--value", "dreams=1")...)...)
+	sh.fails(client.ExitUsage, "says nothing of that, but step_count=13162 steps", on(append(correct, "--value", "dreams=1")...)...)
+	sh.fails(client.ExitUsage, "obole: --value: is less than 0 steps", on(append(correct, "--value", "step_count=-4")...)...)
 	sh.fails(client.ExitUsage, "want MEASURE=NUMBER", on(append(correct, "--value", "many")...)...)
 	sh.fails(client.ExitUsage, "no such point", on(append(correct, "--value", "step_count=1", "--point", person)...)...)
 	if out := sh.ok(on(append(correct, "--value", "step_count=9120")...)...); !strings.Contains(out, "kept as superseded") {
 		t.Errorf("corrected: %s", out)
 	}
-	if out := sh.ok(on(append([]string{"points"}, day...)...)...); !strings.Contains(out, `"value":9120`) || strings.Contains(out, "13162") {
+	if out := sh.ok(on(append([]string{"points"}, day...)...)...); !strings.Contains(out, "step_count=9120 steps") || strings.Contains(out, "13162") {
 		t.Errorf("measured since: %s", out)
 	}
 
+	sh.fails(client.ExitUsage, "obole: <source>: must be a valid UUID", on("restrict", "x")...)
 	source := sh.line(on("sources")...)["source_id"].(string)
 	sh.ok(on("restrict", source)...)
 	sh.ok(on("disconnect", source)...)

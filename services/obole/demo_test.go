@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/obole-market/obole/pkg/money"
 	"github.com/obole-market/obole/services/obole/internal/client"
 	"github.com/obole-market/obole/services/obole/internal/place"
 )
@@ -42,6 +41,7 @@ func played(t *testing.T, dir string) []map[string]any {
 		if err := json.Unmarshal([]byte(line), &v); err != nil {
 			t.Fatalf("%q is no line of JSON: %v", line, err)
 		}
+		formed(t, "demo", v)
 		all = append(all, v)
 	}
 	return all
@@ -71,19 +71,19 @@ func TestDemo(t *testing.T) {
 			t.Errorf("bid %d: %v, want %v", i, b, want)
 		}
 	}
-	if walker := tables["day by day"]; len(walker) != 1 || walker[0]["delivered"] != 10.0 || walker[0]["delivered_afterwards"] != 0.0 {
+	if walker := tables["day by day"]; len(walker) != 1 || walker[0]["participant"] != "1503960366" || walker[0]["delivered"] != 10.0 || walker[0]["delivered_afterwards"] != 0.0 {
 		t.Errorf("day by day: %v", walker)
 	}
 	if n := len(tables["who earned what"]); n != 41 {
 		t.Errorf("%d rows of who earned what", n)
 	}
 	payout := tables["asked for and paid out"]
-	if len(payout) != 1 || payout[0]["state"] != "settled" || payout[0]["how"] != "bill credit" || payout[0]["still_available"] != "0.00 EUR" {
+	if len(payout) != 1 || payout[0]["state"] != "settled" || payout[0]["how"] != "bill credit" || minor(t, payout[0]["still_available"]) != 0 {
 		t.Fatalf("the payout: %v", payout)
 	}
-	credited, err := money.Parse(payout[0]["amount"].(string))
-	if err != nil || credited.Minor() <= 0 {
-		t.Errorf("credited on the bill: %v, %v", payout, err)
+	credited := minor(t, payout[0]["amount"])
+	if credited <= 0 {
+		t.Errorf("credited on the bill: %v", payout)
 	}
 	if n := len(tables["offers not made or not wanted"]); n != 12 {
 		t.Errorf("%d rows of offers not made", n)
@@ -95,20 +95,16 @@ func TestDemo(t *testing.T) {
 	for _, sum := range proof["sums"].([]any) {
 		s := sum.(map[string]any)
 		account := s["account"].(string)
-		amount, err := money.Parse(s["from_events"].(string))
-		if err != nil {
-			t.Fatal(err)
-		}
-		sums[account] = amount.Minor()
+		sums[account] = minor(t, s["from_events"])
 		if account == "subscriber payable" {
-			people = int64(s["accounts"].(float64))
+			people, _ = strconv.ParseInt(s["accounts"].(string), 10, 64) // formed has seen that it is one
 		}
 	}
-	if sums["bill credit"] != credited.Minor() || sums["subscriber payout"] != 0 {
-		t.Errorf("%s was credited; the proof: %v", credited, proof)
+	if sums["bill credit"] != credited || sums["subscriber payout"] != 0 {
+		t.Errorf("%d was credited; the proof: %v", credited, proof)
 	}
 	people++ // who was paid has nothing left
-	paid := sums["subscriber payable"] + credited.Minor()
+	paid := sums["subscriber payable"] + credited
 	if all := paid + sums["operator commission"] + sums["rounding"]; proof["equal"] != true || all != 56_04 || paid < 44_83-people || paid > 44_83+people {
 		t.Errorf("the proof: %v", proof)
 	}
@@ -126,19 +122,29 @@ func TestDemo(t *testing.T) {
 	var has struct {
 		Paid struct{ Minor, Currency string }
 	}
-	if err := json.Unmarshal([]byte(a.Body), &has); err != nil || a.Status != http.StatusOK || has.Paid.Minor != fmt.Sprint(credited.Minor()) || has.Paid.Currency != "EUR" {
+	if err := json.Unmarshal([]byte(a.Body), &has); err != nil || a.Status != http.StatusOK || has.Paid.Minor != fmt.Sprint(credited) || has.Paid.Currency != "EUR" {
 		t.Errorf("what the walker has earned: %d %s", a.Status, a.Body)
 	}
 	paysOut(sh, r.Page, guests)
+}
+
+// minor is an amount in cents.
+func minor(t *testing.T, of any) int64 {
+	t.Helper()
+	sum, _ := of.(map[string]any)
+	text, _ := sum["minor"].(string)
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || sum["currency"] != "EUR" {
+		t.Fatalf("%v is no amount", of)
+	}
+	return n
 }
 
 // paysOut types what a person and finance type, for the first guest with some money: a part is paid, the rest comes back.
 func paysOut(sh shell, page string, guests []place.Someone) {
 	sh.t.Helper()
 	available := func(person string) int64 {
-		sum, _ := sh.line("finance", "balance", "--subscriber", person)["available"].(map[string]any)
-		minor, err := strconv.ParseInt(fmt.Sprint(sum["minor"]), 10, 64)
-		return map[bool]int64{true: minor}[err == nil] // nothing is left out of the answer
+		return minor(sh.t, sh.line("finance", "balance", "--subscriber", person)["available"])
 	}
 	i := slices.IndexFunc(guests, func(g place.Someone) bool { return slices.Contains(g.Roles, "subscriber") && available(g.Subject) > 1 })
 	if i < 0 {
@@ -156,24 +162,26 @@ func paysOut(sh shell, page string, guests []place.Someone) {
 	if got := fmt.Sprint(rest["amount"].(map[string]any)["minor"]); got != fmt.Sprint(had-1) {
 		sh.t.Errorf("all that is left is %s, of %d", got, had)
 	}
-	sh.fails(client.ExitFailed, "(<amount>: must be no more than is available) [INSUFFICIENT_EARNINGS]", append([]string{"payout", "request", "0.01 EUR"}, as...)...)
+	sh.fails(client.ExitFailed, "(<amount>: must be no more than the 0.00 EUR that is available) [INSUFFICIENT_EARNINGS]", append([]string{"payout", "request", "0.01 EUR"}, as...)...)
 	sh.fails(client.ExitFailed, "(--method: only a credit on the operator's bill is paid) [METHOD_UNAVAILABLE]", append([]string{"payout", "request", "--method", "sepa"}, as...)...)
 	sh.fails(client.ExitUsage, "there are bill-credit", append([]string{"payout", "request", "--method", "cash"}, as...)...)
 	if waiting := sh.lines("finance", "payouts", "--state", "requested", "--subscriber", person); len(waiting) != 2 || waiting[1]["payout_id"] != first {
 		sh.t.Errorf("asked for: %v", waiting)
 	}
-	sh.fails(client.ExitFailed, "[PAYOUT_NOT_INSTRUCTED]", "finance", "settle", first, "--value-date", "2026-11-30")
+	today := time.Now().UTC().Format(time.DateOnly)
+	sh.fails(client.ExitFailed, "[PAYOUT_NOT_INSTRUCTED]", "finance", "settle", first, "--value-date", today)
 	sh.fails(client.ExitUsage, "--as: must be at most 35 bytes", "finance", "instruct", first, "--as", strings.Repeat("x", 36))
 	sh.ok("finance", "instruct", first, "--as", "B-1")
 	sh.fails(client.ExitUsage, "--value-date: is no day of the calendar", "finance", "settle", first, "--value-date", "2026-11-31")
-	if out := sh.ok("finance", "settle", first, "--value-date", "2026-11-30", "--reference", "BILL-2"); !strings.Contains(out, first+": credited on 2026-11-30") {
+	sh.fails(client.ExitUsage, "(--value-date: must be no day before the payout was asked for, nor more than 7 days ahead) [VALUE_DATE_INVALID]", "finance", "settle", first, "--value-date", "2099-12-31")
+	if out := sh.ok("finance", "settle", first, "--value-date", today, "--reference", "BILL-2"); !strings.Contains(out, first+": credited on "+today) {
 		sh.t.Errorf("settled: %s", out)
 	}
 	sh.fails(client.ExitFailed, "[PAYOUT_ENDED]", "finance", "return", first, "--reason", "duplicate")
 	sh.fails(client.ExitUsage, "there are no-bill", "finance", "return", first, "--reason", "whim")
 	sh.fails(client.ExitFailed, "(<payout>: is none of this book's) [PAYOUT_UNKNOWN]", "finance", "return", person, "--reason", "no-bill")
 	sh.ok("finance", "return", rest["payout_id"].(string), "--reason", "contract-ended")
-	if out := sh.ok(append([]string{"payout", "list"}, as...)...); strings.Count(out, "\n") != 3 || !strings.Contains(out, "contract ended") || !strings.Contains(out, "2026-11-30") {
+	if out := sh.ok(append([]string{"payout", "list"}, as...)...); strings.Count(out, "\n") != 3 || !strings.Contains(out, "contract ended") || !strings.Contains(out, today) {
 		sh.t.Errorf("the payouts:\n%s", out)
 	}
 	if out := sh.ok("finance", "balance", "--subscriber", person); !strings.Contains(out, "asked for 0.00 EUR, paid 0.01 EUR") || available(person) != had-1 {

@@ -53,16 +53,12 @@ func TestFilesDroppedOnThePage(t *testing.T) {
 	call(consentv1.ConsentService_Enrol_FullMethodName, &consentv1.EnrolRequest{
 		SubscriberId: me, Country: "BE", Language: "en", BirthDate: "1990-02-03", IdempotencyKey: "e",
 	}, new(consentv1.EnrolResponse))
-	source := new(deliveryv1.ConnectSourceResponse)
-	call(deliveryv1.DeliveryService_ConnectSource_FullMethodName, &deliveryv1.ConnectSourceRequest{
-		SubscriberId: me, Importer: "fitabase-csv", Route: deliveryv1.Route_ROUTE_GDPR_20, IdempotencyKey: "s",
-	}, source)
 	good, err := fitabase.Files.ReadFile("dailyActivity_merged.csv")
 	if err != nil {
 		t.Fatal(err)
 	}
 	query := func(more ...string) string {
-		q := url.Values{"source": {source.GetSourceId()}, "name": {"dailyActivity_merged.csv"}, "zone": {"America/New_York"}, "person": {"1503960366"}}
+		q := url.Values{"importer": {"fitabase-csv"}, "name": {"dailyActivity_merged.csv"}, "zone": {"America/New_York"}, "person": {"1503960366"}}
 		for i := 0; i < len(more); i += 2 {
 			q.Set(more[i], more[i+1])
 		}
@@ -75,11 +71,12 @@ func TestFilesDroppedOnThePage(t *testing.T) {
 		}
 		return got
 	}
-	kept := func() int {
+	// kept lists the sources; no file of this test has more than one.
+	kept := func() []*deliveryv1.Source {
 		t.Helper()
 		list := new(deliveryv1.ListSourcesResponse)
 		call(deliveryv1.DeliveryService_ListSources_FullMethodName, &deliveryv1.ListSourcesRequest{SubscriberId: me}, list)
-		return len(list.GetSources()[0].GetArrivals())
+		return list.GetSources()
 	}
 
 	// A bad row, far enough down that much has gone up before.
@@ -95,11 +92,12 @@ func TestFilesDroppedOnThePage(t *testing.T) {
 		}
 		reason += d.Debug.Reason
 	}
-	if a.Status != http.StatusBadRequest || reason != "ROW_INVALID" || named["file"] != "dailyActivity_merged.csv" || named["line"] != "7" || named["field"] == "" {
+	if a.Status != http.StatusBadRequest || reason != "ROW_INVALID" || named["file"] != "dailyActivity_merged.csv" || named["line"] != "7" || named["field"] == "" ||
+		named["flaw"] != "CELLS row" {
 		t.Errorf("a bad row: %d %s", a.Status, a.Body)
 	}
-	if n := kept(); n != 0 {
-		t.Errorf("of the bad file %d kinds of points are kept", n)
+	if list := kept(); len(list) != 0 {
+		t.Errorf("of the bad file %v is kept", list)
 	}
 
 	// One that breaks off, at the end of a row, so that what has come would be a file.
@@ -118,7 +116,9 @@ func TestFilesDroppedOnThePage(t *testing.T) {
 	}{
 		"a misspelt parameter": {query("zoen", "UTC"), "zoen", http.StatusBadRequest},
 		"no source":            {"/import", "source_id", http.StatusBadRequest},
-		"another's source":     {query("source", me), "SOURCE_UNKNOWN", http.StatusNotFound},
+		"another's source":     {query("importer", "", "source", me), "SOURCE_UNKNOWN", http.StatusNotFound},
+		"two sources":          {query("source", me), "connect", http.StatusBadRequest},
+		"no importer":          {query("importer", "tea-leaves"), "importer", http.StatusBadRequest},
 		"a zone that is none":  {query("zone", "Mars/Olympus"), "zone", http.StatusBadRequest},
 		"days that are none":   {query("first", "yesterday"), "days", http.StatusBadRequest},
 	} {
@@ -138,8 +138,8 @@ func TestFilesDroppedOnThePage(t *testing.T) {
 	if a := nobody.Post(query(), "", good); a.Status != http.StatusUnauthorized || !strings.Contains(a.Body, "TOKEN_MISSING") {
 		t.Errorf("nobody: %d %s", a.Status, a.Body)
 	}
-	if n := kept(); n != 0 {
-		t.Errorf("after all that %d kinds of points are kept", n)
+	if list := kept(); len(list) != 0 {
+		t.Errorf("after all that %v is kept", list)
 	}
 
 	// And the good one: all its points are new.
@@ -151,8 +151,13 @@ func TestFilesDroppedOnThePage(t *testing.T) {
 	if got, first := read(again), read(a); again.Status != http.StatusOK || got.ImportID == "" || got.ImportID != first.ImportID {
 		t.Errorf("the same again, which is the same import: %d %s", again.Status, again.Body)
 	}
-	if kept() == 0 {
-		t.Error("nothing is kept of the good file")
+	list := kept()
+	if len(list) != 1 || len(list[0].GetArrivals()) == 0 {
+		t.Fatalf("of the good file %v is kept", list)
+	}
+	// It is there now, and files come from it by its name as well.
+	if a := b.Post(query("importer", "", "source", list[0].GetSourceId()), "text/csv", good); read(a).ImportID != read(again).ImportID {
+		t.Errorf("the same file from the source that is there: %d %s", a.Status, a.Body)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/obole-market/obole/pkg/embedded"
 	"github.com/obole-market/obole/pkg/id"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	"github.com/obole-market/obole/services/obole/internal/client"
@@ -204,6 +205,40 @@ func TestSecondStartIsRefused(t *testing.T) {
 	}
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("it took %s to say so", took)
+	}
+}
+
+// TestAStoryThatIsStopped says so in a line, with the status of what was not done, and leaves nothing running on its folder.
+func TestAStoryThatIsStopped(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	story := obole("demo", "--data", dir)
+	errs, err := story.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := story.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = story.Process.Kill() }) // where the test has failed before it stopped it
+	var last string
+	for lines := bufio.NewScanner(errs); lines.Scan(); last = lines.Text() {
+		if strings.Contains(lines.Text(), "people join") { // the first act is over, the story goes on
+			if err := story.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	_ = story.Wait() // its status says it
+	if status := story.ProcessState.ExitCode(); status != client.ExitFailed || last != "obole: stopped before the end" {
+		t.Errorf("status %d, %q", status, last)
+	}
+	give, err := embedded.Take(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := give(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -10,7 +10,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -55,9 +57,52 @@ func (s shell) lines(args ...string) []map[string]any {
 		if err := json.Unmarshal([]byte(line), &v); err != nil {
 			s.t.Fatalf("obole %s: %q is no line of JSON: %v", strings.Join(args, " "), line, err)
 		}
+		formed(s.t, strings.Join(args, " "), v)
 		all = append(all, v)
 	}
 	return all
+}
+
+// spelt is an amount as people read it.
+var spelt = regexp.MustCompile(`^-?[0-9][0-9.,]* [A-Z]{3}$`)
+
+// formed checks that what is written for scripts has one form, whatever command writes it: money and prices as the contract's messages,
+// positions in quotes as all integers of 64 bits, times in RFC 3339.
+func formed(t *testing.T, command string, v any) {
+	t.Helper()
+	switch v := v.(type) {
+	case []any:
+		for _, e := range v {
+			formed(t, command, e)
+		}
+	case map[string]any:
+		for name, e := range v {
+			text, quoted := e.(string)
+			switch {
+			case spelt.MatchString(text):
+				t.Errorf("obole %s: %s is %q", command, name, text)
+			case name == "at" || name == "due" || strings.HasSuffix(name, "_at"):
+				if _, err := time.Parse(time.RFC3339, text); err != nil {
+					t.Errorf("obole %s: %s is %v", command, name, e)
+				}
+			case name == "minor" || name == "micros" || name == "position" || name == "accounts":
+				if _, err := strconv.ParseInt(text, 10, 64); err != nil || !quoted {
+					t.Errorf("obole %s: %s is %v", command, name, e)
+				}
+			}
+			formed(t, command, e)
+		}
+	}
+}
+
+// none runs a command that lists nothing: people are told of what there is none, and scripts get no line.
+func (s shell) none(what string, args ...string) {
+	s.t.Helper()
+	out, errs, status := s.run(args...)
+	json, silent, _ := s.run(append([]string{"--json"}, args...)...)
+	if status != client.ExitOK || out != "" || errs != "obole: no "+what+"\n" || json+silent != "" {
+		s.t.Errorf("obole %s: status %d, %q %q; for scripts %q %q", strings.Join(args, " "), status, out, errs, json, silent)
+	}
 }
 
 // line is the one line of a command with --json.
@@ -151,8 +196,16 @@ func TestCommandsTellTheStory(t *testing.T) {
 
 	// Its money and bids.
 	sh.fails(client.ExitUsage, "want an amount", "fund", "--buyer", key, "100", "--reference", "B-1")
-	if out := sh.ok("fund", "--buyer", key, "100 EUR", "--reference", "B-1"); !strings.Contains(out, "100.00 EUR recorded") {
-		t.Errorf("fund: %s", out)
+	sh.none("bids", "bid", "list", "--buyer", key)
+	sh.none("deliveries", "receive", "list", "--buyer", key)
+	sh.none("packages wait", "receive", "--buyer", key, "--out", dir)
+	sh.none("payouts", "finance", "payouts")
+	sh.none("postings of this account", "finance", "statement", "vat-output")
+	sh.none("such events", "finance", "replay", "--events")
+	for _, want := range []string{"100.00 EUR recorded; available to " + buyer + ": 100.00 EUR", "100.00 EUR was recorded before, and counts once; available to " + buyer + ": 100.00 EUR"} {
+		if out := sh.ok("fund", "--buyer", key, "100 EUR", "--reference", "B-1"); out != want+"\n" {
+			t.Errorf("fund: %s", out)
+		}
 	}
 	if out := sh.ok(append([]string{"bid", "try"}, ask...)...); !strings.Contains(out, "would hold 30.25 EUR, of which 5.25 EUR VAT; might reach 0 to 49 people") {
 		t.Errorf("try: %s", out)
@@ -162,7 +215,11 @@ func TestCommandsTellTheStory(t *testing.T) {
 	sh.fails(client.ExitUsage, "--price", append(bad, "--price", "five")...)
 	sh.fails(client.ExitUsage, "--cadence", append(bad, "--cadence", "hourly")...)
 	place := append([]string{"bid", "place", "--key", "first", "--wait"}, ask...)
-	bid := sh.line(place...)["bid_id"].(string)
+	placed := sh.line(place...)
+	bid := placed["bid_id"].(string)
+	if at, told := placed["bid"].(map[string]any)["opens_at"]; told {
+		t.Errorf("a bid that was to open at once opens at %v", at)
+	}
 	if out := sh.ok("bid", "list", "--buyer", key); !strings.Contains(out, bid+"  open") || !strings.Contains(out, "30.25 EUR") {
 		t.Errorf("the bids:\n%s", out)
 	}
@@ -188,6 +245,8 @@ func TestCommandsTellTheStory(t *testing.T) {
 	if out := sh.ok(append(fitabase, "--person", participants[0], "--subscriber", person)...); !strings.Contains(out, "0 known already") {
 		t.Errorf("import: %s", out)
 	}
+	sh.none("consents", append([]string{"consent", "list"}, as...)...)
+	sh.none("payouts", append([]string{"payout", "list"}, as...)...)
 	offer := sh.line(append([]string{"offers", "list"}, as...)...)
 	number, card := offer["offer_id"].(string), offer["card_sha256"].(string)
 	if out := sh.ok(append([]string{"offers", "show", number}, as...)...); !strings.Contains(out, "A sleep study (BE) asks for") || !strings.Contains(out, "0.04 EUR for you") {
@@ -196,6 +255,7 @@ func TestCommandsTellTheStory(t *testing.T) {
 	accept := append([]string{"offers", "accept", number, "--field", "date,steps"}, as...)
 	sh.fails(client.ExitFailed, "look at it again", append(accept, "--card", "00000000", "--explicit")...)
 	sh.fails(client.ExitFailed, "[EXPLICIT_STEP_MISSING]", append(accept, "--card", card[:8])...)
+	sh.fails(client.ExitUsage, `--field "nope": is not on the card, which has date, steps, energy`, append(accept, "--card", card[:8], "--field", "nope")...)
 	agreement := sh.line(append(accept, "--card", card[:8], "--explicit")...)["agreement_id"].(string)
 	list := append([]string{"consent", "list"}, as...)
 	state := func(want string) func(map[string]any) bool {
@@ -203,7 +263,14 @@ func TestCommandsTellTheStory(t *testing.T) {
 	}
 	sh.until("the consent", state("CONSENT_STATE_GIVEN"), list...)
 	sh.fails(client.ExitUsage, "name one agreement, or say --all", append([]string{"consent", "pause"}, as...)...)
-	sh.ok(append([]string{"consent", "pause", agreement}, as...)...)
+	table := sh.ok(list...)
+	if want := agreement[:8] + "   given  A sleep study  daily-steps  academic research  "; !strings.Contains(table, want) || strings.Contains(table, agreement) || strings.Contains(table, "http") {
+		t.Errorf("the consents, for people, lack %q:\n%s", want, table)
+	}
+	sh.fails(client.ExitUsage, "none begins with 00000000", append([]string{"consent", "pause", "00000000"}, as...)...)
+	if out := sh.ok(append([]string{"consent", "pause", agreement[:8]}, as...)...); !strings.Contains(out, "paused "+agreement) {
+		t.Errorf("paused by the beginning of its id: %s", out)
+	}
 	sh.until("the pause", state("CONSENT_STATE_PAUSED"), list...)
 	sh.ok(append([]string{"consent", "resume", agreement}, as...)...)
 	sh.until("its end", state("CONSENT_STATE_GIVEN"), list...)
@@ -239,8 +306,9 @@ func TestCommandsTellTheStory(t *testing.T) {
 		pending, _ := v["pending"].(map[string]any)
 		return pending["minor"] == "16" // five slots at 4 cents, less a fifth
 	}, "finance", "balance", "--subscriber", person)
+	sh.fails(client.ExitFailed, "the 0.00 EUR that is available; 0.16 EUR is pending until "+time.Now().UTC().AddDate(0, 0, 11).Format("2006-01-"), append([]string{"payout", "request"}, as...)...)
 	sh.ok(append([]string{"consent", "withdraw", "--all"}, as...)...)
-	if out := sh.ok(list...); !strings.Contains(out, agreement) {
+	if out := sh.ok(list...); !strings.Contains(out, agreement[:8]) {
 		t.Errorf("the consents:\n%s", out)
 	}
 	second := sh.line("enrol", "--country", "BE", "--born-year", "1980")["subscriber_id"].(string)
@@ -274,7 +342,13 @@ func TestCommandsTellTheStory(t *testing.T) {
 	if len(events) < 3 || events[0]["type"] != "funds_deposited" {
 		t.Fatalf("the events: %v", events)
 	}
-	if rest := sh.lines("finance", "replay", "--after", "1", "--buyer", key); len(rest) == 0 || rest[0]["position"] != 2.0 {
+	told := strings.Join(strings.Fields(sh.ok("finance", "replay", "--events")), " ")
+	for _, want := range []string{"POSITION AT EVENT", "funds deposited 100.00 EUR " + buyer[:8], "funds held 30.25 EUR " + buyer[:8] + " - " + bid[:8], "slots: 5"} {
+		if !strings.Contains(told, want) || strings.Contains(told, "{") {
+			t.Errorf("the events, for people, lack %q:\n%s", want, told)
+		}
+	}
+	if rest := sh.lines("finance", "replay", "--after", "1", "--buyer", key); len(rest) == 0 || rest[0]["position"] != "2" {
 		t.Errorf("the events after the first: %v", rest)
 	}
 

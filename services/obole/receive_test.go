@@ -43,7 +43,6 @@ type warehouse struct {
 	receipts  map[string]int
 	imported  bytes.Buffer
 	header    *deliveryv1.ImportHeader
-	connected *deliveryv1.ConnectSourceRequest
 	wrongFile bool
 	late      int // answers of the gate that come too late
 }
@@ -125,11 +124,6 @@ func (w *warehouse) SignReceipt(_ context.Context, r *deliveryv1.SignReceiptRequ
 	}
 	sealed, err := parcel.SealKey(parcel.X25519, w.to.Public, number, w.content)
 	return &deliveryv1.SignReceiptResponse{SealedKey: sealed, KeyId: r.GetKeyId()}, err
-}
-
-func (w *warehouse) ConnectSource(_ context.Context, r *deliveryv1.ConnectSourceRequest) (*deliveryv1.ConnectSourceResponse, error) {
-	w.connected = r
-	return &deliveryv1.ConnectSourceResponse{SourceId: id.Derive([]byte(r.GetIdempotencyKey())).String()}, nil
 }
 
 func (w *warehouse) Import(stream grpc.ClientStreamingServer[deliveryv1.ImportRequest, deliveryv1.ImportResponse]) error {
@@ -267,14 +261,15 @@ func TestImport(t *testing.T) {
 		t.Errorf("%d bytes arrived of %d", w.imported.Len(), len(text))
 	}
 	h := w.header
-	if h.GetSubscriberId() != person || h.GetFileName() != "steps.csv" || h.GetZone() != "Europe/Brussels" || h.GetPerson() != "1503960366" || h.GetDays().GetLast() != "2016-04-20" || h.GetSourceId() == "" {
+	if h.GetSubscriberId() != person || h.GetFileName() != "steps.csv" || h.GetZone() != "Europe/Brussels" || h.GetPerson() != "1503960366" || h.GetDays().GetLast() != "2016-04-20" ||
+		h.GetConnect().GetImporter() != "fitabase-csv" || h.GetConnect().GetRoute() != deliveryv1.Route_ROUTE_GDPR_20 || h.GetSourceId() != "" {
 		t.Errorf("the header: %v", h)
 	}
 	feed := []string{"feed", "--subscriber", person, "--importer", "bandicoot-csv", "--zone", "Europe/Brussels", file}
 	if out := sh.ok(feed...); out != fmt.Sprintf("%s: 31 new points, 2 known already\n", file) {
 		t.Errorf("feed: %s", out)
 	}
-	if h, from := w.header, w.connected; h.GetSubscriberId() != person || h.GetFileName() != "steps.csv" || from.GetImporter() != "bandicoot-csv" || from.GetRoute() != deliveryv1.Route_ROUTE_OPERATOR || from.GetSubscriberId() != person {
+	if h, from := w.header, w.header.GetConnect(); h.GetSubscriberId() != person || h.GetFileName() != "steps.csv" || from.GetImporter() != "bandicoot-csv" || from.GetRoute() != deliveryv1.Route_ROUTE_OPERATOR {
 		t.Errorf("the feed: %v by %v", h, from)
 	}
 	sh.fails(client.ExitUsage, "must be one of", "feed", "--subscriber", person, "--importer", "fitabase-csv", "--zone", "Europe/Brussels", file)

@@ -85,7 +85,7 @@ func TestReplayThroughAllLives(t *testing.T) {
 		for n := range 2 {
 			sh.ok("fund", "--buyer", id.Random().String(), "1 EUR", "--reference", fmt.Sprint("B-", life, "-", n))
 		}
-		if proof := sh.line("finance", "replay"); proof["equal"] != true || proof["events"] != float64(2*(life+1)) {
+		if proof := sh.line("finance", "replay"); proof["equal"] != true || proof["events"] != fmt.Sprint(2*(life+1)) {
 			t.Errorf("in life %d: %v", life+1, proof)
 		}
 		stop()

@@ -113,7 +113,7 @@ func Run(ctx context.Context, c Config) error {
 	n.Deadlines("market", reactor.Due)
 
 	server := &rpc.Server{
-		Buyers: buyers, Bids: bids, View: answers, Seen: rows, Catalog: products, Policy: rules, Keys: keys,
+		Buyers: buyers, Bids: bids, View: answers, Seen: rows, Log: n.Log, Catalog: products, Policy: rules, Keys: keys,
 		Consent:  consentv1.NewConsentServiceClient(consent),
 		Delivery: deliveryv1.NewDeliveryServiceClient(delivery), Now: c.Now, Currency: c.currency(), Commission: c.commission(),
 		Accepted: lru.New[id.ID, es.Record](rpc.AcceptedHeld),

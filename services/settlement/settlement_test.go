@@ -1,6 +1,7 @@
 package settlement_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -24,6 +25,7 @@ import (
 	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
 	moneyv1 "github.com/obole-market/obole/proto/gen/obole/money/v1"
 	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
+	recordv1 "github.com/obole-market/obole/proto/gen/obole/record/v1"
 	settlementv1 "github.com/obole-market/obole/proto/gen/obole/settlement/v1"
 	"github.com/obole-market/obole/services/internal/worldtest"
 	"github.com/obole-market/obole/services/settlement"
@@ -129,11 +131,11 @@ func TestMoneyOfOneBid(t *testing.T) {
 	}
 	conflict("another reference", func(r *settlementv1.DepositRequest) { r.Reference = "BANK-2" })
 	conflict("another amount", func(r *settlementv1.DepositRequest) { r.Amount = euro(5) })
-	if again, err := finance.Deposit(ctx, deposit); err != nil || again.GetCursor().GetPosition() != paid.GetCursor().GetPosition() {
+	if again, err := finance.Deposit(ctx, deposit); err != nil || again.GetCursor().GetPosition() != paid.GetCursor().GetPosition() || !again.GetRecordedBefore() || paid.GetRecordedBefore() {
 		t.Fatalf("a retry: %v, %v", again, err)
 	}
 	deposit.IdempotencyKey = "2"
-	if again, err := finance.Deposit(ctx, deposit); err != nil || again.GetAvailable().GetMinor() != 1000_00 || again.GetCursor().GetPosition() != paid.GetCursor().GetPosition() {
+	if again, err := finance.Deposit(ctx, deposit); err != nil || again.GetAvailable().GetMinor() != 1000_00 || again.GetCursor().GetPosition() != paid.GetCursor().GetPosition() || !again.GetRecordedBefore() {
 		t.Fatalf("the same payment was booked twice: %v, %v", again, err)
 	}
 	deposit.Amount, deposit.IdempotencyKey = euro(5), "3"
@@ -184,6 +186,21 @@ func TestMoneyOfOneBid(t *testing.T) {
 	if _, err := mine.GetEarnings(ctx, &settlementv1.GetEarningsRequest{SubscriberId: id.Random().String()}); status.Code(err) != codes.PermissionDenied {
 		t.Fatalf("somebody else's earnings: %v", err)
 	}
+	// Their record speaks of what they get: of five cents a slot, the four that the commission leaves.
+	w.Eventually("the record to tell of the earmark", func() bool {
+		record, err := mine.ListRecord(ctx, &settlementv1.ListRecordRequest{SubscriberId: s.person.String()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(record.GetEntries(), func(e *recordv1.Entry) bool { return e.GetType() == "funds_earmarked" })
+		if i < 0 {
+			return false
+		}
+		if e := record.GetEntries()[i]; e.GetUnitPrice().GetMicros() != 50_000 || e.GetNetPrice().GetMicros() != 40_000 || e.GetNetPrice().GetCurrency() != "EUR" {
+			t.Errorf("the record of the earmark is %v", e)
+		}
+		return true
+	})
 	if _, err := mine.TrialBalance(ctx, &settlementv1.TrialBalanceRequest{}); status.Code(err) != codes.PermissionDenied {
 		t.Fatalf("the trial balance for a subscriber: %v", err)
 	}
@@ -192,20 +209,7 @@ func TestMoneyOfOneBid(t *testing.T) {
 	if err != nil || trial.GetTotal().GetMinor() != 0 {
 		t.Fatalf("trial balance %v, %v", trial, err)
 	}
-	replayed, at := replay(t, finance)
-	sums, total := replayed.Sums()
-	if total != 0 || at != trial.GetAsOf().GetPosition() {
-		t.Fatalf("replayed to %d with total %d, the trial balance is of %d", at, total, trial.GetAsOf().GetPosition())
-	}
-	told := map[settlementv1.AccountKind]int64{}
-	for _, s := range trial.GetSums() {
-		told[s.GetKind()] = s.GetBalance().GetMinor()
-	}
-	for _, s := range sums {
-		if told[s.Kind] != s.Minor {
-			t.Errorf("%v: %d replayed, %d in the trial balance", s.Kind, s.Minor, told[s.Kind])
-		}
-	}
+	equal(t, finance, trial)
 	early, err := finance.TrialBalance(ctx, &settlementv1.TrialBalanceRequest{AsOf: paid.GetCursor()})
 	if err != nil || len(early.GetSums()) != 2 || early.GetSums()[0].GetBalance().GetMinor() != 1000_00 {
 		t.Errorf("as of the deposit: %v, %v", early, err)
@@ -278,6 +282,23 @@ func TestABidWithoutMoneyIsRefused(t *testing.T) {
 	w.Eventually("the refusal", func() bool {
 		return count(t, finance, &settlementv1.ReplayFilter{BuyerId: s.buyer.String()}) == 1
 	})
+}
+
+// equal replays the stream and compares every balance that comes of it with the trial balance.
+func equal(t *testing.T, finance settlementv1.SettlementServiceClient, trial *settlementv1.TrialBalanceResponse) *ledger.Ledger {
+	t.Helper()
+	replayed, at := replay(t, finance)
+	sums, total := replayed.Sums()
+	if total != 0 || at != trial.GetAsOf().GetPosition() || len(sums) != len(trial.GetSums()) {
+		t.Fatalf("replayed to %d with total %d and %d kinds, the trial balance is %v", at, total, len(sums), trial)
+	}
+	for i, s := range sums { // both by kind
+		if got := trial.GetSums()[i]; got.GetKind() != s.Kind || got.GetBalance().GetMinor() != s.Minor || got.GetAccounts() != s.Accounts ||
+			!bytes.Equal(got.GetAccountsSha256(), s.Digest[:]) {
+			t.Errorf("%v: %+v replayed, %v in the trial balance", s.Kind, s, got)
+		}
+	}
+	return replayed
 }
 
 // replay folds the log as finance does.

@@ -347,7 +347,7 @@ func TestKilledUnderLoad(t *testing.T) {
 	url := database(t, 2)
 	log := open(t, url)
 	acknowledged := map[string]bool{}
-	for range times {
+	for life := range times {
 		c, out := child(t, url)
 		grows(t, url, 200)
 		if err := c.Process.Kill(); err != nil {
@@ -355,6 +355,9 @@ func TestKilledUnderLoad(t *testing.T) {
 		}
 		_ = c.Wait() // killed
 		lines := strings.Split(out.String(), "\n")
+		if len(lines) < 2 {
+			t.Errorf("life %d acknowledged nothing", life)
+		}
 		for _, line := range lines[:len(lines)-1] {
 			acknowledged[line] = true
 		}

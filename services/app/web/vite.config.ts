@@ -1,5 +1,6 @@
 /// <reference types="vitest/config" />
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { defineConfig, type Plugin } from "vite";
 
 // Tells the service worker which files the build has.
@@ -24,11 +25,69 @@ function worker(): Plugin {
   };
 }
 
+const languages = ["en", "fr", "es"];
+const escaped = (text: string) => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
+
+// A page for addresses that are none, in each language: the edge sends it with 404 to whoever follows an old link, and it needs no script.
+function lost(): Plugin {
+  return {
+    name: "lost",
+    apply: "build",
+    enforce: "post",
+    generateBundle(_, bundle) {
+      const entry = Object.values(bundle).find((f) => f.type === "chunk" && f.isEntry && f.name === "index");
+      const styles = entry?.type === "chunk" ? [...(entry.viteMetadata?.importedCss ?? [])] : [];
+      if (styles.length === 0) throw new Error("no style sheet of the page in the bundle");
+      for (const language of languages) {
+        const m = JSON.parse(readFileSync(new URL(`src/i18n/messages/${language}.json`, import.meta.url), "utf8")) as Record<string, string>;
+        const t = (key: string) => escaped(m[key] ?? "");
+        this.emitFile({
+          type: "asset",
+          fileName: `lost.${language}.html`,
+          source: `<!doctype html>
+<html lang="${language}">
+  <head>
+    <meta charset="utf-8" />
+    <meta name="viewport" content="width=device-width, initial-scale=1, viewport-fit=cover" />
+    <meta name="color-scheme" content="light dark" />
+    <meta name="robots" content="noindex" />
+    <meta name="referrer" content="no-referrer" />
+    <title>${t("lost.title")} · Obole</title>
+    <link rel="icon" href="/icon.svg" type="image/svg+xml" />
+    <script src="/theme.js"></script>
+${styles.map((f) => `    <link rel="stylesheet" href="/${f}" />`).join("\n")}
+  </head>
+  <body>
+    <div class="frame outside">
+      <header class="top">
+        <a class="brand" href="/"><img src="/icon.svg" alt="" />Obole</a>
+      </header>
+      <main class="main" id="main">
+        <section class="explain">
+          <h1>${t("lost.title")}</h1>
+          <p class="lead">${t("lost.what")}</p>
+          <p>${t("lost.text")}</p>
+          <a class="button main-act" href="/">${t("lost.home")}</a>
+        </section>
+      </main>
+      <footer class="foot">
+        <div class="inner"><a href="/privacy">${t("nav.privacy")}</a></div>
+      </footer>
+    </div>
+  </body>
+</html>
+`,
+        });
+      }
+    },
+  };
+}
+
 // What is built is committed and compared byte for byte, so nothing of the machine or the hour may enter it.
 export default defineConfig({
   base: "/",
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
-  plugins: [worker()],
+  plugins: [worker(), lost()],
   build: {
     outDir: "dist",
     emptyOutDir: true,

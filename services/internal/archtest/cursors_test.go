@@ -12,7 +12,6 @@ var headless = map[protoreflect.FullName]string{
 	"obole.offers.v1.OffersService.WatchBids":            "what the first answer has not seen is told as it is seen",
 	"obole.offers.v1.OffersService.ConfirmCohort":        "the log itself answers; it is decided once for a bid, however often it is asked",
 	"obole.consent.v1.ConsentService.IsEnrolled":         "the log itself answers",
-	"obole.consent.v1.ConsentService.Check":              "the log itself answers",
 	"obole.consent.v1.ConsentService.CheckMany":          "the log itself answers",
 	"obole.consent.v1.ConsentService.CountLive":          "it waits for the log's end by itself",
 	"obole.consent.v1.ConsentService.Release":            "a write, named by its attempt",

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +17,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	kafkago "github.com/segmentio/kafka-go"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/obole-market/obole/pkg/boot"
 	"github.com/obole-market/obole/pkg/embedded"
@@ -48,6 +51,9 @@ var canaries = map[string]string{
 	"floor's product": "canary-product",
 	"purpose never":   "https://w3id.org/dpv#CanaryPurpose",
 }
+
+// numbers are canaries, too. Bytes may come to them by chance, so they are looked for as words of what is told, not in what is kept.
+var numbers = map[string]int64{"floor's micros": 7_346_219, "steps": 346_259}
 
 // sink keeps what is logged.
 type sink struct {
@@ -105,7 +111,7 @@ func TestNothingPersonalInClear(t *testing.T) {
 		})
 		f.must(err)
 		_, err = p.consent.SetRules(ctx, &consentv1.SetRulesRequest{SubscriberId: p.id.String(), IdempotencyKey: "r", Rules: &consentv1.Rules{
-			Floors:        []*consentv1.Floor{{Product: canaries["floor's product"], Micros: 1, Currency: "EUR"}},
+			Floors:        []*consentv1.Floor{{Product: canaries["floor's product"], Micros: numbers["floor's micros"], Currency: "EUR"}},
 			PurposesNever: []string{canaries["purpose never"]}, ProductsNever: []string{"canary-never"}, MaxAgreements: 7,
 			Matching: true, MatchingHealth: true, BuyersNever: []string{id.Derive([]byte("canary")).String()},
 		}})
@@ -126,7 +132,7 @@ func TestNothingPersonalInClear(t *testing.T) {
 		if _, err = p.send(broken, header); err == nil {
 			t.Error("a broken row was taken")
 		} else {
-			told = append(told, strings.ReplaceAll(err.Error(), canaries["file name"], "")) // the caller's own word for the file
+			told = append(told, strings.ReplaceAll(inFull(err), canaries["file name"], "")) // the caller's own word for the file
 		}
 	}
 	if people[0].id.IsZero() || !slices.Contains(who, canaries["participant"]) {
@@ -148,10 +154,17 @@ func TestNothingPersonalInClear(t *testing.T) {
 			t.Errorf("the canary's day was not delivered, so it proves nothing: %v", m.Slots)
 		}
 	}
-	for _, p := range people[1:] {
-		f.Eventually("the posting", func() bool { return p.available() >= 0 })
-	}
-	f.corrects(people[1])
+	f.Eventually("four postings", func() bool {
+		paid := 0
+		for _, p := range people {
+			if p.available() > 0 {
+				paid++
+			}
+		}
+		return paid == 4
+	})
+	f.corrects(people[1], numbers["steps"])
+	told = append(told, f.refusals(people[1], bid)...)
 	// Somebody of whom only the year of birth is known, who brings the same file twice; and a key that is replaced before it was used.
 	f.rare(people[0])
 	found := f.personal(keys)
@@ -175,6 +188,11 @@ func TestNothingPersonalInClear(t *testing.T) {
 	for _, place := range []string{"PostgreSQL's files", "Kafka's files", "logs", "database of offers"} {
 		if !bytes.Contains(places[place], planted) {
 			t.Errorf("%s: what was planted there is not found", place)
+		}
+	}
+	for _, metric := range []string{`(?m)^obole_gate_seconds_count\{outcome="\w+"\} [1-9]`, `(?m)^obole_gate_to_key_seconds_count [4-9]`} {
+		if !regexp.MustCompile(metric).Match(places["metrics of delivery"]) {
+			t.Errorf("four keys have left, and delivery's metrics have no %s", metric)
 		}
 	}
 	// What is public is found, or the looking would prove nothing.
@@ -204,8 +222,72 @@ func TestNothingPersonalInClear(t *testing.T) {
 		if bytes.Contains(content, []byte("CANARY-VALUE")) {
 			t.Errorf("a measurement in clear: %s", place)
 		}
+		if told := place == "logs" || place == "errors" || place == "spans" || strings.HasPrefix(place, "metrics"); told {
+			for what, n := range numbers {
+				if regexp.MustCompile(fmt.Sprintf(`(^|[^0-9A-Za-z.])%d([^0-9A-Za-z.]|$)`, n)).Match(content) {
+					t.Errorf("%s in clear: %s", what, place)
+				}
+			}
+		}
 	}
 }
+
+// inFull is all that a caller is told of a refusal.
+func inFull(err error) string { return fmt.Sprint(err, status.Convert(err).Details()) }
+
+// refusals are what a person is told whose requests, all of them with canaries in what is personal, are refused.
+func (f *full) refusals(p *holder, bid string) (told []string) {
+	f.t.Helper()
+	ctx := f.t.Context()
+	other := id.Random().String()
+	enrol := &consentv1.EnrolRequest{
+		SubscriberId: other, Country: "ZZ", Language: canaries["language"], BirthDate: canaries["birth date"], LineUser: canaries["line user"], IdempotencyKey: "e",
+	}
+	undated := proto.CloneOf(enrol)
+	undated.Country, undated.BirthDate, undated.LineUser = "BE", "1971-13-32", strings.Repeat(canaries["line user"], 5)
+	rules := &consentv1.Rules{
+		Floors:        []*consentv1.Floor{{Product: canaries["floor's product"], Micros: -numbers["floor's micros"], Currency: "euro"}},
+		PurposesNever: []string{canaries["purpose never"], canaries["line user"]}, MaxAgreements: 1 << 31,
+	}
+	var offer *offersv1.Offer
+	for _, o := range p.list().GetOffers() {
+		offer = o
+	}
+	accept := func(fields ...string) error {
+		_, err := p.offers.AcceptOffer(ctx, &offersv1.AcceptOfferRequest{
+			SubscriberId: p.id.String(), OfferId: offer.GetOfferId(), BidId: bid, CardSha256: make([]byte, 32), Fields: fields, ExplicitStep: true, IdempotencyKey: "x",
+		})
+		return err
+	}
+	point := fmt.Sprintf(`{"header":{"id":%q,"schema_id":{"namespace":"omh","name":"step-count","version":"3.0"}},"body":{"step_count":{"value":-%d,"unit":%q}}}`,
+		other, numbers["steps"], canaries["line user"])
+	joining := consentv1.NewConsentServiceClient(f.Dial(consent.Name, other, eventv1.Role_ROLE_SUBSCRIBER))
+	for what, err := range map[string]error{
+		"enrolling":          second(joining.Enrol(ctx, enrol)),
+		"enrolling, undated": second(joining.Enrol(ctx, undated)),
+		"rules":              second(p.consent.SetRules(ctx, &consentv1.SetRulesRequest{SubscriberId: p.id.String(), Rules: rules, IdempotencyKey: "x"})),
+		"rules again":        second(p.consent.SetRules(ctx, &consentv1.SetRulesRequest{SubscriberId: p.id.String(), Rules: &consentv1.Rules{PurposesNever: []string{canaries["purpose never"]}}, IdempotencyKey: "r"})),
+		"accepting":          accept(),
+		"accepting no field": accept(canaries["participant"]),
+		"correcting":         second(p.data.CorrectPoint(ctx, &deliveryv1.CorrectPointRequest{SubscriberId: p.id.String(), Point: []byte(point), IdempotencyKey: "x"})),
+		"correcting rubbish": second(p.data.CorrectPoint(ctx, &deliveryv1.CorrectPointRequest{SubscriberId: p.id.String(), Point: []byte(canaries["line user"]), IdempotencyKey: "y"})),
+		"connecting":         second(p.data.ConnectSource(ctx, &deliveryv1.ConnectSourceRequest{SubscriberId: p.id.String(), Importer: canaries["line user"], Route: deliveryv1.Route_ROUTE_GDPR_20, IdempotencyKey: "x"})),
+		"connecting again":   second(p.data.ConnectSource(ctx, &deliveryv1.ConnectSourceRequest{SubscriberId: p.id.String(), Importer: canaries["importer"], Route: deliveryv1.Route_ROUTE_DATA_ACT_4, IdempotencyKey: "c"})),
+	} {
+		if err == nil {
+			f.t.Errorf("%s was not refused", what)
+			continue
+		}
+		text := inFull(err)
+		if what == "connecting" {
+			text = strings.ReplaceAll(text, canaries["importer"], "") // all that there are are named
+		}
+		told = append(told, text)
+	}
+	return told
+}
+
+func second[T any](_ T, err error) error { return err }
 
 func get(t *testing.T, url string) []byte {
 	t.Helper()

@@ -64,11 +64,11 @@ func (f *full) of(bid, deal string) []*deliveryv1.Delivery {
 	return slices.DeleteFunc(f.waiting(bid, 0), func(d *deliveryv1.Delivery) bool { return d.GetAgreementId() != deal })
 }
 
-// TestDayAfterDay: what is there when a daily agreement clears comes as one package, each day's import after that brings one more; after
+// TestDayAfterDay, told with four processes: what is there when a daily agreement clears comes as one package, each day's import after that brings one more; after
 // the withdrawal nothing follows however much is imported, and the buyer is ordered to delete what it has.
 func TestDayAfterDay(t *testing.T) {
 	t.Parallel()
-	f := openFull(t)
+	f := launchOn(t, worldtest.New(t))
 	ctx := t.Context()
 	f.opens(100_00)
 	who := walkers(t)
@@ -172,9 +172,7 @@ func TestDayAfterDay(t *testing.T) {
 	if earned := me.available(); earned != 24 {
 		t.Errorf("withdrawn with 24 cents earned, and %d are there", earned)
 	}
-	if err := delivery.Fsck(ctx, f.shipping); err != nil {
-		t.Errorf("fsck: %v", err)
-	}
+	f.once(delivery.Name, "fsck")
 }
 
 // pair finds two people whose data stand in one partition.

@@ -115,6 +115,9 @@ func TestTheKeyIsLast(t *testing.T) {
 	}); status.Code(err) != codes.Unavailable {
 		t.Errorf("a source while consent is away: %v", err)
 	}
+	if l, err := p.offers.ListOffers(ctx, &offersv1.ListOffersRequest{SubscriberId: p.id.String()}); status.Code(err) != codes.Unavailable {
+		t.Errorf("offers while consent is away: %v, %v", l, err)
+	}
 	for _, e := range f.told() {
 		if r := e.GetDeliveryReleased(); r.GetDeliveryId() == alone.GetDeliveryId() {
 			t.Error("the log says that the key left")
@@ -135,6 +138,10 @@ func TestTheKeyIsLast(t *testing.T) {
 	f.rotates(list, opens)
 	if err := delivery.Fsck(ctx, f.shipping); err != nil {
 		t.Errorf("fsck: %v", err)
+	}
+	f.stop[delivery.Name]()
+	if l, err := p.offers.ListOffers(ctx, &offersv1.ListOffersRequest{SubscriberId: p.id.String()}); status.Code(err) != codes.Unavailable {
+		t.Errorf("offers while delivery is away: %v, %v", l, err)
 	}
 }
 

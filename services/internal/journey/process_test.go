@@ -6,13 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,9 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/obole-market/obole/pkg/boot"
 	"github.com/obole-market/obole/pkg/bus"
-	"github.com/obole-market/obole/pkg/embedded/kafka"
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/ledger"
@@ -42,147 +35,8 @@ import (
 	"github.com/obole-market/obole/services/settlement"
 )
 
-// binaries builds the services' commands, once.
-var binaries = sync.OnceValues(func() (string, error) {
-	folder, err := os.MkdirTemp("", "obole-journey-")
-	if err != nil {
-		return "", err
-	}
-	var where []string
-	for _, s := range worldtest.Services {
-		where = append(where, "../../"+s+"/cmd/"+s)
-	}
-	build := exec.Command("go", append([]string{"build", "-o", folder + "/"}, where...)...)
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return folder, nil
-})
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if folder, err := binaries(); err == nil {
-		_ = os.RemoveAll(folder) // it was temporary
-	}
-	os.Exit(code)
-}
-
-// fleet is the four services as processes of their own, on a Kafka of their own.
-type fleet struct {
-	*full
-	kafka   *kafka.Broker
-	bin     string
-	configs map[string]boot.Config
-	running map[string]*exec.Cmd
-	logs    map[string]*bytes.Buffer
-}
-
-func launch(t testing.TB) *fleet {
-	t.Helper()
-	bin, err := binaries()
-	if err != nil {
-		t.Fatal(err)
-	}
-	starting, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	b, err := kafka.Start(starting, kafka.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := b.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	f := &fleet{
-		full: &full{market: &market{World: worldtest.NewOn(t, b.Addr()), t: t, buyer: id.Random()}}, kafka: b, bin: bin,
-		configs: map[string]boot.Config{}, running: map[string]*exec.Cmd{}, logs: map[string]*bytes.Buffer{},
-	}
-	t.Cleanup(f.end)
-	for _, s := range worldtest.Services {
-		f.configs[s] = f.Config(s)
-		f.must(f.Listener(s).Close()) // the process listens there
-		f.once(s, "migrate")
-		f.start(s)
-	}
-	f.connect()
-	return f
-}
-
-// command is a service's command with its configuration as flags.
-func (f *fleet) command(service, verb string) *exec.Cmd {
-	c := f.configs[service]
-	folder := filepath.Join(f.t.TempDir(), service+"-"+verb)
-	f.must(os.MkdirAll(folder, 0o700))
-	url := filepath.Join(folder, "url")
-	f.must(os.WriteFile(url, []byte(c.Database.URL+"\n"), 0o600))
-	var peers []string
-	for name, addr := range c.Peers {
-		peers = append(peers, name+"="+addr)
-	}
-	args := []string{
-		verb, "--listen=" + c.Peers[service], "--peers=" + strings.Join(peers, ";"), "--keys=" + c.Keys, fmt.Sprintf("--partitions=%d", c.Partitions),
-		"--database.url-file=" + url, "--database.role=" + c.Database.Role, "--kafka.brokers=" + strings.Join(c.Kafka.Brokers, ","),
-		"--kafka.prefix=" + c.Kafka.Prefix, "--auth.issuer=" + c.Auth.Issuer, "--auth.secret-file=" + c.Auth.SecretFile, "--limits.rate=-1",
-		"--telemetry.level=warn",
-	}
-	cmd := exec.Command(filepath.Join(f.bin, service), args...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	return cmd
-}
-
-// once runs a command to its end.
-func (f *fleet) once(service, verb string) {
-	f.t.Helper()
-	if out, err := f.command(service, verb).CombinedOutput(); err != nil {
-		f.t.Fatalf("%s %s: %v\n%s", service, verb, err, out)
-	}
-}
-
-// start begins to serve.
-func (f *fleet) start(service string) {
-	f.t.Helper()
-	cmd := f.command(service, "serve")
-	log := new(bytes.Buffer)
-	cmd.Stdout, cmd.Stderr = log, log
-	f.must(cmd.Start())
-	f.running[service], f.logs[service] = cmd, log
-}
-
-// kill ends a service as kill -9 does.
-func (f *fleet) kill(service string) {
-	f.t.Helper()
-	cmd := f.running[service]
-	f.must(cmd.Process.Kill())
-	_ = cmd.Wait() // it was killed
-	delete(f.running, service)
-}
-
-func (f *fleet) again(service string) {
-	f.t.Helper()
-	f.kill(service)
-	f.start(service)
-}
-
-func (f *fleet) end() {
-	for s, cmd := range f.running {
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			f.t.Errorf("%s had ended by itself: %v", s, err)
-		}
-		if err := cmd.Wait(); err != nil {
-			f.t.Errorf("%s did not end clean: %v", s, err)
-		}
-	}
-	if f.t.Failed() {
-		for s, log := range f.logs {
-			lines := strings.Split(log.String(), "\n")
-			f.t.Logf("%s said last:\n%s", s, strings.Join(lines[max(0, len(lines)-20):], "\n"))
-		}
-	}
-}
-
-// accept is the person's, tried again while a service is away.
-func (f *fleet) accepts(p *holder, bid string) (deal string) {
+// accepts is the person's accept, tried again while a service is away.
+func (f *fleet) accepts(p *holder, bid string, fields ...string) (deal string) {
 	f.t.Helper()
 	f.Eventually("an acceptance", func() bool {
 		ctx, cancel := context.WithTimeout(f.t.Context(), 5*time.Second)
@@ -201,7 +55,8 @@ func (f *fleet) accepts(p *holder, bid string) (deal string) {
 				return true // an answer was lost
 			}
 			r, err := p.offers.AcceptOffer(ctx, &offersv1.AcceptOfferRequest{
-				SubscriberId: p.id.String(), OfferId: o.GetOfferId(), BidId: bid, CardSha256: o.GetCardSha256(), ExplicitStep: true, IdempotencyKey: "a" + bid,
+				SubscriberId: p.id.String(), OfferId: o.GetOfferId(), BidId: bid, CardSha256: o.GetCardSha256(), Fields: fields, ExplicitStep: true,
+				IdempotencyKey: "a" + bid,
 			})
 			if err != nil {
 				return passing(f.t, err)
@@ -305,9 +160,14 @@ func TestFourProcesses(t *testing.T) {
 	bid := f.place(f.bid(30, 5), "one")
 	f.again(settlement.Name)
 	f.comesTo(bid, offersv1.BidState_BID_STATE_OPEN)
+	shy := f.above(who[len(people)])
+	f.insurer()
 	deals := map[string]*holder{}
 	for i, p := range people {
+		var fields []string
 		switch i {
+		case 0:
+			fields = []string{"date", "steps"} // without the optional energy
 		case 1:
 			f.again(offers.Name)
 		case 3:
@@ -315,7 +175,7 @@ func TestFourProcesses(t *testing.T) {
 		case 4:
 			f.again(delivery.Name)
 		}
-		deals[f.accepts(p, bid)] = p
+		deals[f.accepts(p, bid, fields...)] = p
 	}
 	f.Eventually("six packages", func() bool { return len(f.listed(bid, prepared)) == 6 })
 	for i, d := range f.listed(bid, prepared) {
@@ -330,13 +190,17 @@ func TestFourProcesses(t *testing.T) {
 		case 3:
 			f.again(settlement.Name)
 		}
-		m, _ := f.open(d, sealed, f.receives(d))
-		if m.Rows != 5 {
-			t.Errorf("a package of %d rows", m.Rows)
+		m, rows := f.open(d, sealed, f.receives(d))
+		if m.Rows != 5 || !strings.Contains(rows, `"steps":`) {
+			t.Errorf("a package of %d rows:\n%s", m.Rows, rows)
+		}
+		if whole := deals[d.GetAgreementId()] != people[0]; whole != strings.Contains(rows, `"energy":`) {
+			t.Errorf("energy was granted: %v; the rows say\n%s", whole, rows)
 		}
 	}
+	earned := []int64{16, 20, 20, 20, 20, 20}
 	for i, p := range people {
-		f.Eventually(fmt.Sprintf("20 cents for person %d", i), func() bool { return p.earned() == 20 })
+		f.Eventually(fmt.Sprintf("%d cents for person %d", earned[i], i), func() bool { return p.earned() == earned[i] })
 	}
 
 	f.rebuilt()
@@ -361,17 +225,21 @@ func TestFourProcesses(t *testing.T) {
 
 	f.withdrawnInTheDark(waiting[2], taken[waiting[2].GetAgreementId()])
 
-	// The others go on.
-	for _, d := range waiting[3:] {
+	// The others go on; one package waits for the end.
+	last := waiting[5]
+	for _, d := range waiting[3:5] {
 		f.receives(d)
 	}
-	silent := taken[waiting[2].GetAgreementId()]
-	for _, p := range people {
-		want := int64(40)
-		if p == silent {
-			want = 20
+	silent, late := taken[waiting[2].GetAgreementId()], taken[last.GetAgreementId()]
+	for i, p := range people {
+		want := earned[i]
+		if p != silent && p != late {
+			want += 20
 		}
 		f.Eventually(fmt.Sprintf("%d cents in all", want), func() bool { return p.earned() == want })
+	}
+	if shy.earned() != 0 || len(shy.consents()) != 0 {
+		t.Errorf("whose floor is above the price has %d cents and %v", shy.earned(), shy.consents())
 	}
 
 	// Finance replays twice, and comes to what the book says.
@@ -379,20 +247,71 @@ func TestFourProcesses(t *testing.T) {
 	if !slices.Equal(first.Accounts(), again.Accounts()) {
 		t.Error("two replays name other accounts")
 	}
-	var sum int64
 	for _, a := range first.Accounts() {
 		if first.Balance(a) != again.Balance(a) {
 			t.Errorf("account %v: %v, and %v when replayed again", a, first.Balance(a), again.Balance(a))
 		}
-		sum += first.Balance(a).Minor
 	}
 	trial, err := f.finance.TrialBalance(ctx, &settlementv1.TrialBalanceRequest{})
 	f.must(err)
-	if sum != 0 || trial.GetTotal().GetMinor() != 0 {
-		t.Errorf("the books come to %d and %v", sum, trial.GetTotal())
+	sums, total := first.Sums()
+	if total != 0 || trial.GetTotal().GetMinor() != 0 || len(sums) != len(trial.GetSums()) {
+		t.Errorf("the books come to %d in %d kinds, and the service says %v", total, len(sums), trial)
+	}
+	for i, s := range trial.GetSums() {
+		if own := sums[i]; s.GetKind() != own.Kind || s.GetAccounts() != own.Accounts || s.GetBalance().GetMinor() != own.Minor || !bytes.Equal(s.GetAccountsSha256(), own.Digest[:]) {
+			t.Errorf("the events come to %+v, the service says %v", own, s)
+		}
 	}
 	for _, s := range worldtest.Services {
 		f.once(s, "fsck")
+	}
+	f.suspendedInTheDark(last, late)
+}
+
+// above is a person with the participant's measurements, who wants more than the bid pays and is shown nothing.
+func (f *fleet) above(participant string) *holder {
+	f.t.Helper()
+	ctx := f.t.Context()
+	p := f.holder()
+	_, err := p.bring(activity, participant, nil)
+	f.must(err)
+	f.Eventually("the offer", func() bool { return len(p.list().GetOffers()) == 1 })
+	set := func(key string, rules *consentv1.Rules) {
+		_, err := p.consent.SetRules(ctx, &consentv1.SetRulesRequest{SubscriberId: p.id.String(), Rules: rules, IdempotencyKey: key})
+		f.must(err)
+	}
+	set("never", &consentv1.Rules{PurposesNever: []string{"https://w3id.org/dpv#AcademicResearch"}})
+	if l := p.list(); len(l.GetOffers()) != 0 || l.GetHiddenByFloor() != 0 || l.GetHiddenByRules() != 1 {
+		f.t.Errorf("who does not want the purpose is shown %v", l)
+	}
+	set("floor", &consentv1.Rules{Floors: []*consentv1.Floor{{Product: "daily-steps", Micros: 40_001, Currency: "EUR"}}})
+	if l := p.list(); len(l.GetOffers()) != 0 || l.GetHiddenByFloor() != 1 {
+		f.t.Errorf("whose floor is above the price is shown %v", l)
+	}
+	return p
+}
+
+// insurer: a bid for a purpose that the product may not be used for is refused, whoever would accept, and nothing of it is kept or held.
+func (f *fleet) insurer() {
+	f.t.Helper()
+	ctx := f.t.Context()
+	before, err := f.finance.GetFunds(ctx, &settlementv1.GetFundsRequest{BuyerId: f.buyer.String()})
+	f.must(err)
+	n := f.bid(30, 5)
+	n.Terms.Purpose = "https://w3id.org/dpv#InsurancePricing"
+	if _, err := f.bids.PlaceBid(ctx, &offersv1.PlaceBidRequest{Bid: n, IdempotencyKey: "insurer"}); reason(err) != "PURPOSE_NOT_ALLOWED" {
+		f.t.Errorf("an insurer bids: %v", err)
+	}
+	for _, e := range f.decided() {
+		if b := e.GetBidPlaced(); b.GetTerms().GetPurpose() == n.GetTerms().GetPurpose() {
+			f.t.Errorf("what was refused is in the log: %v", b)
+		}
+	}
+	after, err := f.finance.GetFunds(ctx, &settlementv1.GetFundsRequest{BuyerId: f.buyer.String()})
+	f.must(err)
+	if len(after.GetHolds()) != 1 || after.GetHeld().GetMinor() != before.GetHeld().GetMinor() || after.GetAvailable().GetMinor() != before.GetAvailable().GetMinor() {
+		f.t.Errorf("a refused bid moved money: %v, then %v", before, after)
 	}
 }
 
@@ -424,6 +343,8 @@ func (f *fleet) rebuilt() {
 	for service, schema := range map[string]string{offers.Name: "market", consent.Name: "people", delivery.Name: "shelves", settlement.Name: "ledger"} {
 		f.quiet(service)
 		before, told := f.rows(service, schema), f.rows(service, record.Name)
+		f.emptied(service, schema)
+		f.emptied(service, record.Name)
 		f.once(service, "rebuild")
 		after := f.rows(service, schema)
 		if again := f.rows(service, record.Name); len(told["entry"]) == 0 || !slices.Equal(told["entry"], again["entry"]) || !slices.Equal(told["owner"], again["owner"]) {
@@ -437,6 +358,23 @@ func (f *fleet) rebuilt() {
 		if len(before) == 0 {
 			f.t.Errorf("%s has no tables in %s", service, schema)
 		}
+	}
+}
+
+// emptied takes every row out of a service's tables but where they are.
+func (f *fleet) emptied(service, schema string) {
+	f.t.Helper()
+	ctx := f.t.Context()
+	conn, err := pgx.Connect(ctx, f.configs[service].Database.URL)
+	f.must(err)
+	defer func() { _ = conn.Close(ctx) }() // nothing is pending
+	names, err := conn.Query(ctx, `select tablename from pg_tables where schemaname = $1 and tablename <> 'checkpoint'`, schema)
+	f.must(err)
+	tables, err := pgx.CollectRows(names, pgx.RowTo[string])
+	f.must(err)
+	for _, table := range tables {
+		_, err := conn.Exec(ctx, `truncate `+pgx.Identifier{schema, table}.Sanitize())
+		f.must(err)
 	}
 }
 
@@ -492,13 +430,19 @@ func (f *fleet) refilled() {
 	for _, s := range worldtest.Services {
 		for p := range worldtest.Partitions {
 			f.Eventually(fmt.Sprintf("topic of %s, partition %d, to be full again", s, p), func() bool {
-				conn, err := kafkago.DialLeader(ctx, "tcp", f.Brokers[0], node.Topic(f.Prefix, s), p)
-				if err != nil {
+				on, err := bus.Positions(ctx, client, node.Topic(f.Prefix, s), es.Partition(p))
+				first := slices.Index(on, 1) // before it stands what was on its way when the topic was deleted
+				if err != nil || before[fmt.Sprint(s, p)] > 0 && first < 0 {
 					return false
 				}
-				defer func() { _ = conn.Close() }() // it was only read
-				end, err := conn.ReadLastOffset()
-				return err == nil && end >= before[fmt.Sprint(s, p)]
+				var newest es.Position
+				for _, at := range on[max(first, 0):] {
+					if at != newest+1 {
+						f.t.Fatalf("topic of %s, partition %d: position %d follows %d", s, p, at, newest)
+					}
+					newest = at
+				}
+				return int64(newest) >= before[fmt.Sprint(s, p)]
 			})
 		}
 	}
@@ -528,11 +472,7 @@ func (f *fleet) withdrawnInTheDark(d *deliveryv1.Delivery, p *holder) {
 	if err != nil || w.GetEnded() != 1 {
 		f.t.Fatalf("withdrawn in the dark: %v, %v", w, err)
 	}
-	gate := consentv1.NewConsentServiceClient(f.Dial(consent.Name, "delivery", eventv1.Role_ROLE_SERVICE))
-	_, err = gate.Release(ctx, &consentv1.ReleaseRequest{
-		SubscriberId: p.id.String(), AgreementId: d.GetAgreementId(), DeliveryId: d.GetDeliveryId(), BuyerId: f.buyer.String(), AttemptId: id.Random().String(),
-	})
-	if reason(err) != "WITHDRAWN" {
+	if err := f.release(d, p); reason(err) != "WITHDRAWN" {
 		f.t.Errorf("the gate after that: %v", err)
 	}
 	resuming, cancel := context.WithTimeout(ctx, time.Minute)
@@ -551,5 +491,29 @@ func (f *fleet) withdrawnInTheDark(d *deliveryv1.Delivery, p *holder) {
 	})
 	if _, err := f.packages.SignReceipt(ctx, f.receipt(d)); reason(err) != "WITHDRAWN" {
 		f.t.Errorf("a receipt for what was withdrawn: %v", err)
+	}
+}
+
+// release asks the gate for a delivery of a person.
+func (f *fleet) release(d *deliveryv1.Delivery, p *holder) error {
+	gate := consentv1.NewConsentServiceClient(f.Dial(consent.Name, "delivery", eventv1.Role_ROLE_SERVICE))
+	_, err := gate.Release(f.t.Context(), &consentv1.ReleaseRequest{
+		SubscriberId: p.id.String(), AgreementId: d.GetAgreementId(), DeliveryId: d.GetDeliveryId(), BuyerId: f.buyer.String(), AttemptId: id.Random().String(),
+	})
+	return err
+}
+
+// suspendedInTheDark: with Kafka down the buyer is suspended. The gate knows at once, and no key leaves.
+func (f *fleet) suspendedInTheDark(d *deliveryv1.Delivery, p *holder) {
+	f.t.Helper()
+	ctx := f.t.Context()
+	f.kafka.Kill()
+	_, err := f.operator.SuspendBuyer(ctx, &offersv1.SuspendBuyerRequest{BuyerId: f.buyer.String(), Reason: "FRAUD", IdempotencyKey: "dark"})
+	f.must(err)
+	if err := f.release(d, p); reason(err) != "BUYER_SUSPENDED" {
+		f.t.Errorf("the gate after a suspension: %v", err)
+	}
+	if key, err := f.packages.SignReceipt(ctx, f.receipt(d)); reason(err) != "BUYER_SUSPENDED" || key.GetSealedKey() != nil {
+		f.t.Errorf("a receipt of a buyer that is suspended: %v", err)
 	}
 }

@@ -1,7 +1,8 @@
 package journey
 
 import (
-	"bytes"
+	"fmt"
+	"regexp"
 	"testing"
 
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
@@ -9,8 +10,8 @@ import (
 	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
 )
 
-// corrects has a person correct a day's steps that were delivered.
-func (f *full) corrects(p *holder) {
+// corrects has a person correct a day's steps that were delivered to so many.
+func (f *full) corrects(p *holder, steps int64) {
 	f.t.Helper()
 	const day = "2016-04-24"
 	list, err := p.data.ListPoints(f.t.Context(), &deliveryv1.ListPointsRequest{
@@ -20,7 +21,7 @@ func (f *full) corrects(p *holder) {
 	if len(list.GetPoints()) != 1 {
 		f.t.Fatalf("%d points of the day", len(list.GetPoints()))
 	}
-	said := bytes.Replace(list.GetPoints()[0], []byte(`"step_count":{"value":`), []byte(`"step_count":{"value":1`), 1)
+	said := regexp.MustCompile(`("step_count":\{"value":)[0-9]+`).ReplaceAll(list.GetPoints()[0], fmt.Appendf(nil, "${1}%d", steps))
 	done, err := p.data.CorrectPoint(f.t.Context(), &deliveryv1.CorrectPointRequest{SubscriberId: p.id.String(), Point: said, IdempotencyKey: "correct"})
 	f.must(err)
 	if len(done.GetDeliveryIds()) != 1 {

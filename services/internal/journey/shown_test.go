@@ -362,6 +362,18 @@ func (h *holder) leaves() {
 	if reason(err) != "ACCOUNT_CLOSED" {
 		t.Errorf("enrolling again: %v", err)
 	}
+	for what, err := range map[string]error{
+		"rules":      second(h.consent.SetRules(ctx, &consentv1.SetRulesRequest{SubscriberId: own, Rules: &consentv1.Rules{}, IdempotencyKey: "late"})),
+		"a file":     second(h.bring("dailyActivity_merged.csv", participants(t, "dailyActivity_merged.csv")[0], nil)),
+		"reconnects": second(h.data.ReconnectSource(ctx, &deliveryv1.ReconnectSourceRequest{SubscriberId: own, SourceId: h.source, IdempotencyKey: "late"})),
+		"connects": second(h.data.ConnectSource(ctx, &deliveryv1.ConnectSourceRequest{
+			SubscriberId: own, Importer: "fitabase-csv", Route: deliveryv1.Route_ROUTE_GDPR_20, IdempotencyKey: "late",
+		})),
+	} {
+		if reason(err) != "ACCOUNT_CLOSED" {
+			t.Errorf("%s of who has left: %v", what, err)
+		}
+	}
 	// What was earned stays theirs. It is not available yet, and that alone stands against paying it.
 	had, err := h.money.GetEarnings(ctx, &settlementv1.GetEarningsRequest{SubscriberId: own})
 	h.m.must(err)

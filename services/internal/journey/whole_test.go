@@ -31,8 +31,9 @@ import (
 
 const (
 	walking = "dailyActivity_merged.csv"
-	// crowd is how many people accept every bid, and a round has bidsFast bids as fast as they can be, and one at perSecond.
-	crowd, bidsFast, perSecond = 60, 3, 200
+	// crowd is how many people accept every bid, and a round has bidsFast bids as fast as they can be, and one at perSecond. With fewer people the way
+	// of the first and of the last delivery would be much of a round, and what is told no rate.
+	crowd, bidsFast, perSecond = 240, 3, 200
 )
 
 // whole measures the path from a person's acceptance to the posting, over four processes: consent is asked, the agreement forms, the

@@ -5,16 +5,19 @@ package worldtest
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
@@ -42,6 +45,9 @@ type World struct {
 	peers     map[string]string
 	run       string
 	server    string // URL of PostgreSQL, as its superuser
+
+	mu    sync.Mutex
+	conns map[string]*grpc.ClientConn // by address, subject and roles
 }
 
 // Need gives an environment variable that `make test` sets; without it the test fails.
@@ -71,7 +77,7 @@ func NewAt(t testing.TB, server string, brokers ...string) *World {
 	t.Helper()
 	w := &World{
 		t: t, server: server, Brokers: brokers, folder: t.TempDir(),
-		listeners: map[string]net.Listener{}, peers: map[string]string{}, run: strings.ReplaceAll(id.Random().String(), "-", "")[:12],
+		listeners: map[string]net.Listener{}, peers: map[string]string{}, conns: map[string]*grpc.ClientConn{}, run: strings.ReplaceAll(id.Random().String(), "-", "")[:12],
 	}
 	w.Prefix = "test-" + w.run + "."
 	clients := make([]issuer.Client, 0, len(Services))
@@ -198,20 +204,37 @@ func (w *World) Dial(service, subject string, roles ...eventv1.Role) *grpc.Clien
 // DialAddr is Dial of a service that does not listen where its peers think.
 func (w *World) DialAddr(addr, service, subject string, roles ...eventv1.Role) *grpc.ClientConn {
 	w.t.Helper()
-	token, err := w.Issuer.Mint(subject, roles...)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithPerRPCCredentials(bearer("Bearer "+token)))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(func() { _ = conn.Close() }) // nothing is pending
+	conn := w.conn(addr, subject, roles)
 	w.Eventually(service+" to answer", func() bool {
 		h, err := grpc_health_v1.NewHealthClient(conn).Check(w.t.Context(), &grpc_health_v1.HealthCheckRequest{Service: service})
 		return err == nil && h.GetStatus() == grpc_health_v1.HealthCheckResponse_SERVING
 	})
 	return conn
+}
+
+// conn is the same for the same: a test that asks in a loop would hold a connection for each time that it asked, and its buffers.
+func (w *World) conn(addr, subject string, roles []eventv1.Role) *grpc.ClientConn {
+	w.t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	name := fmt.Sprint(addr, " ", subject, " ", roles)
+	if c := w.conns[name]; c != nil {
+		return c
+	}
+	token, err := w.Issuer.Mint(subject, roles...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	c, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithPerRPCCredentials(bearer("Bearer "+token)),
+		grpc.WithConnectParams(grpc.ConnectParams{ // a service that was killed comes back in a moment
+			Backoff: backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 200 * time.Millisecond}, MinConnectTimeout: 5 * time.Second,
+		}))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = c.Close() }) // nothing is pending
+	w.conns[name] = c
+	return c
 }
 
 // Eventually waits for what other processes bring about.

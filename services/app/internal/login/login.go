@@ -236,15 +236,31 @@ func (l *Login) Out(w http.ResponseWriter, r *http.Request) {
 
 // Me says who is signed in.
 func (l *Login) Me(w http.ResponseWriter, r *http.Request) {
-	s := session.Of(r.Context())
+	reply.JSON(w, l.me(session.Of(r.Context()), r))
+}
+
+// Session says the same to a page that does not know whether anybody is: that nobody is, is no error to it.
+func (l *Login) Session(w http.ResponseWriter, r *http.Request) {
+	s, err := l.Sessions.Anybody(l.Jar, r)
+	switch {
+	case err != nil:
+		reply.Refuse(w, r, err)
+	case s == nil:
+		reply.JSON(w, map[string]any{})
+	default:
+		reply.JSON(w, map[string]any{"me": l.me(s, r)})
+	}
+}
+
+func (l *Login) me(s *session.Session, r *http.Request) map[string]any {
 	roles := []string{}
 	for _, role := range s.Roles.List() {
 		roles = append(roles, token.RoleName(role))
 	}
-	reply.JSON(w, map[string]any{
+	return map[string]any{
 		"subject": s.Subject, "name": s.Name, "roles": roles, "began": s.Began.UTC().Truncate(time.Second), "ends": s.Ends.UTC().Truncate(time.Second),
 		"idle_seconds": int(l.Sessions.Limits().Idle / time.Second), "gpc": door.Private(r),
-	})
+	}
 }
 
 func (l *Login) oauth(at *issuer, secret string) *oauth2.Config {

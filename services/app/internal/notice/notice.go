@@ -188,8 +188,8 @@ func (n *Notice) digest() (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-// choose is the language of a request: the one it asks for, else the browser's.
-func choose(r *http.Request) string {
+// Choose is the language of a request: the one it asks for, else the browser's.
+func Choose(r *http.Request) string {
 	asked := r.URL.Query().Get("lang")
 	if asked == "" {
 		asked = r.Header.Get("Accept-Language")
@@ -200,7 +200,7 @@ func choose(r *http.Request) string {
 
 // Privacy serves the policy. It is nobody's own, so it may be kept as long as it is asked after.
 func (n *Notice) Privacy(w http.ResponseWriter, r *http.Request) {
-	e, err := n.current(choose(r))
+	e, err := n.current(Choose(r))
 	if err != nil {
 		reply.Refuse(w, r, err)
 		return
@@ -220,7 +220,7 @@ func (n *Notice) Privacy(w http.ResponseWriter, r *http.Request) {
 
 // Config serves what the page needs before anybody has signed in.
 func (n *Notice) Config(w http.ResponseWriter, r *http.Request) {
-	e, err := n.current(choose(r))
+	e, err := n.current(Choose(r))
 	if err != nil {
 		reply.Refuse(w, r, err)
 		return

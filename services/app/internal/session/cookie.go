@@ -54,6 +54,15 @@ func Of(ctx context.Context) *Session {
 	return s
 }
 
+// Anybody is the session of a request; nil where there is none, or none any more.
+func (s *Store) Anybody(j Jar, r *http.Request) (*Session, error) {
+	one, err := s.Find(j.Value(r, What))
+	if err != nil {
+		return nil, nil //nolint:nilerr // that nobody is signed in is the answer
+	}
+	return one, s.Admit(one)
+}
+
 // Require lets requests through that have a session and have not made too many calls.
 func (s *Store) Require(j Jar, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -1,5 +1,5 @@
 // Package site serves the page's files: its text on every path that is a screen of the page, hashed assets for a year, everything
-// compressed once, at the start.
+// compressed once, at the start. Whoever follows a link to nothing gets a page that says so, in their language.
 package site
 
 import (
@@ -12,6 +12,7 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,13 +33,16 @@ type file struct {
 
 // Site is an http.Handler.
 type Site struct {
-	files map[string]*file // by path without the first slash
+	files  map[string]*file // by path without the first slash
+	lost   map[string]*file // what is said of paths that are none, by language
+	choose func(*http.Request) string
 }
 
 // Open reads all files of a folder, which must hold index.html. A file NAME.br or NAME.gz beside NAME is NAME compressed; what has no .gz
-// is compressed here.
-func Open(folder fs.FS) (*Site, error) {
-	s := &Site{files: map[string]*file{}}
+// is compressed here. lost.LANGUAGE.html is what is said of a path that is none, and has no path itself; choose is the language of a
+// request.
+func Open(folder fs.FS, choose func(*http.Request) string) (*Site, error) {
+	s := &Site{files: map[string]*file{}, lost: map[string]*file{}, choose: choose}
 	err := fs.WalkDir(folder, ".", func(name string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() && name != "." && strings.HasPrefix(d.Name(), ".") {
 			return fs.SkipDir // what a builder has left for itself
@@ -47,7 +51,11 @@ func Open(folder fs.FS) (*Site, error) {
 			return err
 		}
 		f, err := read(folder, name)
-		s.files[name] = f
+		if m := lostName.FindStringSubmatch(name); m != nil {
+			s.lost[m[1]] = f
+		} else {
+			s.files[name] = f
+		}
 		return err
 	})
 	if err != nil {
@@ -58,6 +66,8 @@ func Open(folder fs.FS) (*Site, error) {
 	}
 	return s, nil
 }
+
+var lostName = regexp.MustCompile(`^lost\.([a-z]+)\.html$`)
 
 // codings are those that browsers take, the better one first, and how their files' names end.
 var codings = []struct{ name, ext string }{{"br", ".br"}, {"gzip", ".gz"}}
@@ -141,10 +151,28 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f, name = s.files["index.html"], "index.html"
 	}
 	if f == nil {
-		http.NotFound(w, r)
+		s.nowhere(w, r)
 		return
 	}
 	f.serve(w, r, name)
+}
+
+// nowhere answers for a path that is none: people get a page, programs and what a page asks for itself a line.
+func (s *Site) nowhere(w http.ResponseWriter, r *http.Request) {
+	language := s.choose(r)
+	f := s.lost[language]
+	if f == nil || !strings.Contains(r.Header.Get("Accept"), "text/html") {
+		http.NotFound(w, r)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", f.kind)
+	h.Set("Content-Language", language)
+	h.Set("Vary", "Accept, Accept-Language")
+	w.WriteHeader(http.StatusNotFound)
+	if r.Method == http.MethodGet {
+		_, _ = w.Write(f.plain) // the reader has gone, nobody to tell
+	}
 }
 
 func screen(p string) bool {

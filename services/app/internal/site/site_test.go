@@ -16,8 +16,12 @@ func page() fstest.MapFS {
 	return fstest.MapFS{
 		"index.html": {Data: []byte("<!doctype html><title>Obole</title>" + strings.Repeat(" ", 100))}, "assets/app-1a2b3c.js": {Data: []byte(long)}, "assets/app-1a2b3c.js.br": {Data: []byte("brotli")},
 		"assets/logo-1.svg": {Data: []byte("<svg/>")}, "sw.js": {Data: []byte("self")}, "manifest.webmanifest": {Data: []byte("{}")}, ".vite/manifest.json": {Data: []byte("{}")},
-		"alone.gz": {Data: []byte("of its own")},
+		"alone.gz": {Data: []byte("of its own")}, "lost.en.html": {Data: []byte("<h1>Nothing here</h1>")}, "lost.fr.html": {Data: []byte("<h1>Rien ici</h1>")},
 	}
+}
+
+func language(r *http.Request) string {
+	return strings.Split(r.Header.Get("Accept-Language"), "-")[0]
 }
 
 func get(t *testing.T, s *site.Site, to string, headers ...string) *httptest.ResponseRecorder {
@@ -33,7 +37,7 @@ func get(t *testing.T, s *site.Site, to string, headers ...string) *httptest.Res
 
 func TestFilesAndScreens(t *testing.T) {
 	t.Parallel()
-	s, err := site.Open(page())
+	s, err := site.Open(page(), language)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,26 +60,37 @@ func TestFilesAndScreens(t *testing.T) {
 		"/alone.gz":             {200, "", text},
 		"/.vite/manifest.json":  {404, "text/plain; charset=utf-8", ""},
 		"/../index.html":        {404, "text/plain; charset=utf-8", ""},
+		"/lost.en.html":         {404, "text/plain; charset=utf-8", ""},
 	} {
 		got := get(t, s, to)
 		if got.Code != want.status || want.kind != "" && got.Header().Get("Content-Type") != want.kind || got.Header().Get("Cache-Control") != want.cache {
 			t.Errorf("%s: %d %v", to, got.Code, got.Header())
 		}
 	}
+	// People who come to nothing are told so in their language; where there is none of it, and to programs, in a line.
+	for accept, want := range map[string]string{"en": "Nothing here", "fr-BE": "Rien ici", "de": "404 page not found"} {
+		got := get(t, s, "/nosuch", "Accept", "text/html,*/*;q=0.8", "Accept-Language", accept)
+		if got.Code != http.StatusNotFound || !strings.Contains(got.Body.String(), want) || want != "404 page not found" && got.Header().Get("Content-Type") != "text/html; charset=utf-8" {
+			t.Errorf("nothing, in %s: %d %v %s", accept, got.Code, got.Header(), got.Body)
+		}
+	}
+	if got := get(t, s, "/nosuch", "Accept", "*/*", "Accept-Language", "en"); got.Code != http.StatusNotFound || strings.Contains(got.Body.String(), "<") {
+		t.Errorf("nothing, to a program: %d %s", got.Code, got.Body)
+	}
 	if got := get(t, s, "/sw.js").Header().Get("Service-Worker-Allowed"); got != "/" {
 		t.Errorf("the worker's scope: %q", got)
 	}
-	if _, err := site.Open(fstest.MapFS{"a": {}}); err == nil {
+	if _, err := site.Open(fstest.MapFS{"a": {}}, language); err == nil {
 		t.Error("a page without index.html was taken")
 	}
-	if _, err := site.Open(web.Dist()); err != nil {
+	if _, err := site.Open(web.Dist(), language); err != nil {
 		t.Errorf("the page that is built in: %v", err)
 	}
 }
 
 func TestCompressionAndETags(t *testing.T) {
 	t.Parallel()
-	s, err := site.Open(page())
+	s, err := site.Open(page(), language)
 	if err != nil {
 		t.Fatal(err)
 	}

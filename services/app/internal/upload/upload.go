@@ -154,7 +154,9 @@ var errBroken = errors.New("upload: the body ends before its length")
 func headerOf(subject string, q url.Values) (*deliveryv1.ImportHeader, error) {
 	h := &deliveryv1.ImportHeader{SubscriberId: subject}
 	days := new(marketv1.Days)
-	to := map[string]*string{"source": &h.SourceId, "name": &h.FileName, "zone": &h.Zone, "person": &h.Person, "first": &days.First, "last": &days.Last}
+	// What somebody drops on the page is their own copy; all of one importer's files come from one source.
+	brings := &deliveryv1.NewSource{Route: deliveryv1.Route_ROUTE_GDPR_20}
+	to := map[string]*string{"source": &h.SourceId, "importer": &brings.Importer, "name": &h.FileName, "zone": &h.Zone, "person": &h.Person, "first": &days.First, "last": &days.Last}
 	for name, values := range q {
 		if to[name] == nil {
 			return nil, fault.Invalid(name, "is no parameter of an import")
@@ -163,6 +165,10 @@ func headerOf(subject string, q url.Values) (*deliveryv1.ImportHeader, error) {
 			return nil, fault.Invalid(name, fmt.Sprintf("stands %d times", len(values)))
 		}
 		*to[name] = values[0]
+	}
+	if brings.Importer != "" {
+		brings.IdempotencyKey = "import " + brings.Importer
+		h.Connect = brings
 	}
 	if days.First != "" || days.Last != "" {
 		h.Days = days

@@ -6,7 +6,7 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { launch, settled, signIn, visit } from "./browser";
 import { Market, steps } from "./market";
-import { ask, buyer, call, events, type Told } from "./world";
+import { ask, buyer, call, events, speak, type Told } from "./world";
 
 const market = new Market(inject("market"));
 const name = `A study of walking ${randomUUID().slice(0, 8)}`;
@@ -140,7 +140,7 @@ test("sets a floor, whose effect is said before it is saved", async () => {
 });
 
 test("an offer arrives by itself, and is accepted in part, with the price following", async () => {
-  const bid = await ask(market, key, { price: "0.10 EUR", slots: 155, most: 31, cadence: "daily" });
+  const bid = await ask(market, key, { price: "0.10 EUR", slots: 186, most: 31, cadence: "daily" });
   const card = page.locator("main a.offer").filter({ hasText: name });
   await card.waitFor({ timeout: 20_000 });
   await card.click();
@@ -150,6 +150,9 @@ test("an offer arrives by itself, and is accepted in part, with the price follow
   const energy = page.getByRole("checkbox");
   expect(await energy.isChecked()).toBe(false);
   await energy.check();
+  await speak(page, "person", "fr");
+  expect(await energy.isChecked(), "what was chosen stays when the language changes").toBe(true);
+  await speak(page, "person", "en");
   await expect.poll(() => net.textContent()).toBe("€0.08");
   await energy.uncheck();
   await expect.poll(() => net.textContent()).toBe("€0.064");
@@ -226,7 +229,24 @@ test("withdraws: what was on its way is stopped, and nothing more leaves", async
   await study.getByRole("alert").first().waitFor();
   expect(await study.getByTestId("parcel-opened").count()).toBe(0);
   expect(await study.locator("main tbody tr").count()).toBe(0);
+  // What it has had before it is told to delete, wherever it looks.
+  await visit(study, "/console/deliveries?state=RELEASED");
+  await study.locator("main .long a.item").filter({ hasText: String(prepared[0]?.deliveryId) }).getByText(/to be deleted by/).waitFor({ timeout: 20_000 });
   await study.context().close();
+
+  // What was withdrawn asks for nothing any more: its card says what became of it.
+  await visit(page, "/offers");
+  const was = page.locator("main a.offer").filter({ hasText: name });
+  await was.getByText("Withdrawn").waitFor({ timeout: 20_000 });
+  expect(await was.textContent()).not.toContain("net of everything");
+  await was.click();
+  await page.getByTestId("outcome").getByText("nothing leaves under it any more").waitFor();
+  expect(await page.getByTestId("outcome").textContent()).toContain("1 delivery had left by then.");
+  expect(await page.locator("main").textContent()).not.toMatch(/would leave|You get, for each day/);
+  expect(await page.locator("main input, [data-testid=accept]").count()).toBe(0);
+  // Whoever withdrew can say by name that they never want this buyer again.
+  await visit(page, "/rules");
+  await page.getByRole("group", { name: "Buyers I never want" }).getByLabel(name).waitFor();
 
   // The buyer fetches all that there is, and measurements of more days come: of the person there is nothing any more.
   await receive();
@@ -255,7 +275,7 @@ test("the record tells all of it, each with its place in a log, and the books pr
     })
     .toBe(told.length);
   const words = JSON.parse(await readFile(new URL("../src/i18n/messages/en.json", import.meta.url), "utf8")) as Record<string, string>;
-  const without = (text: string) => text.replace(`: ${name}`, "");
+  const without = (text: string) => text.split(": ")[0]; // the buyer, or what was derived
   expect([...rows.values()].map(without).sort()).toEqual(told.map((e) => words[`event.${e.type}`]).sort());
   await page.evaluate(() => scrollTo(0, 0));
   await list.locator("button").first().click();
@@ -288,6 +308,14 @@ test("a payout that finance settles is paid on the person's page by itself", asy
   await finance.getByTestId("payout-settle-now").click();
   // Nothing is clicked on the person's page.
   await payout.getByText("credited as of").waitFor({ timeout: 20_000 });
+  // From a line of what was credited one gets to the payout.
+  const me = String(((await mine.evaluate(async () => (await fetch("/api/me")).json())) as { subject: string }).subject);
+  await visit(finance, "/console/statement");
+  await finance.getByRole("combobox").selectOption({ label: "Credited on bills" });
+  await finance.getByRole("textbox").fill(me);
+  await finance.locator("tbody a").last().click();
+  await finance.locator("main li").filter({ hasText: "€0.11" }).waitFor();
+  expect(new URL(finance.url()).searchParams.get("payout")).not.toBeNull();
   await finance.context().close();
   await mine.context().close();
 });

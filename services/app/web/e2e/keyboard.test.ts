@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { launch, settled, signIn, visit } from "./browser";
 import { Market } from "./market";
 import { go, screens } from "./screens";
-import { ask, buyer, open } from "./world";
+import { ask, buyer, open, speak } from "./world";
 
 const market = new Market(inject("market"));
 const name = "A study by keyboard";
@@ -158,6 +158,78 @@ test("an offer is accepted in part, paused and withdrawn with keys alone, and th
   const chooser = page.waitForEvent("filechooser");
   await key(".drop button");
   await chooser;
+  await page.context().close();
+});
+
+test("a plot is looked at closer, wider and to both sides with keys alone, and says which days it shows", async () => {
+  const page = await open(browser, market, "person");
+  await visit(page, "/data/omh:step-count:3.0");
+  const days = page.getByTestId("look-days");
+  const label = () => page.locator("figure.plot [role=img]").getAttribute("aria-label");
+  const shown: string[] = [];
+  const press = async (what: string) => {
+    const before = await days.textContent();
+    await reach(page, `[data-testid=look-${what}]`);
+    await page.keyboard.press("Enter");
+    await expect.poll(() => days.textContent(), { message: what }).not.toBe(before);
+    await settled(page);
+    expect(await page.evaluate(() => document.activeElement?.getAttribute("data-testid")), "the focus stays").toBe(`look-${what}`);
+    shown.push(await days.textContent() ?? "", await label() ?? "");
+    expect(await days.getAttribute("role")).toBe("status");
+  };
+  const all = await days.textContent();
+  const whole = await label();
+  await press("closer");
+  await press("closer");
+  await press("earlier");
+  await press("later");
+  await press("wider");
+  expect(new Set(shown).size).toBeGreaterThan(5); // each step is another plot
+  await press("wider");
+  expect(await days.textContent()).toBe(all);
+  expect(await label()).toBe(whole);
+  // At the end of what there is nothing moves, and the button says so.
+  expect(await page.getByTestId("look-later").getAttribute("aria-disabled")).toBe("true");
+  await page.context().close();
+});
+
+test("a bid that cannot be read: each part says its bounds, and the focus goes to the first", async () => {
+  const page = await open(browser, market, "buyer");
+  await visit(page, "/console/bids/new");
+  expect(await page.locator("nav.nav a[aria-current=page]").getAttribute("href")).toBe("/console/bids");
+  const form = page.locator("main form");
+  await form.getByRole("checkbox").first().check();
+  await form.getByLabel("Slots wanted").fill("10000001");
+  await form.getByLabel("First day").first().fill("2026-05-02");
+  await form.getByLabel("Last day", { exact: true }).fill("2026-05-01");
+  await form.getByRole("button", { name: "Place the bid" }).press("Enter");
+  const wrong = async (field: string) => {
+    const input = form.getByLabel(field, { exact: true });
+    expect(await input.getAttribute("aria-invalid"), field).toBe("true");
+    const ids = (await input.getAttribute("aria-describedby")) ?? "";
+    return page.locator(`#${ids.split(" ").at(-1) ?? ""}`).textContent();
+  };
+  await expect.poll(() => page.evaluate(() => (document.activeElement as HTMLInputElement | null)?.labels?.[0]?.textContent)).toBe("Price of a slot");
+  expect(await wrong("Slots wanted")).toBe("Write a whole number from 1 to 10,000,000.");
+  expect(await wrong("Slots of one person at most")).toContain("from 1 to 366");
+  expect(await wrong("Last day")).toContain("The last day is before the first.");
+  await form.getByLabel("Price of a slot").fill("0.05");
+  await form.getByRole("button", { name: "Place the bid" }).press("Enter");
+  await expect.poll(() => page.evaluate(() => (document.activeElement as HTMLInputElement | null)?.labels?.[0]?.textContent)).toBe("Slots wanted");
+  // More than there is money for would be rejected: that is no bid that the market would take.
+  await form.getByLabel("Slots wanted").fill("1000000");
+  await form.getByLabel("Slots of one person at most").fill("5");
+  await form.getByLabel("Last day", { exact: true }).fill("2026-05-05");
+  await form.getByLabel("Last day of acceptances").fill(new Date(Date.now() + 86_400_000).toISOString().slice(0, 10));
+  await form.getByLabel("Days until you have deleted it").fill("30");
+  await form.getByText(/This bid would hold .+ is available/).waitFor();
+  expect(await form.getByText("The market would take this bid.").count()).toBe(0);
+  // In another language, and after a look at another room, it is the same bid.
+  await form.getByLabel("Price of a slot").fill("1.234");
+  await speak(page, "buyer", "fr");
+  await visit(page, "/console/funds");
+  await visit(page, "/console/bids/new");
+  expect(await page.locator("main input").evaluateAll((all) => all.map((i) => (i as HTMLInputElement).value))).toEqual(expect.arrayContaining(["1,234", "1000000", "2026-05-05"]));
   await page.context().close();
 });
 

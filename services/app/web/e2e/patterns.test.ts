@@ -4,7 +4,7 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { launch, settled, signIn, visit } from "./browser";
 import { Market } from "./market";
-import { countdowns, lint, type Language, type Rule } from "./patterns";
+import { countdowns, lint, movable, type Language, type Rule } from "./patterns";
 import { go, screens } from "./screens";
 import { ask, buyer, open, speak } from "./world";
 
@@ -29,13 +29,14 @@ const leave = async (page: Page) => {
 for (const as of [...new Set(screens.map((s) => s.as))])
   test.concurrent(`${as}: no screen has a dark pattern in any language`, async () => {
     const page = await open(browser, market, as);
+    await movable(page);
+    await settled(page);
     const found: string[] = [];
     for (const language of ["en", "fr", "es"] as const) {
       await speak(page, as, language);
       for (const screen of screens.filter((s) => s.as === as)) {
         await go(page, screen);
-        const all = await lint(page, language, screen.asks === true);
-        if (language === "en") all.push(...(await countdowns(page)));
+        const all = [...(await lint(page, language, screen.asks === true)), ...(await countdowns(page))];
         found.push(...all.map((f) => `${screen.name} ${language}: ${f.rule}: ${f.where}`));
         await leave(page);
       }
@@ -241,19 +242,82 @@ test("refusing and withdrawing take no more presses than accepting; what was ref
   await page.context().close();
 });
 
-test("a planted countdown is found", async () => {
+// Each puts something into the page that runs, and nothing that a rule of words knows.
+const clocks: { what: string; language: Language; plant: (main: Element) => void }[] = [
+  {
+    what: "minutes and seconds",
+    language: "en",
+    plant: (main) => {
+      const clock = document.createElement("p");
+      let left = 600;
+      main.append(clock);
+      const show = () => (clock.textContent = `${Math.floor(left / 60)}:${String(left-- % 60).padStart(2, "0")}`);
+      show();
+      setInterval(show, 1_000);
+    },
+  },
+  {
+    what: "words, drawn anew each time",
+    language: "fr",
+    plant: (main) => {
+      const words = ["dix", "neuf", "huit", "sept", "six", "cinq", "quatre", "trois", "deux", "un"];
+      const box = document.createElement("div");
+      main.append(box);
+      const show = () => {
+        const line = document.createElement("p");
+        line.textContent = `Encore ${words.shift() ?? "zéro"} secondes`;
+        box.replaceChildren(line);
+        setTimeout(show, 1_000);
+      };
+      show();
+    },
+  },
+  {
+    what: "people who come, counted up by the time",
+    language: "es",
+    plant: (main) => {
+      const crowd = document.createElement("p");
+      const began = Date.now();
+      main.append(crowd);
+      const show = () => {
+        crowd.textContent = `Ya son ${1_200 + Math.floor((Date.now() - began) / 250)}`;
+        requestAnimationFrame(show);
+      };
+      show();
+    },
+  },
+  {
+    what: "a bar that shrinks",
+    language: "es",
+    plant: (main) => {
+      const bar = document.createElement("progress");
+      bar.max = 60;
+      bar.setAttribute("value", "60");
+      main.append(bar);
+      setInterval(() => bar.setAttribute("value", String(Number(bar.getAttribute("value")) - 1)), 500);
+    },
+  },
+];
+
+test("whatever runs by itself is found in any language, and what changes once is not", async () => {
   const page = await open(browser, market, "person");
-  await visit(page, "/offers");
-  await page.evaluate(() => {
-    const clock = document.createElement("p");
-    let left = 600;
-    clock.textContent = "10:00";
-    document.querySelector("main")?.append(clock);
-    setInterval(() => {
-      left--;
-      if (clock.firstChild) clock.firstChild.textContent = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
-    }, 200);
+  await movable(page);
+  await settled(page);
+  for (const { what, language, plant } of clocks) {
+    await speak(page, "person", language);
+    await visit(page, "/rights");
+    expect(await countdowns(page), `${language}, before`).toEqual([]);
+    await page.locator("main").evaluate(plant);
+    expect((await countdowns(page)).map((f) => f.rule), what).toEqual(["countdown"]);
+    await page.reload();
+    await settled(page);
+  }
+  await page.locator("main").evaluate((main) => {
+    const news = document.createElement("p");
+    news.textContent = "1 offer";
+    main.append(news);
+    setTimeout(() => (news.textContent = "2 offers"), 1_500);
   });
-  expect((await countdowns(page)).map((f) => f.rule)).toEqual(["countdown"]);
+  expect(await countdowns(page)).toEqual([]);
   await page.context().close();
 });

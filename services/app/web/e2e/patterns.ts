@@ -76,24 +76,98 @@ export async function lint(page: Page, language: Language, asked: boolean): Prom
   await page.mouse.move(0, 0); // what lies under the pointer looks otherwise
   await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))); // and what has just changed still does
   const one = (keys: string[]) => keys.map((k) => literal(m[k] ?? "")).join("|");
-  return page.evaluate(look, { asked, accept: one(accepts), refuse: one(refuses), withdraw: literal(m["withdraw.one"] ?? ""), words: words[language] });
+  return page.evaluate(look, { asked, accept: one(accepts), refuse: one(refuses), withdraw: literal(m["withdraw.one"] ?? ""), close: literal(m["act.close"] ?? ""), words: words[language] });
 }
 
-/** Texts whose number went down within a little more than a second, by themselves. */
+// Runs in the page before anything of it: a hand that moves its clock on. Timers of two seconds at most tick as often as they would have, and whoever
+// asks for the time is told the later one; longer ones, which wait for services, keep the true time.
+function clockwork(): void {
+  const short = 2_000;
+  let ahead = 0;
+  type Set = (act: () => void, ms?: number) => number;
+  type Clear = (id?: number) => void;
+  const { setTimeout: later, clearTimeout: notLater, setInterval: often, clearInterval: notOften, Date: Real } = window as unknown as {
+    setTimeout: Set;
+    clearTimeout: Clear;
+    setInterval: Set;
+    clearInterval: Clear;
+    Date: DateConstructor;
+  };
+  const now = performance.now.bind(performance);
+  const timers = new Map<number, { act: () => void; every: number; once: boolean; past: number }>();
+  const watched = (once: boolean, set: Set) => (act: TimerHandler, ms = 0, ...more: unknown[]) => {
+    if (typeof act !== "function") throw new Error("a timer of text");
+    const run = () => {
+      if (once) timers.delete(id);
+      (act as (...args: unknown[]) => void)(...more);
+    };
+    const id = set(run, ms);
+    if (ms <= short) timers.set(id, { act: run, every: Math.max(ms, 10), once, past: 0 });
+    return id;
+  };
+  const stop = (clear: Clear) => (id?: number) => {
+    timers.delete(id ?? 0);
+    clear(id);
+  };
+  Object.assign(window, {
+    setTimeout: watched(true, later),
+    setInterval: watched(false, often),
+    clearTimeout: stop(notLater),
+    clearInterval: stop(notOften),
+    Date: class extends Real {
+      constructor(...given: []) {
+        super(...((given.length > 0 ? given : [Real.now() + ahead]) as []));
+      }
+      static override now = () => Real.now() + ahead;
+    },
+    moveOn: (ms: number) => {
+      ahead += ms;
+      for (const [id, t] of [...timers]) {
+        t.past += ms;
+        for (; t.past >= t.every && timers.has(id); t.past -= t.every) {
+          if (t.once) notLater(id);
+          t.act();
+        }
+      }
+    },
+  });
+  performance.now = () => now() + ahead;
+}
+
+/** Lets the page's clock be moved on, from its next load on. */
+export async function movable(page: Page): Promise<void> {
+  await page.addInitScript(clockwork);
+  await page.reload();
+}
+
+/**
+ * What runs by itself: texts, bars and timers that are another with every second, whatever their language says and whether they count down or
+ * up. What came in from a service changes once. The clock of the page must be movable.
+ */
 export async function countdowns(page: Page): Promise<Found[]> {
   return page.evaluate(async () => {
-    const texts = () => {
-      const all = new Map<Node, string>();
-      const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-      for (let n = walk.nextNode(); n; n = walk.nextNode()) if (/\d/.test(n.textContent ?? "")) all.set(n, n.textContent ?? "");
+    const { moveOn } = window as unknown as { moveOn: (ms: number) => void };
+    // By place, not by node: what is drawn anew is the same text to whoever reads it.
+    const place = (e: Element | null): string => (e?.parentElement ? `${place(e.parentElement)}/${[...e.parentElement.children].indexOf(e)}` : "");
+    const said = () => {
+      const all = new Map<string, string>();
+      for (const e of document.body.querySelectorAll("*")) {
+        const own = [...e.childNodes].filter((n) => n.nodeType === Node.TEXT_NODE).map((n) => n.textContent ?? "").join("");
+        const bar = e.matches("progress, meter, [role=progressbar], [role=timer]") ? `${e.getAttribute("value") ?? ""} ${e.getAttribute("aria-valuenow") ?? ""}` : "";
+        if (`${own}${bar}`.trim() !== "") all.set(place(e), own + bar);
+      }
       return all;
     };
-    const digits = (t: string) => Number(t.replaceAll(/\D/g, "").slice(-6));
-    const before = texts();
-    await new Promise((done) => setTimeout(done, 1_150));
-    return [...texts()].flatMap(([n, now]) => {
-      const was = before.get(n);
-      return was !== undefined && was !== now && digits(now) < digits(was) ? [{ rule: "countdown" as const, where: `${was} became ${now}` }] : [];
+    const seen = [said()];
+    for (let n = 0; n < 4; n++) {
+      moveOn(1_000);
+      await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+      seen.push(said());
+    }
+    return [...(seen[0] ?? [])].flatMap(([at, was]) => {
+      const texts = seen.map((s) => s.get(at));
+      const changes = texts.filter((t, i) => i > 0 && t !== undefined && t !== texts[i - 1]).length;
+      return changes >= 3 ? [{ rule: "countdown" as const, where: `${was} became ${texts[texts.length - 1] ?? ""}` }] : [];
     });
   });
 }
@@ -103,6 +177,7 @@ interface Ask {
   accept: string;
   refuse: string;
   withdraw: string;
+  close: string;
   words: Record<"hurry" | "shame" | "crowd" | "selling" | "trick" | "bundle", string>;
 }
 
@@ -177,13 +252,15 @@ function look(ask: Ask): Found[] {
     if (document.activeElement === yes) tell("accept-focused", yes);
   }
 
-  for (const box of document.querySelectorAll<HTMLInputElement>("input[type=checkbox], input[type=radio], [role=switch], [role=checkbox]"))
+  const dialog = document.querySelector("dialog[open]");
+  // Behind a question stands what the person has set.
+  for (const box of (dialog ?? document).querySelectorAll<HTMLInputElement>("input[type=checkbox], input[type=radio], [role=switch], [role=checkbox]"))
     if (box.checked || box.getAttribute("aria-checked") === "true") tell("ticked-before", box.closest("label, .switch") ?? box);
   for (const label of document.querySelectorAll("label")) if (new RegExp(ask.words.trick, "i").test(text(label))) tell("trick-box", label);
-
-  const dialog = document.querySelector("dialog[open]");
   if (dialog && !ask.asked) tell("nag", dialog);
-  if (dialog && dialog.querySelectorAll("button, a[href]").length < 2 && !dialog.querySelector("button[data-close], .row > button")) tell("dead-end", dialog);
+  // What only tells is closed; what asks can be left.
+  const ways = [...(dialog?.querySelectorAll("button, a[href]") ?? [])];
+  if (dialog && ways.length < 2 && !ways.some((w) => new RegExp(ask.close, "i").test(text(w)))) tell("dead-end", dialog);
   if (document.querySelector("[role=timer]")) tell("countdown", "role timer");
 
   const body = text(document.body);

@@ -2,7 +2,7 @@
 import type { Page } from "playwright-core";
 import { settled, visit } from "./browser";
 
-export type Reader = "nobody" | "newcomer" | "person" | "caller" | "buyer" | "finance" | "operator";
+export type Reader = "nobody" | "newcomer" | "person" | "caller" | "buyer" | "finance" | "operator" | "auditor";
 
 export interface Screen {
   /** Short name, for reports and pictures. */
@@ -55,13 +55,84 @@ const asTable = async (page: Page) => {
   await page.getByTestId("correct").first().waitFor();
 };
 
+// An answer of a service with something of it changed: a state that the demonstration has nobody in.
+const played = (method: string, change: (answer: Json) => void) => async (page: Page) => {
+  const calls = `**/rpc/${method}`;
+  await page.route(calls, async (route) => {
+    const answer = await route.fetch();
+    const json = (await answer.json()) as Json;
+    change(json);
+    await route.fulfill({ response: answer, json });
+  });
+  await anew(page); // what was asked for already is not asked for again
+  return async () => {
+    await page.unroute(calls);
+    await anew(page);
+  };
+};
+
+const anew = async (page: Page) => {
+  await page.reload();
+  await settled(page);
+};
+
+type Json = Record<string, unknown>;
+
+const barred = (reason: string, more: object = {}) =>
+  played("obole.consent.v1.ConsentService/GetAccount", (a) => Object.assign(a.account as Json, { notEligible: `REASON_${reason}`, ...more }));
+
+// The introduction is read once; who looks at it again has a browser that does not know.
+const unread = async (page: Page) => {
+  await page.evaluate(() => localStorage.removeItem("welcomed"));
+  return () => Promise.resolve();
+};
+
+const open = (what: string) => async (page: Page) => {
+  await page.locator(what).first().click();
+  await page.locator("dialog[open] h2").waitFor();
+  await settled(page);
+};
+
 const all: Screen[] = [
   { name: "welcome", as: "nobody", path: "/" },
   { name: "privacy-outside", as: "nobody", path: "/privacy" },
-  { name: "join", as: "newcomer", path: "/" },
+  { name: "join", as: "newcomer", path: "/", before: unread },
+  {
+    name: "join-form",
+    as: "newcomer",
+    path: "/",
+    then: async (page) => {
+      if (await page.locator("main .explain").count()) await page.locator("main .explain button").last().click();
+      await page.locator("main form").waitFor();
+    },
+  },
+  { name: "join-first", as: "newcomer", path: "/rules" },
   { name: "home", as: "person", path: "/" },
+  { name: "home-unknown-age", as: "person", path: "/", before: barred("AGE_UNKNOWN") },
+  { name: "home-under-age", as: "person", path: "/", before: barred("UNDER_AGE") },
+  { name: "home-closed", as: "person", path: "/", before: barred("ACCOUNT_CLOSED", { closedAt: "1795700000000000" }) },
+  { name: "settings", as: "person", path: "/", then: open("header.top button"), asks: true },
   { name: "more", as: "person", path: "/more" },
   { name: "data", as: "person", path: "/data" },
+  {
+    name: "data-restricted",
+    as: "person",
+    path: "/data",
+    before: played("obole.delivery.v1.DeliveryService/ListSources", (a) => {
+      for (const source of (a.sources ?? []) as Json[]) source.restrictedAt = "1795700000000000";
+    }),
+  },
+  {
+    name: "import-failed",
+    as: "person",
+    path: "/data",
+    then: async (page) => {
+      await page.getByTestId("import-file").setInputFiles({ name: "daily.csv", mimeType: "text/csv", buffer: Buffer.from("Id,ActivityDate,TotalSteps\n1,4/12/2016,many\n") });
+      await page.locator("main select").last().selectOption("fitabase-csv");
+      await page.getByTestId("import").click();
+      await page.getByTestId("import-error").waitFor();
+    },
+  },
   { name: "category", as: "person", path: "/data", link: "main a.tile" },
   { name: "category-table", as: "person", path: "/data/omh:step-count:3.0", then: asTable },
   {
@@ -100,13 +171,38 @@ const all: Screen[] = [
   { name: "payout-ask", as: "person", path: "/money", then: press("ask-payout"), asks: true },
   { name: "money-part", as: "person", path: "/money?by=buyer", link: "main .list a.item" },
   { name: "rules", as: "person", path: "/rules" },
+  {
+    name: "rules-changed",
+    as: "person",
+    path: "/rules",
+    then: async (page) => {
+      await page.locator("main input[inputmode=decimal]").first().fill("9.5");
+      await page.getByTestId("rules-save").waitFor();
+      await settled(page);
+    },
+  },
+  {
+    name: "rules-health",
+    as: "person",
+    path: "/rules",
+    asks: true,
+    then: async (page) => {
+      const [matching, health] = [page.getByRole("switch").nth(0), page.getByRole("switch").nth(1)];
+      if ((await matching.getAttribute("aria-checked")) !== "true") await matching.click();
+      if ((await health.getAttribute("aria-checked")) === "true") await health.click();
+      await health.click();
+      await page.locator("dialog[open] h2").waitFor();
+    },
+  },
   { name: "inbox", as: "person", path: "/inbox" },
   { name: "record", as: "person", path: "/record" },
+  { name: "record-entry", as: "person", path: "/record", then: open("main .long button.item"), asks: true },
   { name: "rights", as: "person", path: "/rights" },
   { name: "close", as: "person", path: "/rights", then: press("close-account"), asks: true },
   { name: "privacy", as: "person", path: "/privacy" },
   { name: "lost", as: "person", path: "/no-such-screen" },
   { name: "bids", as: "buyer", path: "/console/bids" },
+  { name: "bid-withdraw", as: "buyer", path: "/console/bids", then: press("bid-withdraw"), asks: true },
   { name: "bid", as: "buyer", path: "/console/bids/new" },
   {
     name: "bid-recipients",
@@ -126,7 +222,22 @@ const all: Screen[] = [
   { name: "payout-told", as: "finance", path: "/console/payouts", then: press("payout-instruct"), asks: true },
   { name: "statement", as: "finance", path: "/console/statement" },
   { name: "replay", as: "finance", path: "/console/replay" },
+  {
+    name: "replay-end",
+    as: "finance",
+    path: "/console/replay",
+    then: async (page) => {
+      await page.getByTestId("replay").click();
+      await page.getByTestId("replay-end").waitFor();
+    },
+  },
   { name: "buyers", as: "operator", path: "/console/buyers" },
+  { name: "buyers-vetted", as: "operator", path: "/console/buyers?state=VETTED" },
+  { name: "suspend", as: "operator", path: "/console/buyers?state=VETTED", then: press("buyer-suspend"), asks: true },
+  { name: "audit-balance", as: "auditor", path: "/console/balance" },
+  { name: "audit-payouts", as: "auditor", path: "/console/payouts" },
+  { name: "audit-buyers", as: "auditor", path: "/console/buyers?state=VETTED" },
+  { name: "audit-services", as: "auditor", path: "/console/services" },
   { name: "services", as: "operator", path: "/console/services" },
   { name: "services-parked", as: "operator", path: "/console/services", before: parked },
   { name: "redrive", as: "operator", path: "/console/services", before: parked, then: press("redrive"), asks: true },

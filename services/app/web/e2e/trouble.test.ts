@@ -6,7 +6,7 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { count, launch, settled, signIn, visit } from "./browser";
 import { Market } from "./market";
-import { ask, buyer, call, events } from "./world";
+import { ask, buyer, call, events, speak } from "./world";
 
 const market = new Market(inject("market"));
 let browser: Browser;
@@ -51,13 +51,148 @@ test("without a network: what is shown is marked, no consent stands as valid, wh
 
   await visit(page, "/uses");
   const living = main(page).locator("section").filter({ hasText: "What you have agreed to" });
-  await living.getByText("Active", { exact: true }).waitFor();
+  await living.getByText("Active", { exact: true }).first().waitFor();
   await page.context().setOffline(true);
-  await living.getByText("Not confirmed").waitFor();
+  await living.getByText("Not confirmed").first().waitFor();
   expect(await living.getByText("Active", { exact: true }).count()).toBe(0);
   await page.context().setOffline(false);
-  await living.getByText("Active", { exact: true }).waitFor({ timeout: 30_000 });
+  await living.getByText("Active", { exact: true }).first().waitFor({ timeout: 30_000 });
   await page.context().close();
+});
+
+test("a piece of the page that does not come: said, asked for again, and the next screen is not touched by it", async () => {
+  const page = await signIn(browser, market.page, person, { serviceWorkers: "block" });
+  await page.route("**/assets/money-*.js", (route) => route.abort());
+  await visit(page, "/money");
+  await main(page).getByText("A piece of the page did not come.").waitFor();
+  await visit(page, "/uses");
+  await main(page).getByText("What you have agreed to").waitFor();
+  await visit(page, "/money");
+  await main(page).getByText("A piece of the page did not come.").waitFor();
+  await page.unroute("**/assets/money-*.js");
+  await page.getByRole("button", { name: "Try again" }).click();
+  await page.getByTestId("earned-total").waitFor();
+
+  // After a new page was put up, the pieces of the one that is open are gone: it is loaded anew.
+  await page.route("**/assets/rules-*.js", (route) => route.fulfill({ status: 404, body: "gone" }));
+  await visit(page, "/rules");
+  const again = page.getByRole("button", { name: "Try again" });
+  await again.waitFor();
+  await page.evaluate(() => ((window as { before?: true }).before = true));
+  await again.click();
+  await page.waitForFunction(() => !("before" in window));
+  await again.waitFor();
+
+  // A language whose words do not come leaves the page in the one that it has.
+  await page.route("**/assets/fr-*.js", (route) => route.abort());
+  await page.locator("header.top button").click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByRole("button", { name: "Français", exact: true }).click();
+  await dialog.getByText("A piece of the page did not come.").waitFor();
+  expect(await page.evaluate(() => [document.documentElement.lang, localStorage.getItem("language")])).toEqual(["en", null]);
+  await page.unroute("**/assets/fr-*.js");
+  await dialog.getByRole("button", { name: "Try again" }).click();
+  await page.waitForFunction(() => document.documentElement.lang === "fr");
+  await page.context().close();
+});
+
+test("no words at all: said in each language", async () => {
+  const context = await browser.newContext({ locale: "es-ES", serviceWorkers: "block" });
+  const page = await context.newPage();
+  await page.route("**/assets/es-*.js", (route) => route.abort());
+  await page.goto(market.page);
+  await page.getByText("No se pudo cargar la página.").waitFor();
+  await page.unroute("**/assets/es-*.js");
+  await page.locator("main button").click();
+  await page.locator('header a[href^="/login"]').waitFor();
+  await context.close();
+});
+
+test("an address that names nothing is told so, whatever stands in it", async () => {
+  const page = await signIn(browser, market.page, person);
+  const thrown: string[] = [];
+  page.on("pageerror", (e) => thrown.push(e.message));
+  for (const odd of ["/record?service=delivery&position=abc", "/record?service=settlement&position=-1", "/offers/%ff", "/offers/nosuch", "/uses/nosuch", "/money?by=month&key=nonsense", "/money?by=buyer&key=1"]) {
+    await visit(page, odd);
+    await main(page).getByRole("heading", { name: "Nothing here" }).waitFor();
+    await visit(page, "/more");
+  }
+  await visit(page, "/record?service=delivery&position=999999999");
+  await main(page).locator(".empty").waitFor();
+  expect(thrown).toEqual([]);
+  await page.context().close();
+});
+
+test("rules that are changed in two tabs: nothing typed vanishes, nothing saved elsewhere is overwritten unseen", async () => {
+  const one = await signIn(browser, market.page, "Participant 4020332650");
+  const two = count(await one.context().newPage());
+  await two.goto(`${market.page}/rules`);
+  await settled(two);
+  await visit(one, "/rules");
+  const floor = (page: Page) => page.getByLabel("Daily steps").first();
+  const most = (page: Page) => page.getByLabel("Agreements at once, at most");
+  await floor(one).fill("0.0123");
+  await floor(two).fill("0.0456");
+  await most(two).fill("77");
+  await two.getByTestId("rules-save").click();
+  await expect.poll(() => two.getByTestId("said").textContent()).toContain("Your rules are saved.");
+  await one.getByTestId("rules-elsewhere").waitFor({ timeout: 20_000 });
+  expect(await one.getByTestId("rules-elsewhere").textContent()).toContain("0.0456");
+  expect(await floor(one).inputValue()).toBe("0.0123");
+  await expect.poll(() => most(one).inputValue()).toBe("77"); // untouched here, so as it was set there
+  // What the language changes is how a number is written, not the number.
+  const typed = () => one.locator("main input").evaluateAll((all) => all.map((i) => (i as HTMLInputElement).value).filter((v) => v.endsWith("0123")));
+  await speak(one, "person", "fr");
+  expect(await typed()).toEqual(["0,0123"]);
+  await speak(one, "person", "en");
+  await one.getByTestId("rules-save").click();
+  await expect.poll(() => one.getByTestId("said").textContent()).toContain("Your rules are saved.");
+  await expect.poll(() => floor(two).inputValue(), { timeout: 20_000 }).toBe("0.0123");
+  await floor(one).fill("0,064"); // means nothing in English, and is not guessed
+  await main(one).getByText("“0,064” can be read in more than one way. Write 0.064.").waitFor();
+  await one.context().close();
+});
+
+test("somebody else signs in: the other tab shows nothing more of who was there", async () => {
+  const one = await signIn(browser, market.page, person);
+  const name = (page: Page) => page.locator("header.top button").getAttribute("aria-label");
+  expect(await name(one)).toContain(person);
+  await visit(one, "/money");
+  const two = await one.context().newPage();
+  await two.goto(`${market.page}/login`);
+  await two.locator("form button").filter({ hasText: /^Participant 2347167796/ }).first().click();
+  await two.locator("nav.nav").waitFor();
+  await expect.poll(() => name(one)).toContain("Participant 2347167796");
+  // A tab that was not told finds out with the first thing that it is refused.
+  const other = await signIn(browser, market.page, person);
+  await one.context().addCookies(await other.context().cookies());
+  await one.locator('nav a[href="/uses"]').click();
+  await expect.poll(() => name(one), { timeout: 20_000 }).toContain(person);
+  await expect.poll(() => name(two), { timeout: 20_000 }).toContain(person); // told by the first; a context that is closed amid a reload may hang
+  await other.context().close();
+  await one.context().close();
+});
+
+test("a link into the page leads there after signing in, and back leads to where somebody was", async () => {
+  const context = await browser.newContext({ locale: "en-IE", reducedMotion: "reduce", viewport: { width: 360, height: 640 } });
+  context.setDefaultTimeout(10_000);
+  const page = count(await context.newPage());
+  await page.goto(`${market.page}/money?by=product`);
+  await page.locator('header a[href^="/login"]').click();
+  await page.locator("form button").filter({ hasText: new RegExp(`^${person}`) }).first().click();
+  await page.locator("nav.nav").waitFor();
+  expect(new URL(page.url()).pathname + new URL(page.url()).search).toBe("/money?by=product");
+  await settled(page);
+  await page.evaluate(() => scrollTo(0, 400));
+  await page.locator('footer a[href="/privacy"]').evaluate((a: HTMLElement) => a.click());
+  await page.locator("#rights").waitFor();
+  expect(await page.evaluate(() => scrollY)).toBe(0);
+  await page.goBack();
+  await expect.poll(() => page.evaluate(() => Math.round(scrollY))).toBe(400);
+  await page.goto(`${market.page}/privacy#rights`);
+  await page.locator("#rights").waitFor();
+  await expect.poll(() => page.evaluate(() => Math.abs(document.getElementById("rights")?.getBoundingClientRect().top ?? 999))).toBeLessThan(120);
+  await context.close();
 });
 
 test("a service that is down: its screens say so, the others go on, and nothing of it stands as valid", async () => {
@@ -171,9 +306,15 @@ test("a file that cannot be read: the line and the field are named, and nothing 
   await page.getByTestId("import").click();
   const error = page.getByTestId("import-error");
   await error.waitFor();
-  expect(await error.textContent()).toContain("Line 3");
+  expect(await error.textContent()).toBe("Line 3 cannot be read. “TotalSteps” is not a number.");
   expect(await page.getByLabel("Time zone of the measurements").inputValue()).toBe("America/New_York");
   expect((await call(page, "obole.delivery.v1.DeliveryService/GetSummary", { subscriberId: me })).categories ?? []).toEqual([]);
+  expect((await call(page, "obole.delivery.v1.DeliveryService/ListSources", { subscriberId: me })).sources ?? []).toEqual([]);
+  await writeFile(file, "Id,ActivityDate,TotalSteps\n");
+  await page.getByTestId("import-file").setInputFiles(file);
+  await page.getByLabel("What kind of file it is").selectOption("fitabase-csv");
+  await page.getByTestId("import").click();
+  await page.getByTestId("import-nothing").waitFor();
   await page.context().close();
 });
 
@@ -209,6 +350,24 @@ test("two tabs: what is done in one is seen in the other, and leaving in one lea
   await one.context().close();
 });
 
+test("who has not joined is shown the way in, where nothing else would be taken", async () => {
+  const page = await signIn(browser, market.page, "Somebody new");
+  for (const path of ["/data", "/rules"]) {
+    await visit(page, path);
+    await main(page).getByText("You have not joined yet").waitFor();
+    expect(await page.locator("main input").count()).toBe(0);
+  }
+  await main(page).getByRole("link", { name: "Join" }).click();
+  await page.getByRole("button", { name: "Skip" }).click();
+  await page.reload();
+  await page.getByLabel("Date of birth").waitFor(); // the introduction is read once
+  await page.getByRole("button", { name: "Join" }).click();
+  await page.getByTestId("earned-total").waitFor();
+  const why = main(page).locator(".notice").filter({ hasText: "Your age is not known to us." });
+  expect(await why.getByRole("link").getAttribute("href")).toMatch(/^mailto:/);
+  await page.context().close();
+});
+
 test("an account is closed on the page: all is withdrawn, the wish to be forgotten recorded, and what stays by law said", async () => {
   const page = await joined();
   const me = String(((await page.evaluate(async () => (await fetch("/api/me")).json())) as { subject: string }).subject);
@@ -220,5 +379,12 @@ test("an account is closed on the page: all is withdrawn, the wish to be forgott
   await page.getByTestId("close-now").click();
   await page.getByTestId("closed").waitFor();
   await expect.poll(async () => (await events(page, me)).map((e) => e.type)).toContain("erasure_requested");
+  await visit(page, "/");
+  const why = main(page).locator(".notice").filter({ hasText: "Your account is closed." });
+  await why.waitFor();
+  expect(await why.textContent()).not.toMatch(/an age of|delete/);
+  await visit(page, "/data");
+  await main(page).getByText("Your account is closed.").waitFor();
+  expect(await page.getByTestId("import-file").count()).toBe(0);
   await page.context().close();
 });

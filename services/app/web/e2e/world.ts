@@ -90,6 +90,7 @@ const labels: Record<Reader, string> = {
   buyer: "A sleep study",
   finance: "Finance",
   operator: "Operator",
+  auditor: "Auditor",
 };
 
 /** A page as somebody sees it first. */

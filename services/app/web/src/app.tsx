@@ -2,37 +2,60 @@
 import { useEffect, useMemo, useRef, useState } from "preact/compat";
 import { Frame } from "./frame";
 import { load, localeOf, pick, Speech, SpeechContext, useSpeech, type Language } from "./i18n";
-import { onSessionEnd, transport } from "./net/client";
+import { onNotOwner, onSessionEnd, transport } from "./net/client";
 import { faultOf, type Fault } from "./net/fault";
-import { leave as leaveNothing, wipe } from "./net/last";
+import { keepNothing, leave as leaveNothing, wipe } from "./net/last";
 import { live, watched, type Line } from "./net/live";
 import { Reads, ReadsContext } from "./net/reads";
 import { readConfig, signOut, whoAmI, type Config, type Me } from "./net/session";
-import { PageContext } from "./page";
-import { usePlace } from "./route";
+import { PageContext, type Speak } from "./page";
+import { scrollBack, usePlace } from "./route";
 import { remember, remembered } from "./remember";
 import { Screen } from "./screen";
 import { Welcome } from "./screens/welcome";
 import { Bones, Button, Problem } from "./ui/parts";
 
+// Said where no language's words can be had, so it is in no language's file.
+const wordless = [
+  ["en", "The page could not be loaded. Check your connection and try again."],
+  ["fr", "La page n’a pas pu être chargée. Vérifiez votre connexion et réessayez."],
+  ["es", "No se pudo cargar la página. Compruebe su conexión e inténtelo de nuevo."],
+] as const;
+
 export function App() {
   const [speech, setSpeech] = useState<Speech>();
-  const [language, setLanguage] = useState<Language>(() => pick([remembered("language") ?? "", ...navigator.languages]));
+  const [mute, setMute] = useState(false);
+  const wanted = useRef<Language>(undefined);
+  const begin = async (language: Language) => {
+    wanted.current = language;
+    const messages = await load(language);
+    if (wanted.current !== language) return; // another was chosen meanwhile
+    document.documentElement.lang = language;
+    setSpeech(new Speech(language, localeOf(language, navigator.languages), messages));
+  };
   useEffect(() => {
-    let here = true;
-    void load(language).then((messages) => {
-      if (!here) return;
-      document.documentElement.lang = language;
-      setSpeech(new Speech(language, localeOf(language, navigator.languages), messages));
-    });
-    return () => {
-      here = false;
-    };
-  }, [language]);
-  if (!speech) return null;
-  const speak = (l: Language) => {
-    remember("language", l);
-    setLanguage(l);
+    begin(pick([remembered("language") ?? "", ...navigator.languages])).catch(() => setMute(true));
+  }, []);
+  if (!speech)
+    return mute ? (
+      <main class="main">
+        <h1 class="unseen">Obole</h1>
+        {wordless.map(([language, words]) => (
+          <p key={language} lang={language}>
+            {words}
+          </p>
+        ))}
+        <div>
+          <button type="button" class="button" onClick={() => location.reload()}>
+            ↻ Obole
+          </button>
+        </div>
+      </main>
+    ) : null;
+  // Chosen is what could be loaded: until then, and where it cannot, the page goes on in the language that it has.
+  const speak = async (language: Language) => {
+    await begin(language);
+    remember("language", language);
   };
   return (
     <SpeechContext.Provider value={speech}>
@@ -54,7 +77,7 @@ function forget(): void {
   void wipe();
 }
 
-function Signed({ speak }: { speak: (l: Language) => void }) {
+function Signed({ speak }: { speak: Speak }) {
   const [start, setStart] = useState<Start>();
   const begin = () => {
     Promise.all([whoAmI(), readConfig()]).then(
@@ -83,7 +106,7 @@ function Signed({ speak }: { speak: (l: Language) => void }) {
         <Bones tall />
       </div>
     );
-  if (start.me && start.config) return <Inside me={start.me} config={start.config} speak={speak} />;
+  if (start.me && start.config) return <Inside me={start.me} known={!start.fault} config={start.config} speak={speak} />;
   if (start.fault)
     return (
       <main class="main">
@@ -104,7 +127,19 @@ function keptStart(): { me: Me; config: Config } | undefined {
   }
 }
 
-function Inside({ me, config, speak }: { me: Me; config: Config; speak: (l: Language) => void }) {
+// Between tabs: somebody has signed out, or who it is that is signed in.
+interface Tidings {
+  out?: true;
+  subject?: string;
+}
+
+// Somebody else is signed in here now.
+function startAnew(): void {
+  keepNothing();
+  location.reload();
+}
+
+function Inside({ me, known, config, speak }: { me: Me; known: boolean; config: Config; speak: Speak }) {
   const place = usePlace();
   const reads = useMemo(() => new Reads(transport, me.subject), [me.subject]);
   const [line, setLine] = useState<Line>("starting");
@@ -166,20 +201,37 @@ function Inside({ me, config, speak }: { me: Me; config: Config; speak: (l: Lang
     };
   }, [reads]);
 
-  // Signing out in one tab signs out the others: nothing personal stays on any screen.
-  const goodbye = useRef<BroadcastChannel>(undefined);
+  // Signing out in one tab signs out the others, and somebody else's signing in shows them the new person's page: nothing personal of who
+  // was here stays on any screen.
+  const others = useRef<BroadcastChannel>(undefined);
   useEffect(() => {
     const channel = new BroadcastChannel("obole-session");
-    goodbye.current = channel;
-    channel.onmessage = () => void leaveNothing().then(() => location.replace("/"));
-    return () => channel.close();
-  }, []);
+    others.current = channel;
+    channel.onmessage = (m: MessageEvent<Tidings>) => {
+      if (m.data.out) void leaveNothing().then(() => location.replace("/"));
+      else if (m.data.subject !== me.subject) startAnew();
+    };
+    // Who was here last is no tidings: without an answer of the edge nobody is known to be signed in.
+    if (known) channel.postMessage({ subject: me.subject } satisfies Tidings);
+    const asked = onNotOwner(() => {
+      whoAmI().then(
+        (now) => {
+          if (now && now.subject !== me.subject) startAnew();
+        },
+        () => undefined, // it is asked again with the next refusal
+      );
+    });
+    return () => {
+      channel.close();
+      asked();
+    };
+  }, [me.subject, known]);
 
   const leave = async (everywhere: boolean) => {
     const to = await signOut(everywhere);
     forget();
     await leaveNothing();
-    goodbye.current?.postMessage("out");
+    others.current?.postMessage({ out: true } satisfies Tidings);
     location.replace(to);
   };
 
@@ -191,9 +243,9 @@ function Inside({ me, config, speak }: { me: Me; config: Config; speak: (l: Lang
       return;
     }
     say("");
-    scrollTo(0, 0);
+    scrollBack(place.y);
     document.getElementById("page-title")?.focus({ preventScroll: true });
-  }, [place.path]);
+  }, [place.turn]);
 
   return (
     <PageContext.Provider value={{ me, config, line, online, over, speak, leave, say }}>

@@ -1,12 +1,14 @@
 // Around every screen: the way to the others, how the line is, and at its foot the privacy policy.
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/compat";
-import { roomsOf } from "./console/roles";
+import { roomAt, roomsOf } from "./console/roles";
 import { useSpeech, type Key } from "./i18n";
 import { usePage } from "./page";
+import { signInHere } from "./route";
 import { Coin, Icon, type IconName } from "./ui/icon";
 import { Notice } from "./ui/parts";
 import { Settings } from "./settings";
+import { callName } from "./ui/words";
 
 interface Way {
   href: string;
@@ -41,12 +43,15 @@ function isAt(path: string, href: string): boolean {
 }
 
 export function Frame({ path, children }: { path: string; children: ComponentChildren }) {
-  const { t, language } = useSpeech();
+  const speech = useSpeech();
+  const { t, language } = speech;
   const page = usePage();
   const [settings, setSettings] = useState(false);
   const subscriber = page.me.roles.includes("subscriber");
   // Whoever is both a subscriber and something else has one way into the console, which shows its rooms itself.
   const rooms: Way[] = roomsOf(page.me.roles);
+  // The start of somebody who is no subscriber is the first of their rooms.
+  const room = subscriber ? undefined : roomAt(path, page.me.roles)?.href;
   const shown = !subscriber ? rooms : rooms.length > 0 ? [...ways, consoleWay] : ways;
   const behindMore = path === "/more" || [...moreWays, consoleWay].some((w) => isAt(path, w.href));
   return (
@@ -61,7 +66,7 @@ export function Frame({ path, children }: { path: string; children: ComponentChi
         </a>
         <div class="row">
           {(subscriber || !page.online) && <LineMark />}
-          <button type="button" class="button plain square" aria-label={t("settings.open", { name: page.me.name })} onClick={() => setSettings(true)}>
+          <button type="button" class="button plain square" aria-label={t("settings.open", { name: callName(speech, page.me) })} onClick={() => setSettings(true)}>
             <Icon name="person" />
           </button>
         </div>
@@ -70,7 +75,7 @@ export function Frame({ path, children }: { path: string; children: ComponentChi
         <ul class="plain">
           {shown.map((w) => (
             <li key={w.href} class={w.rail ? "rail-only" : undefined}>
-              <a href={w.href} aria-current={isAt(path, w.href) ? "page" : undefined}>
+              <a href={w.href} aria-current={(subscriber ? isAt(path, w.href) : w.href === room) ? "page" : undefined}>
                 <Icon name={w.icon} />
                 <span>{t(w.name)}</span>
               </a>
@@ -93,7 +98,7 @@ export function Frame({ path, children }: { path: string; children: ComponentChi
               <p>
                 <strong>{t("fault.session")}</strong> {t("fault.session.do")}
               </p>
-              <a class="button" href={`/login?to=${encodeURIComponent(path)}&lang=${language}`}>
+              <a class="button" href={signInHere(language)}>
                 {t("login.again")}
               </a>
             </Notice>

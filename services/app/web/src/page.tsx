@@ -5,6 +5,9 @@ import type { Language } from "./i18n";
 import type { Line } from "./net/live";
 import type { Config, Me } from "./net/session";
 
+/** Changes the language; fails where its words cannot be had. */
+export type Speak = (language: Language) => Promise<void>;
+
 export interface Page {
   me: Me;
   config: Config;
@@ -12,7 +15,7 @@ export interface Page {
   online: boolean;
   /** The session is over: what is on screen stays readable, nothing can be done until somebody signs in again. */
   over: boolean;
-  speak: (language: Language) => void;
+  speak: Speak;
   leave: (everywhere: boolean) => Promise<void>;
   /** Says something to screen readers and briefly to the eye. */
   say: (text: string) => void;

@@ -1,62 +1,50 @@
 // Which screen a path is. Screens that are rarely the first, or heavy, come when they are gone to.
-import { lazy, Suspense } from "preact/compat";
-import { useSpeech } from "./i18n";
 import { usePage } from "./page";
-import { parts, type Place } from "./route";
+import { isId, parts, type Place } from "./route";
 import { Home } from "./screens/home";
 import { More } from "./screens/more";
-import { Bones, Empty, PageHead } from "./ui/parts";
+import { Lost } from "./screens/lost";
+import { PolicyPage } from "./screens/privacy";
+import { Boundary, later } from "./ui/later";
 
-const Data = lazy(() => import("./screens/data").then((m) => ({ default: m.Data })));
-const Category = lazy(() => import("./screens/category").then((m) => ({ default: m.Category })));
-const Mobile = lazy(() => import("./screens/mobile").then((m) => ({ default: m.Mobile })));
-const Offers = lazy(() => import("./screens/offers").then((m) => ({ default: m.Offers })));
-const OfferPage = lazy(() => import("./screens/offer").then((m) => ({ default: m.OfferPage })));
-const Rules = lazy(() => import("./screens/rules").then((m) => ({ default: m.Rules })));
-const Uses = lazy(() => import("./screens/uses").then((m) => ({ default: m.Uses })));
-const UsePage = lazy(() => import("./screens/use").then((m) => ({ default: m.UsePage })));
-const Money = lazy(() => import("./screens/money").then((m) => ({ default: m.Money })));
-const Inbox = lazy(() => import("./screens/inbox").then((m) => ({ default: m.Inbox })));
-const Record = lazy(() => import("./screens/record").then((m) => ({ default: m.Record })));
-const Rights = lazy(() => import("./screens/rights").then((m) => ({ default: m.Rights })));
-const Console = lazy(() => import("./console/console").then((m) => ({ default: m.Console })));
-const Privacy = lazy(() => import("./screens/privacy").then((m) => ({ default: m.Privacy })));
+const Data = later(() => import("./screens/data").then((m) => m.Data));
+const Category = later(() => import("./screens/category").then((m) => m.Category));
+const Mobile = later(() => import("./screens/mobile").then((m) => m.Mobile));
+const Offers = later(() => import("./screens/offers").then((m) => m.Offers));
+const OfferPage = later(() => import("./screens/offer").then((m) => m.OfferPage));
+const Rules = later(() => import("./screens/rules").then((m) => m.Rules));
+const Uses = later(() => import("./screens/uses").then((m) => m.Uses));
+const UsePage = later(() => import("./screens/use").then((m) => m.UsePage));
+const Money = later(() => import("./screens/money").then((m) => m.Money));
+const Inbox = later(() => import("./screens/inbox").then((m) => m.Inbox));
+const Record = later(() => import("./screens/record").then((m) => m.Record));
+const Rights = later(() => import("./screens/rights").then((m) => m.Rights));
+const Console = later(() => import("./console/console").then((m) => m.Console));
 
 export function Screen({ place }: { place: Place }) {
-  return <Suspense fallback={<Bones tall />}>{pick(place, usePage().me.roles)}</Suspense>;
+  return <Boundary at={`${place.path}?${place.query}`}>{pick(place, usePage().me.roles)}</Boundary>;
 }
 
 function pick({ path, query }: Place, roles: string[]) {
-  if (path === "/privacy") return <Privacy />;
+  if (path === "/privacy") return <PolicyPage />;
   // Who is no subscriber begins in the console.
-  if (parts(path, "/console") || (path === "/" && !roles.includes("subscriber"))) return <Console path={path} query={query} />;
-  if (!roles.includes("subscriber")) return <Elsewhere />;
+  if (path === "/console" || path.startsWith("/console/") || (path === "/" && !roles.includes("subscriber"))) return <Console path={path} query={query} />;
+  if (!roles.includes("subscriber")) return <Lost />;
   if (path === "/") return <Home />;
   if (path === "/more") return <More />;
-  const data = parts(path, "/data");
+  const data = parts(path, "/data", 1);
   if (data?.[0] === "mobile") return <Mobile />;
   if (data) return data[0] ? <Category schema={data[0]} /> : <Data />;
-  const offers = parts(path, "/offers");
+  const offers = parts(path, "/offers", 1);
+  if (offers?.[0] && !isId(offers[0])) return <Lost />;
   if (offers) return offers[0] ? <OfferPage id={offers[0]} query={query} /> : <Offers query={query} />;
-  const uses = parts(path, "/uses");
+  const uses = parts(path, "/uses", 1);
+  if (uses?.[0] && !isId(uses[0])) return <Lost />;
   if (uses) return uses[0] ? <UsePage id={uses[0]} /> : <Uses />;
-  const money = parts(path, "/money");
-  if (money) return <Money query={query} />;
+  if (parts(path, "/money")) return <Money query={query} />;
   if (parts(path, "/rules")) return <Rules />;
   if (parts(path, "/inbox")) return <Inbox />;
   if (parts(path, "/record")) return <Record query={query} />;
   if (parts(path, "/rights")) return <Rights />;
-  return <Elsewhere />;
-}
-
-function Elsewhere() {
-  const { t } = useSpeech();
-  return (
-    <>
-      <PageHead title={t("lost.title")} />
-      <Empty icon="info" title={t("lost.what")} act={<a class="button" href="/">{t("lost.home")}</a>}>
-        {t("lost.text")}
-      </Empty>
-    </>
-  );
+  return <Lost />;
 }

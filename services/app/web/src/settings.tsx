@@ -1,9 +1,10 @@
 import { useState } from "preact/compat";
 import { languages, useSpeech, type Language } from "./i18n";
-import { faultOf, type Fault } from "./net/fault";
-import { usePage } from "./page";
+import { Fault, faultOf } from "./net/fault";
+import { usePage, type Speak } from "./page";
 import { remember, remembered } from "./remember";
 import { Button, Dialog, Problem, Segments } from "./ui/parts";
+import { callName } from "./ui/words";
 
 const names: Record<Language, string> = { en: "English", fr: "Français", es: "Español" };
 type Theme = "system" | "light" | "dark";
@@ -14,14 +15,25 @@ function chosenTheme(): Theme {
 }
 
 /** One of the languages there are. */
-export function LanguageChoice({ speak }: { speak: (l: Language) => void }) {
+export function LanguageChoice({ speak }: { speak: Speak }) {
   const { t, language } = useSpeech();
-  return <Segments label={t("settings.language")} value={language} change={speak} options={languages.map((l) => [l, names[l]] as const)} />;
+  const [missing, setMissing] = useState<Language>();
+  const choose = (l: Language) => {
+    setMissing(undefined);
+    speak(l).catch(() => setMissing(l));
+  };
+  return (
+    <>
+      <Segments label={t("settings.language")} value={language} change={choose} options={languages.map((l) => [l, names[l]] as const)} />
+      {missing && <Problem fault={new Fault("offline", "PAGE_PIECE", "a language did not come")} again={() => choose(missing)} />}
+    </>
+  );
 }
 
 /** Language, theme and signing out. */
 export function Settings({ open, close }: { open: boolean; close: () => void }) {
-  const { t } = useSpeech();
+  const speech = useSpeech();
+  const { t } = speech;
   const page = usePage();
   const [theme, setTheme] = useState<Theme>(chosenTheme);
   const [fault, setFault] = useState<Fault>();
@@ -40,7 +52,7 @@ export function Settings({ open, close }: { open: boolean; close: () => void }) 
     });
   };
   return (
-    <Dialog open={open} close={close} title={page.me.name || t("settings.title")}>
+    <Dialog open={open} close={close} title={callName(speech, page.me) || t("settings.title")}>
       <div class="stack tight">
         <h3>{t("settings.language")}</h3>
         <LanguageChoice speak={page.speak} />

@@ -18,7 +18,7 @@ func (s *Server) GetAccount(ctx context.Context, r *consentv1.GetAccountRequest)
 	case err != nil:
 		return nil, err
 	case !enrolled:
-		return nil, subscriber.ErrSubscriberUnknown
+		return &consentv1.GetAccountResponse{}, nil // whoever is signed in need not have joined
 	}
 	law, ref := wire.Law(s.Policy, p.Identity.Country, s.Now())
 	a := &consentv1.Account{

@@ -136,7 +136,11 @@ func (s *Server) Check(ctx context.Context, r *consentv1.CheckRequest) (*consent
 	if err != nil {
 		return nil, err
 	}
-	state, err := s.People.Held(ctx, es.StreamOf(who.ID), believed, func(ctx context.Context) (any, error) { return s.Keys.Ring(ctx, who.ID) })
+	within := believed
+	if r.GetAfter() != nil {
+		within = 0 // who has heard of something is not answered from before it
+	}
+	state, err := s.People.Held(ctx, es.StreamOf(who.ID), within, func(ctx context.Context) (any, error) { return s.Keys.Ring(ctx, who.ID) })
 	if err != nil {
 		return nil, err
 	}
@@ -148,9 +152,9 @@ func (s *Server) Check(ctx context.Context, r *consentv1.CheckRequest) (*consent
 		}
 	}
 	if no != nil {
-		return &consentv1.CheckResponse{Reason: wire.ReasonProto(no.Reason)}, nil //nolint:nilerr // a no is this call's answer, not its failure
+		return &consentv1.CheckResponse{Reason: wire.ReasonProto(no.Reason), Held: no == subscriber.ErrExpired && p.Holds(agreement, s.Now())}, nil
 	}
-	barred, err := s.Parties.Held(ctx, es.StreamOf(p.Living[agreement].Buyer.ID), believed, func(context.Context) (any, error) { return nil, nil })
+	barred, err := s.Parties.Held(ctx, es.StreamOf(p.Living[agreement].Buyer.ID), within, func(context.Context) (any, error) { return nil, nil })
 	if err != nil {
 		return nil, err
 	}

@@ -150,7 +150,15 @@ func (s *Server) SetRules(ctx context.Context, r *consentv1.SetRulesRequest) (*c
 	if err != nil {
 		return nil, fault.Invalid("rules.buyers_never", "must be UUIDs")
 	}
-	result, err := s.do(ctx, "SetRules", r.GetIdempotencyKey(), r, who, subscriber.SetRules{Subscriber: who, Rules: rules}, false)
+	c := subscriber.SetRules{Subscriber: who, Rules: rules}
+	if r.GetOver() != nil {
+		over, err := wire.Rules(r.GetOver())
+		if err != nil {
+			return nil, fault.Invalid("over.buyers_never", "must be UUIDs")
+		}
+		c.Over = &over
+	}
+	result, err := s.do(ctx, "SetRules", r.GetIdempotencyKey(), r, who, c, false)
 	if err != nil {
 		return nil, err
 	}
@@ -191,14 +199,14 @@ func (s *Server) GetProfile(ctx context.Context, r *consentv1.GetProfileRequest)
 	return out, nil
 }
 
-// IsEnrolled says whether a person was taken in. The state of the log answers: whoever has just joined is known.
+// IsEnrolled says whether a person was taken in, and whether they have left. The state of the log answers: whoever has just joined is known.
 func (s *Server) IsEnrolled(ctx context.Context, r *consentv1.IsEnrolledRequest) (*consentv1.IsEnrolledResponse, error) {
 	who, err := person(r.GetSubscriberId())
 	if err != nil {
 		return nil, err
 	}
-	_, enrolled, err := s.person(ctx, who)
-	return &consentv1.IsEnrolledResponse{Enrolled: enrolled}, err
+	p, enrolled, err := s.person(ctx, who)
+	return &consentv1.IsEnrolledResponse{Enrolled: enrolled, Closed: p.Closed()}, err
 }
 
 // reach reads the person whom a question is about, of the log itself. A cursor is waited for all the same, so that one of a life that has

@@ -23,6 +23,7 @@ type AssureAge struct {
 type SetRules struct {
 	Subscriber ID
 	Rules      Rules
+	Over       *Rules // the rules that it replaces; nil replaces whatever stands
 }
 
 // Give asks for a consent on the person's acceptance. It always comes to an event: given or refused.

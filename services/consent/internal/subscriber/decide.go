@@ -23,7 +23,7 @@ func Decide(state func(On) State, c Command, at time.Time) ([]Entry, error) {
 	case AssureAge:
 		return one(on, AgeAssured(c)), nil
 	case SetRules:
-		return one(on, RulesSet(c)), nil
+		return setRules(person, c)
 	case Withdraw:
 		return withdraw(person, state(on), c, at)
 	case Close:
@@ -53,6 +53,16 @@ func enrol(p Person, enrolled bool, c Enrol) ([]Entry, error) {
 		return nil, ErrSubscriberExists
 	}
 	return nil, nil
+}
+
+func setRules(p Person, c SetRules) ([]Entry, error) {
+	switch {
+	case p.Closed():
+		return nil, ErrAccountClosed
+	case c.Over != nil && !c.Over.equal(p.Rules):
+		return nil, ErrRulesChanged
+	}
+	return one(c.on(), RulesSet{Subscriber: c.Subscriber, Rules: c.Rules}), nil
 }
 
 // give never fails: the market waits for an answer, so a no is an event too.

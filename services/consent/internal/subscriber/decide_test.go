@@ -311,6 +311,45 @@ func TestNothingFollowsAWithdrawal(t *testing.T) {
 	})
 }
 
+// TestRulesReplaceThoseThatWereRead: what was set elsewhere meanwhile is not lost unseen, whatever part of the rules it is.
+func TestRulesReplaceThoseThatWereRead(t *testing.T) {
+	t.Parallel()
+	stands := func() subscriber.Rules {
+		return subscriber.Rules{
+			Floors: map[string]subscriber.Price{"daily-steps": {Micros: 50_000, Currency: "EUR"}}, Matching: true, MatchingHealth: true,
+			PurposesNever: []string{"a", "b"}, BuyersNever: []subscriber.BuyerID{{ID: id.Derive([]byte("1"))}}, ProductsNever: []string{"sleep-nights"}, MaxAgreements: 3,
+		}
+	}
+	for name, read := range map[string]func(*subscriber.Rules){
+		"floor":    func(r *subscriber.Rules) { r.Floors["daily-steps"] = subscriber.Price{Micros: 60_000, Currency: "EUR"} },
+		"matching": func(r *subscriber.Rules) { r.Matching = false },
+		"health":   func(r *subscriber.Rules) { r.MatchingHealth = false },
+		"purposes": func(r *subscriber.Rules) { r.PurposesNever = []string{"a"} },
+		"another":  func(r *subscriber.Rules) { r.PurposesNever = []string{"a", "b", "c"} },
+		"buyers":   func(r *subscriber.Rules) { r.BuyersNever = nil },
+		"products": func(r *subscriber.Rules) { r.ProductsNever = nil },
+		"limit":    func(r *subscriber.Rules) { r.MaxAgreements = 0 },
+		"none":     func(r *subscriber.Rules) { *r = subscriber.Rules{} },
+	} {
+		l := enrolled(t, adult)
+		l.must(t, subscriber.SetRules{Subscriber: anna, Rules: stands(), Over: &subscriber.Rules{}}, noon)
+		over := stands()
+		read(&over)
+		c := subscriber.SetRules{Subscriber: anna, Rules: subscriber.Rules{MaxAgreements: 9}, Over: &over}
+		if _, err := l.do(c, noon); !errors.Is(err, subscriber.ErrRulesChanged) {
+			t.Errorf("%s was set elsewhere, and rules over others are answered %v", name, err)
+		}
+		over = stands()
+		over.PurposesNever = []string{"b", "a"}
+		if set := l.must(t, c, noon); len(set) != 1 {
+			t.Errorf("the same rules in another order are others: %v", set)
+		}
+		if c.Over = nil; len(l.must(t, c, noon)) != 1 {
+			t.Error("rules that replace whatever stands do not")
+		}
+	}
+}
+
 // TestWhoLeavesIsLeftAlone: closing withdraws all, asks to be forgotten, and nothing paid comes to be any more.
 func TestWhoLeavesIsLeftAlone(t *testing.T) {
 	t.Parallel()
@@ -342,6 +381,9 @@ func TestWhoLeavesIsLeftAlone(t *testing.T) {
 	}
 	if _, err := l.do(subscriber.Enrol{Subscriber: anna, Identity: adult}, noon); !errors.Is(err, subscriber.ErrAccountClosed) {
 		t.Errorf("enrolling again: %v", err)
+	}
+	if _, err := l.do(subscriber.SetRules{Subscriber: anna}, noon); !errors.Is(err, subscriber.ErrAccountClosed) {
+		t.Errorf("rules of who left: %v", err)
 	}
 	if _, err := newLog().do(leave, noon); !errors.Is(err, subscriber.ErrSubscriberUnknown) {
 		t.Errorf("nobody leaves: %v", err)

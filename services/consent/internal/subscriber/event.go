@@ -1,6 +1,8 @@
 package subscriber
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/obole-market/obole/pkg/id"
@@ -86,6 +88,17 @@ type Rules struct {
 	BuyersNever    []BuyerID
 	ProductsNever  []string
 	MaxAgreements  int // 0 means the house's limit
+}
+
+// equal says whether two are the same rules, in whatever order their lists stand.
+func (r Rules) equal(o Rules) bool {
+	return maps.Equal(r.Floors, o.Floors) && r.Matching == o.Matching && r.MatchingHealth == o.MatchingHealth && r.MaxAgreements == o.MaxAgreements &&
+		same(r.PurposesNever, o.PurposesNever) && same(r.BuyersNever, o.BuyersNever) && same(r.ProductsNever, o.ProductsNever)
+}
+
+func same[T comparable](a, b []T) bool {
+	subset := func(a, b []T) bool { return !slices.ContainsFunc(a, func(v T) bool { return !slices.Contains(b, v) }) }
+	return subset(a, b) && subset(b, a)
 }
 
 // RulesSet: the rules from now on, whole.

@@ -64,6 +64,34 @@ func TestEverythingIsAlsoWhatEndedByItself(t *testing.T) {
 	}
 }
 
+// TestWhatIsHeldOfThePast: what a buyer was given may come again until it must be deleted, unless it was withdrawn, or while everything is paused.
+func TestWhatIsHeldOfThePast(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		do   []subscriber.Command
+		days int // later
+		want bool
+	}{
+		"as it ended":       {want: true},
+		"on the last day":   {days: 29, want: true},
+		"to be deleted":     {days: 30},
+		"withdrawn":         {do: []subscriber.Command{withdrawing(1)}},
+		"another withdrawn": {do: []subscriber.Command{withdrawing(2)}, want: true},
+		"all withdrawn":     {do: []subscriber.Command{subscriber.Withdraw{Subscriber: anna}}},
+		"paused":            {do: []subscriber.Command{subscriber.Pause{Subscriber: anna, Initiator: subscriber.InitiatorPerson}}},
+		"left":              {do: []subscriber.Command{subscriber.Close{Subscriber: anna}}},
+	} {
+		l := fulfilled(t)
+		for _, c := range tc.do {
+			l.must(t, c, noon.Add(time.Hour))
+		}
+		p, _ := l.states[subscriber.On{Subscriber: anna}].(subscriber.Person)
+		if got := p.Holds(agreement(1), noon.AddDate(0, 0, tc.days)); got != tc.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 // TestThePastIsBounded: the state of who sells often stays small.
 func TestThePastIsBounded(t *testing.T) {
 	t.Parallel()

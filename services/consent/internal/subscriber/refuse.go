@@ -26,6 +26,7 @@ var (
 	ErrExpired             = fault.Refuse("EXPIRED", "the consent has expired")
 	ErrBuyerSuspended      = fault.Refuse("BUYER_SUSPENDED", "the buyer is suspended")
 	ErrAccountClosed       = fault.Refuse("ACCOUNT_CLOSED", "the account is closed")
+	ErrRulesChanged        = fault.Conflict("RULES_CHANGED", "other rules stand than those to be replaced")
 	ErrAwaitedLimit        = fault.Exhausted("AWAITED_LIMIT", "too many unknown agreements were withdrawn or paused: withdraw or pause everything, or wait").After(awaitFor)
 )
 

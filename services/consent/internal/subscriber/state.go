@@ -246,6 +246,12 @@ func (p Person) outlive(s Scope, at time.Time) Person {
 	return p.without([]Scope{s})
 }
 
+// Holds says whether the buyer may still hold at this time what it was given under a consent that ended by itself.
+func (p Person) Holds(a AgreementID, at time.Time) bool {
+	_, held := p.retained(a, at)
+	return held && !p.PausedAll
+}
+
 // retained is the scope of a past consent whose data the buyer may still hold at this time.
 func (p Person) retained(a AgreementID, at time.Time) (Scope, bool) {
 	was, ok := p.Past[a]

@@ -3,7 +3,6 @@ package view
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/proto"
@@ -19,14 +18,19 @@ const Fold = 3
 // statements of a batch go to the database in one round trip.
 func Project(ctx context.Context, tx pgx.Tx, records []es.Record) error {
 	var b pgx.Batch
+	flood := flood{b: &b}
 	for i := range records {
 		r := &records[i]
 		m := new(consentv1.Event)
 		if err := proto.Unmarshal(r.Data, m); err != nil {
 			return fmt.Errorf("view: partition %d, position %d: %w", r.Partition, r.Position, err)
 		}
-		add(&b, r, m)
+		if !flood.add(r, m) {
+			flood.flush()
+			add(&b, r, m)
+		}
 	}
+	flood.flush()
 	if b.Len() == 0 {
 		return nil
 	}
@@ -39,19 +43,15 @@ func Project(ctx context.Context, tx pgx.Tx, records []es.Record) error {
 // add queues what one event changes. An arm that is not named here changes no table.
 func add(b *pgx.Batch, r *es.Record, m *consentv1.Event) {
 	switch arm := m.GetEvent().(type) {
-	case *consentv1.Event_ConsentGiven:
-		e := arm.ConsentGiven
-		expires := time.UnixMicro(e.GetExpiresAt()).UTC()
-		insert(b, r, e.GetAgreementId(), e.GetSubscriberId(), e.GetOfferId(), e.GetBidId(), "given", &expires)
-		b.Queue(`insert into deadline (stream, kind, due) values ($1, 'expire', $2)`, string(r.Stream), expires)
 	case *consentv1.Event_ConsentRefused:
 		e := arm.ConsentRefused
-		insert(b, r, e.GetAgreementId(), e.GetSubscriberId(), e.GetOfferId(), e.GetBidId(), "refused", nil)
+		b.Queue(`
+			insert into consent (agreement, subscriber, offer, bid, state, partition, position, given_at, releases, stream, version, type, event, data)
+			values ($1, $2, $3, $4, 'refused', $5, $6, $7, 0, $8, $9, $10, $11, $12)`,
+			e.GetAgreementId(), e.GetSubscriberId(), e.GetOfferId(), e.GetBidId(), int32(r.Partition), int64(r.Position), r.At,
+			string(r.Stream), int64(r.Version), r.Type, [16]byte(r.ID), r.Data)
 	case *consentv1.Event_ConsentWithdrawn:
-		// Also of what had ended by itself: the buyer still held the data.
-		end(b, r, arm.ConsentWithdrawn.GetScope(), "withdrawn", "given", "paused", "expired")
-	case *consentv1.Event_ConsentExpired:
-		end(b, r, []*consentv1.Ended{arm.ConsentExpired.GetScope()}, "expired", "given", "paused")
+		withdraw(b, r, arm.ConsentWithdrawn.GetScope())
 	case *consentv1.Event_ConsentPaused:
 		e := arm.ConsentPaused
 		if e.GetAll() {
@@ -65,26 +65,18 @@ func add(b *pgx.Batch, r *es.Record, m *consentv1.Event) {
 			b.Queue(`delete from paused where subscriber = $1`, e.GetSubscriberId())
 		}
 		b.Queue(`update consent set state = 'given', paused_at = null where agreement = any($1::uuid[]) and state = 'paused'`, agreements(e.GetScope()))
-	case *consentv1.Event_ReleaseCommitted:
-		b.Queue(`update consent set releases = releases + 1 where agreement = $1`, arm.ReleaseCommitted.GetAgreementId())
 	}
 }
 
-func insert(b *pgx.Batch, r *es.Record, agreement, subscriber, offer, bid, state string, expires *time.Time) {
-	b.Queue(`
-		insert into consent (agreement, subscriber, offer, bid, state, partition, position, given_at, releases, stream, version, type, event, data, expires_at)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $11, $12, $13, $14)`,
-		agreement, subscriber, offer, bid, state, int32(r.Partition), int64(r.Position), r.At,
-		string(r.Stream), int64(r.Version), r.Type, [16]byte(r.ID), r.Data, expires)
-}
-
-func end(b *pgx.Batch, r *es.Record, scope []*consentv1.Ended, state string, from ...string) {
+// withdraw ends consents, also those that had ended by themselves: the buyer still held the data.
+func withdraw(b *pgx.Batch, r *es.Record, scope []*consentv1.Ended) {
 	streams := make([]string, len(scope))
 	for i, s := range scope {
 		streams[i] = r.Stream.Root() + "/" + s.GetAgreementId()
 	}
-	b.Queue(`update consent set state = $2, ended_at = $3, ended = $4, paused_at = null where agreement = any($1::uuid[]) and state = any($5::text[])`,
-		agreements(scope), state, r.At, int64(r.Position), from)
+	b.Queue(`
+		update consent set state = 'withdrawn', ended_at = $2, ended = $3, paused_at = null
+		where agreement = any($1::uuid[]) and state in ('given', 'paused', 'expired')`, agreements(scope), r.At, int64(r.Position))
 	b.Queue(`delete from deadline where stream = any($1)`, streams)
 }
 

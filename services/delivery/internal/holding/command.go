@@ -18,6 +18,7 @@ type Import struct {
 	Holding     ID
 	Import      ImportID
 	Source      SourceID
+	Brings      *Connect // the source, where it comes with the import; nil: it is there
 	Zone        string
 	Fingerprint []byte
 	Importer    string

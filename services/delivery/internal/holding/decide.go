@@ -9,24 +9,16 @@ import (
 // ErrSourceUnknown: measurements came from where none were announced.
 var ErrSourceUnknown = fault.NotFound("SOURCE_UNKNOWN", "there is no such source")
 
+// ErrSourceOther: what is asked for would make another source of one that is there.
+var ErrSourceOther = fault.Conflict("IDEMPOTENCY_CONFLICT", "the same idempotency key named another source")
+
 // Decide answers a command with the events that it causes. state gives what Reads named.
 func Decide(state func(On) State, c Command) ([]Entry, error) {
 	switch c := c.(type) {
 	case Connect:
-		if state(c.on()) != nil {
-			return nil, nil
-		}
-		return []Entry{{c.on(), Connected(c)}}, nil
+		return connected(state, c)
 	case Import:
-		source, known := state(On{c.Holding, c.Source}).(Source)
-		if !known {
-			return nil, ErrSourceUnknown
-		}
-		out := []Entry{{c.on(), Imported{
-			Holding: c.Holding, Import: c.Import, Source: c.Source, Route: source.Route, Zone: c.Zone, Fingerprint: c.Fingerprint,
-			Importer: c.Importer, File: c.File, Arrivals: c.Arrivals, Repeated: c.Repeated,
-		}}}
-		return append(out, derived(state, Derive{c.Holding, c.Rules, c.Facts})...), nil
+		return imported(state, c)
 	case Correct:
 		if _, known := state(On{c.Holding, c.Source}).(Source); !known {
 			return nil, ErrSourceUnknown
@@ -39,6 +31,38 @@ func Decide(state func(On) State, c Command) ([]Entry, error) {
 		return derived(state, c), nil
 	}
 	return onSource(state, c)
+}
+
+// connected begins a source, once.
+func connected(state func(On) State, c Connect) ([]Entry, error) {
+	s, known := state(c.on()).(Source)
+	switch {
+	case !known:
+		return []Entry{{c.on(), Connected(c)}}, nil
+	case s.Importer != c.Importer || s.Route != c.Route:
+		return nil, ErrSourceOther
+	}
+	return nil, nil
+}
+
+// imported tells of an import, and first of its source where it brings that.
+func imported(state func(On) State, c Import) (out []Entry, err error) {
+	source, known := state(On{c.Holding, c.Source}).(Source)
+	switch {
+	case known: // also where it was connected meanwhile as another: the file is kept, and what is kept is told
+	case c.Brings != nil:
+		if out, err = connected(state, *c.Brings); err != nil {
+			return nil, err
+		}
+		source.Route = c.Brings.Route
+	default:
+		return nil, ErrSourceUnknown
+	}
+	out = append(out, Entry{c.on(), Imported{
+		Holding: c.Holding, Import: c.Import, Source: c.Source, Route: source.Route, Zone: c.Zone, Fingerprint: c.Fingerprint,
+		Importer: c.Importer, File: c.File, Arrivals: c.Arrivals, Repeated: c.Repeated,
+	}})
+	return append(out, derived(state, Derive{c.Holding, c.Rules, c.Facts})...), nil
 }
 
 // derived tells what the rules say, where that is news.

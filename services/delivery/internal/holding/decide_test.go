@@ -72,3 +72,38 @@ func TestRoutesGiveAssurance(t *testing.T) {
 		}
 	}
 }
+
+// TestAnImportBringsItsSource: both are told at once, and once; under its name there is no other source.
+func TestAnImportBringsItsSource(t *testing.T) {
+	t.Parallel()
+	l := log{}
+	who, source := ID{id.Derive([]byte("person"))}, SourceID{id.Derive([]byte("source"))}
+	brings := Connect{Holding: who, Source: source, Importer: "fitabase-csv", Route: RouteOwnCopy}
+	read := Import{Holding: who, Source: source, Brings: &brings, Import: ImportID{id.Derive([]byte("import"))}}
+	for i, want := range [][]Event{
+		{Connected(brings), Imported{Holding: who, Import: read.Import, Source: source, Route: RouteOwnCopy}},
+		{Imported{Holding: who, Import: read.Import, Source: source, Route: RouteOwnCopy}}, // read at the same time, told later
+	} {
+		out, err := l.do(t, read)
+		if d := cmp.Diff(want, out); d != "" || err != nil {
+			t.Errorf("import %d: %v\n%s", i, err, d)
+		}
+	}
+	if out, err := l.do(t, brings); err != nil || len(out) != 0 {
+		t.Errorf("connected after that: %v, %v", out, err)
+	}
+	for _, other := range []Connect{
+		{Holding: who, Source: source, Importer: "points", Route: RouteOwnCopy},
+		{Holding: who, Source: source, Importer: "fitabase-csv", Route: RouteOperator},
+	} {
+		if out, err := l.do(t, other); !errors.Is(err, ErrSourceOther) {
+			t.Errorf("another source under its name: %v, %v", out, err)
+		}
+		// What is kept is told, under the source that is there.
+		read.Brings = &other
+		out, err := l.do(t, read)
+		if d := cmp.Diff([]Event{Imported{Holding: who, Import: read.Import, Source: source, Route: RouteOwnCopy}}, out); d != "" || err != nil {
+			t.Errorf("an import that brought another: %v\n%s", err, d)
+		}
+	}
+}

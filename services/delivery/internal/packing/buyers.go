@@ -15,7 +15,7 @@ import (
 // fresh is how long a buyer's keys are known before they are asked for again. A rotation drops them at once where it is heard of.
 const fresh = 10 * time.Second
 
-// Buyers knows buyers' keys, as offers has them.
+// Buyers knows buyers' keys and standing, as offers has them.
 type Buyers struct {
 	client offersv1.OffersServiceClient
 	now    func() time.Time
@@ -27,9 +27,10 @@ type known struct {
 	until time.Time
 }
 
-// Buyer is a buyer's keys, newest first.
+// Buyer is a buyer's keys, newest first, and whether it may do nothing.
 type Buyer struct {
-	Keys []*offersv1.BuyerKey
+	Keys      []*offersv1.BuyerKey
+	Suspended bool
 }
 
 // NewBuyers asks offers.
@@ -50,12 +51,12 @@ func (b *Buyers) Find(ctx context.Context, buyer id.ID) (Buyer, error) {
 		}
 		return Buyer{}, fault.Unavailable("offers does not answer").Because(err)
 	}
-	found := Buyer{Keys: r.GetBuyer().GetKeys()}
+	found := Buyer{Keys: r.GetBuyer().GetKeys(), Suspended: r.GetBuyer().GetState() == offersv1.BuyerState_BUYER_STATE_SUSPENDED}
 	b.known.Put(buyer, known{found, b.now().Add(fresh)})
 	return found, nil
 }
 
-// Forget makes Find ask again: the buyer's keys have changed.
+// Forget makes Find ask again: something of the buyer has changed, or must be known as it is now.
 func (b *Buyers) Forget(buyer id.ID) { b.known.Delete(buyer) }
 
 // Current is the newest key that is valid.

@@ -37,6 +37,7 @@ const epoch = 1
 type Agreement struct {
 	ID         shelf.AgreementID
 	Subscriber shelf.SubscriberID
+	Heard      *eventv1.Cursor // of consent's log; its answer is not from before that. nil: any answer will do
 }
 
 // Packer makes packages.
@@ -237,7 +238,7 @@ func (p *Packer) states(ctx context.Context, on shelf.On, ring *vault.Ring) (a s
 // allowed asks consent whether a person's data may be used, and as what the agreement ends where they never may again. Where it
 // cannot be asked nothing is read.
 func (p *Packer) allowed(ctx context.Context, a Agreement) (*consentv1.CheckResponse, shelf.EndReason, error) {
-	r, err := p.Consent.Check(ctx, &consentv1.CheckRequest{SubscriberId: a.Subscriber.String(), AgreementId: a.ID.String()})
+	r, err := p.Consent.Check(ctx, &consentv1.CheckRequest{SubscriberId: a.Subscriber.String(), AgreementId: a.ID.String(), After: a.Heard})
 	if err != nil {
 		return nil, 0, fault.Unavailable("consent does not answer").Because(err)
 	}

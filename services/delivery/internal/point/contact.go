@@ -1,9 +1,6 @@
 package point
 
-import (
-	"github.com/obole-market/obole/pkg/fault"
-	"github.com/obole-market/obole/pkg/id"
-)
+import "github.com/obole-market/obole/pkg/id"
 
 // Contact is the other side of a call or message, and the cell in which the person was. Where nobody else is part of it, as of a stay in
 // a cell and of data use, it is the cell alone.
@@ -43,17 +40,17 @@ func (d Direction) String() string {
 func (c *Contact) check(kind trafficKind) error {
 	switch {
 	case kind != withSomebody && (c.Direction != 0 || !c.Correspondent.IsZero()):
-		return fault.Invalid("body.direction", "is out of place in this schema")
+		return OutOfPlace.Says("is out of place in this schema").Of("body.direction")
 	case kind == 0 && c.Cell != "":
-		return fault.Invalid("body.cell", "is out of place in this schema")
+		return OutOfPlace.Says("is out of place in this schema").Of("body.cell")
 	case kind == withSomebody && c.Direction.String() == "":
-		return fault.Invalid("body.direction", "is neither incoming nor outgoing")
+		return NotAllowed.Says("is neither incoming nor outgoing").Of("body.direction")
 	case kind == withSomebody && c.Correspondent.IsZero():
-		return fault.Invalid("body.correspondent", "is missing")
+		return Missing.Says("is missing").Of("body.correspondent")
 	case kind == inCell && c.Cell == "":
-		return fault.Invalid("body.cell", "is missing")
+		return Missing.Says("is missing").Of("body.cell")
 	case c.Cell != "" && !IsPosition(c.Cell):
-		return fault.Invalid("body.cell", "is no name of a cell")
+		return NotAllowed.Says("is no name of a cell").Of("body.cell")
 	}
 	return nil
 }

@@ -124,8 +124,8 @@ func (m Measure) Key() string { return measures[m].key }
 // Resolution is the step to which a quantity is rounded, a power of ten from 1 to 1000 thousandths.
 func (m Measure) Resolution() Quantity { return measures[m].resolution }
 
-// Wrong says what is wrong with a quantity in a frame, without saying how much it is; empty when nothing is.
-func (m Measure) Wrong(q Quantity, f Frame) string {
+// Wrong says what is wrong with a quantity in a frame, without saying how much it is.
+func (m Measure) Wrong(q Quantity, f Frame) Wrong {
 	k := &measures[m]
 	most := k.most
 	if k.rate > 0 && !f.IsInstant() {
@@ -136,11 +136,11 @@ func (m Measure) Wrong(q Quantity, f Frame) string {
 	}
 	switch {
 	case q < k.least:
-		return "is less than " + k.least.String() + " " + k.unit
+		return OutOfRange.Says("is less than " + k.least.String() + " " + k.unit)
 	case q > most:
-		return "is more than " + most.String() + " " + k.unit + " in this time"
+		return OutOfRange.Says("is more than " + most.String() + " " + k.unit + " in this time")
 	case q%k.resolution != 0:
-		return "is finer than " + k.resolution.String() + " " + k.unit
+		return OutOfRange.Says("is finer than " + k.resolution.String() + " " + k.unit)
 	}
-	return ""
+	return Wrong{}
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
 )
 
@@ -150,13 +149,13 @@ var earliest = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 func CheckFrame(field string, f Frame) error {
 	switch {
 	case f.Start.Before(earliest):
-		return fault.Invalid(field, "is before 2000-01-01: the clock was not set")
+		return TooEarly.Says("is before 2000-01-01: the clock was not set").Of(field)
 	case f.Start.Year() > 9999 || f.End.Year() > 9999:
-		return fault.Invalid(field, "is after the year 9999")
+		return TooLate.Says("is after the year 9999").Of(field)
 	case !f.IsInstant() && !f.End.After(f.Start):
-		return fault.Invalid(field, "ends before it begins")
+		return Backwards.Says("ends before it begins").Of(field)
 	case f.Length() > longest:
-		return fault.Invalid(field, "is longer than 26 hours")
+		return TooLong.Says("is longer than 26 hours").Of(field)
 	}
 	return nil
 }
@@ -165,7 +164,7 @@ func CheckFrame(field string, f Frame) error {
 // come. A frame that has begun may end later, as the day of today does. The zero moment refuses nothing.
 func CheckPast(field string, f Frame, now time.Time) error {
 	if !now.IsZero() && f.Start.After(now.Add(ahead)) {
-		return fault.Invalid(field, "is ahead of now: nothing was measured yet")
+		return TooLate.Says("is ahead of now: nothing was measured yet").Of(field)
 	}
 	return nil
 }
@@ -181,26 +180,26 @@ func (p *Point) Check() error {
 	const frame = "body.effective_time_frame"
 	shape, known := shapes[p.Schema]
 	if !known {
-		return fault.Invalid("header.schema_id", "is none of the schemas taken here")
+		return NotAllowed.Says("is none of the schemas taken here").Of("header.schema_id")
 	}
 	if err := CheckFrame(frame, p.Frame); err != nil {
 		return err
 	}
 	if p.Frame.IsInstant() && shape.interval {
-		return fault.Invalid(frame, "must be an interval")
+		return Shape.Says("must be an interval").Of(frame)
 	}
 	if len(p.Values) == 0 {
-		return fault.Invalid("body", "has no value")
+		return Missing.Says("has no value").Of("body")
 	}
 	if p.Position != "" && !IsPosition(p.Position) {
-		return fault.Invalid("body.position", "is no name of a position")
+		return NotAllowed.Says("is no name of a position").Of("body.position")
 	}
 	for i, v := range p.Values {
 		if !slices.Contains(shape.measures, v.Measure) || i > 0 && p.Values[i-1].Measure >= v.Measure {
-			return fault.Invalid("body."+v.Measure.Key(), "is out of place in this schema")
+			return OutOfPlace.Says("is out of place in this schema").Of("body." + v.Measure.Key())
 		}
-		if wrong := v.Measure.Wrong(v.Quantity, p.Frame); wrong != "" {
-			return fault.Invalid("body."+v.Measure.Key(), wrong)
+		if wrong := v.Measure.Wrong(v.Quantity, p.Frame); wrong.Flaw != "" {
+			return wrong.Of("body." + v.Measure.Key())
 		}
 	}
 	if err := p.Contact.check(shape.traffic); err != nil {
@@ -208,7 +207,7 @@ func (p *Point) Check() error {
 	}
 	if shape.required != 0 {
 		if _, ok := p.Value(shape.required); !ok {
-			return fault.Invalid("body."+shape.required.Key(), "is missing")
+			return Missing.Says("is missing").Of("body." + shape.required.Key())
 		}
 	}
 	return nil

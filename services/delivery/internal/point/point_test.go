@@ -151,8 +151,8 @@ func TestBounds(t *testing.T) {
 		{point.Asleep, 3601 * point.Milli, false},
 	} {
 		wrong := c.m.Wrong(c.q, hour)
-		if (wrong == "") != c.fine {
-			t.Errorf("%d of %s: %q", c.q, c.m.Key(), wrong)
+		if (wrong.Flaw == "") != c.fine {
+			t.Errorf("%d of %s: %q", c.q, c.m.Key(), wrong.Words)
 		}
 	}
 }

@@ -158,6 +158,10 @@ func TestEveryFrozenShapeIsRead(t *testing.T) {
 			if asked := slices.Equal(s.consent.asked, []string{named("agreement").String()}); asked != c.asked {
 				t.Errorf("consent was asked of %v", s.consent.asked)
 			}
+			// An answer from before the consent was resumed would be that it is paused, and nothing looks again.
+			if name == "consent_resumed" && !proto.Equal(s.consent.heard[0], e.Cursor("consent")) {
+				t.Errorf("consent was asked after %v", s.consent.heard)
+			}
 		})
 	}
 }

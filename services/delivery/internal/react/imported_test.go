@@ -13,6 +13,7 @@ import (
 	"github.com/obole-market/obole/pkg/id"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
+	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
 	"github.com/obole-market/obole/services/delivery/internal/packing"
 	"github.com/obole-market/obole/services/delivery/internal/shelf"
@@ -22,10 +23,11 @@ import (
 type paused struct {
 	consentv1.ConsentServiceClient
 	asked []string
+	heard []*eventv1.Cursor
 }
 
 func (p *paused) Check(_ context.Context, r *consentv1.CheckRequest, _ ...grpc.CallOption) (*consentv1.CheckResponse, error) {
-	p.asked = append(p.asked, r.GetAgreementId())
+	p.asked, p.heard = append(p.asked, r.GetAgreementId()), append(p.heard, r.GetAfter())
 	return &consentv1.CheckResponse{Reason: consentv1.Reason_REASON_PAUSED}, nil
 }
 

@@ -37,7 +37,7 @@ var Types = map[string]bus.Way{
 	"agreement_formed": bus.Abreast, "bid_cleared": bus.InOrder, "offer_voided": bus.Overtaking,
 	"buyer_key_rotated": bus.InOrder, "consent_withdrawn": bus.Overtaking, "consent_expired": bus.Overtaking, "consent_resumed": bus.InOrder,
 	"data_imported": bus.InOrder, "point_corrected": bus.InOrder, "source_restricted": bus.Overtaking, "restriction_lifted": bus.InOrder,
-	"agreement_ended": bus.Abreast, "delivery_lapsed": bus.Abreast,
+	"agreement_ended": bus.Abreast, "delivery_lapsed": bus.Abreast, "deletion_ordered": bus.Abreast,
 }
 
 // Parcel is a package whose key has not left.
@@ -79,7 +79,7 @@ func (r *Reactor) Handle(ctx context.Context, e *bus.Received) error {
 			return undecodable(e)
 		}
 		return r.consent(ctx, e, m)
-	case "data_imported", "point_corrected", "source_restricted", "restriction_lifted", "agreement_ended", "delivery_lapsed":
+	case "data_imported", "point_corrected", "source_restricted", "restriction_lifted", "agreement_ended", "delivery_lapsed", "deletion_ordered":
 		m := new(deliveryv1.Event)
 		if err := proto.Unmarshal(e.Data, m); err != nil {
 			return undecodable(e)
@@ -249,7 +249,7 @@ func (r *Reactor) consent(ctx context.Context, e *bus.Received, m *consentv1.Eve
 		var p parser
 		who := shelf.SubscriberID{ID: p.id(resumed.GetSubscriberId())}
 		for _, s := range resumed.GetScope() {
-			a := packing.Agreement{ID: shelf.AgreementID{ID: p.id(s.GetAgreementId())}, Subscriber: who}
+			a := packing.Agreement{ID: shelf.AgreementID{ID: p.id(s.GetAgreementId())}, Subscriber: who, Heard: e.Cursor("consent")}
 			if p.err != nil {
 				return undecodable(e)
 			}
@@ -292,7 +292,20 @@ func (r *Reactor) own(ctx context.Context, e *bus.Received, m *deliveryv1.Event)
 		if p.err != nil {
 			return undecodable(e)
 		}
+		if arm.AgreementEnded.GetReason() == deliveryv1.EndReason_END_REASON_FULFILLED {
+			return r.Store.Spend(ctx, agreement) // all of it has left: its buyer may fetch it once more
+		}
 		return r.Store.DestroyOf(ctx, agreement)
+	case *deliveryv1.Event_DeletionOrdered:
+		// The agreement may have ended before its withdrawal, and some of it may be kept for the buyer.
+		deliveries := make([]id.ID, len(arm.DeletionOrdered.GetDeliveryIds()))
+		for i, d := range arm.DeletionOrdered.GetDeliveryIds() {
+			deliveries[i] = p.id(d)
+		}
+		if p.err != nil {
+			return undecodable(e)
+		}
+		return r.Store.Destroy(ctx, deliveries...)
 	}
 	return nil
 }

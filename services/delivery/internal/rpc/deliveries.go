@@ -2,7 +2,9 @@ package rpc
 
 import (
 	"context"
+	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -103,13 +105,19 @@ func (s *Server) delivery(ctx context.Context, row *view.Delivery) (*deliveryv1.
 		Bytes: uint64(row.Bytes), Digest: row.Digest, PreparedAt: row.PreparedAt.UnixMicro(), LapsesAt: row.LapsesAt.UnixMicro(), BuyerKeyId: known.key,
 		ExpectedSlots: known.expected, ValidSlots: known.valid,
 	}
-	if row.DeleteDue != nil {
-		out.Deletion = &deliveryv1.Deletion{Reason: deliveryv1.EndReason(row.Ordered), Due: row.DeleteDue.UnixMicro()}
-	}
+	out.Deletion = deletionOf(row)
 	if row.ReleasedAt != nil {
 		out.ReleasedAt = row.ReleasedAt.UnixMicro()
 	}
 	return out, nil
+}
+
+// deletionOf is the order to delete what was received; nil where there is none.
+func deletionOf(row *view.Delivery) *deliveryv1.Deletion {
+	if row.DeleteDue == nil {
+		return nil
+	}
+	return &deliveryv1.Deletion{Reason: deliveryv1.EndReason(row.Ordered), Due: row.DeleteDue.UnixMicro()}
 }
 
 // opened reads the events of a row: what was agreed, what was prepared, and the buyer's key since.
@@ -162,7 +170,7 @@ var statuses = map[string]shelf.Status{
 	"prepared": shelf.Waiting, "receipted": shelf.Signed, "released": shelf.Gone, "blocked": shelf.Stopped, "lapsed": shelf.TooLate,
 }
 
-// FetchPackage streams a package's ciphertext from an offset, while the consent lives.
+// FetchPackage streams a package's ciphertext from an offset, while the consent lives, and a while after all of it has left.
 func (s *Server) FetchPackage(r *deliveryv1.FetchPackageRequest, stream grpc.ServerStreamingServer[deliveryv1.FetchPackageResponse]) error {
 	ctx, at := stream.Context(), int64(min(r.GetOffset(), math.MaxInt64))
 	p, err := s.find(ctx, r.GetBuyerId(), r.GetDeliveryId(), func(ctx context.Context, number id.ID) (view.Held, bool, error) {
@@ -201,16 +209,45 @@ func (s *Server) FetchPackage(r *deliveryv1.FetchPackageRequest, stream grpc.Ser
 // lives asks consent whether the data may be used. Where it cannot be asked nothing is sent.
 func (s *Server) lives(ctx context.Context, p *view.Held) error {
 	if p.Ended {
-		return shelf.ErrAgreementEnded
+		if err := s.kept(ctx, p); err != nil {
+			return err
+		}
 	}
 	r, err := s.Consent.Check(ctx, &consentv1.CheckRequest{SubscriberId: p.Subscriber.String(), AgreementId: p.Agreement.String()})
 	if err != nil {
 		return errUnreachable.Because(err)
 	}
-	if !r.GetAllowed() {
-		return refusal(reasonOf(r.GetReason()))
+	switch {
+	case r.GetAllowed(), p.Ended && r.GetHeld(): // consent has expired by being fulfilled
+		return nil
 	}
-	return nil
+	return refusal(reasonOf(r.GetReason()))
+}
+
+// kept refuses a package of an agreement that has ended, unless its key had left, and its answer would come again (Patience): who lost the
+// answer may have lost what it opens. What the store keeps after other ends is nothing.
+func (s *Server) kept(ctx context.Context, p *view.Held) error {
+	d, _, err := s.View.Delivery(ctx, p.ID)
+	if err != nil {
+		return err
+	}
+	if d.ReleasedAt == nil || d.DeleteDue != nil || !s.Now().Before(d.ReleasedAt.Add(s.Patience)) {
+		return shelf.ErrAgreementEnded
+	}
+	ring, err := s.Keys.Ring(ctx, p.Subscriber)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(ring.Erased(), eventv1.Retention_RETENTION_CONTENT) {
+		return shelf.ErrAgreementEnded
+	}
+	// Of a consent that lives no more, consent says nothing about the buyer.
+	s.Buyers.Forget(p.Buyer)
+	buyer, err := s.Buyers.Find(ctx, p.Buyer)
+	if err == nil && buyer.Suspended {
+		err = gate["BUYER_SUSPENDED"]
+	}
+	return err
 }
 
 // reasonOf names consent's reason as this context does.
@@ -246,15 +283,19 @@ func (s *Server) ListUses(ctx context.Context, r *deliveryv1.ListUsesRequest) (*
 		return nil, err
 	}
 	who := ring.Subject()
-	list := "uses/" + who.String() + r.GetAgreementId() + "/" + r.GetDeliveryId()
+	list := fmt.Sprintf("uses/%s%s/%s/%d", who, r.GetAgreementId(), r.GetDeliveryId(), r.GetDeleteDueBefore())
 	place, err := from(list, r.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
 	agreement, _ := id.Parse(r.GetAgreementId()) // empty, or held to be one by the contract
 	delivery, _ := id.Parse(r.GetDeliveryId())
+	var due time.Time
+	if at := r.GetDeleteDueBefore(); at > 0 {
+		due = time.UnixMicro(at).UTC()
+	}
 	limit := page(r.GetPageSize(), 100)
-	rows, err := s.View.Uses(ctx, who, agreement, delivery, place, limit+1)
+	rows, err := s.View.Uses(ctx, who, agreement, delivery, due, place, limit+1)
 	if err != nil {
 		return nil, err
 	}
@@ -281,6 +322,7 @@ func (s *Server) ListUses(ctx context.Context, r *deliveryv1.ListUsesRequest) (*
 		if row.ReleasedAt != nil {
 			use.ReleasedAt = row.ReleasedAt.UnixMicro()
 		}
+		use.Deletion = deletionOf(row)
 		out.Uses = append(out.Uses, use)
 	}
 	return out, nil

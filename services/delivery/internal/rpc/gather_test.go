@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -33,6 +34,36 @@ func TestABucketIsADayOrDividesIt(t *testing.T) {
 		}
 		if n := (time.Duration(c.days)*oneDay + got - 1) / got; int(n) > c.buckets || got < oneDay && oneDay%got != 0 {
 			t.Errorf("%d days are %d buckets of %v", c.days, n, got)
+		}
+	}
+}
+
+// TestABucketCountsItsMeasuredDays: what is gathered over several days can be said of one, whichever of them were measured.
+func TestABucketCountsItsMeasuredDays(t *testing.T) {
+	t.Parallel()
+	for buckets, want := range map[uint32][]uint32{1: {5}, 3: {3, 1, 1}, 9: {1, 1, 1, 1, 1}, 500: {1, 1, 1, 1, 1, 1, 1, 1, 1, 1}} {
+		g, last, err := asked(&deliveryv1.GetSeriesRequest{Schema: point.HeartRate.String(), First: "2026-01-01", Last: "2026-01-09", Buckets: buckets})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range []int{1, 2, 3, 6, 9} {
+			at := time.Date(2026, 1, d, 9, 0, 0, 0, time.UTC)
+			var points []*point.Point
+			for i := range 2 {
+				at := at.Add(time.Duration(i) * 6 * time.Hour)
+				points = append(points, &point.Point{
+					ID: id.Derive([]byte{byte(d), byte(i)}), Schema: point.HeartRate, Frame: point.At(at), Created: at, Assurance: point.OwnFile,
+					Values: []point.Value{{Measure: point.Pulse, Quantity: 60 * point.Milli}},
+				})
+			}
+			g.add(g.first+shelf.Day(d-1), points)
+		}
+		var got []uint32
+		for _, b := range g.made(last).GetBuckets() {
+			got = append(got, b.GetDays())
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("in %d buckets the days are %v, want %v", buckets, got, want)
 		}
 	}
 }

@@ -74,4 +74,22 @@ func TestAnOrderToDeleteIsToldOfEachDelivery(t *testing.T) {
 	if blocked != 1 {
 		t.Errorf("%d packages were blocked", blocked)
 	}
+	// The person is told what is overdue, however much has happened since.
+	d.caught()
+	for days, want := range map[int]int{0: 6, 29: 0, 31: 5} {
+		r := &deliveryv1.ListUsesRequest{SubscriberId: who.String()}
+		if days > 0 {
+			r.DeleteDueBefore = before.AddDate(0, 0, days).UnixMicro()
+		}
+		uses, err := d.ListUses(t.Context(), r)
+		d.must(err)
+		if len(uses.GetUses()) != want {
+			t.Errorf("to be deleted in %d days: %v, want %d", days, uses, want)
+		}
+		for _, use := range uses.GetUses() {
+			if days > 0 && use.GetDeletion().GetReason() != deliveryv1.EndReason_END_REASON_WITHDRAWN {
+				t.Errorf("ordered: %v", use)
+			}
+		}
+	}
 }

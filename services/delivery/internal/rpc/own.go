@@ -137,18 +137,28 @@ func (s *Server) ExportPoints(r *deliveryv1.ExportPointsRequest, stream grpc.Ser
 		out = &deliveryv1.ExportPointsResponse{Schema: out.GetSchema(), Sent: out.GetSent()}
 		return err
 	}
+	full := func() error {
+		if len(out.Points)+len(out.Superseded) < exported {
+			return nil
+		}
+		return send()
+	}
 	for _, schema := range point.Schemas() {
 		out.Schema = schema.String()
 		err := s.byDay(ctx, ring, person, schema, "", "", func(_ shelf.Day, points, corrected []*point.Point) error {
 			inOrder(points)
 			for _, p := range points {
-				if out.Points = append(out.Points, p.AppendJSON(nil)); len(out.Points) == exported {
-					if err := send(); err != nil {
-						return err
-					}
+				out.Points = append(out.Points, p.AppendJSON(nil))
+				if err := full(); err != nil {
+					return err
 				}
 			}
-			out.Superseded = append(out.Superseded, supersededProto(corrected)...)
+			for _, p := range corrected {
+				out.Superseded = append(out.Superseded, supersededProto(p))
+				if err := full(); err != nil {
+					return err
+				}
+			}
 			return nil
 		})
 		if err != nil {

@@ -62,26 +62,26 @@ func (s *Server) ListPoints(ctx context.Context, r *deliveryv1.ListPointsRequest
 		inOrder(points)
 		skip := 0
 		if int64(day) == place>>placeBits {
-			skip = min(int(place&(1<<placeBits-1)), len(points))
+			skip = int(place & (1<<placeBits - 1))
 		}
-		for i := skip; i < len(points); i++ {
-			if len(out.Points) == limit {
+		// The points of a day, then those of it that were superseded: a page has so many of both together.
+		for i := skip; i < len(points)+len(corrected); i++ {
+			if len(out.Points)+len(out.Superseded) == limit {
 				out.NextPageToken, err = token(list, int64(day)<<placeBits|int64(i))
 				return out, err
 			}
-			out.Points = append(out.Points, points[i].AppendJSON(nil))
+			if i < len(points) {
+				out.Points = append(out.Points, points[i].AppendJSON(nil))
+			} else {
+				out.Superseded = append(out.Superseded, supersededProto(corrected[i-len(points)]))
+			}
 		}
-		out.Superseded = append(out.Superseded, supersededProto(corrected)...)
 	}
 	return out, nil
 }
 
-func supersededProto(list []*point.Point) []*deliveryv1.Superseded {
-	out := make([]*deliveryv1.Superseded, 0, len(list))
-	for _, p := range list {
-		out = append(out, &deliveryv1.Superseded{Point: p.AppendJSON(nil), By: p.SupersededBy.String()})
-	}
-	return out
+func supersededProto(p *point.Point) *deliveryv1.Superseded {
+	return &deliveryv1.Superseded{Point: p.AppendJSON(nil), By: p.SupersededBy.String()}
 }
 
 // documents are the schemas of an export.

@@ -1,6 +1,8 @@
 package rpc
 
 import (
+	"os"
+	"regexp"
 	"testing"
 
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
@@ -37,6 +39,27 @@ func TestTheGatesReasonsAreOurs(t *testing.T) {
 	for _, must := range []string{"WITHDRAWN", "PAUSED", "EXPIRED", "BUYER_SUSPENDED"} {
 		if _, ok := consentv1.Reason_value["REASON_"+must]; !ok || gate[must] == nil {
 			t.Errorf("%s is not told", must)
+		}
+	}
+}
+
+// TestFlaws holds what can be wrong with a value to the contract's Flaw, both ways.
+func TestFlaws(t *testing.T) {
+	t.Parallel()
+	code, err := os.ReadFile("../point/flaw.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := map[string]bool{"UNSPECIFIED": true}
+	for _, m := range regexp.MustCompile(`Flaw = "([A-Z_]+)"`).FindAllSubmatch(code, -1) {
+		ours[string(m[1])] = true
+		if _, known := deliveryv1.Flaw_value["FLAW_"+string(m[1])]; !known {
+			t.Errorf("%s is no Flaw of the contract", m[1])
+		}
+	}
+	for name := range deliveryv1.Flaw_value {
+		if !ours[name[len("FLAW_"):]] {
+			t.Errorf("nothing is wrong in the way of %s", name)
 		}
 	}
 }

@@ -47,10 +47,11 @@ func TestALostAnswer(t *testing.T) {
 			d.ahead.Store(int64(patience))
 			d.must(d.Store.DestroyOf(d.t.Context(), p.agreement.ID))
 		}, want: "AGREEMENT_ENDED"},
-		"expired":                    {between: func(d *desk, _ waits) { d.gate.no = no("EXPIRED") }, want: again},
-		"all is delivered, and over": {between: func(d *desk, p waits) { d.must(d.Store.DestroyOf(d.t.Context(), p.agreement.ID)) }, want: again},
-		"paused":                     {between: func(d *desk, _ waits) { d.gate.no = no("PAUSED") }, want: "PAUSED"},
-		"the buyer was suspended":    {between: func(d *desk, _ waits) { d.gate.no = no("BUYER_SUSPENDED") }, want: "BUYER_SUSPENDED"},
+		"expired":                                {between: func(d *desk, _ waits) { d.gate.no = no("EXPIRED") }, want: again},
+		"all is delivered, and over":             {between: func(d *desk, p waits) { d.must(d.Store.DestroyOf(d.t.Context(), p.agreement.ID)) }, want: again},
+		"all is delivered, and over for an hour": {between: func(d *desk, p waits) { d.fulfilled(p); d.ahead.Store(int64(time.Hour)) }, want: again},
+		"paused":                                 {between: func(d *desk, _ waits) { d.gate.no = no("PAUSED") }, want: "PAUSED"},
+		"the buyer was suspended":                {between: func(d *desk, _ waits) { d.gate.no = no("BUYER_SUSPENDED") }, want: "BUYER_SUSPENDED"},
 		"the buyer was suspended, and the key is gone": {between: func(d *desk, p waits) {
 			d.gate.no = no("BUYER_SUSPENDED")
 			d.must(d.Store.DestroyOf(d.t.Context(), p.agreement.ID))

@@ -67,6 +67,9 @@ func (s *Server) DisconnectSource(ctx context.Context, r *deliveryv1.DisconnectS
 
 // ReconnectSource lets measurements come from a source again.
 func (s *Server) ReconnectSource(ctx context.Context, r *deliveryv1.ReconnectSourceRequest) (*deliveryv1.ReconnectSourceResponse, error) {
+	if err := s.enrolled(ctx, r.GetSubscriberId()); err != nil {
+		return nil, err
+	}
 	_, _, at, err := s.ofSource(ctx, "ReconnectSource", r, func(on holding.On) holding.Command {
 		return holding.Reconnect(on)
 	})
@@ -164,7 +167,7 @@ func (s *Server) carry(ctx context.Context, ring *vault.Ring, schema point.Schem
 	const batch = 1000
 	var before int64
 	for more := true; more; {
-		rows, err := s.View.Uses(ctx, who, id.ID{}, id.ID{}, before, batch)
+		rows, err := s.View.Uses(ctx, who, id.ID{}, id.ID{}, time.Time{}, before, batch)
 		if err != nil {
 			return nil, err
 		}

@@ -345,7 +345,7 @@ func TestWhatIsToldLateIsNotWhatCounts(t *testing.T) {
 		return r.GetFacts()
 	}
 	// As the process leaves it that ends between the two.
-	told, err := o.Store.Read(t.Context(), o.ringOf(o.who), number, point.OwnFile, o.Catalog.Products(), "", o.Now(),
+	told, err := o.Store.Read(t.Context(), o.ringOf(o.who), store.Origin{Source: number, Assurance: point.OwnFile}, o.Catalog.Products(), "", o.Now(),
 		func(add func(*point.Point) error) (source.Summary, error) {
 			for day := range 28 {
 				p, err := source.Read([]byte(walked(fmt.Sprintf("2016-04-%02d", day+1), 9000)))
@@ -556,4 +556,45 @@ func (w *whole) Load(uri string) (any, error) {
 		return nil, fmt.Errorf("the export has no document %s", uri)
 	}
 	return jsonschema.UnmarshalJSON(bytes.NewReader(d.GetDocument()))
+}
+
+// TestWhatWasSupersededComesByPages: a day that was corrected often is no larger page than another; each of its points comes once.
+func TestWhatWasSupersededComesByPages(t *testing.T) {
+	t.Parallel()
+	o := begin(t, 1).owner()
+	o.brings(walked("2016-04-12", 9000), walked("2016-04-13", 8000))
+	for n := range 5 {
+		says := o.points().GetPoints()[0]
+		for _, was := range []int{9000, 1000, 1001, 1002, 1003} {
+			says = bytes.Replace(says, fmt.Appendf(nil, `"value":%d,`, was), fmt.Appendf(nil, `"value":%d,`, 1000+n), 1)
+		}
+		_, err := o.CorrectPoint(o.ctx, &deliveryv1.CorrectPointRequest{SubscriberId: o.who.String(), Point: says, IdempotencyKey: o.key()})
+		o.must(err)
+	}
+	seen := map[string]int{}
+	pages := 0
+	for token := ""; ; pages++ {
+		r, err := o.ListPoints(o.ctx, &deliveryv1.ListPointsRequest{SubscriberId: o.who.String(), PageSize: 2, PageToken: token})
+		o.must(err)
+		if n := len(r.GetPoints()) + len(r.GetSuperseded()); n > 2 || n == 0 {
+			t.Errorf("a page of %d points, of which %d are superseded", n, len(r.GetSuperseded()))
+		}
+		for _, p := range r.GetPoints() {
+			seen[string(p)]++
+		}
+		for _, p := range r.GetSuperseded() {
+			seen[string(p.GetPoint())+" by "+p.GetBy()]++
+		}
+		if token = r.GetNextPageToken(); token == "" {
+			break
+		}
+	}
+	for what, n := range seen {
+		if n != 1 {
+			t.Errorf("%s comes %d times", what, n)
+		}
+	}
+	if len(seen) != 7 || pages != 3 {
+		t.Errorf("%d points come in %d pages: %v", len(seen), pages+1, seen)
+	}
 }

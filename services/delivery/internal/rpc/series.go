@@ -233,6 +233,9 @@ func (g *series) add(day shelf.Day, points []*point.Point) {
 		q, _ := p.Value(g.measure)
 		g.count(int(g.at(day, p)/g.width), int64(q))
 	}
+	if g.width >= oneDay {
+		g.buckets[time.Duration(day-g.first)*oneDay/g.width].Days++
+	}
 }
 
 // once are those of a day's points that have a measure, such that no moment counts twice; left is how many are left out for that. Traffic
@@ -279,7 +282,7 @@ func (g *series) made(last shelf.Day) *deliveryv1.GetSeriesResponse {
 			continue
 		}
 		n := int64(b.GetPoints())
-		b.From, b.Mean = begin+int64(i)*g.width.Microseconds(), (b.GetSum()+n/2)/n
+		b.Days, b.From, b.Mean = max(b.GetDays(), 1), begin+int64(i)*g.width.Microseconds(), (b.GetSum()+n/2)/n
 		g.out.Buckets = append(g.out.Buckets, b)
 	}
 	for i := 1; i < len(g.days) && g.days[i] <= last; i++ {

@@ -69,6 +69,7 @@ var (
 	errKey         = fault.Refuse("KEY_UNKNOWN", "the buyer has no such valid key")
 	errUnreachable = fault.New(fault.KindUnavailable, "CONSENT_UNREACHABLE", "consent could not be reached, or answered too late: no key leaves")
 	errCohort      = fault.Refuse("COHORT_MISSED", "too few people were left before the first key")
+	errClosed      = fault.Refuse("ACCOUNT_CLOSED", "the account is closed: nothing comes in about the person any more")
 	errPerson      = fault.NotFound("SUBSCRIBER_UNKNOWN", "nobody is enrolled under this id")
 )
 

@@ -186,7 +186,7 @@ func (w *watch) resume(b []byte) error {
 	b = b[len(w.lives):]
 	for p := range w.at {
 		at, n := binary.Uvarint(b)
-		if n <= 0 || es.Position(at) > w.at[p].At {
+		if n <= 0 || at > uint64(w.at[p].At) {
 			return projection.ErrIncarnation
 		}
 		w.at[p], b = view.Mark{At: es.Position(at)}, b[n:]

@@ -48,6 +48,8 @@ type desk struct {
 	ahead atomic.Int64           // of the clock of the service and its log
 	tick  atomic.Int64           // monotonic clock
 	gate  gate
+
+	standing atomic.Int32 // the buyer's state at offers
 }
 
 // gate answers in consent's place.
@@ -58,13 +60,14 @@ type gate struct {
 	then    func()           // what happens once it has decided, before its answer arrives
 	permits map[id.ID]int    // by delivery
 	checked consentv1.Reason // why nothing may be used; unset: it may
+	let     bool             // what has expired may be held no more
 }
 
 // Check allows whatever is asked, unless the test says why not.
 func (g *gate) Check(context.Context, *consentv1.CheckRequest, ...grpc.CallOption) (*consentv1.CheckResponse, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return &consentv1.CheckResponse{Allowed: g.checked == 0, Reason: g.checked}, nil
+	return &consentv1.CheckResponse{Allowed: g.checked == 0, Reason: g.checked, Held: g.checked == consentv1.Reason_REASON_EXPIRED && !g.let}, nil
 }
 
 // checks has Check say why nothing may be used; 0 for that it may.
@@ -95,11 +98,12 @@ func (g *gate) Release(ctx context.Context, r *consentv1.ReleaseRequest, _ ...gr
 // offers answers in offers' place: whose keys are whose, and that the cohort is there.
 type offers struct {
 	offersv1.OffersServiceClient
-	keys func() []*offersv1.BuyerKey
+	keys  func() []*offersv1.BuyerKey
+	state *atomic.Int32 // the buyer's, as the contract's BuyerState
 }
 
 func (o offers) GetBuyer(_ context.Context, r *offersv1.GetBuyerRequest, _ ...grpc.CallOption) (*offersv1.GetBuyerResponse, error) {
-	return &offersv1.GetBuyerResponse{Buyer: &offersv1.Buyer{BuyerId: r.GetBuyerId(), Keys: o.keys()}}, nil
+	return &offersv1.GetBuyerResponse{Buyer: &offersv1.Buyer{BuyerId: r.GetBuyerId(), Keys: o.keys(), State: offersv1.BuyerState(o.state.Load())}}, nil
 }
 
 func (offers) ConfirmCohort(context.Context, *offersv1.ConfirmCohortRequest, ...grpc.CallOption) (*offersv1.ConfirmCohortResponse, error) {
@@ -121,7 +125,7 @@ func begin(t testing.TB, partitions int) *desk {
 	})
 	d.must(d.rows.Migrate(t.Context(), ""))
 	d.must(d.rows.Open(t.Context()))
-	market := offers{keys: func() []*offersv1.BuyerKey { return d.registered() }}
+	market := offers{keys: func() []*offersv1.BuyerKey { return d.registered() }, state: &d.standing}
 	d.Server = &rpc.Server{
 		Holdings: es.Register(engine, wire.Holdings()), Shelves: es.Register(engine, wire.Shelves()),
 		Keys: vault.New(vault.Config{Store: new(vaultmem.Store), KEKs: keks}), Store: store.Store{Pool: pool}, View: view.View{Pool: pool}, Seen: d.rows, Log: d.log,

@@ -69,10 +69,10 @@ func Antennas(r io.Reader, file string) (map[string]Antenna, error) {
 			return err
 		}
 		if _, twice := out[name]; twice || name == "" {
-			return in.wrong("antenna_id", "is empty or stands there twice")
+			return in.wrong("antenna_id", point.Contrary.Says("is empty or stands there twice"))
 		}
 		if len(out) == mostAntennas {
-			return in.wrong("row", "is one more than any network has")
+			return in.wrong("row", point.TooLarge.Says("is one more than any network has"))
 		}
 		var a Antenna
 		if a.Latitude, err = f.degrees("latitude", 90); err != nil {
@@ -90,13 +90,13 @@ func Antennas(r io.Reader, file string) (map[string]Antenna, error) {
 // degrees reads an angle, rounded to the millionth.
 func (f *feed) degrees(column string, most int64) (int32, error) {
 	d, what := parseDecimal(f.cell(column))
-	if what != "" {
+	if what.Flaw != "" {
 		return 0, f.in.wrong(column, what)
 	}
 	// A measure of the finest resolution, times a thousand: a quantity is of thousandths.
 	q, what := d.quantity(point.Weight, scale{1000, 0})
-	if what != "" || int64(q) > most*micro || int64(q) < -most*micro || int64(q) > math.MaxInt32 {
-		return 0, f.in.wrong(column, "is no angle in degrees on the earth")
+	if what.Flaw != "" || int64(q) > most*micro || int64(q) < -most*micro || int64(q) > math.MaxInt32 {
+		return 0, f.in.wrong(column, point.OutOfRange.Says("is no angle in degrees on the earth"))
 	}
 	return int32(q), nil
 }

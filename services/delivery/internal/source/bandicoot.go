@@ -59,11 +59,11 @@ func readContact(f *feed) error {
 		return f.put(point.PhoneCall, frame, c, point.CallDuration, length)
 	case "text":
 		if length != 0 {
-			return f.in.wrong("call_duration", "is more than 0 of a text")
+			return f.in.wrong("call_duration", point.Contrary.Says("is more than 0 of a text"))
 		}
 		return f.put(point.TextMessage, point.At(start), c, point.Messages, point.Milli)
 	}
-	return f.in.wrong("interaction", "is neither call nor text")
+	return f.in.wrong("interaction", point.NotAllowed.Says("is neither call nor text"))
 }
 
 func (f *feed) contact() (c point.Contact, err error) {
@@ -73,11 +73,11 @@ func (f *feed) contact() (c point.Contact, err error) {
 	case "out":
 		c.Direction = point.Outgoing
 	default:
-		return c, f.in.wrong("direction", "is neither in nor out")
+		return c, f.in.wrong("direction", point.NotAllowed.Says("is neither in nor out"))
 	}
 	other := f.cell("correspondent_id")
 	if len(other) == 0 {
-		return c, f.in.wrong("correspondent_id", "is empty")
+		return c, f.in.wrong("correspondent_id", point.Missing.Says("is empty"))
 	}
 	c.Correspondent = f.in.Correspondent(other)
 	c.Cell, err = f.antenna()
@@ -93,13 +93,13 @@ func (f *feed) length() (point.Quantity, error) {
 	}
 	d, what := parseDecimal(text)
 	var q point.Quantity
-	if what == "" {
+	if what.Flaw == "" {
 		q, what = d.quantity(point.CallDuration, one)
 	}
-	if what == "" {
+	if what.Flaw == "" {
 		what = point.CallDuration.Wrong(q, point.Frame{}) // an instant: the bounds are the measure's own
 	}
-	if what != "" {
+	if what.Flaw != "" {
 		return 0, f.in.wrong(column, what)
 	}
 	return q, nil

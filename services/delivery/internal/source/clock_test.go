@@ -175,18 +175,18 @@ func TestNumbers(t *testing.T) {
 		want.Mul(want, power).Mul(want, big.NewRat(int64(s.times)*1000, int64(m.Resolution())))
 		rounded, _ := new(big.Int).SetString(want.FloatString(0), 10) // half away from zero
 		d, wrong := parseDecimal([]byte(text))
-		if wrong != "" {
+		if wrong.Flaw != "" {
 			t.Fatalf("%s %s", text, wrong)
 		}
 		got, wrong := d.quantity(m, s)
-		if wrong != "" || int64(got) != rounded.Int64()*int64(m.Resolution()) {
+		if wrong.Flaw != "" || int64(got) != rounded.Int64()*int64(m.Resolution()) {
 			t.Fatalf("%s is %s %s %s, want %s steps of %s", text, got, m.Unit(), wrong, rounded, m.Resolution())
 		}
 	})
 	for _, text := range []string{
 		"", "-", ".", "e3", "1e", "1e+", "1e1000", "1x", "0x10", "1,5", "1 ", " 1", "+1", "NaN", "Infinity", "1.2.3", "--1", "1_0",
 	} {
-		if d, wrong := parseDecimal([]byte(text)); wrong == "" {
+		if d, wrong := parseDecimal([]byte(text)); wrong.Flaw == "" {
 			t.Errorf("%q is %v", text, d)
 		}
 	}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
-	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/services/delivery/internal/point"
 	"github.com/obole-market/obole/third_party/openmhealth"
 )
@@ -27,7 +26,7 @@ func Conform(b []byte) error {
 	}
 	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(b))
 	if err != nil {
-		return fault.Invalid("point", "is no JSON")
+		return point.Syntax.Says("is no JSON").Of("point")
 	}
 	if err := conform(schemas.dataPoint, v); err != nil {
 		return err
@@ -38,11 +37,11 @@ func Conform(b []byte) error {
 		} `json:"header"`
 	}
 	if err := json.Unmarshal(b, &j); err != nil {
-		return fault.Invalid("header.schema_id", "is no schema")
+		return point.NotAllowed.Says("is no schema").Of("header.schema_id")
 	}
 	body, taken := schemas.bodies[point.Schema(j.Header.Schema)]
 	if !taken {
-		return fault.Invalid("header.schema_id", "is none of the schemas taken here")
+		return point.NotAllowed.Says("is none of the schemas taken here").Of("header.schema_id")
 	}
 	return conform(body, v.(map[string]any)["body"], "body")
 }
@@ -64,7 +63,7 @@ func conform(s *jsonschema.Schema, v any, at ...string) error {
 	if where == "" {
 		where = "point"
 	}
-	return fault.Invalid(where, "goes against "+strings.Join(wrong.ErrorKind.KeywordPath(), "/")+" of "+path.Base(wrong.SchemaURL))
+	return point.Shape.Says("goes against " + strings.Join(wrong.ErrorKind.KeywordPath(), "/") + " of " + path.Base(wrong.SchemaURL)).Of(where)
 }
 
 // own are the schemas of namespace obole.

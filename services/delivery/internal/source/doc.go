@@ -34,6 +34,6 @@
 // # Errors
 //
 // What is wrong with a file is a fault of kind invalid whose reason says what to do (FORMAT_UNKNOWN, ROW_INVALID,
-// ZONE_MISSING, PERSON_MISSING) and whose facts name file, line and field. The value itself is in no error: it is personal.
+// ZONE_MISSING, PERSON_MISSING) and whose facts name file, line and field, and the kind of flaw (point.Flaw). The value itself is in no error: it is personal.
 // An error of the reader, of emit or of the context is returned as it is.
 package source

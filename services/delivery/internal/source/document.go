@@ -7,6 +7,8 @@ import (
 	"io"
 	"sort"
 	"strings"
+
+	"github.com/obole-market/obole/services/delivery/internal/point"
 )
 
 // maxElement bounds what is held of a JSON file at once: one element of its lists, in bytes.
@@ -69,11 +71,11 @@ func (d *document) fail(err error) error {
 	var syntax *json.SyntaxError
 	switch {
 	case d.lines.tooBig:
-		return d.in.wrong("element", "is larger than 4 MiB")
+		return d.in.wrong("element", point.TooLarge.Says("is larger than 4 MiB"))
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		return d.in.wrong("end", "of the file comes in the middle")
+		return d.in.wrong("end", point.Syntax.Says("of the file comes in the middle"))
 	case errors.As(err, &syntax):
-		return d.in.wrong("syntax", "is not that of JSON")
+		return d.in.wrong("syntax", point.Syntax.Says("is not that of JSON"))
 	}
 	return err
 }
@@ -124,7 +126,7 @@ func (d *document) object(visit func(key string) error) error {
 		}
 		key, ok := t.(string)
 		if !ok {
-			return d.in.wrong("syntax", "is not that of JSON")
+			return d.in.wrong("syntax", point.Syntax.Says("is not that of JSON"))
 		}
 		if err := visit(key); err != nil {
 			return err
@@ -138,7 +140,7 @@ func (d *document) object(visit func(key string) error) error {
 func (d *document) end() error {
 	if _, err := d.dec.Token(); !errors.Is(err, io.EOF) {
 		d.in.line = d.lines.at(d.dec.InputOffset())
-		return d.in.wrong("end", "of the JSON is not the end of the file")
+		return d.in.wrong("end", point.Syntax.Says("of the JSON is not the end of the file"))
 	}
 	return nil
 }
@@ -155,8 +157,8 @@ func (in *input) into(what string, raw json.RawMessage, to any) error {
 	}
 	var kind *json.UnmarshalTypeError
 	if !errors.As(err, &kind) {
-		return in.wrong(what, "is not what it should be") // the text of the error may hold the value
+		return in.wrong(what, point.Shape.Says("is not what it should be")) // the text of the error may hold the value
 	}
 	in.line += int64(bytes.Count(raw[:min(int(kind.Offset), len(raw))], []byte{'\n'}))
-	return in.wrong(strings.Trim(what+"."+kind.Field, "."), "is of the wrong kind")
+	return in.wrong(strings.Trim(what+"."+kind.Field, "."), point.Shape.Says("is of the wrong kind"))
 }

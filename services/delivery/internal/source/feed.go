@@ -51,7 +51,7 @@ func readTable(in *input, one func(*feed) error) error {
 			return err
 		}
 		if len(f.row.cells) != width {
-			return in.wrong("row", "has another number of cells than the header")
+			return in.wrong("row", point.Cells.Says("has another number of cells than the header"))
 		}
 		if err := one(f); err != nil {
 			return err
@@ -72,7 +72,7 @@ func (f *feed) cell(column string) []byte {
 func (f *feed) local(column string) (time.Time, error) {
 	wall, err := time.Parse(time.DateTime, string(f.cell(column)))
 	if err != nil { // its text holds the value
-		return wall, f.in.wrong(column, "is no year-month-day hour:minute:second")
+		return wall, f.in.wrong(column, point.NotTime.Says("is no year-month-day hour:minute:second"))
 	}
 	zone, err := f.in.local()
 	if err != nil {
@@ -97,7 +97,7 @@ func (f *feed) moment(column string) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil { // its text holds the value
-		return t, f.in.wrong(column, "is neither a time of RFC 3339 nor year-month-day hour:minute:second")
+		return t, f.in.wrong(column, point.NotTime.Says("is neither a time of RFC 3339 nor year-month-day hour:minute:second"))
 	}
 	t = t.Truncate(time.Microsecond)
 	if f.in.zone != nil {
@@ -126,7 +126,7 @@ func (f *feed) between(instants bool) (frame point.Frame, err error) {
 	}
 	if len(f.cell(ends)) == 0 {
 		if !instants {
-			return frame, f.in.wrong(ends, "is empty")
+			return frame, f.in.wrong(ends, point.Missing.Says("is empty"))
 		}
 		return frame, nil
 	}
@@ -153,7 +153,7 @@ func (f *feed) antenna() (string, error) {
 	const column = "antenna_id"
 	name := string(f.cell(column))
 	if name != "" && !point.IsPosition(name) {
-		return "", f.in.wrong(column, "is no name of a cell")
+		return "", f.in.wrong(column, point.NotAllowed.Says("is no name of a cell"))
 	}
 	return name, nil
 }

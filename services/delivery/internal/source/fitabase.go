@@ -105,14 +105,14 @@ func readFitabase(in *input) error {
 			return err
 		}
 		if len(f.row.cells) != width {
-			return in.wrong("row", "has another number of cells than the header")
+			return in.wrong("row", point.Cells.Says("has another number of cells than the header"))
 		}
 		if err := f.read(); err != nil {
 			return err
 		}
 	}
 	if in.Participant != "" && !f.met {
-		return in.about(errPerson).And("person", "is not in the file")
+		return in.about(errNobody).And("person", "is not in the file")
 	}
 	return nil
 }
@@ -122,7 +122,7 @@ func (f *fitabase) read() error {
 	id := f.cell("Id")
 	switch {
 	case len(id) == 0:
-		return f.in.wrong("Id", "is empty")
+		return f.in.wrong("Id", point.Missing.Says("is empty"))
 	case len(f.participant) == 0:
 		f.participant = bytes.Clone(id)
 	}
@@ -169,7 +169,7 @@ func (f *fitabase) sleepDay() error {
 		return err
 	}
 	if asleep > inBed {
-		return f.in.wrong("TotalMinutesAsleep", "is more than the time in bed")
+		return f.in.wrong("TotalMinutesAsleep", point.Contrary.Says("is more than the time in bed"))
 	}
 	if err := f.put(point.TotalSleepTime, frame, point.Sensed, amount{"TotalMinutesAsleep", point.Asleep, minutes}); err != nil {
 		return err
@@ -189,7 +189,7 @@ func (f *fitabase) weightLog() error {
 		modality = point.SelfReported
 	case "False", "FALSE", "false":
 	default:
-		return f.in.wrong("IsManualReport", "is neither True nor False")
+		return f.in.wrong("IsManualReport", point.NotAllowed.Says("is neither True nor False"))
 	}
 	return f.put(point.BodyWeight, frame, modality, amount{"WeightKg", point.Weight, one})
 }
@@ -253,7 +253,7 @@ func (f *fitabase) steps(wall time.Time, length time.Duration, when, column stri
 	}
 }
 
-const neverShown = "is a time that the zone's clock never showed"
+var neverShown = point.NeverShown.Says("is a time that the zone's clock never showed")
 
 // amount is a cell that holds a measure.
 type amount struct {
@@ -278,7 +278,7 @@ func (f *fitabase) put(schema point.Schema, frame point.Frame, how point.Modalit
 		if err != nil {
 			return err
 		}
-		if what := a.measure.Wrong(q, frame); what != "" {
+		if what := a.measure.Wrong(q, frame); what.Flaw != "" {
 			return f.in.wrong(a.column, what)
 		}
 		p.Values = append(p.Values, point.Value{Measure: a.measure, Quantity: q})
@@ -295,10 +295,10 @@ func (f *fitabase) cell(column string) []byte { return f.row.cells[f.at[column]]
 func (f *fitabase) quantity(a amount) (point.Quantity, error) {
 	d, what := parseDecimal(f.cell(a.column))
 	var q point.Quantity
-	if what == "" {
+	if what.Flaw == "" {
 		q, what = d.quantity(a.measure, a.unit)
 	}
-	if what != "" {
+	if what.Flaw != "" {
 		return 0, f.in.wrong(a.column, what)
 	}
 	return q, nil
@@ -308,7 +308,7 @@ func (f *fitabase) quantity(a amount) (point.Quantity, error) {
 func (f *fitabase) clock(column string) (time.Time, error) {
 	wall, hasClock, ok := usTime(f.cell(column))
 	if !ok || !hasClock {
-		return wall, f.in.wrong(column, "is no month/day/year hour:minute")
+		return wall, f.in.wrong(column, point.NotTime.Says("is no month/day/year hour:minute"))
 	}
 	return wall, f.in.blame(point.CheckFrame(column, point.At(wall)))
 }
@@ -329,14 +329,14 @@ func (f *fitabase) instant(column string) (point.Frame, error) {
 func (f *fitabase) day(column string) (point.Frame, error) {
 	wall, _, ok := usTime(f.cell(column))
 	if y, m, d := wall.Date(); !ok || !wall.Equal(time.Date(y, m, d, 0, 0, 0, 0, time.UTC)) {
-		return point.Frame{}, f.in.wrong(column, "is no month/day/year")
+		return point.Frame{}, f.in.wrong(column, point.NotTime.Says("is no month/day/year"))
 	}
 	if err := point.CheckFrame(column, point.At(wall)); err != nil {
 		return point.Frame{}, f.in.blame(err)
 	}
 	start, end, ok := dayFrame(wall, f.in.zone)
 	if !ok {
-		return point.Frame{}, f.in.wrong(column, "is a day that the zone skipped")
+		return point.Frame{}, f.in.wrong(column, point.NeverShown.Says("is a day that the zone skipped"))
 	}
 	frame := point.Frame{Start: start, End: end}
 	return frame, f.in.past(column, frame)

@@ -76,6 +76,7 @@ var (
 	errRow    = fault.New(fault.KindInvalid, "ROW_INVALID", "a row of the file cannot be read, nothing of it is kept")
 	errZone   = fault.New(fault.KindInvalid, "ZONE_MISSING", "the file names no zone and the caller named none")
 	errPerson = fault.New(fault.KindInvalid, "PERSON_MISSING", "the file does not say which person's rows to take")
+	errNobody = fault.New(fault.KindInvalid, errPerson.Reason, "the file has no rows of that person")
 )
 
 // headSize is how much of a file is looked at to tell its format; a CSV header must fit in.
@@ -201,7 +202,7 @@ func (in *input) open() error {
 			continue
 		}
 		if _, err := time.Parse(time.DateOnly, day); err != nil {
-			return fault.Invalid("days."+name, "is no day YYYY-MM-DD")
+			return point.NotTime.Says("is no day YYYY-MM-DD").Of("days." + name)
 		}
 	}
 	if in.Zone == "" {
@@ -209,7 +210,7 @@ func (in *input) open() error {
 	}
 	zone, err := loadZone(in.Zone)
 	if err != nil {
-		return fault.Invalid("zone", "is no zone of the IANA database")
+		return point.NoZone.Says("is no zone of the IANA database").Of("zone")
 	}
 	in.named, in.zone = zone, zone
 	return nil
@@ -233,14 +234,16 @@ func (in *input) about(f *fault.Error) *fault.Error {
 }
 
 // wrong is the error of the row that is being read.
-func (in *input) wrong(field, what string) error {
-	return in.about(errRow).And("line", in.line).And("field", field+" "+what)
+func (in *input) wrong(field string, w point.Wrong) error {
+	return w.In(in.about(errRow).And("line", in.line).And("field", field+" "+w.Words), field)
 }
 
 // blame makes a fault about a field one of the row that is being read.
 func (in *input) blame(err error) error {
-	if f, ok := errors.AsType[*fault.Error](err); ok && len(f.Facts) > 0 {
-		return in.wrong(f.Facts[0].Name, f.Facts[0].Text)
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		if field, w, ok := point.WrongIn(f); ok {
+			return in.wrong(field, w)
+		}
 	}
 	return err
 }

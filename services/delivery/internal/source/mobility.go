@@ -30,7 +30,7 @@ func readMobility(in *input) error {
 			return err
 		}
 		if cell == "" {
-			return f.in.wrong("antenna_id", "is empty")
+			return f.in.wrong("antenna_id", point.Missing.Says("is empty"))
 		}
 		stay := point.Quantity(frame.Length()/time.Second) * point.Milli // whole seconds
 		return f.put(point.CellVisit, frame, point.Contact{Cell: cell}, point.CellTime, stay)

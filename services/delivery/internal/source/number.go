@@ -18,8 +18,8 @@ const maxDigits = 17
 
 // parseDecimal reads a number as CSV and JSON write it: digits, a point, an exponent. What is wrong with it is said
 // without the text itself.
-func parseDecimal(text []byte) (d decimal, wrong string) {
-	const none = "is no number"
+func parseDecimal(text []byte) (d decimal, wrong point.Wrong) {
+	none := point.NotNumber.Says("is no number")
 	rest := text
 	negative := len(rest) > 0 && rest[0] == '-'
 	if negative {
@@ -39,7 +39,7 @@ func parseDecimal(text []byte) (d decimal, wrong string) {
 		seen = true
 		if digits == maxDigits {
 			if !fraction {
-				return d, "is out of all bounds"
+				return d, point.OutOfRange.Says("is out of all bounds")
 			}
 			continue
 		}
@@ -51,7 +51,7 @@ func parseDecimal(text []byte) (d decimal, wrong string) {
 		}
 	}
 	if len(text) == 0 {
-		return d, "is empty"
+		return d, point.Missing.Says("is empty")
 	}
 	if !seen {
 		return d, none
@@ -66,7 +66,7 @@ func parseDecimal(text []byte) (d decimal, wrong string) {
 	if negative {
 		d.mantissa = -d.mantissa
 	}
-	return d, ""
+	return d, point.Wrong{}
 }
 
 // parseExponent reads e, a sign and one to three digits.
@@ -109,8 +109,8 @@ var (
 
 // quantity converts a number to thousandths of the measure's unit, rounded to the measure's resolution, half away from
 // zero. Steps and the like must be whole as they are.
-func (d decimal) quantity(m point.Measure, s scale) (q point.Quantity, wrong string) {
-	const far = "is out of all bounds"
+func (d decimal) quantity(m point.Measure, s scale) (q point.Quantity, wrong point.Wrong) {
+	far := point.OutOfRange.Says("is out of all bounds")
 	step, power := m.Resolution(), 3 // the power of ten that makes steps of the resolution out of units
 	for r := step; r > 1; r /= 10 {
 		power--
@@ -133,7 +133,7 @@ func (d decimal) quantity(m point.Measure, s scale) (q point.Quantity, wrong str
 		whole = whole && half == 0
 	}
 	if !whole && (m == point.Steps || m == point.Awakenings) {
-		return 0, "is not a whole number"
+		return 0, point.NotWhole.Says("is not a whole number")
 	}
 	if half >= 5 {
 		n++
@@ -145,5 +145,5 @@ func (d decimal) quantity(m point.Measure, s scale) (q point.Quantity, wrong str
 	if d.mantissa < 0 {
 		q = -q
 	}
-	return q, ""
+	return q, point.Wrong{}
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/services/delivery/internal/point"
 )
@@ -61,14 +60,14 @@ func readPoints(in *input) error {
 func Decode(b []byte) (point.Point, error) {
 	var j jsonPoint
 	if err := json.Unmarshal(b, &j); err != nil {
-		return point.Point{}, fault.Invalid("point", "is no data point")
+		return point.Point{}, point.Shape.Says("is no data point").Of("point")
 	}
 	p, err := j.point()
 	if err != nil {
 		return p, err
 	}
 	if p.ID, err = id.Parse(j.Header.UUID); err != nil {
-		return p, fault.Invalid("header.uuid", "is no id")
+		return p, point.NotAllowed.Says("is no id").Of("header.uuid")
 	}
 	return p, nil
 }
@@ -89,12 +88,12 @@ func read(b []byte) (point.Point, error) {
 	}
 	var j jsonPoint
 	if err := json.Unmarshal(b, &j); err != nil {
-		return point.Point{}, fault.Invalid("point", "is no data point")
+		return point.Point{}, point.Shape.Says("is no data point").Of("point")
 	}
 	p, err := j.point()
 	if err == nil && p.Schema.IsTraffic() {
 		// Correspondents would come as whoever wrote the point names them.
-		return p, fault.Invalid("header.schema_id", "is of traffic data, which comes by the operator's feed only")
+		return p, point.NotAllowed.Says("is of traffic data, which comes by the operator's feed only").Of("header.schema_id")
 	}
 	return p, err
 }
@@ -144,7 +143,7 @@ func (j *jsonPoint) point() (point.Point, error) {
 		p.Modality = point.SelfReported
 	}
 	if j.Body["descriptive_statistic"] != nil {
-		return p, fault.Invalid("body.descriptive_statistic", "is not taken: only single measurements are")
+		return p, point.NotAllowed.Says("is not taken: only single measurements are").Of("body.descriptive_statistic")
 	}
 	frame, err := j.frame()
 	if err != nil {
@@ -153,7 +152,7 @@ func (j *jsonPoint) point() (point.Point, error) {
 	p.Frame = frame
 	if raw := j.Body["position"]; raw != nil {
 		if err := json.Unmarshal(raw, &p.Position); err != nil || !point.IsPosition(p.Position) {
-			return p, fault.Invalid("body.position", "is no name of a position")
+			return p, point.NotAllowed.Says("is no name of a position").Of("body.position")
 		}
 	}
 	if p.Schema.IsTraffic() {
@@ -170,11 +169,11 @@ func (j *jsonPoint) point() (point.Point, error) {
 		if m.Unit() == "" {
 			a.Value = json.Number(raw)
 		} else if err := json.Unmarshal(raw, &a); err != nil {
-			return p, fault.Invalid("body."+m.Key(), "is no value with a unit")
+			return p, point.Shape.Says("is no value with a unit").Of("body." + m.Key())
 		}
 		q, wrong := a.quantity(m)
-		if wrong != "" {
-			return p, fault.Invalid("body."+m.Key(), wrong)
+		if wrong.Flaw != "" {
+			return p, wrong.Of("body." + m.Key())
 		}
 		p.Values = append(p.Values, point.Value{Measure: m, Quantity: q})
 	}
@@ -185,7 +184,7 @@ func (j *jsonPoint) contact(schema point.Schema, c *point.Contact) error {
 	var direction, correspondent string
 	for key, to := range map[string]*string{"direction": &direction, "correspondent": &correspondent, "cell": &c.Cell} {
 		if raw := j.Body[key]; raw != nil && json.Unmarshal(raw, to) != nil {
-			return fault.Invalid("body."+key, "is no text")
+			return point.Shape.Says("is no text").Of("body." + key)
 		}
 	}
 	if !schema.WithSomebody() {
@@ -197,11 +196,11 @@ func (j *jsonPoint) contact(schema point.Schema, c *point.Contact) error {
 	case point.Outgoing.String():
 		c.Direction = point.Outgoing
 	default:
-		return fault.Invalid("body.direction", "is neither incoming nor outgoing")
+		return point.NotAllowed.Says("is neither incoming nor outgoing").Of("body.direction")
 	}
 	var err error
 	if c.Correspondent, err = id.Parse(correspondent); err != nil {
-		return fault.Invalid("body.correspondent", "is no id")
+		return point.NotAllowed.Says("is no id").Of("body.correspondent")
 	}
 	return nil
 }
@@ -210,20 +209,20 @@ func (j *jsonPoint) frame() (f point.Frame, err error) {
 	const path = "body.effective_time_frame"
 	var t jsonFrame
 	if err := json.Unmarshal(j.Body["effective_time_frame"], &t); err != nil {
-		return f, fault.Invalid(path, "is no time frame")
+		return f, point.Shape.Says("is no time frame").Of(path)
 	}
 	if t.At != nil {
 		return point.At(t.At.Truncate(time.Microsecond)), nil
 	}
 	if t.Interval == nil {
-		return f, fault.Invalid(path, "is no time frame")
+		return f, point.Shape.Says("is no time frame").Of(path)
 	}
 	i := t.Interval
 	var length time.Duration
 	if i.Duration != nil {
 		ms, wrong := i.Duration.quantity(point.InBed) // a time in thousandths of a second, whole seconds
-		if wrong != "" {
-			return f, fault.Invalid(path+".time_interval.duration", wrong)
+		if wrong.Flaw != "" {
+			return f, wrong.Of(path + ".time_interval.duration")
 		}
 		length = time.Duration(min(ms, 1<<40)) * time.Millisecond
 	}
@@ -235,7 +234,7 @@ func (j *jsonPoint) frame() (f point.Frame, err error) {
 	case i.End != nil && length > 0:
 		f = point.Frame{Start: i.End.Add(-length), End: *i.End}
 	default:
-		return f, fault.Invalid(path+".time_interval", "is no interval with a beginning and an end")
+		return f, point.Shape.Says("is no interval with a beginning and an end").Of(path + ".time_interval")
 	}
 	f.Start, f.End = f.Start.Truncate(time.Microsecond), f.End.Truncate(time.Microsecond)
 	return f, nil
@@ -260,16 +259,16 @@ var units = map[string]map[string]scale{
 	},
 }
 
-func (a jsonAmount) quantity(m point.Measure) (point.Quantity, string) {
+func (a jsonAmount) quantity(m point.Measure) (point.Quantity, point.Wrong) {
 	s := one
 	if m.Unit() != "" {
 		var ok bool
 		if s, ok = units[m.Unit()][a.Unit]; !ok {
-			return 0, "has a unit that is not taken"
+			return 0, point.NotAllowed.Says("has a unit that is not taken")
 		}
 	}
 	d, wrong := parseDecimal([]byte(a.Value))
-	if wrong != "" {
+	if wrong.Flaw != "" {
 		return 0, wrong
 	}
 	return d.quantity(m, s)

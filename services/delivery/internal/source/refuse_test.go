@@ -26,6 +26,11 @@ func (w wrong) test(t *testing.T, o source.Options) {
 	if f.Reason != w.reason || line != w.line || !strings.HasPrefix(field, w.field) || w.field == "" && field != "" || name != "export.file" {
 		t.Errorf("%s: %v", w.name, f)
 	}
+	// What programs are told is of the same field.
+	flaw, _ := f.Fact("flaw")
+	if kind, of, ok := strings.Cut(flaw, " "); (w.reason == "ROW_INVALID") != ok || ok && (kind == "" || !strings.HasPrefix(field, of+" ")) {
+		t.Errorf("%s: the flaw is %q of %q", w.name, flaw, field)
+	}
 	if text := fmt.Sprintf("%v %+v", f, *f); strings.Contains(text, secret) {
 		t.Errorf("%s: the error shows the value: %s", w.name, text)
 	}

@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+
+	"github.com/obole-market/obole/services/delivery/internal/point"
 )
 
 // row is one line of a CSV file, cut at its commas. Cells are only valid until the next row.
@@ -22,7 +24,7 @@ func (in *input) next(r *row) error {
 		in.line++
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
-			return in.wrong("row", "is longer than any row of this format")
+			return in.wrong("row", point.TooLarge.Says("is longer than any row of this format"))
 		case err != nil && !errors.Is(err, io.EOF):
 			return err
 		case len(line) == 0:
@@ -34,7 +36,7 @@ func (in *input) next(r *row) error {
 		}
 		r.buffer, r.cells = append(r.buffer[:0], line...), r.cells[:0]
 		if !r.cut() {
-			return in.wrong("row", "has a quote out of place")
+			return in.wrong("row", point.Quote.Says("has a quote out of place"))
 		}
 		return nil
 	}

@@ -32,17 +32,17 @@ func readUsage(in *input) error {
 		}
 		scale, known := volumes[string(f.cell("unit"))]
 		if !known {
-			return f.in.wrong("unit", "is neither MiB nor GiB")
+			return f.in.wrong("unit", point.NotAllowed.Says("is neither MiB nor GiB"))
 		}
 		d, what := parseDecimal(f.cell("value"))
 		var q point.Quantity
-		if what == "" {
+		if what.Flaw == "" {
 			q, what = d.quantity(point.DataVolume, scale)
 		}
-		if what == "" {
+		if what.Flaw == "" {
 			what = point.DataVolume.Wrong(q, frame)
 		}
-		if what != "" {
+		if what.Flaw != "" {
 			return f.in.wrong("value", what)
 		}
 		return f.put(point.DataUse, frame, point.Contact{Cell: cell}, point.DataVolume, q)

@@ -94,7 +94,7 @@ func (w *withings) top(key string) error {
 	case "status":
 		raw, err := w.value()
 		if err == nil && string(raw) != "0" {
-			err = w.in.wrong("status", "is not 0: the file is the answer to a request that failed")
+			err = w.in.wrong("status", point.Contrary.Says("is not 0: the file is the answer to a request that failed"))
 		}
 		return err
 	case "body":
@@ -153,10 +153,10 @@ func (w *withings) timezone() error {
 	}
 	zone, err := loadZone(name)
 	if err != nil {
-		return w.in.wrong("timezone", "is no zone of the IANA database")
+		return w.in.wrong("timezone", point.NoZone.Says("is no zone of the IANA database"))
 	}
 	if w.held > maxElement && w.in.zone.String() != zone.String() {
-		return w.in.wrong("timezone", "is not the one that the caller named, by which measures before it were read")
+		return w.in.wrong("timezone", point.NoZone.Says("is not the one that the caller named, by which measures before it were read"))
 	}
 	w.in.zone, w.zoned = zone, true
 	return w.release()
@@ -290,7 +290,7 @@ func (w *withings) measures(raw json.RawMessage) error {
 		p := point.Point{Schema: kind.schema, Frame: point.At(at), Modality: modality, Created: created, Position: m.Position.String()}
 		unit, err := strconv.ParseInt(m.Unit.String(), 10, 8)
 		if err != nil {
-			return w.in.wrong("measuregrps.measures.unit", "is no power of ten")
+			return w.in.wrong("measuregrps.measures.unit", point.NotNumber.Says("is no power of ten"))
 		}
 		if err := w.add(&p, "measuregrps.measures.value", m.Value, kind.measure, scale{1, int(unit)}); err != nil {
 			return err
@@ -313,11 +313,11 @@ func (w *withings) activity(raw json.RawMessage) error {
 	}
 	wall, err := time.Parse(time.DateOnly, a.Date)
 	if err != nil {
-		return w.in.wrong("activities.date", "is no day YYYY-MM-DD")
+		return w.in.wrong("activities.date", point.NotTime.Says("is no day YYYY-MM-DD"))
 	}
 	start, end, ok := dayFrame(wall, zone)
 	if !ok {
-		return w.in.wrong("activities.date", "is a day that the zone skipped")
+		return w.in.wrong("activities.date", point.NeverShown.Says("is a day that the zone skipped"))
 	}
 	created, err := w.changed("activities.modified", a.Modified, end)
 	if err != nil {
@@ -498,13 +498,13 @@ func (w *withings) several(at string, schema point.Schema, frame point.Frame, cr
 func (w *withings) add(p *point.Point, field string, text json.Number, m point.Measure, s scale) error {
 	d, what := parseDecimal([]byte(text))
 	var q point.Quantity
-	if what == "" {
+	if what.Flaw == "" {
 		q, what = d.quantity(m, s)
 	}
-	if what == "" {
+	if what.Flaw == "" {
 		what = m.Wrong(q, p.Frame)
 	}
-	if what != "" {
+	if what.Flaw != "" {
 		return w.in.wrong(field, what)
 	}
 	p.Values = append(p.Values, point.Value{Measure: m, Quantity: q})
@@ -516,7 +516,7 @@ func (w *withings) moment(field string, text json.Number, zone *time.Location) (
 	const last = 253402300799 // 9999-12-31T23:59:59Z
 	s, err := strconv.ParseInt(text.String(), 10, 64)
 	if err != nil || s < 0 || s > last {
-		return time.Time{}, w.in.wrong(field, "is no number of seconds since 1970")
+		return time.Time{}, w.in.wrong(field, point.NotTime.Says("is no number of seconds since 1970"))
 	}
 	return time.Unix(s, 0).In(zone), nil
 }
@@ -533,7 +533,7 @@ func (w *withings) changed(field string, text json.Number, instead time.Time) (t
 func (w *withings) seconds(field string, text json.Number) (time.Duration, error) {
 	s, err := strconv.ParseInt(text.String(), 10, 64)
 	if err != nil || s < 0 || s > 26*3600 {
-		return 0, w.in.wrong(field, "is no number of seconds within a day")
+		return 0, w.in.wrong(field, point.NotTime.Says("is no number of seconds within a day"))
 	}
 	return time.Duration(s) * time.Second, nil
 }
@@ -548,7 +548,7 @@ func (w *withings) zone(field, name string) (*time.Location, error) {
 	}
 	zone, err := loadZone(name)
 	if err != nil {
-		return nil, w.in.wrong(field, "is no zone of the IANA database")
+		return nil, w.in.wrong(field, point.NoZone.Says("is no zone of the IANA database"))
 	}
 	w.last, w.in.used = zone, name
 	return zone, nil

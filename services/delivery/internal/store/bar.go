@@ -25,10 +25,7 @@ type Derived struct {
 // rules say now, whether or not anything changed: whoever asked first may not have told it.
 func (s Store) Bar(ctx context.Context, ring *vault.Ring, source id.ID, restricted bool, turn int, products []catalog.Product) (out Derived, err error) {
 	out.Rules = minimise.FactsVersion
-	err = pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-		if err := alone(ctx, tx, ring); err != nil {
-			return err
-		}
+	err = s.alone(ctx, ring, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `
 			insert into store.bar (subscriber, source, restricted, turn) values ($1, $2, $3, $4)
 			on conflict (subscriber, source) do update set restricted = excluded.restricted, turn = excluded.turn where store.bar.turn < excluded.turn`,

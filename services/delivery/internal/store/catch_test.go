@@ -16,7 +16,7 @@ import (
 	"github.com/obole-market/obole/services/delivery/internal/wire"
 )
 
-// TestWhatTheLogWasNotToldIsToldLater: an import whose process ended before its event was in the log is found and told, once; one of
+// TestWhatTheLogWasNotToldIsToldLater: an import whose process ended before its event was in the log is found and told, once, with the source that it brought; one of
 // a person who was forgotten since is never told, and nobody looks for it again.
 func TestWhatTheLogWasNotToldIsToldLater(t *testing.T) {
 	t.Parallel()
@@ -45,9 +45,14 @@ func TestWhatTheLogWasNotToldIsToldLater(t *testing.T) {
 		return types
 	}
 
-	forgotten := id.Random()
-	for _, who := range []id.ID{forgotten, id.Random(), id.Random()} {
+	forgotten, brings := id.Random(), id.Random()
+	for _, who := range []id.ID{forgotten, id.Random(), brings} {
 		ring := r.ring(who)
+		if who == brings {
+			r.brings = &store.Brings{Importer: "fitabase-csv", Route: int32(holding.RouteOwnCopy)}
+			r.bring(ring, watch, "a.csv", steps("2016-04-12", 9000))
+			continue
+		}
 		_, err := server.Holdings.Do(ctx, es.Command[holding.Command]{ID: id.Random(), Keys: ring, Meta: new(eventv1.Meta), Body: holding.Connect{
 			Holding: holding.ID{ID: who}, Source: holding.SourceID{ID: watch}, Importer: "fitabase-csv", Route: holding.RouteOwnCopy,
 		}})
@@ -80,7 +85,7 @@ func TestWhatTheLogWasNotToldIsToldLater(t *testing.T) {
 	for range 2 {
 		r.must(server.Catch(ctx, open, new(eventv1.Meta)))
 	}
-	if types := told(); types["data_imported"] != 2 || types["facts_derived"] != 2 {
+	if types := told(); types["data_imported"] != 2 || types["facts_derived"] != 2 || types["source_connected"] != 3 {
 		t.Errorf("the log was told %v", types)
 	}
 	if left := unrecorded(now.Add(time.Second)); len(left) != 0 {

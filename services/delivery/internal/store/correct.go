@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -42,10 +41,7 @@ func (s Store) Correct(
 ) (Import, error) {
 	subject := ring.Subject()
 	out := Import{ID: id.Derive([]byte("correction"), subject[:], command[:]), Subscriber: subject, File: hash, Rules: minimise.FactsVersion}
-	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-		if err := alone(ctx, tx, ring); err != nil {
-			return err
-		}
+	err := s.alone(ctx, ring, func(tx pgx.Tx) error {
 		known, err := kept(ctx, tx, ring, out.ID)
 		if err != nil {
 			return err
@@ -69,9 +65,6 @@ func (s Store) Correct(
 		}
 		return insert(ctx, tx, ring, &out, at)
 	})
-	if errors.Is(err, errRepeated) {
-		err = nil
-	}
 	return out, err
 }
 

@@ -29,12 +29,26 @@ type Arrival struct {
 	Last   string `json:"last"`
 }
 
+// Origin is where an import comes from.
+type Origin struct {
+	Source    id.ID
+	Assurance point.Assurance
+	Brings    *Brings // what the source is, where the import brings it
+}
+
+// Brings is what a source is that its first import brings.
+type Brings struct {
+	Importer string `json:"importer"`
+	Route    int32  `json:"route"`
+}
+
 // Import is what an import came to. It is kept until its event is in the log.
 type Import struct {
 	ID          id.ID             `json:"-"`
 	Subscriber  id.ID             `json:"-"`
 	At          time.Time         `json:"-"` // when it was made; only Unrecorded tells
 	Source      id.ID             `json:"source"`
+	Brings      *Brings           `json:"brings,omitempty"` // the source, where it came with the import
 	Zone        string            `json:"zone"`
 	Fingerprint []byte            `json:"fingerprint"`
 	Version     string            `json:"version"` // of the importer
@@ -53,19 +67,16 @@ const held = 100_000
 // has ended well. The same file for the same source, zone and days is the same import, and so is what the same command brings: nothing is
 // added, and what it came to the first time is given again; what the same command brings another time is refused with ErrOther. At is when it is.
 func (s Store) Read(
-	ctx context.Context, ring *vault.Ring, from id.ID, assurance point.Assurance, products []catalog.Product, what string, at time.Time,
+	ctx context.Context, ring *vault.Ring, from Origin, products []catalog.Product, what string, at time.Time,
 	feed func(func(*point.Point) error) (source.Summary, error),
 ) (Import, error) {
 	sum, err := ring.Fingerprint(content, "import")
 	if err != nil {
 		return Import{}, err
 	}
-	out := Import{Subscriber: ring.Subject(), Source: from, Version: source.Version, Rules: minimise.FactsVersion}
-	err = pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-		if err := alone(ctx, tx, ring); err != nil {
-			return err
-		}
-		w := &writer{ctx: ctx, tx: tx, ring: ring, source: from, assurance: assurance, sum: sum, open: map[Page][]point.Point{}, touched: map[Page]bool{}}
+	out := Import{Subscriber: ring.Subject(), Source: from.Source, Brings: from.Brings, Version: source.Version, Rules: minimise.FactsVersion}
+	err = s.alone(ctx, ring, func(tx pgx.Tx) error {
+		w := &writer{ctx: ctx, tx: tx, ring: ring, source: from.Source, assurance: from.Assurance, sum: sum, open: map[Page][]point.Point{}, touched: map[Page]bool{}}
 		summary, err := feed(w.add)
 		if err != nil {
 			return err
@@ -75,7 +86,7 @@ func (s Store) Read(
 		}
 		out.File, out.Zone, out.Fingerprint, out.Repeated, out.Arrivals = summary.SHA256, summary.Zone, sum.Sum(nil), w.repeated, w.arrivals
 		subject := ring.Subject()
-		out.ID = id.Derive([]byte("import"), subject[:], from[:], summary.SHA256[:], []byte(summary.Zone), []byte(what))
+		out.ID = id.Derive([]byte("import"), subject[:], from.Source[:], summary.SHA256[:], []byte(summary.Zone), []byte(what))
 		if !summary.Command.IsZero() {
 			out.ID = id.Derive([]byte("batch"), subject[:], summary.Command[:])
 		}
@@ -84,7 +95,7 @@ func (s Store) Read(
 			return err
 		}
 		if known != nil {
-			if known.Source != from || known.File != summary.SHA256 {
+			if known.Source != from.Source || known.File != summary.SHA256 {
 				return ErrOther
 			}
 			out = *known
@@ -95,18 +106,22 @@ func (s Store) Read(
 		}
 		return insert(ctx, tx, ring, &out, at)
 	})
-	if errors.Is(err, errRepeated) {
-		err = nil
-	}
 	return out, err
 }
 
-// alone lets one transaction of a person's measurements work at a time: pages are read, merged and written.
-func alone(ctx context.Context, tx pgx.Tx, ring *vault.Ring) error {
-	if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended('obole import ' || $1, 0))`, ring.Subject().String()); err != nil {
-		return fmt.Errorf("store: import: %w", err)
+// alone runs a transaction of a person's measurements while no other of them does: pages are read, merged and written. One that finds
+// that its import was made before keeps nothing, and is no failure.
+func (s Store) alone(ctx context.Context, ring *vault.Ring, do func(pgx.Tx) error) error {
+	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended('obole import ' || $1, 0))`, ring.Subject().String()); err != nil {
+			return fmt.Errorf("store: import: %w", err)
+		}
+		return do(tx)
+	})
+	if errors.Is(err, errRepeated) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // ErrOther: the command brought another batch before, or into another source.

@@ -126,7 +126,7 @@ func TestMemoryIsFlat(t *testing.T) { //nolint:paralleltest // it looks at the p
 		return m.HeapAlloc
 	}
 	before = heap()
-	done, err := r.Read(t.Context(), ring, watch, point.OwnFile, r.products, "", now, func(emit func(*point.Point) error) (source.Summary, error) {
+	done, err := r.Read(t.Context(), ring, store.Origin{Source: watch, Assurance: point.OwnFile}, r.products, "", now, func(emit func(*point.Point) error) (source.Summary, error) {
 		for i := range all {
 			p := pulse(i)
 			p.ID = point.Identify(ring.Subject(), watch, &p)

@@ -36,6 +36,7 @@ type room struct {
 	keys     *vault.Keeper
 	products []catalog.Product
 	trust    point.Assurance // of what is brought
+	brings   *store.Brings   // the source, with what is brought
 }
 
 func begin(t testing.TB) *room {
@@ -49,7 +50,7 @@ func begin(t testing.TB) *room {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &room{store.Store{Pool: pool}, t, vault.New(vault.Config{Store: new(vaultmem.Store), KEKs: keks}), products.Products(), point.OwnFile}
+	return &room{store.Store{Pool: pool}, t, vault.New(vault.Config{Store: new(vaultmem.Store), KEKs: keks}), products.Products(), point.OwnFile, nil}
 }
 
 func (r *room) must(err error) {
@@ -76,7 +77,7 @@ func (r *room) bring(ring *vault.Ring, from id.ID, file string, points ...point.
 
 // read is bring with an error after the last point.
 func (r *room) read(ring *vault.Ring, from id.ID, file string, points []point.Point, then error) (store.Import, error) {
-	return r.Read(r.t.Context(), ring, from, r.trust, r.products, "everything", now, func(emit func(*point.Point) error) (source.Summary, error) {
+	return r.Read(r.t.Context(), ring, store.Origin{Source: from, Assurance: r.trust, Brings: r.brings}, r.products, "everything", now, func(emit func(*point.Point) error) (source.Summary, error) {
 		for i := range points {
 			p := points[i] // emit may not keep what it is given
 			p.Source, p.Assurance = from, r.trust

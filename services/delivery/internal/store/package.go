@@ -58,7 +58,7 @@ func (s Store) Keep(ctx context.Context, ring *vault.Ring, p Package) error {
 
 // Open opens a package's content key, as it is stored: ErrGone where it, or the person's key, was destroyed.
 func (Store) Open(ring *vault.Ring, delivery id.ID, box []byte) ([]byte, error) {
-	if box == nil {
+	if len(box) == 0 {
 		return nil, ErrGone
 	}
 	key, err := ring.OpenBytes(content, aad("key "+delivery.String(), ring), box)
@@ -104,10 +104,29 @@ func (s Store) DestroyOf(ctx context.Context, agreement id.ID) error {
 	return nil
 }
 
+// Spend destroys the content keys of an agreement's packages and keeps the packages themselves: their keys have left.
+func (s Store) Spend(ctx context.Context, agreement id.ID) error {
+	if _, err := s.Pool.Exec(ctx, `update store.package set key = '' where agreement = $1`, [16]byte(agreement)); err != nil {
+		return fmt.Errorf("store: package: %w", err)
+	}
+	return nil
+}
+
+// Spent lists packages that were spent, and whose keys left before a time.
+func (s Store) Spent(ctx context.Context, before time.Time) ([]id.ID, error) {
+	return s.packages(ctx, `
+		select p.delivery from store.package p join shelves.delivery d on d.delivery = p.delivery
+		where p.key = '' and p.at < $1 and d.released_at < $1 limit 1000`, before)
+}
+
 // Old lists packages from before a time, of which the log may know nothing.
 func (s Store) Old(ctx context.Context, before time.Time) ([]id.ID, error) {
-	rows, err := s.Pool.Query(ctx, `
+	return s.packages(ctx, `
 		select p.delivery from store.package p where p.at < $1 and not exists (select from shelves.delivery d where d.delivery = p.delivery) limit 1000`, before)
+}
+
+func (s Store) packages(ctx context.Context, sql string, before time.Time) ([]id.ID, error) {
+	rows, err := s.Pool.Query(ctx, sql, before)
 	if err != nil {
 		return nil, fmt.Errorf("store: packages: %w", err)
 	}

@@ -79,6 +79,25 @@ func TestPackagesAreKeptInPiecesUntilTheyAreDestroyed(t *testing.T) {
 		}
 	}
 
+	// One that is spent has no key any more, is kept for its buyer, and is over once its key left long enough ago.
+	spent := func(before time.Time) []id.ID {
+		t.Helper()
+		list, err := r.Spent(ctx, before)
+		r.must(err)
+		return list
+	}
+	week := now.AddDate(0, 0, 7)
+	if _, err := r.Pool.Exec(ctx, `update shelves.delivery set state = 'released', released_at = $1`, week); err != nil || len(spent(week.Add(1))) != 0 {
+		t.Errorf("what has left and runs on is over: %v, %v", spent(week.Add(1)), err)
+	}
+	r.must(r.Spend(ctx, deal))
+	if _, err := open(ring, two); !errors.Is(err, store.ErrGone) || string(whole(two, 0)) != "small" {
+		t.Errorf("what is spent: %q, its key %v", whole(two, 0), err)
+	}
+	if early, over := spent(week), spent(week.Add(time.Microsecond)); len(early) != 0 || len(over) != 1 || over[0] != two {
+		t.Errorf("%v is over early, %v later", early, over)
+	}
+
 	gone := func(d id.ID) bool {
 		t.Helper()
 		_, err := open(ring, d)

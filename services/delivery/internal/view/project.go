@@ -20,9 +20,10 @@ const Fold = 5
 const grace = time.Minute
 
 // Project folds a batch of the log's records into the tables, within the transaction that moves the checkpoint. All
-// statements of a batch go to the database in one round trip, and there is one of each event.
+// statements of a batch go to the database in one round trip.
 func Project(ctx context.Context, tx pgx.Tx, records []es.Record) error {
 	var b pgx.Batch
+	flood := flood{b: &b}
 	for i := range records {
 		r := &records[i]
 		if r.Type == "receipt_signed" && i+1 < len(records) && records[i+1].Type == "delivery_released" && records[i+1].Stream == r.Stream {
@@ -32,12 +33,17 @@ func Project(ctx context.Context, tx pgx.Tx, records []es.Record) error {
 		if err := proto.Unmarshal(r.Data, m); err != nil {
 			return fmt.Errorf("view: partition %d, position %d: %w", r.Partition, r.Position, err)
 		}
+		if flood.add(r, m) {
+			continue
+		}
+		flood.flush()
 		if wire.OfHolding(r.Type) {
 			holding(&b, r, m)
 		} else {
 			shelf(&b, r, m)
 		}
 	}
+	flood.flush()
 	if b.Len() == 0 {
 		return nil
 	}
@@ -70,18 +76,6 @@ func holding(b *pgx.Batch, r *es.Record, m *deliveryv1.Event) {
 // shelf queues what an event about what leaves changes.
 func shelf(b *pgx.Batch, r *es.Record, m *deliveryv1.Event) {
 	switch arm := m.GetEvent().(type) {
-	case *deliveryv1.Event_AgreementTaken:
-		e := arm.AgreementTaken
-		var due *time.Time
-		if e.GetCleared() {
-			due = moment(e.GetDueAt())
-		}
-		b.Queue(`
-			with due as (insert into deadline (stream, kind, due) select $6::text, 'due', $10::timestamptz where $10 is not null on conflict do nothing)
-			insert into agreement (agreement, shelf, subscriber, bid, cleared, ended, stream, version, event, data)
-			values ($1, $2, $3, $4, $5, false, $6, $7, $8, $9)`,
-			e.GetAgreementId(), r.Stream.Root(), e.GetSubscriberId(), e.GetBidId(), e.GetCleared(),
-			string(r.Stream), int64(r.Version), [16]byte(r.ID), r.Data, due)
 	case *deliveryv1.Event_AgreementCleared:
 		e := arm.AgreementCleared
 		b.Queue(`
@@ -92,12 +86,6 @@ func shelf(b *pgx.Batch, r *es.Record, m *deliveryv1.Event) {
 			with past as (delete from deadline where stream = $1 and kind = 'await' and due is distinct from $2)
 			insert into deadline (stream, kind, due) select $1::text, 'await', $2::timestamptz where $2 is not null on conflict do nothing`,
 			string(r.Stream), moment(arm.SlotsAwaited.GetDueAt()))
-	case *deliveryv1.Event_AgreementEnded:
-		b.Queue(`
-			with over as (delete from deadline where stream = $2)
-			update agreement set ended = true where agreement = $1`, arm.AgreementEnded.GetAgreementId(), string(r.Stream))
-	case *deliveryv1.Event_DeliveryPrepared:
-		prepared(b, r, arm.DeliveryPrepared)
 	case *deliveryv1.Event_PackageResealed:
 		b.Queue(`update delivery set resealed_version = $2, resealed_event = $3, resealed_data = $4, changed = $5 where delivery = $1`,
 			arm.PackageResealed.GetDeliveryId(), int64(r.Version), [16]byte(r.ID), r.Data, int64(r.Position))
@@ -106,18 +94,6 @@ func shelf(b *pgx.Batch, r *es.Record, m *deliveryv1.Event) {
 			with over as (delete from deadline where stream = $3 and kind = 'lapse')
 			update delivery set state = 'receipted', blocked = '', changed = $2 where delivery = $1`,
 			arm.ReceiptSigned.GetDeliveryId(), int64(r.Position), string(r.Stream))
-	case *deliveryv1.Event_DeliveryReleased:
-		e := arm.DeliveryReleased
-		var finish *time.Time
-		if e.GetLast() {
-			at := r.At.Add(grace)
-			finish = &at
-		}
-		b.Queue(`
-			with over as (delete from deadline where stream = $4 and kind = 'lapse'),
-			finish as (insert into deadline (stream, kind, due) select $5::text, 'finish', $6::timestamptz where $6 is not null on conflict do nothing)
-			update delivery set state = 'released', blocked = '', changed = $2, released_at = $3 where delivery = $1`,
-			e.GetDeliveryId(), int64(r.Position), r.At, string(r.Stream), r.Stream.Root()+"/"+e.GetAgreementId(), finish)
 	case *deliveryv1.Event_DeliveryBlocked:
 		e := arm.DeliveryBlocked
 		b.Queue(`
@@ -134,20 +110,6 @@ func shelf(b *pgx.Batch, r *es.Record, m *deliveryv1.Event) {
 			update delivery set state = 'lapsed', blocked = 'LAPSED', changed = $2 where delivery = $1`,
 			arm.DeliveryLapsed.GetDeliveryId(), int64(r.Position), string(r.Stream))
 	}
-}
-
-func prepared(b *pgx.Batch, r *es.Record, e *deliveryv1.DeliveryPrepared) {
-	b.Queue(`
-		with over as (delete from deadline where stream = $16 and kind = 'due' and due <= $10),
-		lapse as (insert into deadline (stream, kind, due) values ($12, 'lapse', $11) on conflict do nothing)
-		insert into delivery (delivery, shelf, subscriber, agreement, bid, sequence, state, blocked, slots, bytes, digest, partition, position, changed,
-			prepared_at, lapses_at, stream, version, event, data)
-		select $1::uuid, $2::uuid, $3::uuid, agreement, bid, $5::integer, 'prepared', '', $6::integer, $7::bigint, $8::bytea, $9::integer, $17::bigint, $17::bigint,
-			$10::timestamptz, $11::timestamptz, $12::text, $13::bigint, $14::uuid, $15::bytea
-		from agreement where agreement = $4::uuid`,
-		e.GetDeliveryId(), r.Stream.Root(), e.GetSubscriberId(), e.GetAgreementId(), int32(e.GetSequence()), int32(e.GetDeliveredSlots()),
-		int64(e.GetBytes()), e.GetDigest(), int32(r.Partition), r.At, time.UnixMicro(e.GetLapsesAt()).UTC(), string(r.Stream), int64(r.Version),
-		[16]byte(r.ID), r.Data, r.Stream.Root()+"/"+e.GetAgreementId(), int64(r.Position))
 }
 
 // moment is one that the contract writes in microseconds; nil for 0.

@@ -184,12 +184,17 @@ func (v View) Deliveries(ctx context.Context, buyer, bid id.ID, state string, af
 }
 
 // Uses lists the deliveries about a person before a place, newest first; position 0 means from the newest. Agreement and delivery restrict
-// them where they are set.
-func (v View) Uses(ctx context.Context, subscriber, agreement, delivered id.ID, before int64, limit int) ([]Delivery, error) {
+// them where they are set; due to those whose buyer was to delete them before it.
+func (v View) Uses(ctx context.Context, subscriber, agreement, delivered id.ID, due time.Time, before int64, limit int) ([]Delivery, error) {
+	var dueBefore *time.Time
+	if !due.IsZero() {
+		dueBefore = &due
+	}
 	rows, err := v.Pool.Query(ctx, `
 		select `+deliveryColumns+` from shelves.delivery d join shelves.agreement a using (agreement)
 		where d.subscriber = $1 and ($2 = 0 or d.position < $2) and ($4::uuid is null or d.agreement = $4) and ($5::uuid is null or d.delivery = $5)
-		order by d.position desc limit $3`, [16]byte(subscriber), before, limit, set(agreement), set(delivered))
+			and ($6::timestamptz is null or d.delete_due < $6)
+		order by d.position desc limit $3`, [16]byte(subscriber), before, limit, set(agreement), set(delivered), dueBefore)
 	return collect(rows, err, "uses", delivery)
 }
 

@@ -16,21 +16,15 @@ import (
 type Bid struct {
 	Place    place    `cmd:"" help:"Ask for data. The bid opens once its money is held."`
 	Try      try      `cmd:"" help:"Say what a bid would hold, whom it might reach, and what is wrong with it. Changes nothing."`
-	List     bids     `cmd:"" help:"List a buyer's bids, newest first."`
-	Watch    watch    `cmd:"" help:"Show a buyer's bids as they stand, then each change, until Ctrl-C."`
-	Withdraw withdraw `cmd:"" help:"Take no new slot from now on; what was consented runs on."`
+	List     bids     `cmd:"" help:"List a buyer's bids, newest first." example:"obole bid list --buyer study.key"`
+	Watch    watch    `cmd:"" help:"Show a buyer's bids as they stand, then each change, until Ctrl-C." example:"obole bid watch --buyer study.key --json"`
+	Withdraw withdraw `cmd:"" help:"Take no new slot from now on; what was consented runs on." example:"obole bid withdraw --buyer study.key BID"`
 }
 
-// Help has the examples.
-func (*Bid) Help() string {
-	return `Examples:
-  obole bid try --buyer study.key --product daily-steps --field date:exact,steps:hundred,energy:hundred=20 \
+// asked is an example of what a bid says.
+const asked = ` --buyer study.key --product daily-steps --field date:exact,steps:hundred,energy:hundred=20 \
       --purpose AcademicResearch --price '0.05 EUR' --slots 500 --per-person 31 --days 2016-04-12..2016-05-12 \
-      --cadence once --closes 72h --retention 365
-  obole bid place --buyer study.key bid.json --key first --wait
-  obole bid list --buyer study.key --json
-  obole bid withdraw --buyer study.key BID`
-}
+      --cadence once --closes 72h --retention 365`
 
 type place struct {
 	ask
@@ -39,7 +33,9 @@ type place struct {
 }
 
 // Help has the examples.
-func (*place) Help() string { return (*Bid)(nil).Help() }
+func (*place) Help() string {
+	return "Examples:\n  obole bid place --wait" + asked + "\n  obole bid place --buyer study.key bid.json --key first"
+}
 
 // Run places.
 func (c *place) Run(ctx context.Context, s *client.Session) error {
@@ -93,8 +89,8 @@ func settled(ctx context.Context, market offersv1.OffersServiceClient, buyer, bi
 
 type try struct{ ask }
 
-// Help has the examples.
-func (*try) Help() string { return (*Bid)(nil).Help() }
+// Help has the example.
+func (*try) Help() string { return "Examples:\n  obole bid try" + asked }
 
 // Run tries.
 func (c *try) Run(ctx context.Context, s *client.Session) error {
@@ -122,7 +118,7 @@ func (c *try) Run(ctx context.Context, s *client.Session) error {
 		return nil
 	}
 	if !s.JSON {
-		err := client.List(s, problems, []string{"field", "reason", "problem"}, func(p *offersv1.Problem) []any {
+		err := client.List(s, "problems", problems, []string{"field", "reason", "problem"}, func(p *offersv1.Problem) []any {
 			return []any{s.Field(p.GetField()), client.Word(p.GetReason()), p.GetDescription()}
 		})
 		if err != nil {
@@ -154,7 +150,7 @@ func (c *bids) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
-	return client.List(s, all, []string{"bid", "state", "product", "slots", "price", "filled", "held at first", "closes", "why"}, func(b *offersv1.Bid) []any {
+	return client.List(s, "bids", all, []string{"bid", "state", "product", "slots", "price", "filled", "held at first", "closes", "why"}, func(b *offersv1.Bid) []any {
 		t := b.GetBid().GetTerms()
 		return []any{
 			b.GetBidId(), client.Word(b.GetState()), t.GetProduct().GetId(), b.GetBid().GetQuantity(), client.Price(t.GetUnitPrice()),

@@ -15,13 +15,6 @@ type Products struct {
 	Product string `arg:"" optional:"" name:"product" help:"One product, ID or ID@VERSION: its fields, rungs and a synthetic sample."`
 }
 
-// Help has the examples.
-func (*Products) Help() string {
-	return `Examples:
-  obole products
-  obole products daily-steps`
-}
-
 // Run shows. The catalogue is the same for everybody: whoever owns the data folder asks as the operator.
 func (c *Products) Run(ctx context.Context, s *client.Session) error {
 	from, err := s.Delivery(client.Operator())
@@ -38,7 +31,7 @@ func (c *Products) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
-	return client.List(s, all, []string{"product", "slot", "cohort", "health", "what"}, func(p *deliveryv1.Product) []any {
+	return client.List(s, "products", all, []string{"product", "slot", "cohort", "health", "what"}, func(p *deliveryv1.Product) []any {
 		return []any{p.GetRef().GetId() + "@" + p.GetRef().GetVersion(), p.GetSlot(), p.GetCohortMin(), p.GetHealth(), p.GetDescription()}
 	})
 }
@@ -57,7 +50,7 @@ func (c *Products) one(ctx context.Context, s *client.Session, from deliveryv1.D
 	}
 	p := r.GetProduct()
 	fmt.Fprintf(s.Out, "%s@%s: %s\nCounted by the %s. %s\nPurposes: %s\n\n", name, version, p.GetDescription(), p.GetSlot(), p.GetValidity(), strings.Join(p.GetPurposes(), ", "))
-	err = client.List(s, p.GetFields(), []string{"field", "unit", "rungs, finest first", "what"}, func(f *deliveryv1.ProductField) []any {
+	err = client.List(s, "fields", p.GetFields(), []string{"field", "unit", "rungs, finest first", "what"}, func(f *deliveryv1.ProductField) []any {
 		rungs := make([]string, len(f.GetRungs()))
 		for i, g := range f.GetRungs() {
 			rungs[i] = g.GetId()

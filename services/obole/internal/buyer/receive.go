@@ -15,23 +15,17 @@ import (
 
 // Receive has the commands by which packages come.
 type Receive struct {
-	Fetch fetch   `cmd:"" default:"withargs" help:"Fetch packages, sign their receipts, open them. The default."`
-	List  waiting `cmd:"" help:"List deliveries, oldest first."`
-	Watch coming  `cmd:"" help:"Show deliveries as they come and change, until Ctrl-C."`
+	Fetch fetch   `cmd:"" default:"withargs" help:"Fetch packages, sign their receipts, open them. The default." example:"obole receive --buyer study.key --out packages\nobole receive --buyer study.key --out packages --follow\nobole receive --buyer study.key --out packages DELIVERY"`
+	List  waiting `cmd:"" help:"List deliveries, oldest first." example:"obole receive list --buyer study.key"`
+	Watch coming  `cmd:"" help:"Show deliveries as they come and change, until Ctrl-C." example:"obole receive watch --buyer study.key --json"`
 }
 
-// Help has the examples.
+// Help says what receiving is.
 func (*Receive) Help() string {
 	return `A package is fetched as ciphertext, going on where a broken fetch stopped. Its digest is signed with the receipt key; that asks
 for the content key, which leaves only if the person's consent still stands, and the delivery is charged. The rows end up in
 DELIVERY.ndjson, one JSON object a line, and what they are and may be used for in DELIVERY.manifest.json. When the person withdraws, list
-and watch show until when what was received must be deleted.
-
-Examples:
-  obole receive --buyer study.key --out packages
-  obole receive --buyer study.key --out packages --follow
-  obole receive --buyer study.key --out packages DELIVERY
-  obole receive list --buyer study.key --json`
+and watch show until when what was received must be deleted.`
 }
 
 type of struct {
@@ -46,7 +40,7 @@ type fetch struct {
 	Deliveries []string `arg:"" optional:"" name:"delivery" help:"Deliveries; none means all that wait, and those whose rows the folder lacks."`
 }
 
-// Help has the examples.
+// Help says what receiving is.
 func (*fetch) Help() string { return (*Receive)(nil).Help() }
 
 // Run receives. A delivery that fails, as when its person has withdrawn, does not stop the others.
@@ -73,6 +67,9 @@ func (c *fetch) Run(ctx context.Context, s *client.Session) error {
 	wanted, err := c.wanted(all, r)
 	if err != nil {
 		return err
+	}
+	if len(wanted) == 0 {
+		s.None("packages wait")
 	}
 	var worst error
 	failed := 0
@@ -181,7 +178,7 @@ func (c *waiting) Run(ctx context.Context, s *client.Session) error {
 		return err
 	}
 	heads := []string{"delivery", "state", "product", "expected", "valid", "slots", "bytes", "prepared", "lapses", "digest", "why", "delete by", "because"}
-	return client.List(s, all, heads, func(d *deliveryv1.Delivery) []any {
+	return client.List(s, "deliveries", all, heads, func(d *deliveryv1.Delivery) []any {
 		return []any{
 			d.GetDeliveryId(), client.Word(d.GetState()), d.GetProduct().GetId(), d.GetExpectedSlots(), d.GetValidSlots(), d.GetSlots(), d.GetBytes(), client.Time(d.GetPreparedAt()),
 			client.Time(d.GetLapsesAt()), hex.EncodeToString(d.GetDigest()[:min(4, len(d.GetDigest()))]), client.Word(d.GetBlocked()),

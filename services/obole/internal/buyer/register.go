@@ -12,22 +12,12 @@ import (
 // Buyer has the commands about buyers.
 type Buyer struct {
 	Register  register  `cmd:"" help:"Open a buyer's account with its first key."`
-	Vet       vet       `cmd:"" help:"Let a registered buyer bid; the operator's."`
-	Suspend   suspend   `cmd:"" help:"Stop a buyer at once; the operator's."`
-	Reinstate reinstate `cmd:"" help:"End a suspension; the operator's."`
-	Rotate    rotate    `cmd:"" help:"Replace a buyer's key."`
-	Show      show      `cmd:"" help:"Show one buyer."`
-	List      list      `cmd:"" help:"List the buyers; the operator's."`
-}
-
-// Help has the examples.
-func (*Buyer) Help() string {
-	return `Examples:
-  obole keys study.key
-  obole buyer register --buyer study.key --name "A sleep study" --country BE --entity BE0123456789 \
-      --dpo dpo@study.example --notice https://study.example/privacy
-  obole buyer vet study.key
-  obole buyer suspend study.key --reason FRAUD`
+	Vet       vet       `cmd:"" help:"Let a registered buyer bid; the operator's." example:"obole buyer vet study.key"`
+	Suspend   suspend   `cmd:"" help:"Stop a buyer at once; the operator's." example:"obole buyer suspend study.key --reason FRAUD"`
+	Reinstate reinstate `cmd:"" help:"End a suspension; the operator's." example:"obole buyer reinstate study.key"`
+	Rotate    rotate    `cmd:"" help:"Replace a buyer's key." example:"obole keys study-2.key --buyer study.key && obole buyer rotate --buyer study.key --to study-2.key"`
+	Show      show      `cmd:"" help:"Show one buyer." example:"obole buyer show --buyer study.key"`
+	List      list      `cmd:"" help:"List the buyers; the operator's." example:"obole buyer list"`
 }
 
 // seen waits until what was just written is shown too: the next command shall find it. It was written in any case, so that
@@ -54,8 +44,12 @@ type register struct {
 	Gatekeeper bool     `help:"A gatekeeper under Regulation (EU) 2022/1925."`
 }
 
-// Help has the examples.
-func (*register) Help() string { return (*Buyer)(nil).Help() }
+// Help has the example.
+func (*register) Help() string {
+	return `Examples:
+  obole buyer register --buyer study.key --name 'A sleep study' --country BE --entity BE0123456789 \
+      --dpo dpo@study.example --notice https://study.example/privacy`
+}
 
 // Run registers.
 func (c *register) Run(ctx context.Context, s *client.Session) error {
@@ -224,7 +218,7 @@ func (*list) Run(ctx context.Context, s *client.Session) error {
 }
 
 func buyers(s *client.Session, all []*offersv1.Buyer) error {
-	return client.List(s, all, []string{"buyer", "state", "name", "country", "group", "keys", "registered"}, func(b *offersv1.Buyer) []any {
+	return client.List(s, "buyers", all, []string{"buyer", "state", "name", "country", "group", "keys", "registered"}, func(b *offersv1.Buyer) []any {
 		keys := make([]string, len(b.GetKeys()))
 		for i, k := range b.GetKeys() {
 			keys[i] = k.GetId()

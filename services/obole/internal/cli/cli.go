@@ -24,14 +24,14 @@ type grammar struct {
 	Up      up        `cmd:"" group:"Running" help:"Run the whole market on this machine: no broker, no database, nothing to set up first."`
 	Demo    demo.Demo `cmd:"" group:"Running" help:"Play the market's story on a new market of its own, and tell what came of it."`
 	Serve   serve     `cmd:"" group:"Running" help:"Run one service against your own PostgreSQL and Kafka."`
-	Migrate migrate   `cmd:"" group:"Running" help:"Bring one service's database up to date, as its owner. Run it before serve."`
-	Rebuild rebuild   `cmd:"" group:"Running" help:"Fold one service's log into new tables beside the live ones, then swap them."`
+	Migrate migrate   `cmd:"" group:"Running" help:"Bring one service's database up to date, as its owner. Run it before serve." example:"obole migrate consent --config deploy/config/consent.json"`
+	Rebuild rebuild   `cmd:"" group:"Running" help:"Fold one service's log into new tables beside the live ones, then swap them." example:"obole rebuild consent --config deploy/config/consent.json"`
 	Fsck    fsck      `cmd:"" group:"Running" help:"Fold everything again and compare."`
 
 	Keys     buyer.Keys     `cmd:"" group:"A buyer" help:"Make a buyer's key file."`
 	Buyer    buyer.Buyer    `cmd:"" group:"A buyer" help:"Register, vet, suspend, rotate keys."`
-	Fund     finance.Fund   `cmd:"" group:"A buyer" help:"Record money that a buyer has paid in; finance's."`
-	Products buyer.Products `cmd:"" group:"A buyer" help:"Show the data products, their fields and synthetic samples."`
+	Fund     finance.Fund   `cmd:"" group:"A buyer" help:"Record money that a buyer has paid in; finance's." example:"obole fund --buyer study.key '100 EUR' --reference BANK-2026-0001"`
+	Products buyer.Products `cmd:"" group:"A buyer" help:"Show the data products, their fields and synthetic samples." example:"obole products\nobole products daily-steps"`
 	Bid      buyer.Bid      `cmd:"" group:"A buyer" help:"Place, try, list, watch and withdraw bids."`
 	Receive  buyer.Receive  `cmd:"" group:"A buyer" help:"Fetch packages, sign their receipts, open them."`
 
@@ -74,7 +74,8 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errs io.Writer)
 		fmt.Fprintln(errs, "obole:", err)
 		return client.ExitFailed
 	}
-	parsed, err := parser.Parse(args)
+	exemplify(parser.Model.Node)
+	parsed, err := parser.Parse(negatives(parser.Model.Node, args))
 	if err != nil {
 		fmt.Fprintf(errs, "obole: %s; see %s --help\n", err, spoken(err))
 		return client.ExitUsage
@@ -108,6 +109,60 @@ func params(command *kong.Node) client.Params {
 		out[a.Name] = p
 	}
 	return out
+}
+
+// exemplify ends what the help of each command says with its examples, and that of a group of commands with those of all of them. They are
+// tags beside the commands' own help, or the end of what a command says at length.
+func exemplify(of *kong.Node) (examples string) {
+	const head = "Examples:\n"
+	prose, examples, _ := strings.Cut(of.Detail, head)
+	if examples != "" {
+		examples += "\n"
+	}
+	if of.Tag != nil {
+		for line := range strings.Lines(of.Tag.Get("example")) {
+			examples += "  " + strings.TrimSpace(line) + "\n"
+		}
+	}
+	for _, child := range of.Children {
+		examples += exemplify(child)
+	}
+	if of.Type == kong.CommandNode {
+		if prose = strings.TrimSpace(prose); prose != "" {
+			prose += "\n\n"
+		}
+		of.Detail = prose + head + strings.TrimRight(examples, "\n")
+	}
+	return examples
+}
+
+// negatives puts arguments that begin as a negative amount does where the parser takes none of them for a flag: what is wrong with an amount
+// is then said of the amount.
+func negatives(of *kong.Node, args []string) []string {
+	takes := map[string]bool{}
+	_ = kong.Visit(of, func(n kong.Visitable, next kong.Next) error { // which fails only where this does
+		if f, is := n.(*kong.Flag); is && !f.IsBool() {
+			takes["--"+f.Name] = true
+		}
+		return next(nil)
+	})
+	var rest, amounts []string
+	for i, arg := range args {
+		switch {
+		case arg == "--":
+			return append(append(rest, append([]string{"--"}, amounts...)...), args[i+1:]...)
+		case len(arg) < 2 || arg[0] != '-' || arg[1] < '0' || arg[1] > '9':
+			rest = append(rest, arg)
+		case i > 0 && takes[args[i-1]]:
+			rest[len(rest)-1] += "=" + arg
+		default:
+			amounts = append(amounts, arg)
+		}
+	}
+	if amounts != nil {
+		rest = append(append(rest, "--"), amounts...)
+	}
+	return rest
 }
 
 // spoken is the command as far as it was understood.

@@ -46,10 +46,13 @@ func Exit(err error) int {
 	}
 }
 
+// ErrStopped says that a command was told to stop before it had done what it is for.
+var ErrStopped = errors.New("stopped before the end")
+
 // Explain is an error as one line for people, in the words of the command line, with the reason where a rule gave one.
 func (s *Session) Explain(err error) string {
-	if errors.Is(err, context.Canceled) {
-		return "stopped"
+	if errors.Is(err, context.Canceled) || errors.Is(err, fault.KindCanceled) {
+		return ErrStopped.Error()
 	}
 	text := err.Error()
 	if f, ok := errors.AsType[*fault.Error](err); ok {

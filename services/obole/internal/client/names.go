@@ -3,6 +3,7 @@ package client
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,11 +32,11 @@ type typed struct {
 // before its last dot; one whose parameter the command does not have stays as it is.
 var names = map[string]typed{
 	"after": {"after", ""}, "agreement_id": {"agreement", ""}, "all": {"all", ""}, "amount": {"amount", ""}, "bid_id": {"bid", ""},
-	"birth_date": {"born", "1990-02-03"}, "birth_year": {"born-year", ""}, "buyer_id": {"buyer", ""}, "card_sha256": {"card", ""},
+	"birth_date": {"born", "1990-02-03"}, "birth_year": {"born-year", ""}, "body": {"value", ""}, "buyer_id": {"buyer", ""}, "card_sha256": {"card", ""},
 	"country": {"country", "BE"}, "days": {"days", "2016-04-12..2016-05-12"}, "delivery_id": {"delivery", ""}, "end_to_end_id": {"as", ""}, "explicit_step": {"explicit", ""},
 	"fields": {"field", ""}, "group_id": {"group", ""}, "idempotency_key": {"key", ""}, "importer": {"importer", ""}, "key": {"to", ""},
 	"keys": {"buyer", ""}, "language": {"language", ""}, "method": {"method", ""}, "offer_id": {"offer", ""}, "payout_id": {"payout", ""}, "person": {"person", ""}, "product": {"product", ""},
-	"reason": {"reason", "FRAUD"}, "reference": {"reference", ""}, "replaces": {"buyer", ""}, "route": {"route", ""},
+	"reason": {"reason", "FRAUD"}, "reference": {"reference", ""}, "replaces": {"buyer", ""}, "route": {"route", ""}, "schema": {"schema", "omh:step-count:3.0"}, "source_id": {"source", ""},
 	"subscriber_id": {"subscriber", ""}, "value_date": {"value-date", "2026-11-25"}, "zone": {"zone", ""},
 
 	"account.kind": {"kind", ""}, "account.owner_id": {"owner", ""},
@@ -56,6 +57,9 @@ var names = map[string]typed{
 	"rules.purposes_never": {"never-purpose", ""},
 }
 
+// defaults are parameters which, where they are not typed, take what another one says: it is that one which is wrong.
+var defaults = map[string]string{"processing": "country"}
+
 // element is a place in a list, as in fields[2].
 var element = regexp.MustCompile(`\[(\d+)\]`)
 
@@ -71,7 +75,7 @@ func (s *Session) say(path, wrong string, unset bool) (name, said string) {
 	if wrong == "value is required" || wrong == "must not be in list [0]" { // as the contract's rules say it, of a message and of an enum
 		wrong = "is missing"
 	}
-	plain := strings.TrimPrefix(element.ReplaceAllString(path, ""), "header.")
+	plain := strings.TrimPrefix(strings.TrimPrefix(element.ReplaceAllString(path, ""), "header."), "connect.")
 	var t typed
 	for at := plain; t.param == ""; {
 		t = names[at]
@@ -82,6 +86,9 @@ func (s *Session) say(path, wrong string, unset bool) (name, said string) {
 		at = at[:dot]
 	}
 	p, known := s.Params[t.param]
+	if other := defaults[t.param]; known && !p.Given && other != "" {
+		p, path = s.Params[other], plain
+	}
 	if !p.Given {
 		for _, file := range s.Params {
 			if rest, in := strings.CutPrefix(path, file.Contract+"."); in && file.Contract != "" && file.Given {
@@ -111,12 +118,15 @@ func (s *Session) spoken(f *fault.Error) *fault.Error {
 	own.Facts = nil
 	request := f.Kind == fault.KindInvalid && f.Reason == ""
 	for _, fact := range f.Facts {
+		if fact.Name == "flaw" { // for programs: another fact has the words
+			continue
+		}
 		if fact.Name == "field" { // that a fact is about
 			fact.Text = s.Field(fact.Text)
 		} else {
 			fact.Name, fact.Text = s.say(fact.Name, fact.Text, request)
 		}
-		if len(own.Facts) == 0 || own.Facts[len(own.Facts)-1] != fact {
+		if !slices.Contains(own.Facts, fact) {
 			own.Facts = append(own.Facts, fact)
 		}
 	}

@@ -36,6 +36,7 @@ func TestNamesAreFieldsOfTheContract(t *testing.T) {
 		}
 		return true
 	})
+	paths["body"] = true // of a measurement, which a request holds as bytes
 	for path := range names {
 		if !paths[path] {
 			t.Errorf("no request has a field %s", path)
@@ -53,6 +54,7 @@ func TestWordsOfTheCommandLine(t *testing.T) {
 	file := &Session{Params: Params{
 		"price": {Shown: "--price", Given: true}, "slots": {Shown: "--slots"}, "file": {Shown: "<file>", Given: true, Contract: "bid", File: "bid.json"},
 	}}
+	seat := &Session{Params: Params{"country": {Shown: "--country", Given: true}, "processing": {Shown: "--processing"}}}
 	for _, tc := range []struct {
 		s    *Session
 		err  *fault.Error
@@ -66,6 +68,8 @@ func TestWordsOfTheCommandLine(t *testing.T) {
 		{flags, fault.Invalid("buyer_id", "must be a UUID").And("bid.quantity", "x"), "<buyer>: must be a UUID; --slots: is missing"},
 		{flags, fault.Refuse("TERMS_INVALID", "no", fault.Fact{Name: "bid.quantity", Text: "is too much"}), "no (--slots: is too much) [TERMS_INVALID]"},
 		{flags, fault.Denied("NOT_OWNER", "no", fault.Fact{Name: "field", Text: "buyer_id"}), "no (field: <buyer>) [NOT_OWNER]"},
+		{seat, fault.Invalid("entity.country", "does not match regex pattern `^x$`").And("entity.processing_countries[0]", "does not match regex pattern `^x$`"), "--country: is not of the form BE"},
+		{flags, fault.New(fault.KindCanceled, "", "context canceled"), "stopped before the end"},
 		{file, fault.Invalid("bid.quantity", "must be at least 1"), "quantity in bid.json: must be at least 1"},
 		{file, fault.Invalid("bid.terms.unit_price", "value is required"), "--price: is missing"},
 		{file, fault.Invalid("bid.terms.recipients[0].country", "value is required"), "terms.recipients[0].country in bid.json: is missing"},

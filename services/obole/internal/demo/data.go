@@ -67,17 +67,11 @@ func (p *play) send(ctx context.Context, as client.Who, raw []byte, importer str
 	}
 	// Who brings for several people has the same keys for all of them.
 	key := id.Derive([]byte(head.GetSubscriberId()), []byte(importer)).String()
-	source, err := to.ConnectSource(ctx, &deliveryv1.ConnectSourceRequest{
-		SubscriberId: head.GetSubscriberId(), Importer: importer, Route: route, IdempotencyKey: key,
-	})
-	if err != nil {
-		return err
-	}
 	stream, err := to.Import(ctx)
 	if err != nil {
 		return err
 	}
-	head.SourceId, head.Zone = source.GetSourceId(), p.Zone
+	head.Connect, head.Zone = &deliveryv1.NewSource{Importer: importer, Route: route, IdempotencyKey: key}, p.Zone
 	err = stream.Send(&deliveryv1.ImportRequest{Part: &deliveryv1.ImportRequest_Header{Header: head}})
 	for chunk := range slices.Chunk(raw, 64<<10) {
 		if err != nil {

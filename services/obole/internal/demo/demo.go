@@ -41,6 +41,7 @@ Examples:
 // Run plays.
 func (c *Demo) Run(ctx context.Context, s *client.Session) (err error) {
 	began := time.Now()
+	kept := s.Data != ""
 	folder, give, err := stageFor(s.Data)
 	if err != nil {
 		return err
@@ -54,6 +55,7 @@ func (c *Demo) Run(ctx context.Context, s *client.Session) (err error) {
 	if err := cells(place.Folder(folder)); err != nil {
 		return err
 	}
+	told := ctx // to stop, by whoever runs it
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	ready, ended := make(chan struct{}), make(chan error, 1)
@@ -63,25 +65,38 @@ func (c *Demo) Run(ctx context.Context, s *client.Session) (err error) {
 			Ready: func(place.Running) error { close(ready); return nil },
 		})
 	}()
+	var p *play
 	select {
-	case err := <-ended:
-		return err
+	case err = <-ended:
+		ended <- nil
 	case <-ready:
+		p, err = act(ctx, s, filepath.Join(folder, "packages"))
 	}
-	err = act(ctx, s, filepath.Join(folder, "packages"))
-	if err == nil && !s.JSON {
-		fmt.Fprintf(s.Out, "\nPlayed in %s.\n", time.Since(began).Round(100*time.Millisecond))
+	if err == nil {
+		p.say("\nPlayed in %s.\n", time.Since(began).Round(100*time.Millisecond))
 	}
 	if err == nil && c.stays(s) {
-		fmt.Fprintf(s.Err, "obole: the market of %s stays until Ctrl-C\n", folder)
-		return <-ended
-	}
-	if err == nil && !s.JSON {
-		fmt.Fprintln(s.Out, "The market ends here, and its page and keys with it; obole demo --stay leaves it running.")
+		if err = p.tellPage(place.Folder(folder)); err == nil {
+			fmt.Fprintf(s.Err, "obole: the market of %s stays until Ctrl-C\n", folder)
+			select {
+			case <-told.Done():
+			case end := <-ended:
+				ended <- end
+			}
+		}
 	}
 	s.Close()
 	stop()
-	return errors.Join(err, <-ended)
+	switch end := <-ended; {
+	case err != nil && told.Err() != nil: // whatever it was that did not answer any more
+		err = errors.Join(client.ErrStopped, end)
+	default:
+		err = errors.Join(err, end)
+	}
+	if err == nil {
+		p.tellEnd(folder, kept, c.stays(s))
+	}
+	return err
 }
 
 // stays says whether the market is to be looked at afterwards: by who asked for it, or sits at a terminal.
@@ -95,21 +110,18 @@ func (c *Demo) stays(s *client.Session) bool {
 }
 
 // act plays the story and tells what came of it.
-func act(ctx context.Context, s *client.Session, packages string) error {
+func act(ctx context.Context, s *client.Session, packages string) (*play, error) {
 	p, err := newPlay(s, packages)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, scene := range []func(context.Context) error{p.buyersBid, p.peopleJoin, p.guestsCome, p.peopleImport, p.operatorFeeds, p.peopleAnswer, p.packagesCome, p.daysFollow, p.moneyArrives, p.onePaid, p.tell} {
 		if err := scene(ctx); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	p.say("\nFinance replays the stream\n")
-	if err := finance.Prove(ctx, s); err != nil {
-		return err
-	}
-	return p.tellPage(ctx)
+	return p, finance.Prove(ctx, s)
 }
 
 // stageFor makes the folder of the market: the one that is named, which must hold nothing yet, or one that is thrown away.

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/obole-market/obole/services/obole/internal/client"
+	"github.com/obole-market/obole/services/obole/internal/place"
 )
 
 // guestsCome: whoever takes part may sign in to the page.
@@ -40,16 +41,34 @@ func (who *person) label() string {
 func (p *play) keyFile(a *actor) string { return filepath.Join(p.dir, a.key.Key+".key") }
 
 // tellPage says where the page is and as whom it is worth a look.
-func (p *play) tellPage(context.Context) error {
-	data, err := p.s.Folder()
-	if err != nil {
-		return err
-	}
+func (p *play) tellPage(data place.Folder) error {
 	running, err := data.Running()
-	if err != nil {
-		return err
+	if err == nil {
+		p.say("\nThe page: %s\n", running.Page)
+		p.tellGuests()
 	}
-	p.say("\nThe page: %s\nIt asks for no password. Sign in as one of these, or as any other of %d people, or as somebody new:\n", running.Page, len(p.people))
+	return err
+}
+
+// tellEnd says that the market has ended, what is left of it, and to whom it has not stayed, how one can be looked at.
+func (p *play) tellEnd(folder string, kept, stayed bool) {
+	if kept {
+		p.say("\nThe market has ended; %s keeps it. obole up --data %s runs it again, and says where its page is.\n", folder, folder)
+	} else {
+		p.say("\nThe market has ended, and nothing of it is left.\n")
+	}
+	switch {
+	case stayed:
+	case kept:
+		p.tellGuests()
+	default:
+		p.say("To look around in one: obole demo --stay leaves it running, with its page, until Ctrl-C; obole demo --data DIR keeps it in a folder.\n")
+	}
+}
+
+// tellGuests says who may sign in to the page.
+func (p *play) tellGuests() {
+	p.say("It asks for no password. Sign in as one of these, or as any other of %d people, or as somebody new:\n", len(p.people))
 	shown := func(what string, is func(*person) bool) {
 		if n := slices.IndexFunc(p.people, is); n >= 0 {
 			p.say("  %-42s %s\n", p.people[n].label(), what)
@@ -64,5 +83,7 @@ func (p *play) tellPage(context.Context) error {
 		p.say("  %-42s a buyer; keys in %s\n", a.name, p.keyFile(a))
 	}
 	p.say("  %-42s of the operator\n", "Finance, Operator, Auditor")
-	return nil
+	if data, err := p.s.Folder(); err == nil {
+		p.say("Their ids, which the commands take, are in %s.\n", data.Guests())
+	}
 }

@@ -81,7 +81,7 @@ func (p *play) tellPayout(ctx context.Context) error {
 	}
 	var rows [][]any
 	for _, o := range list.GetPayouts() {
-		rows = append(rows, []any{who.id[:8], client.Money(o.GetAmount()), client.Word(o.GetMethod()), client.Word(o.GetState()), o.GetValueDate(), client.Money(left.GetAvailable())})
+		rows = append(rows, []any{who.Participant, o.GetAmount(), client.Word(o.GetMethod()), client.Word(o.GetState()), o.GetValueDate(), left.GetAvailable()})
 	}
-	return p.table("asked for and paid out", []string{"person", "amount", "how", "state", "on the bill of", "still available"}, rows)
+	return p.table("asked for and paid out", []string{"participant", "amount", "how", "state", "on the bill of", "still available"}, rows)
 }

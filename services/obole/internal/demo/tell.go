@@ -2,9 +2,12 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/obole-market/obole/pkg/catalog"
+	"github.com/obole-market/obole/pkg/fault"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
 	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
 	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
@@ -75,7 +78,12 @@ func (p *play) tellBids(ctx context.Context) error {
 	var rows [][]any
 	for _, a := range p.buyers {
 		t := a.bid.GetTerms()
-		state, charged := "refused: "+p.s.Explain(a.refusal()), "-"
+		state, charged := "", any(nil)
+		if f, is := errors.AsType[*fault.Error](a.refused); is {
+			rule := *f
+			rule.Facts = nil // which field of the contract it is about helps nobody here
+			state = "refused: " + rule.Error()
+		}
 		packages, slots := 0, 0
 		if a.number != "" {
 			market, err := p.s.Offers(client.Buyer(a.key.Buyer))
@@ -96,7 +104,7 @@ func (p *play) tellBids(ctx context.Context) error {
 			state = client.Word(b.GetBid().GetState())
 			for _, h := range holds {
 				if h.GetBidId() == a.number {
-					charged = client.Money(h.GetCaptured())
+					charged = h.GetCaptured()
 				}
 			}
 			packages = len(a.received)
@@ -104,20 +112,10 @@ func (p *play) tellBids(ctx context.Context) error {
 				slots += got.Manifest.Rows
 			}
 		}
-		rows = append(rows, []any{a.name, t.GetProduct().GetId(), purpose(t.GetPurpose()), client.Price(t.GetUnitPrice()), a.agreements, packages, slots, charged, state})
+		rows = append(rows, []any{a.name, t.GetProduct().GetId(), catalog.Purpose(t.GetPurpose()), t.GetUnitPrice(), a.agreements, packages, slots, charged, state})
 	}
 	return p.table("bids", []string{"buyer", "product", "purpose", "a slot", "people", "packages", "rows", "charged with vat", "state"}, rows)
 }
-
-func (a *actor) refusal() error {
-	if a.refused == nil {
-		return fmt.Errorf("-")
-	}
-	return a.refused
-}
-
-// purpose is the term without its vocabulary.
-func purpose(iri string) string { return iri[strings.LastIndexByte(iri, '#')+1:] }
 
 // tellUnasked: who was shown less than others, and why.
 func (p *play) tellUnasked(context.Context) error {
@@ -142,10 +140,10 @@ func (p *play) tellUnasked(context.Context) error {
 			why = append(why, fmt.Sprintf("%d hidden by their rules", n))
 		}
 		if len(why) > 0 {
-			rows = append(rows, []any{who.id[:8], who.Country, strings.Join(why, "; ")})
+			rows = append(rows, []any{who.Participant, who.Country, strings.Join(why, "; ")})
 		}
 	}
-	return p.table("offers not made or not wanted", []string{"person", "country", "why"}, rows)
+	return p.table("offers not made or not wanted", []string{"participant", "country", "why"}, rows)
 }
 
 // tellPaid: who earned what, by whom, for what.
@@ -180,10 +178,10 @@ func (p *play) tellPaid(ctx context.Context) error {
 		}
 		for _, k := range order {
 			e := sums[k]
-			rows = append(rows, []any{who.id[:8], who.Country, names[k.buyer], k.product, e.GetSlots(), client.Money(e.GetNet()), client.Money(e.GetCommission())})
+			rows = append(rows, []any{who.Participant, who.Country, names[k.buyer], k.product, e.GetSlots(), e.GetNet(), e.GetCommission()})
 		}
 	}
-	return p.table("who earned what", []string{"person", "country", "by", "for", "slots", "net", "commission"}, rows)
+	return p.table("who earned what", []string{"participant", "country", "by", "for", "slots", "net", "commission"}, rows)
 }
 
 // tellWalker: what a withdrawal came to.
@@ -217,8 +215,8 @@ func (p *play) tellWalker(ctx context.Context) error {
 		if left != p.Walker.Days {
 			return fmt.Errorf("%d days of a person were delivered who withdrew after %d", left, p.Walker.Days)
 		}
-		return p.table("day by day", []string{"person", "delivered", "withdrew after", "imported afterwards", "delivered afterwards"}, [][]any{
-			{who.id[:8], left, p.Walker.Days, p.Walker.After, left - p.Walker.Days},
+		return p.table("day by day", []string{"participant", "delivered", "withdrew after", "imported afterwards", "delivered afterwards"}, [][]any{
+			{who.Participant, left, p.Walker.Days, p.Walker.After, left - p.Walker.Days},
 		})
 	}
 	return nil

@@ -22,12 +22,6 @@ type Fund struct {
 	Amount    string `arg:"" help:"How much, as in '100 EUR'."`
 }
 
-// Help has the examples.
-func (*Fund) Help() string {
-	return `Examples:
-  obole fund --buyer study.key '100 EUR' --reference BANK-2026-0001`
-}
-
 // Run records it.
 func (c *Fund) Run(ctx context.Context, s *client.Session) error {
 	who, err := buyer.ID(c.Buyer)
@@ -50,33 +44,22 @@ func (c *Fund) Run(ctx context.Context, s *client.Session) error {
 	}
 	// Waits until the books show it: the next command shall find it. It is recorded in any case.
 	_, _ = books.GetFunds(ctx, &settlementv1.GetFundsRequest{BuyerId: who, After: r.GetCursor()})
-	return s.One(r, "%s recorded; available to %s: %s", amount, who, client.Money(r.GetAvailable()))
+	what := "recorded"
+	if r.GetRecordedBefore() {
+		what = "was recorded before, and counts once"
+	}
+	return s.One(r, "%s %s; available to %s: %s", amount, what, who, client.Money(r.GetAvailable()))
 }
 
 // Finance has the commands of the books.
 type Finance struct {
-	Balance   balance   `cmd:"" help:"The trial balance, or the money of one buyer or person."`
-	Statement statement `cmd:"" help:"The postings of one account, oldest first, with the balance after each."`
+	Balance   balance   `cmd:"" help:"The trial balance, or the money of one buyer or person." example:"obole finance balance\nobole finance balance --buyer study.key\nobole finance balance --subscriber ID"`
+	Statement statement `cmd:"" help:"The postings of one account, oldest first, with the balance after each." example:"obole finance statement buyer-available study.key\nobole finance statement operator-commission"`
 	Replay    replay    `cmd:"" help:"Stream the settlement log from a position, and derive every balance from it again."`
-	Payouts   payouts   `cmd:"" help:"List what people asked for and what became of it, newest first."`
-	Instruct  instruct  `cmd:"" help:"Say that billing was told of a payout."`
-	Settle    settle    `cmd:"" help:"Say that a payout was credited on the bill."`
-	Return    giveBack  `cmd:"" help:"Say that a payout cannot be paid: the money is available again."`
-}
-
-// Help has the examples.
-func (*Finance) Help() string {
-	return `Examples:
-  obole finance balance
-  obole finance balance --buyer study.key
-  obole finance statement buyer-available BUYER
-  obole finance statement operator-commission
-  obole finance replay
-  obole finance payouts --state requested
-  obole finance instruct PAYOUT --as BILLING-2026-11-0001
-  obole finance settle PAYOUT --value-date 2026-11-30 --reference BILL-4711
-  obole finance return PAYOUT --reason no-bill
-  obole finance replay --product daily-steps --after 1200 --json`
+	Payouts   payouts   `cmd:"" help:"List what people asked for and what became of it, newest first." example:"obole finance payouts --state requested"`
+	Instruct  instruct  `cmd:"" help:"Say that billing was told of a payout." example:"obole finance instruct PAYOUT --as BILLING-2026-11-0001"`
+	Settle    settle    `cmd:"" help:"Say that a payout was credited on the bill." example:"obole finance settle PAYOUT --value-date 2026-11-30 --reference BILL-4711"`
+	Return    giveBack  `cmd:"" help:"Say that a payout cannot be paid: the money is available again." example:"obole finance return PAYOUT --reason no-bill"`
 }
 
 type balance struct {
@@ -110,7 +93,7 @@ func (c *balance) Run(ctx context.Context, s *client.Session) error {
 	if s.JSON {
 		return s.Line(r)
 	}
-	err = client.List(s, r.GetSums(), []string{"account", "accounts", "balance"}, func(v *settlementv1.Sum) []any {
+	err = client.List(s, "accounts", r.GetSums(), []string{"account", "accounts", "balance"}, func(v *settlementv1.Sum) []any {
 		return []any{client.Word(v.GetKind()), v.GetAccounts(), client.Money(v.GetBalance())}
 	})
 	fmt.Fprintf(s.Out, "Total %s as of position %d; credit is positive\n", client.Money(r.GetTotal()), r.GetAsOf().GetPosition())
@@ -137,7 +120,7 @@ func funds(ctx context.Context, s *client.Session, books settlementv1.Settlement
 	if err := s.One(r, "available %s, held %s", client.Money(r.GetAvailable()), client.Money(r.GetHeld())); err != nil || s.JSON || len(r.GetHolds()) == 0 {
 		return err
 	}
-	return client.List(s, r.GetHolds(), []string{"bid", "held", "at first", "captured"}, func(h *settlementv1.Hold) []any {
+	return client.List(s, "holds", r.GetHolds(), []string{"bid", "held", "at first", "captured"}, func(h *settlementv1.Hold) []any {
 		return []any{h.GetBidId(), client.Money(h.GetHeld()), client.Money(h.GetInitial()), client.Money(h.GetCaptured())}
 	})
 }
@@ -168,9 +151,10 @@ func (c *statement) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
-	return client.List(s, all, []string{"position", "at", "event", "amount", "balance", "bid", "delivery"}, func(l *settlementv1.Line) []any {
+	return client.List(s, "postings of this account", all, []string{"position", "at", "event", "amount", "balance", "bid", "delivery", "payout"}, func(l *settlementv1.Line) []any {
 		return []any{
 			l.GetPosition(), client.Time(l.GetAt()), l.GetType(), client.Money(l.GetAmount()), client.Money(l.GetBalance()), dash(l.GetBidId()), dash(l.GetDeliveryId()),
+			dash(l.GetPayoutId()),
 		}
 	})
 }

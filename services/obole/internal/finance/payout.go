@@ -10,6 +10,7 @@ import (
 type payouts struct {
 	Subscriber string `placeholder:"ID" help:"Of this person; empty means everybody's."`
 	State      string `placeholder:"STATE" help:"Only in this state, as in requested."`
+	Payout     string `placeholder:"ID" help:"Only this one, as a statement names it."`
 }
 
 // Run lists.
@@ -26,14 +27,14 @@ func (c *payouts) Run(ctx context.Context, s *client.Session) error {
 		return err
 	}
 	all, err := client.Pages(func(page string) ([]*settlementv1.Payout, string, error) {
-		r, err := books.ListPayouts(ctx, &settlementv1.ListPayoutsRequest{SubscriberId: c.Subscriber, State: state, PageToken: page})
+		r, err := books.ListPayouts(ctx, &settlementv1.ListPayoutsRequest{SubscriberId: c.Subscriber, PayoutId: c.Payout, State: state, PageToken: page})
 		return r.GetPayouts(), r.GetNextPageToken(), err
 	})
 	if err != nil {
 		return err
 	}
 	heads := []string{"payout", "person", "amount", "method", "state", "asked for", "told as", "value date", "reference", "why"}
-	return client.List(s, all, heads, func(p *settlementv1.Payout) []any {
+	return client.List(s, "payouts", all, heads, func(p *settlementv1.Payout) []any {
 		return []any{
 			p.GetPayoutId(), p.GetSubscriberId(), client.Money(p.GetAmount()), client.Word(p.GetMethod()), client.Word(p.GetState()),
 			client.Time(p.GetRequestedAt()), dash(p.GetEndToEndId()), dash(p.GetValueDate()), dash(p.GetReference()), client.Word(p.GetReason()),

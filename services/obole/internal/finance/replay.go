@@ -1,15 +1,17 @@
 package finance
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/ledger"
@@ -35,7 +37,12 @@ type replay struct {
 func (*replay) Help() string {
 	return `Without flags the whole log is replayed: every hash in its chain is checked, through all lives of the log, every balance derived from the events alone, by code
 that the service does not share, and compared with the service's own trial balance as of the last event. Exit status 1 when
-anything differs.`
+anything differs.
+
+Examples:
+  obole finance replay
+  obole finance replay --events --buyer study.key
+  obole finance replay --product daily-steps --after 1200 --json`
 }
 
 // Run replays.
@@ -53,7 +60,7 @@ func (c *replay) Run(ctx context.Context, s *client.Session) error {
 		return err
 	}
 	if c.Events || *c != (replay{}) {
-		return show(ctx, s, stream)
+		return show(ctx, s, books, stream)
 	}
 	return prove(ctx, s, books, stream)
 }
@@ -122,29 +129,92 @@ func each(ctx context.Context, stream replayed, message func(*settlementv1.Repla
 	}
 }
 
+// row is how wide the columns of events are: they come one by one, and a table that waits for all of them would show none of a stream that
+// goes on. Only what is written last may be longer.
+const row = "%8v  %-20v  %-18v  %14v  %-8v  %-8v  %-8v  %-8v  %v\n"
+
 // show writes a line for each event.
-func show(ctx context.Context, s *client.Session, stream replayed) error {
-	return each(ctx, stream, func(m *settlementv1.ReplayEventsResponse) error {
+func show(ctx context.Context, s *client.Session, books settlementv1.SettlementServiceClient, stream replayed) error {
+	// A book keeps one currency, which not every event names.
+	trial, err := books.TrialBalance(ctx, &settlementv1.TrialBalanceRequest{})
+	if err != nil {
+		return err
+	}
+	shown := 0
+	err = each(ctx, stream, func(m *settlementv1.ReplayEventsResponse) error {
 		for _, e := range m.GetEvents() {
 			event := new(settlementv1.Event)
 			if err := proto.Unmarshal(e.GetData(), event); err != nil {
 				return fmt.Errorf("position %d: %w", e.GetPosition(), err)
 			}
-			text, err := client.JSON(event)
-			if err != nil {
-				return err
+			if shown++; s.JSON {
+				if err := s.Object(map[string]any{"position": e.GetPosition(), "at": client.Moment(e.GetAt()), "type": e.GetType(), "event": event}); err != nil {
+					return err
+				}
+				continue
 			}
-			if s.JSON {
-				err = s.Object(map[string]any{"position": e.GetPosition(), "at": client.Time(e.GetAt()), "type": e.GetType(), "event": json.RawMessage(text)})
-			} else {
-				_, err = fmt.Fprintf(s.Out, "%8d  %s  %-18s %s\n", e.GetPosition(), client.Time(e.GetAt()), e.GetType(), text)
+			if shown == 1 {
+				fmt.Fprintf(s.Out, row, "POSITION", "AT", "EVENT", "AMOUNT", "BUYER", "PERSON", "BID", "DELIVERY", "WHAT")
 			}
-			if err != nil {
+			if _, err := fmt.Fprintf(s.Out, row, cells(e, event, trial.GetTotal().GetCurrency())...); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+	if err == nil && shown == 0 && ctx.Err() == nil {
+		s.None("such events")
+	}
+	return err
+}
+
+// cells are what a person reads of an event. The whole of it is for scripts.
+func cells(e *eventv1.StoredEvent, event *settlementv1.Event, currency string) []any {
+	of := event.ProtoReflect()
+	if arm := of.WhichOneof(of.Descriptor().Oneofs().ByName("event")); arm != nil {
+		of = of.Get(arm).Message()
+	}
+	get := func(name protoreflect.Name) any {
+		if f := of.Descriptor().Fields().ByName(name); f != nil && of.Has(f) {
+			return of.Get(f).Interface()
+		}
+		return nil
+	}
+	short := func(name protoreflect.Name) string {
+		id, _ := get(name).(string)
+		return dash(id[:min(8, len(id))])
+	}
+	var moved int64 // from some accounts to others
+	if f := of.Descriptor().Fields().ByName("postings"); f != nil {
+		for list, i := of.Get(f).List(), 0; i < list.Len(); i++ {
+			if p, is := list.Get(i).Message().Interface().(*settlementv1.Posting); is {
+				moved += max(p.GetMinor(), 0)
+			}
+		}
+	}
+	amount := "-"
+	if moved > 0 {
+		amount = client.Money(&moneyv1.Money{Minor: moved, Currency: currency})
+	}
+	var what []string
+	if payout := short("payout_id"); payout != "-" {
+		what = append(what, "payout "+payout)
+	}
+	for _, name := range []protoreflect.Name{"product_id", "reference", "end_to_end_id", "value_date", "reason"} {
+		if text, is := get(name).(string); is {
+			what = append(what, client.Printable(text))
+		}
+	}
+	if n, is := get("slots").(uint32); is {
+		what = append(what, fmt.Sprintf("slots: %d", n))
+	}
+	if n, is := get("reason").(protoreflect.EnumNumber); is {
+		what = append(what, client.Word(settlementv1.Reason(n)))
+	}
+	return []any{
+		e.GetPosition(), client.Time(e.GetAt()), strings.ReplaceAll(e.GetType(), "_", " "), amount, short("buyer_id"), short("subscriber_id"), short("bid_id"),
+		short("delivery_id"), dash(strings.Join(what, ", ")),
+	}
 }
 
 // errDiffers says that the events and the service's tables tell different balances.
@@ -196,31 +266,33 @@ func compare(s *client.Session, derived *ledger.Ledger, trial *settlementv1.Tria
 	events, postings := derived.Events()
 	equal := total == 0 && trial.GetTotal().GetMinor() == 0
 	code := trial.GetTotal().GetCurrency()
-	amount := func(minor int64) string { return client.Money(&moneyv1.Money{Minor: minor, Currency: code}) }
+	amount := func(minor int64) *moneyv1.Money { return &moneyv1.Money{Minor: minor, Currency: code} }
 	var rows [][]any
 	for _, sum := range sums {
 		t := told[sum.Kind]
 		delete(told, sum.Kind)
-		equal = equal && t.GetBalance().GetMinor() == sum.Minor && t.GetAccounts() == sum.Accounts
-		rows = append(rows, []any{client.Word(sum.Kind), sum.Accounts, amount(sum.Minor), amount(t.GetBalance().GetMinor())})
+		same := t.GetBalance().GetMinor() == sum.Minor && t.GetAccounts() == sum.Accounts && bytes.Equal(t.GetAccountsSha256(), sum.Digest[:])
+		equal = equal && same
+		rows = append(rows, []any{client.Word(sum.Kind), sum.Accounts, amount(sum.Minor), amount(t.GetBalance().GetMinor()), same})
 	}
 	for kind, t := range told { // kinds that no event knows
-		equal = equal && t.GetBalance().GetMinor() == 0
-		rows = append(rows, []any{client.Word(kind), 0, amount(0), amount(t.GetBalance().GetMinor())})
+		same := t.GetBalance().GetMinor() == 0 && t.GetAccounts() == 0
+		equal = equal && same
+		rows = append(rows, []any{client.Word(kind), int64(0), amount(0), amount(t.GetBalance().GetMinor()), same})
 	}
 	if s.JSON {
 		lines := make([]map[string]any, len(rows))
 		for i, r := range rows {
-			lines[i] = map[string]any{"account": r[0], "accounts": r[1], "from_events": r[2], "from_tables": r[3]}
+			lines[i] = map[string]any{"account": r[0], "accounts": r[1], "from_events": r[2], "from_tables": r[3], "equal": r[4]}
 		}
 		if err := s.Object(map[string]any{"events": events, "postings": postings, "position": trial.GetAsOf().GetPosition(), "equal": equal, "sums": lines}); err != nil {
 			return err
 		}
 	} else {
-		if err := s.Table([]string{"account", "accounts", "from the events", "from the tables"}, rows); err != nil {
+		if err := s.Table([]string{"account", "accounts", "from the events", "from the tables", "equal"}, rows); err != nil {
 			return err
 		}
-		fmt.Fprintf(s.Out, "%d events, %d postings up to position %d, total %s\n", events, postings, trial.GetAsOf().GetPosition(), amount(total))
+		fmt.Fprintf(s.Out, "%d events, %d postings up to position %d, total %s\n", events, postings, trial.GetAsOf().GetPosition(), client.Money(amount(total)))
 	}
 	if !equal {
 		return errDiffers

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,22 +17,13 @@ import (
 
 // Data has the commands about what is held of a person.
 type Data struct {
-	Points     points      `cmd:"" help:"Print a day's measurements, a JSON line each."`
-	Correct    correctData `cmd:"" help:"Say what a measurement should say."`
-	Sources    sourcesData `cmd:"" help:"List the sources and how they stand."`
-	Restrict   restrict    `cmd:"" help:"Have what came from a source used in nothing."`
-	Lift       lift        `cmd:"" help:"Lift a restriction."`
-	Disconnect disconnect  `cmd:"" help:"Have nothing come from a source any more."`
-	Reconnect  reconnect   `cmd:"" help:"Let measurements come from a source again."`
-}
-
-// Help has the examples.
-func (*Data) Help() string {
-	return `Examples:
-  obole data points --subscriber ID --schema omh:step-count:3.0 --day 2016-04-12
-  obole data correct --subscriber ID --schema omh:step-count:3.0 --day 2016-04-12 --point POINT --value step_count=9120
-  obole data sources --subscriber ID
-  obole data restrict --subscriber ID SOURCE`
+	Points     points      `cmd:"" help:"Show a day's measurements; --json prints them whole." example:"obole data points --subscriber ID --schema omh:step-count:3.0 --day 2016-04-12"`
+	Correct    correctData `cmd:"" help:"Say what a measurement should say." example:"obole data correct --subscriber ID --schema omh:step-count:3.0 --day 2016-04-12 --value step_count=9120"`
+	Sources    sourcesData `cmd:"" help:"List the sources and how they stand." example:"obole data sources --subscriber ID"`
+	Restrict   restrict    `cmd:"" help:"Have what came from a source used in nothing." example:"obole data restrict --subscriber ID SOURCE"`
+	Lift       lift        `cmd:"" help:"Lift a restriction." example:"obole data lift --subscriber ID SOURCE"`
+	Disconnect disconnect  `cmd:"" help:"Have nothing come from a source any more." example:"obole data disconnect --subscriber ID SOURCE"`
+	Reconnect  reconnect   `cmd:"" help:"Let measurements come from a source again." example:"obole data reconnect --subscriber ID SOURCE"`
 }
 
 // onDay is what was measured on a day.
@@ -63,19 +57,80 @@ func (c *points) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
-	for _, p := range all {
-		if err := s.Object(json.RawMessage(p)); err != nil {
+	if len(all) == 0 {
+		s.None("such points on " + c.Day)
+		return nil
+	}
+	rows := make([][]any, len(all))
+	for i, raw := range all {
+		if s.JSON {
+			if err := s.Object(json.RawMessage(raw)); err != nil {
+				return err
+			}
+			continue
+		}
+		p, err := readPoint(raw)
+		if err != nil {
 			return err
 		}
+		from, to := p.when()
+		rows[i] = []any{p.Header.UUID, from, dash(to), strings.Join(p.says(), ", ")}
 	}
-	return nil
+	if s.JSON {
+		return nil
+	}
+	return s.Table([]string{"point", "from", "to", "says"}, rows)
+}
+
+// point is a measurement, as far as a table shows it.
+type point struct {
+	Header struct {
+		UUID string `json:"uuid"`
+	} `json:"header"`
+	Body map[string]any `json:"body"`
+}
+
+const frame = "effective_time_frame"
+
+func readPoint(raw []byte) (p point, err error) {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber() // every digit stays
+	return p, d.Decode(&p)
+}
+
+// when says of which time a point is, by the clock that it carries; to is empty where it is of one moment.
+func (p point) when() (from, to string) {
+	of, _ := p.Body[frame].(map[string]any)
+	span, is := of["time_interval"].(map[string]any)
+	if !is {
+		from, _ = of["date_time"].(string)
+		return from, ""
+	}
+	from, _ = span["start_date_time"].(string)
+	to, _ = span["end_date_time"].(string)
+	return from, to
+}
+
+// says are a point's values, named and written as correcting one takes them.
+func (p point) says() (out []string) {
+	for _, name := range slices.Sorted(maps.Keys(p.Body)) {
+		switch v := p.Body[name].(type) {
+		case map[string]any:
+			if name != frame {
+				out = append(out, fmt.Sprintf("%s=%v %v", name, v["value"], v["unit"]))
+			}
+		default:
+			out = append(out, fmt.Sprintf("%s=%v", name, v))
+		}
+	}
+	return out
 }
 
 type correctData struct {
 	onDay
 	key
-	Point string `help:"Id of the point, as points prints it; needed where the day has several."`
-	Value string `required:"" placeholder:"MEASURE=NUMBER" help:"What it should say, in the unit that points prints, as in step_count=9120."`
+	Point string `help:"Id of the point, as obole data points shows it; needed where the day has several."`
+	Value string `required:"" placeholder:"MEASURE=NUMBER" help:"What it should say, in the unit that obole data points shows, as in step_count=9120."`
 }
 
 // Run corrects.
@@ -112,12 +167,8 @@ func (c *correctData) corrected(all [][]byte, measure string, number json.Number
 		return nil, client.Usage("the day has %d such points: name one with --point", len(all))
 	}
 	for _, raw := range all {
-		var p struct {
-			Header struct {
-				UUID string `json:"uuid"`
-			} `json:"header"`
-		}
-		if err := json.Unmarshal(raw, &p); err != nil {
+		p, err := readPoint(raw)
+		if err != nil {
 			return nil, err
 		}
 		if c.Point != "" && p.Header.UUID != c.Point {
@@ -138,7 +189,7 @@ func (c *correctData) corrected(all [][]byte, measure string, number json.Number
 		case json.Number:
 			whole.Body[measure] = number
 		default:
-			return nil, client.Usage("--value %q: the point says nothing of that", measure)
+			return nil, client.Usage("--value %q: the point says nothing of that, but %s", measure, strings.Join(p.says(), ", "))
 		}
 		return json.Marshal(whole)
 	}
@@ -160,7 +211,7 @@ func (c *sourcesData) Run(ctx context.Context, s *client.Session) error {
 	if err != nil {
 		return err
 	}
-	return client.List(s, all, []string{"source", "importer", "route", "connected", "last", "restricted", "disconnected"}, func(v *deliveryv1.Source) []any {
+	return client.List(s, "sources", all, []string{"source", "importer", "route", "connected", "last", "restricted", "disconnected"}, func(v *deliveryv1.Source) []any {
 		return []any{
 			v.GetSourceId(), v.GetImporter(), client.Word(v.GetRoute()), client.Time(v.GetConnectedAt()), client.Time(v.GetImportedAt()),
 			client.Time(v.GetRestrictedAt()), client.Time(v.GetDisconnectedAt()),

@@ -71,7 +71,7 @@ func (c *Enrol) Run(ctx context.Context, s *client.Session) error {
 // Import brings measurements from files.
 type Import struct {
 	who
-	Importer string   `required:"" placeholder:"NAME" help:"What the files are: fitabase-csv, withings-json or points."`
+	Importer string   `required:"" enum:"fitabase-csv,withings-json,points" placeholder:"NAME" help:"What the files are: fitabase-csv, withings-json or points."`
 	Zone     string   `placeholder:"ZONE" help:"Time zone of files that name none, as in Europe/Brussels."`
 	Person   string   `placeholder:"TEXT" help:"Which person of a file with several, as the file names them. It is not stored."`
 	Days     string   `placeholder:"FIRST..LAST" help:"Take only these days."`
@@ -147,13 +147,7 @@ func bring(
 		return err
 	}
 	// The same person, importer and route are one source, however often something comes from it.
-	source, err := to.ConnectSource(ctx, &deliveryv1.ConnectSourceRequest{
-		SubscriberId: head.GetSubscriberId(), Importer: importer, Route: route, IdempotencyKey: key,
-	})
-	if err != nil {
-		return err
-	}
-	head.SourceId = source.GetSourceId()
+	head.Connect = &deliveryv1.NewSource{Importer: importer, Route: route, IdempotencyKey: key}
 	for _, name := range files {
 		head.FileName = filepath.Base(name)
 		r, err := send(ctx, s, to, name, head)

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -15,19 +16,10 @@ import (
 
 // Offers has the commands about offers.
 type Offers struct {
-	List    list    `cmd:"" help:"Show the offers there are now, best net first."`
-	Show    show    `cmd:"" help:"Show one offer's whole card."`
-	Accept  accept  `cmd:"" help:"Accept all or some fields of the card that was shown; consent decides next."`
-	Decline decline `cmd:"" help:"Say no, without a reason."`
-}
-
-// Help has the examples.
-func (*Offers) Help() string {
-	return `Examples:
-  obole offers list --subscriber ID
-  obole offers show --subscriber ID OFFER
-  obole offers accept --subscriber ID OFFER --card 3f2a91bc --field date,steps --explicit
-  obole offers decline --subscriber ID OFFER`
+	List    list    `cmd:"" help:"Show the offers there are now, best net first." example:"obole offers list --subscriber ID"`
+	Show    show    `cmd:"" help:"Show one offer's whole card." example:"obole offers show --subscriber ID OFFER"`
+	Accept  accept  `cmd:"" help:"Accept all or some fields of the card that was shown; consent decides next." example:"obole offers accept --subscriber ID OFFER --card 3f2a91bc --field date,steps --explicit"`
+	Decline decline `cmd:"" help:"Say no, without a reason." example:"obole offers decline --subscriber ID OFFER"`
 }
 
 // shown is an offer with its card read.
@@ -103,7 +95,9 @@ func (c *list) Run(ctx context.Context, s *client.Session) error {
 			o.card.GetPurposeDescription(), client.Price(o.card.GetNet()), o.card.GetMaxSlots(),
 		}
 	}
-	if err := s.Table([]string{"offer", "state", "card", "who asks", "product", "what for", "net a slot, at most", "slots"}, rows); err != nil {
+	if len(all) == 0 {
+		s.None("offers")
+	} else if err := s.Table([]string{"offer", "state", "card", "who asks", "product", "what for", "net a slot, at most", "slots"}, rows); err != nil {
 		return err
 	}
 	if last.GetNotEligible() != 0 {
@@ -175,7 +169,7 @@ func (c *show) Run(ctx context.Context, s *client.Session) error {
 	if k.GetExplicitStep() {
 		fmt.Fprintln(s.Out, "It says something about health: accepting needs --explicit, once you have thought of that by itself.")
 	}
-	return client.List(s, k.GetFields(), []string{"field", "what", "how exactly", "required", "net"}, func(f *offersv1.CardField) []any {
+	return client.List(s, "fields", k.GetFields(), []string{"field", "what", "how exactly", "required", "net"}, func(f *offersv1.CardField) []any {
 		return []any{f.GetId(), f.GetDescription(), f.GetRungDescription(), f.GetRequired(), client.Price(f.GetNet())}
 	})
 }
@@ -187,9 +181,6 @@ type accept struct {
 	Fields   []string `name:"field" placeholder:"ID" help:"Fields granted: all required ones and any of the optional ones; empty means all."`
 	Explicit bool     `help:"The separate yes that data about health need."`
 }
-
-// Help has the examples.
-func (*accept) Help() string { return (*Offers)(nil).Help() }
 
 // Run accepts.
 func (c *accept) Run(ctx context.Context, s *client.Session) error {
@@ -206,6 +197,15 @@ func (c *accept) Run(ctx context.Context, s *client.Session) error {
 	}
 	if !strings.HasPrefix(hex.EncodeToString(o.GetCardSha256()), strings.ToLower(c.Card)) {
 		return fmt.Errorf("the offer's card is now %s, not %s: look at it again with obole offers show", short(o.GetCardSha256()), c.Card)
+	}
+	for _, f := range c.Fields {
+		if !slices.ContainsFunc(o.card.GetFields(), func(on *offersv1.CardField) bool { return on.GetId() == f }) {
+			var all []string
+			for _, on := range o.card.GetFields() {
+				all = append(all, on.GetId())
+			}
+			return client.Usage("--field %q: is not on the card, which has %s", f, strings.Join(all, ", "))
+		}
 	}
 	r, err := market.AcceptOffer(ctx, &offersv1.AcceptOfferRequest{
 		SubscriberId: c.Subscriber, OfferId: c.Offer, BidId: o.card.GetBidId(), CardSha256: o.GetCardSha256(), Fields: c.Fields, ExplicitStep: c.Explicit,

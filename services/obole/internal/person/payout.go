@@ -11,16 +11,8 @@ import (
 
 // Payout has the commands by which a person is paid.
 type Payout struct {
-	Request request `cmd:"" help:"Ask for available money: a credit on your bill."`
-	List    payouts `cmd:"" help:"Show what was asked for and what became of it, newest first."`
-}
-
-// Help has the examples.
-func (*Payout) Help() string {
-	return `Examples:
-  obole payout request --subscriber ID
-  obole payout request --subscriber ID '2.50 EUR'
-  obole payout list --subscriber ID`
+	Request request `cmd:"" help:"Ask for available money: a credit on your bill." example:"obole payout request --subscriber ID\nobole payout request --subscriber ID '2.50 EUR'"`
+	List    payouts `cmd:"" help:"Show what was asked for and what became of it, newest first." example:"obole payout list --subscriber ID"`
 }
 
 type request struct {
@@ -29,9 +21,6 @@ type request struct {
 	Method string `default:"bill-credit" placeholder:"METHOD" help:"How: only bill-credit is paid yet."`
 	Amount string `arg:"" optional:"" help:"How much, as in '2.50 EUR'; empty means all that is available."`
 }
-
-// Help has the examples.
-func (*request) Help() string { return (*Payout)(nil).Help() }
 
 // Run asks.
 func (c *request) Run(ctx context.Context, s *client.Session) error {
@@ -76,16 +65,16 @@ func (c *payouts) Run(ctx context.Context, s *client.Session) error {
 		return err
 	}
 	heads := []string{"payout", "amount", "state", "asked for", "billing told", "ended", "on the bill of", "why"}
-	return client.List(s, all, heads, func(p *settlementv1.Payout) []any {
+	return client.List(s, "payouts", all, heads, func(p *settlementv1.Payout) []any {
 		return []any{
 			p.GetPayoutId(), client.Money(p.GetAmount()), client.Word(p.GetState()), client.Time(p.GetRequestedAt()), client.Time(p.GetInstructedAt()),
-			client.Time(p.GetEndedAt()), day(p.GetValueDate()), client.Word(p.GetReason()),
+			client.Time(p.GetEndedAt()), dash(p.GetValueDate()), client.Word(p.GetReason()),
 		}
 	})
 }
 
-// day is a day as people read it: "-" for none.
-func day(text string) string {
+// dash is a text as people read it: "-" for none.
+func dash(text string) string {
 	if text == "" {
 		return "-"
 	}

@@ -17,8 +17,8 @@ import (
 )
 
 type rules struct {
-	Show showRules `cmd:"" default:"withargs" help:"Show the rules. The default."`
-	Set  setRules  `cmd:"" help:"Replace the rules as a whole."`
+	Show showRules `cmd:"" default:"withargs" help:"Show the rules. The default." example:"obole consent rules --subscriber ID"`
+	Set  setRules  `cmd:"" help:"Replace the rules as a whole." example:"obole consent rules set --subscriber ID --floor daily-steps='0.03 EUR' --never-product body-weight --max 5"`
 }
 
 type showRules struct{ who }
@@ -70,9 +70,6 @@ type setRules struct {
 	NeverProduct   []string          `placeholder:"ID" help:"Products never offered."`
 	Max            uint32            `placeholder:"N" help:"Agreements at once at most."`
 }
-
-// Help has the examples.
-func (*setRules) Help() string { return (*Consent)(nil).Help() }
 
 // Run sets.
 func (c *setRules) Run(ctx context.Context, s *client.Session) error {

@@ -30,14 +30,15 @@ var (
 type scene struct {
 	*worldtest.Memory
 	t       *testing.T
+	at      time.Time // always
 	reactor *react.Reactor
 }
 
 // begin is a bid to which these frozen events have happened.
 func begin(t *testing.T, was ...string) *scene {
 	t.Helper()
-	at := time.Date(2026, 11, 24, 12, 0, 0, 123_000, time.UTC)
-	s := &scene{t: t, Memory: worldtest.NewMemory(t, "offers", func() time.Time { return at })}
+	s := &scene{t: t, at: time.Date(2026, 11, 24, 12, 0, 0, 123_000, time.UTC)}
+	s.Memory = worldtest.NewMemory(t, "offers", func() time.Time { return s.at })
 	own, of := wire.Stream(bid.On{Bid: number}), wire.Stream(bid.On{Bid: number, Offer: offer})
 	for _, name := range was {
 		m, ok := worldtest.Frozen(t, "offers", name).(*offersv1.Event)
@@ -76,11 +77,17 @@ func begin(t *testing.T, was ...string) *scene {
 	return s
 }
 
-// comes handles an event and gives what it came to, as it is stored: nobody's keys are needed for any of it.
-func (s *scene) comes(e *bus.Received) (list []*offersv1.Event) {
+// comes handles an event and gives what it came to.
+func (s *scene) comes(e *bus.Received) []*offersv1.Event {
+	s.t.Helper()
+	return s.comesOf(func() error { return s.reactor.Handle(s.t.Context(), e) })
+}
+
+// comesOf does something and gives what it came to, as it is stored: nobody's keys are needed for any of it.
+func (s *scene) comesOf(do func() error) (list []*offersv1.Event) {
 	s.t.Helper()
 	before := s.Tail()
-	if err := s.reactor.Handle(s.t.Context(), e); err != nil {
+	if err := do(); err != nil {
 		s.t.Fatal(err)
 	}
 	for _, r := range s.Since(before) {

@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"io"
 	"time"
@@ -98,7 +97,7 @@ func (s *Server) draft(number bid.ID, n *offersv1.NewBid, who view.Buyer) (*offe
 		Exclusivity: max(n.GetExclusivity(), 1), Version: 1, Health: product.Health,
 	}
 	if placed.GetOpensAt() == 0 {
-		placed.OpensAt = 1 // at once
+		placed.OpensAt = atOnce
 	}
 	return placed, &eventv1.PolicyRef{Pack: pack.Country, Version: pack.Version}, nil
 }
@@ -264,6 +263,9 @@ var bidStates = map[string]offersv1.BidState{
 	"closed": offersv1.BidState_BID_STATE_CLOSED, "drained": offersv1.BidState_BID_STATE_DRAINED,
 }
 
+// atOnce is the first moment of a bid whose offers may be shown at once: one that has always been there.
+const atOnce = 1
+
 // bidProto tells a bid as its buyer may know it: how full it is in quarters only.
 func (s *Server) bidProto(b view.Bid) *offersv1.Bid {
 	p := b.Placed
@@ -274,6 +276,9 @@ func (s *Server) bidProto(b view.Bid) *offersv1.Bid {
 			BuyerId: p.GetBuyerId(), Terms: p.GetTerms(), Quantity: p.GetQuantity(), CohortMin: p.GetCohortMin(), OpensAt: p.GetOpensAt(),
 			ClosesAt: p.GetClosesAt(), Pricing: p.GetPricing(), Allocation: p.GetAllocation(), Exclusivity: p.GetExclusivity(),
 		},
+	}
+	if p.GetOpensAt() == atOnce {
+		out.Bid.OpensAt = 0 // as it was asked
 	}
 	if b.Cleared && p.GetQuantity() > 0 {
 		out.FilledPpm = uint32(b.Consented*4/int64(p.GetQuantity())) * 250_000
@@ -317,36 +322,6 @@ func (s *Server) ListBids(ctx context.Context, r *offersv1.ListBidsRequest) (*of
 		out.Bids = append(out.Bids, s.bidProto(b))
 	}
 	return out, nil
-}
-
-// WatchBids streams a buyer's bids: first as they stand, then each that changes.
-func (s *Server) WatchBids(r *offersv1.WatchBidsRequest, stream grpc.ServerStreamingServer[offersv1.WatchBidsResponse]) error {
-	ctx := stream.Context()
-	owner, err := parse("buyer_id", r.GetBuyerId())
-	if err != nil {
-		return err
-	}
-	told := map[string][sha256.Size]byte{}
-	for {
-		changed := s.Seen.Changed()
-		err := s.View.EachBid(ctx, owner, func(b view.Bid) error {
-			m := s.bidProto(b)
-			sum := sha256.Sum256(wire.Marshal(m))
-			if told[m.GetBidId()] == sum {
-				return nil
-			}
-			told[m.GetBidId()] = sum
-			return stream.Send(&offersv1.WatchBidsResponse{Bid: m})
-		})
-		if err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-changed:
-		}
-	}
 }
 
 // WithdrawBid takes no new slot from now on.

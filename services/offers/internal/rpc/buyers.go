@@ -25,7 +25,7 @@ import (
 
 const page = 100
 
-var errEntity = buyer.ErrExists.And("entity.legal_entity_id", "is registered under another account")
+var errEntity = fault.Exists(buyer.ErrExists.Reason, "the legal entity has an account already, and there is one for each").And("entity.legal_entity_id", "is registered under another account")
 
 const noCountry = "is no assigned code of ISO 3166-1 alpha-2, as BE is"
 

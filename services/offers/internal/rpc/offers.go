@@ -1,7 +1,6 @@
 package rpc
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -10,13 +9,11 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/obole-market/obole/pkg/boot"
-	"github.com/obole-market/obole/pkg/catalog"
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/fault"
 	"github.com/obole-market/obole/pkg/id"
 	"github.com/obole-market/obole/pkg/locale"
 	"github.com/obole-market/obole/pkg/money"
-	"github.com/obole-market/obole/pkg/policy"
 	"github.com/obole-market/obole/pkg/vault"
 	consentv1 "github.com/obole-market/obole/proto/gen/obole/consent/v1"
 	deliveryv1 "github.com/obole-market/obole/proto/gen/obole/delivery/v1"
@@ -185,29 +182,30 @@ func (s *Server) ListOffers(ctx context.Context, r *offersv1.ListOffersRequest) 
 		return nil, err
 	}
 	rates := s.rates(pack)
-	page, err := s.candidates(ctx, a, rates, person, pack, r.GetDeclinedToo(), out)
+	fit, err := s.candidates(ctx, a, rates, person, pack, r.GetDeclinedToo(), out)
 	if err != nil {
 		return nil, err
 	}
 	if place.GetBidId() != "" {
-		last := candidate{net: place.GetNet().GetMicros()}
-		last.number, _ = id.Parse(place.GetBidId()) // our own token
-		page = slices.DeleteFunc(page, func(c candidate) bool { return c.compare(last) <= 0 })
+		last := candidate{net: place.GetNet().GetMicros(), Listed: new(view.Listed)}
+		last.Bid, _ = id.Parse(place.GetBidId()) // our own token
+		fit = slices.DeleteFunc(fit, func(c candidate) bool { return c.compare(last) <= 0 })
 	}
 	limit := int(r.GetPageSize())
 	if limit == 0 {
 		limit = offersPage
 	}
-	if len(page) > limit {
-		page = page[:limit]
-		last := page[limit-1]
+	if len(fit) > limit {
+		fit = fit[:limit]
+		last := fit[limit-1]
 		// What the order is by: a bid that closes or opens between two pages moves no other.
-		if out.NextPageToken, err = boot.PageToken(list, &offersv1.Card{BidId: last.number.String(), Net: &moneyv1.UnitPrice{Micros: last.net}}); err != nil {
+		if out.NextPageToken, err = boot.PageToken(list, &offersv1.Card{BidId: last.Bid.String(), Net: &moneyv1.UnitPrice{Micros: last.net}}); err != nil {
 			return nil, err
 		}
 	}
-	if len(page) == 0 {
-		return out, nil
+	page, err := s.page(ctx, person, fit)
+	if err != nil || len(page) == 0 {
+		return out, err
 	}
 	ring, err := s.Keys.Ring(ctx, person)
 	if err != nil {
@@ -219,7 +217,7 @@ func (s *Server) ListOffers(ctx context.Context, r *offersv1.ListOffersRequest) 
 	}
 	who := bid.SubscriberID{ID: person}
 	for i := range page {
-		offer := bid.OfferOf(bid.ID{ID: page[i].number}, who)
+		offer := bid.OfferOf(bid.ID{ID: page[i].Bid}, who)
 		if page[i].shown, err = s.show(page[i].bid, page[i].who, page[i].product, rates, language(r.GetLanguage()), salt(offer)); err != nil {
 			return nil, err
 		}
@@ -234,117 +232,6 @@ func language(asked string) string {
 	return asked
 }
 
-// candidate is a bid that may be shown, with how its offer stands, and its card once it is on the page.
-type candidate struct {
-	*shown
-	bid     view.Bid
-	who     view.Buyer
-	product catalog.Product
-	number  id.ID
-	offer   view.Offer
-	net     int64 // micros of a slot
-	like    bool  // an open question like one that the person declined, within the interval
-}
-
-// compare orders candidates: best net first.
-func (c candidate) compare(other candidate) int {
-	return cmp.Or(cmp.Compare(other.net, c.net), slices.Compare(c.number[:], other.number[:]))
-}
-
-// candidates are all bids that fit the person, in their order; those that the person's own rules hide
-// are counted, and those like one that the person declined.
-func (s *Server) candidates(
-	ctx context.Context, a asker, r rates, person id.ID, pack policy.Pack, declinedToo bool, out *offersv1.ListOffersResponse,
-) ([]candidate, error) {
-	all, err := s.reachable(ctx, a, r, person, pack)
-	if err != nil {
-		return nil, err
-	}
-	fit := slices.DeleteFunc(all, func(c candidate) bool {
-		why := a.fits(c.bid.Placed, money64(c.net))
-		switch why {
-		case byFloor:
-			out.HiddenByFloor++
-		case byRules:
-			out.HiddenByRules++
-		}
-		if why == visible && c.like && !declinedToo {
-			out.DeclinedBefore++
-			return true
-		}
-		return why != visible
-	})
-	slices.SortFunc(fit, candidate.compare)
-	return fit, nil
-}
-
-// question is what is asked of a person: the same buyer, product (in any version) and purpose ask the same, at whatever price and for whatever days.
-type question struct{ buyer, product, purpose string }
-
-func asked(p *offersv1.BidPlaced) question {
-	return question{p.GetBuyerId(), p.GetTerms().GetProduct().GetId(), p.GetTerms().GetPurpose()}
-}
-
-// declined are the questions that a person has declined within so many days: until these are over they are not put again.
-func (s *Server) declined(ctx context.Context, person id.ID, days int) (map[question]bool, error) {
-	list, err := s.View.Declined(ctx, person, s.Now().AddDate(0, 0, -days))
-	if err != nil {
-		return nil, err
-	}
-	out := make(map[question]bool, len(list))
-	for _, p := range list {
-		out[asked(p)] = true
-	}
-	return out, nil
-}
-
-// reachable are all bids that are for the person, whatever their rules say.
-func (s *Server) reachable(ctx context.Context, a asker, r rates, person id.ID, pack policy.Pack) ([]candidate, error) {
-	var products []string
-	for _, stock := range a.facts.GetStock() {
-		products = append(products, stock.GetProduct())
-	}
-	open, err := s.View.Open(ctx, products, s.Now())
-	if err != nil {
-		return nil, err
-	}
-	var numbers, sellers []id.ID
-	for _, b := range open {
-		number, _ := id.Parse(b.Placed.GetBidId())   // stored by us
-		seller, _ := id.Parse(b.Placed.GetBuyerId()) // stored by us
-		numbers, sellers = append(numbers, number), append(sellers, seller)
-	}
-	buyers, err := s.View.Buyers(ctx, sellers)
-	if err != nil {
-		return nil, err
-	}
-	answers, err := s.View.Offers(ctx, person, numbers)
-	if err != nil {
-		return nil, err
-	}
-	refused, err := s.declined(ctx, person, pack.RepromptDays.Value)
-	if err != nil {
-		return nil, err
-	}
-	var out []candidate
-	for i, b := range open {
-		who, known := buyers[b.Placed.GetBuyerId()]
-		product, listed := s.Catalog.Product(b.Placed.GetTerms().GetProduct().GetId(), b.Placed.GetTerms().GetProduct().GetVersion())
-		if !known || who.State != "vetted" || !listed || product.Health && !pack.PaidHealth.Value || !a.able(b.Placed) {
-			continue
-		}
-		parts, err := r.net(b.Placed.GetTerms().GetUnitPrice().GetMicros())
-		if err != nil {
-			return nil, err
-		}
-		offer := answers[numbers[i]]
-		out = append(out, candidate{
-			bid: b, who: who, product: product, number: numbers[i], offer: offer, net: parts.Net, like: !answered(offer.State) && refused[asked(b.Placed)],
-		})
-	}
-	return out, nil
-}
-
 var offerStates = map[string]offersv1.OfferState{
 	"presented": offersv1.OfferState_OFFER_STATE_PRESENTED, "accepted": offersv1.OfferState_OFFER_STATE_ACCEPTED,
 	"declined": offersv1.OfferState_OFFER_STATE_DECLINED, "voided": offersv1.OfferState_OFFER_STATE_VOIDED,
@@ -353,13 +240,13 @@ var offerStates = map[string]offersv1.OfferState{
 
 // present answers with the cards, and records those that are not the ones shown last.
 func (s *Server) present(
-	ctx context.Context, person bid.SubscriberID, ring *vault.Ring, policy *eventv1.PolicyRef, cards []candidate, out *offersv1.ListOffersResponse,
+	ctx context.Context, person bid.SubscriberID, ring *vault.Ring, policy *eventv1.PolicyRef, cards []entry, out *offersv1.ListOffersResponse,
 ) error {
 	var commands []es.Command[bid.Command]
 	about := meta(ctx)
 	about.Policy = policy
 	for _, c := range cards {
-		number := bid.ID{ID: c.number}
+		number := bid.ID{ID: c.Bid}
 		o := &offersv1.Offer{
 			OfferId: bid.OfferOf(number, person).String(), State: offerStates[c.offer.State], Card: c.bytes, CardSha256: c.hash[:], Voided: c.offer.Voided,
 			BuyerId: c.buyer,

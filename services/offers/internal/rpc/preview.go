@@ -43,8 +43,12 @@ func (s *Server) PreviewRules(ctx context.Context, r *offersv1.PreviewRulesReque
 	if err != nil {
 		return nil, err
 	}
+	answers, err := s.View.Offers(ctx, person, nil)
+	if err != nil {
+		return nil, err
+	}
 	for _, c := range all {
-		if answered(c.offer.State) || c.like {
+		if answered(answers[c.Bid].State) || c.like {
 			continue
 		}
 		before, now := stand.hides(a, c), tried.hides(a, c)
@@ -120,7 +124,7 @@ func (t *trying) add(kind offersv1.RuleKind, subject string) bool {
 
 // hides gives the rules that hide an offer.
 func (t *trying) hides(a asker, c candidate) (by []int) {
-	terms := c.bid.Placed.GetTerms()
+	terms := c.Placed.GetTerms()
 	note := func(kind offersv1.RuleKind, subject string, hides bool) {
 		if i, known := t.at[effect{kind, subject}]; known && hides {
 			by = append(by, i)
@@ -134,7 +138,7 @@ func (t *trying) hides(a asker, c candidate) (by []int) {
 	most := t.rules.GetMaxAgreements()
 	note(offersv1.RuleKind_RULE_KIND_MATCHING, "", len(terms.GetPredicates()) > 0 && !matching(t.rules))
 	note(offersv1.RuleKind_RULE_KIND_PURPOSE, terms.GetPurpose(), true)
-	note(offersv1.RuleKind_RULE_KIND_BUYER, c.bid.Placed.GetBuyerId(), true)
+	note(offersv1.RuleKind_RULE_KIND_BUYER, c.Placed.GetBuyerId(), true)
 	note(offersv1.RuleKind_RULE_KIND_PRODUCT, product, true)
 	note(offersv1.RuleKind_RULE_KIND_LIMIT, "", most > 0 && a.profile.GetAgreements() >= most)
 	return by

@@ -15,7 +15,7 @@ import (
 func TestEachRuleHidesWhatItSays(t *testing.T) {
 	t.Parallel()
 	offer := func(buyer, purpose string, net int64, predicates ...*marketv1.Predicate) candidate {
-		return candidate{net: net, bid: view.Bid{Placed: &offersv1.BidPlaced{BuyerId: buyer, Terms: &marketv1.Terms{
+		return candidate{net: net, Listed: &view.Listed{Placed: &offersv1.BidPlaced{BuyerId: buyer, Terms: &marketv1.Terms{
 			Product: &marketv1.ProductRef{Id: "daily-steps"}, Purpose: purpose, UnitPrice: &moneyv1.UnitPrice{Currency: "EUR"}, Predicates: predicates,
 		}}}}
 	}
@@ -46,10 +46,10 @@ func TestEachRuleHidesWhatItSays(t *testing.T) {
 		for what, want := range map[*candidate]int{&plain: c.plain, &picky: c.picky} {
 			got := tried.hides(a, *what)
 			if len(got) != want {
-				t.Errorf("%s: %d rules hide the offer of %s, want %d", name, len(got), what.bid.Placed.GetBuyerId(), want)
+				t.Errorf("%s: %d rules hide the offer of %s, want %d", name, len(got), what.Placed.GetBuyerId(), want)
 			}
-			if listed := a.fits(what.bid.Placed, money64(what.net)) == visible; listed != (want == 0) {
-				t.Errorf("%s: the offer of %s is listed: %v, and %d rules hide it", name, what.bid.Placed.GetBuyerId(), listed, want)
+			if listed := a.fits(what.Placed, money64(what.net)) == visible; listed != (want == 0) {
+				t.Errorf("%s: the offer of %s is listed: %v, and %d rules hide it", name, what.Placed.GetBuyerId(), listed, want)
 			}
 		}
 	}

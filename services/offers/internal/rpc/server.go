@@ -42,10 +42,12 @@ type Server struct {
 	Consent  consentv1.ConsentServiceClient
 	Delivery deliveryv1.DeliveryServiceClient
 	Now      func() time.Time
+	Log      es.Reader
 	// Accepted are the events by which people accepted, by agreement, those asked for last.
 	Accepted *lru.Map[id.ID, es.Record]
 	// vetting is one at a time in a process: whoever waits for another process's holds a connection.
 	vetting sync.Mutex
+	board   board
 	// Currency of the operator's book, and the commission on every slot in millionths.
 	Currency   string
 	Commission int64

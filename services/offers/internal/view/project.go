@@ -41,11 +41,17 @@ func Project(ctx context.Context, tx pgx.Tx, records []es.Record) error {
 		}
 	}
 	placed.queue(&b)
+	flood := flood{b: &b}
 	for i, m := range events {
+		if m == nil || flood.add(&records[i], m) {
+			continue
+		}
+		flood.flush()
 		buyers(&b, &records[i], m)
 		bids(&b, m)
 		offers(&b, &records[i], m)
 	}
+	flood.flush()
 	if b.Len() == 0 {
 		return nil
 	}
@@ -129,18 +135,6 @@ func bids(b *pgx.Batch, m *offersv1.Event) {
 
 func offers(b *pgx.Batch, r *es.Record, m *offersv1.Event) {
 	switch arm := m.GetEvent().(type) {
-	case *offersv1.Event_OfferPresented:
-		e := arm.OfferPresented
-		b.Queue(`
-			insert into offer (offer, bid, subscriber, state, card, slots, voided) values ($1, $2, $3, 'presented', $4, 0, '')
-			on conflict (offer) do update set state = 'presented', card = excluded.card, agreement = null, slots = 0, voided = ''`,
-			e.GetOfferId(), e.GetBidId(), e.GetSubscriberId(), e.GetCardSha256())
-	case *offersv1.Event_OfferAccepted:
-		e := arm.OfferAccepted
-		b.Queue(`update offer set state = 'accepted', agreement = $2, slots = $3, answer_due = $4 where offer = $1`,
-			e.GetOfferId(), e.GetAgreementId(), int64(e.GetSlots()), at(e.GetAnswerDue()))
-		b.Queue(`insert into acceptance (agreement, stream, version, type, event, data) values ($1, $2, $3, $4, $5, $6)`,
-			e.GetAgreementId(), string(r.Stream), int64(r.Version), r.Type, [16]byte(r.ID), r.Data)
 	case *offersv1.Event_OfferDeclined:
 		b.Queue(`update offer set state = 'declined', declined_at = $2 where offer = $1`, arm.OfferDeclined.GetOfferId(), r.At)
 	case *offersv1.Event_OfferVoided:
@@ -149,12 +143,6 @@ func offers(b *pgx.Batch, r *es.Record, m *offersv1.Event) {
 		if e.GetConsented() {
 			b.Queue(`update bid set consented = consented - $2 where bid = $1`, e.GetBidId(), int64(e.GetSlots()))
 		}
-	case *offersv1.Event_AgreementFormed:
-		e := arm.AgreementFormed
-		b.Queue(`update offer set state = 'agreed' where offer = $1`, e.GetOfferId())
-		b.Queue(`update bid set consented = consented + $2 where bid = $1`, e.GetBidId(), int64(e.GetSlots()))
-	case *offersv1.Event_AgreementFinished:
-		b.Queue(`update offer set state = 'finished' where offer = $1`, arm.AgreementFinished.GetOfferId())
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/id"
+	marketv1 "github.com/obole-market/obole/proto/gen/obole/market/v1"
 	offersv1 "github.com/obole-market/obole/proto/gen/obole/offers/v1"
 )
 
@@ -65,11 +66,7 @@ func join(told []*offersv1.BuyerKey) (keys []*offersv1.BuyerKey) {
 
 // Buyers reads some buyers by their ids.
 func (v View) Buyers(ctx context.Context, ids []id.ID) (map[string]Buyer, error) {
-	raw := make([][16]byte, len(ids))
-	for i := range ids {
-		raw[i] = ids[i]
-	}
-	rows, err := v.Pool.Query(ctx, `select `+buyerColumns+` from market.buyer where buyer = any($1)`, raw)
+	rows, err := v.Pool.Query(ctx, `select `+buyerColumns+` from market.buyer where buyer = any($1)`, raw(ids))
 	if err != nil {
 		return nil, fmt.Errorf("view: buyers: %w", err)
 	}
@@ -204,16 +201,83 @@ func (v View) Running(ctx context.Context, owner id.ID) ([]id.ID, error) {
 	return numbers(rows)
 }
 
-// Open lists the bids on some products that may be shown now.
-func (v View) Open(ctx context.Context, products []string, now time.Time) ([]Bid, error) {
+// Listed is what must be known of an open bid to say for whom it is.
+type Listed struct {
+	Bid, Buyer id.ID
+	Placed     *offersv1.BidPlaced // whose buyer, and of whose terms product, purpose, price, days, assurance and conditions alone are set
+	opens      time.Time
+	closes     time.Time
+	full       bool
+}
+
+// Open says whether the bid may be shown at a time.
+func (l *Listed) Open(now time.Time) bool {
+	return !l.full && !l.opens.After(now) && l.closes.After(now)
+}
+
+// Product that it asks for.
+func (l *Listed) Product() string { return l.Placed.GetTerms().GetProduct().GetId() }
+
+// Board lists the open bids and the buyers that may bid among some bids and buyers, or all of them where these are nil.
+func (v View) Board(ctx context.Context, among []id.ID) (bids []*Listed, vetted []id.ID, err error) {
 	rows, err := v.Pool.Query(ctx, `
-		select `+bidColumns+` from market.bid where state = 'open' and product = any($1) and opens_at <= $2 and closes_at > $2 and consented < quantity`, products, now)
+		select bid, buyer, placed, opens_at, closes_at, consented >= quantity from market.bid
+		where state = 'open' and ($1::uuid[] is null or bid = any($1))`, raw(among))
 	if err != nil {
-		return nil, fmt.Errorf("view: open bids: %w", err)
+		return nil, nil, fmt.Errorf("view: open bids: %w", err)
+	}
+	if bids, err = pgx.CollectRows(rows, listed); err != nil {
+		return nil, nil, fmt.Errorf("view: open bids: %w", err)
+	}
+	if rows, err = v.Pool.Query(ctx, `select buyer from market.buyer where state = 'vetted' and ($1::uuid[] is null or buyer = any($1))`, raw(among)); err != nil {
+		return nil, nil, fmt.Errorf("view: buyers: %w", err)
+	}
+	vetted, err = numbers(rows)
+	return bids, vetted, err
+}
+
+func listed(row pgx.CollectableRow) (*Listed, error) {
+	l := new(Listed)
+	var stored []byte
+	if err := row.Scan((*[16]byte)(&l.Bid), (*[16]byte)(&l.Buyer), &stored, &l.opens, &l.closes, &l.full); err != nil {
+		return nil, err
+	}
+	p := new(offersv1.BidPlaced)
+	if err := proto.Unmarshal(stored, p); err != nil {
+		return nil, err
+	}
+	t := p.GetTerms()
+	l.Placed = &offersv1.BidPlaced{BuyerId: p.GetBuyerId(), Terms: &marketv1.Terms{
+		Product: t.GetProduct(), Purpose: t.GetPurpose(), UnitPrice: t.GetUnitPrice(), Slots: t.GetSlots(), MinAssurance: t.GetMinAssurance(),
+		Predicates: t.GetPredicates(),
+	}}
+	return l, nil
+}
+
+// OpenAmong reads those of some bids that are open.
+func (v View) OpenAmong(ctx context.Context, bids []id.ID) (map[id.ID]Bid, error) {
+	list, err := v.some(ctx, `bid = any($1) and state = 'open'`, raw(bids))
+	out := make(map[id.ID]Bid, len(list))
+	for _, b := range list {
+		number, _ := id.Parse(b.Placed.GetBidId()) // stored by us
+		out[number] = b
+	}
+	return out, err
+}
+
+// BidsOf reads those of some bids that are a buyer's.
+func (v View) BidsOf(ctx context.Context, owner id.ID, bids []id.ID) ([]Bid, error) {
+	return v.some(ctx, `bid = any($1) and buyer = $2`, raw(bids), [16]byte(owner))
+}
+
+func (v View) some(ctx context.Context, where string, args ...any) ([]Bid, error) {
+	rows, err := v.Pool.Query(ctx, `select `+bidColumns+` from market.bid where `+where, args...)
+	if err != nil {
+		return nil, fmt.Errorf("view: bids: %w", err)
 	}
 	list, err := pgx.CollectRows(rows, bid)
 	if err != nil {
-		return nil, fmt.Errorf("view: open bids: %w", err)
+		return nil, fmt.Errorf("view: bids: %w", err)
 	}
 	return list, nil
 }
@@ -228,13 +292,11 @@ type Offer struct {
 	Voided    string
 }
 
-// Offers reads a person's offers under some bids.
+// Offers reads a person's offers under some bids, or all of theirs where these are nil.
 func (v View) Offers(ctx context.Context, subscriber id.ID, bids []id.ID) (map[id.ID]Offer, error) {
-	raw := make([][16]byte, len(bids))
-	for i := range bids {
-		raw[i] = bids[i]
-	}
-	rows, err := v.Pool.Query(ctx, `select bid, offer, state, card, agreement, voided from market.offer where subscriber = $1 and bid = any($2)`, [16]byte(subscriber), raw)
+	rows, err := v.Pool.Query(ctx, `
+		select bid, offer, state, card, agreement, voided from market.offer where subscriber = $1 and ($2::uuid[] is null or bid = any($2))`,
+		[16]byte(subscriber), raw(bids))
 	if err != nil {
 		return nil, fmt.Errorf("view: offers: %w", err)
 	}
@@ -321,4 +383,16 @@ func zero(t time.Time) *time.Time {
 		return nil
 	}
 	return &t
+}
+
+// raw is ids as the driver takes them; nil for nil.
+func raw(ids []id.ID) [][16]byte {
+	if ids == nil {
+		return nil
+	}
+	out := make([][16]byte, len(ids))
+	for i := range ids {
+		out[i] = ids[i]
+	}
+	return out
 }

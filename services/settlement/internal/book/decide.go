@@ -35,7 +35,7 @@ func (l Ledger) Decide(state func(On) State, c Command, at time.Time) ([]Entry, 
 	case InstructPayout:
 		return instructPayout(state, c)
 	case SettlePayout:
-		return settlePayout(state(on), c)
+		return settlePayout(state(on), c, at)
 	case ReturnPayout:
 		return returnPayout(state, c)
 	}

@@ -59,7 +59,7 @@ func (s *store) do(c book.Command, at time.Time) ([]book.Event, error) {
 	var out []book.Event
 	for _, e := range entries {
 		for _, on := range append(book.Touches(e), e.On) {
-			s.states[on] = euro.Evolve(s.states[on], on, e.Event)
+			s.states[on] = euro.Evolve(s.states[on], on, e.Event, at)
 		}
 		out = append(out, e.Event)
 	}

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Evolve folds an event into the state of one stream, its own or one that Touches named. It is total. Balances follow the
-// postings and nothing else.
-func (l Ledger) Evolve(s State, on On, e Event) State {
+// Evolve folds an event that happened at this time into the state of one stream, its own or one that Touches named. It is total. Balances
+// follow the postings and nothing else.
+func (l Ledger) Evolve(s State, on On, e Event, at time.Time) State {
 	switch e := e.(type) {
 	case Deposited:
 		switch on.Child {
@@ -73,7 +73,7 @@ func (l Ledger) Evolve(s State, on On, e Event) State {
 			return earner(s, e.Postings, time.Time{})
 		}
 		p := payout(s, e.Postings)
-		p.Subscriber, p.Stage, p.Amount = e.Subscriber, Requested, e.Amount
+		p.Subscriber, p.Stage, p.Amount, p.RequestedAt = e.Subscriber, Requested, e.Amount, at
 		return p
 	case PayoutInstructed:
 		if on.Child != e.Payout.ID {

@@ -1,6 +1,10 @@
 package book
 
-import "github.com/obole-market/obole/pkg/id"
+import (
+	"time"
+
+	"github.com/obole-market/obole/pkg/id"
+)
 
 // PayoutID names what was asked for once.
 type PayoutID struct{ id.ID }
@@ -96,16 +100,21 @@ const (
 // Payout is money that a person asked for. It holds its own parts of SUBSCRIBER_PAYOUT and BILL_CREDIT, so that an Earner is no larger for
 // what was paid.
 type Payout struct {
-	Subscriber SubscriberID
-	Stage      Stage
-	Amount     int64
-	Asked      int64 // minor: its part of SUBSCRIBER_PAYOUT
-	Credited   int64 // minor: its part of BILL_CREDIT
-	EndToEnd   string
-	ValueDate  string
-	Reference  string
-	Reason     string
+	Subscriber  SubscriberID
+	Stage       Stage
+	Amount      int64
+	Asked       int64 // minor: its part of SUBSCRIBER_PAYOUT
+	Credited    int64 // minor: its part of BILL_CREDIT
+	RequestedAt time.Time
+	EndToEnd    string
+	ValueDate   string
+	Reference   string
+	Reason      string
 }
+
+// ahead is by how many days the day on which billing counts a credit may be after the one on which that is recorded: house. Whoever writes
+// a later one has mistyped it.
+const ahead = 7
 
 // Told is what a reference stands for under which whoever pays was told: one payout, or they would take two for one.
 type Told struct{ Payout PayoutID }
@@ -164,7 +173,7 @@ func instructPayout(state func(On) State, c InstructPayout) ([]Entry, error) {
 	return one(c.on(), PayoutInstructed(c)), nil
 }
 
-func settlePayout(s State, c SettlePayout) ([]Entry, error) {
+func settlePayout(s State, c SettlePayout, at time.Time) ([]Entry, error) {
 	p, known := s.(Payout)
 	switch {
 	case !known:
@@ -175,6 +184,8 @@ func settlePayout(s State, c SettlePayout) ([]Entry, error) {
 		return nil, ErrPayoutNotInstructed
 	case p.Stage != Instructed:
 		return nil, ErrPayoutEnded
+	case c.ValueDate < p.RequestedAt.Format(time.DateOnly), c.ValueDate > at.AddDate(0, 0, ahead).Format(time.DateOnly):
+		return nil, ErrValueDateInvalid
 	}
 	return one(c.on(), PayoutSettled{
 		Book: c.Book, Payout: c.Payout, ValueDate: c.ValueDate, Reference: c.Reference,

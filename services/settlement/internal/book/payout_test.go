@@ -50,12 +50,12 @@ func TestAPayoutByHand(t *testing.T) {
 		}
 	}
 	s.must(t, asks(1, 6), noon)
-	six := book.Payout{Subscriber: personN(1), Stage: book.Requested, Amount: 6, Asked: 6}
+	six := book.Payout{Subscriber: personN(1), Stage: book.Requested, Amount: 6, Asked: 6, RequestedAt: noon}
 	has(10, six)
 	if e := s.must(t, asks(2, 0), noon).(book.PayoutRequested); e.Amount != 10 {
 		t.Fatalf("all that is available is %d", e.Amount)
 	}
-	has(0, six, book.Payout{Subscriber: personN(1), Stage: book.Requested, Amount: 10, Asked: 10})
+	has(0, six, book.Payout{Subscriber: personN(1), Stage: book.Requested, Amount: 10, Asked: 10, RequestedAt: noon})
 	if e := s.must(t, asks(2, 0), noon); e != nil {
 		t.Errorf("asked for twice it is %+v", e)
 	}
@@ -64,7 +64,7 @@ func TestAPayoutByHand(t *testing.T) {
 	six.Stage, six.Asked, six.Credited, six.EndToEnd, six.ValueDate, six.Reference = book.Paid, 0, 6, "E-1", "2026-11-30", "BILL-1"
 	has(0, six)
 	s.must(t, gives(2), noon)
-	has(10, six, book.Payout{Subscriber: personN(1), Stage: book.Returned, Amount: 10, Reason: "AC01"})
+	has(10, six, book.Payout{Subscriber: personN(1), Stage: book.Returned, Amount: 10, RequestedAt: noon, Reason: "AC01"})
 	s.must(t, asks(3, 0), noon)
 	has(0)
 }
@@ -110,6 +110,9 @@ func TestPayoutRefusals(t *testing.T) {
 		"paying twice":                      {[]book.Command{asks(1, 5), told(1), pays(1)}, pays(1), nil},
 		"paying twice, another day":         {[]book.Command{asks(1, 5), told(1), pays(1)}, another(func(c *book.SettlePayout) { c.ValueDate = "2026-12-01" }), book.ErrPayoutEnded},
 		"paying twice, another bill":        {[]book.Command{asks(1, 5), told(1), pays(1)}, another(func(c *book.SettlePayout) { c.Reference = "" }), book.ErrPayoutEnded},
+		"paid before it was asked for":      {[]book.Command{asks(1, 5), told(1)}, another(func(c *book.SettlePayout) { c.ValueDate = "2026-11-23" }), book.ErrValueDateInvalid},
+		"paid years ahead":                  {[]book.Command{asks(1, 5), told(1)}, another(func(c *book.SettlePayout) { c.ValueDate = "2099-12-31" }), book.ErrValueDateInvalid},
+		"paid eight days ahead":             {[]book.Command{asks(1, 5), told(1)}, another(func(c *book.SettlePayout) { c.ValueDate = "2026-12-02" }), book.ErrValueDateInvalid},
 		"returning what was paid":           {[]book.Command{asks(1, 5), told(1), pays(1)}, gives(1), book.ErrPayoutEnded},
 		"paying what was returned":          {[]book.Command{asks(1, 5), told(1), gives(1)}, pays(1), book.ErrPayoutEnded},
 		"returning twice":                   {[]book.Command{asks(1, 5), gives(1)}, gives(1), nil},

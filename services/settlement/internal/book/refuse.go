@@ -19,6 +19,7 @@ var (
 	ErrPayoutUnknown        = fault.NotFound("PAYOUT_UNKNOWN", "there is no such payout")
 	ErrPayoutNotInstructed  = fault.Refuse("PAYOUT_NOT_INSTRUCTED", "billing was not told of the payout yet")
 	ErrPayoutEnded          = fault.Refuse("PAYOUT_ENDED", "the payout was settled or returned before")
+	ErrValueDateInvalid     = fault.New(fault.KindInvalid, "VALUE_DATE_INVALID", "the day is before the request or too far ahead")
 )
 
 // Faults of the arithmetic itself. They cannot happen; if they do, nothing is posted.

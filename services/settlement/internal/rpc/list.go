@@ -180,7 +180,7 @@ func (s *Server) ListStatement(ctx context.Context, r *settlementv1.ListStatemen
 	for _, l := range rows {
 		out.Lines = append(out.Lines, &settlementv1.Line{
 			Position: l.Place.Position, Type: l.Type, Amount: s.money(l.Minor), Balance: s.money(l.Balance),
-			BidId: named(l.Bid), DeliveryId: named(l.Delivery), At: l.At.UnixMicro(),
+			BidId: named(l.Bid), DeliveryId: named(l.Delivery), PayoutId: named(l.Payout), At: l.At.UnixMicro(),
 		})
 	}
 	return out, nil

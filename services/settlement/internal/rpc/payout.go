@@ -11,6 +11,7 @@ import (
 	"github.com/obole-market/obole/pkg/boot"
 	"github.com/obole-market/obole/pkg/es"
 	"github.com/obole-market/obole/pkg/id"
+	"github.com/obole-market/obole/pkg/money"
 	eventv1 "github.com/obole-market/obole/proto/gen/obole/event/v1"
 	settlementv1 "github.com/obole-market/obole/proto/gen/obole/settlement/v1"
 	"github.com/obole-market/obole/services/settlement/internal/book"
@@ -113,11 +114,36 @@ func (s *Server) payout(ctx context.Context, command id.ID, hash [32]byte, c boo
 	case errors.Is(err, book.ErrMethodUnavailable):
 		return nil, book.ErrMethodUnavailable.And("method", "only a credit on the operator's bill is paid")
 	case errors.Is(err, book.ErrInsufficientEarnings):
-		return nil, book.ErrInsufficientEarnings.And("amount", "must be no more than is available")
+		return nil, s.short(ctx, c)
+	case errors.Is(err, book.ErrValueDateInvalid):
+		return nil, book.ErrValueDateInvalid.And("value_date", "must be no day before the payout was asked for, nor more than 7 days ahead")
 	case errors.Is(err, book.ErrReferenceConflict):
 		return nil, book.ErrReferenceConflict.And("end_to_end_id", "billing was told of the payout under another one, or of another payout under it")
 	}
 	return nil, conflict(err)
+}
+
+// short says what a person has who asked for more: what is available now, and what will be when.
+func (s *Server) short(ctx context.Context, c book.Command) error {
+	ask, _ := c.(book.RequestPayout) // nothing else is refused so
+	state, _, err := s.Root.State(ctx, wire.Stream(book.On{Book: s.Book, Child: ask.Subscriber.ID}), nil)
+	if err != nil {
+		return err
+	}
+	earner, _ := state.(book.Earner)
+	currency, err := money.ParseCurrency(s.Currency)
+	if err != nil {
+		return err
+	}
+	has := fmt.Sprintf("must be no more than the %s that is available", money.New(earner.Payable, currency))
+	if n := len(earner.Due); n > 0 {
+		first, last := earner.Due[0].At.UTC().Format(time.DateOnly), earner.Due[n-1].At.UTC().Format(time.DateOnly)
+		has += fmt.Sprintf("; %s is pending until %s", money.New(earner.Pending, currency), first)
+		if last != first {
+			has += ", the last of it until " + last
+		}
+	}
+	return book.ErrInsufficientEarnings.And("amount", has)
 }
 
 // asked reads a payout as the book has it.
@@ -139,12 +165,13 @@ func (s *Server) ListPayouts(ctx context.Context, r *settlementv1.ListPayoutsReq
 	if _, err := s.seen(ctx, r.GetAfter()); err != nil {
 		return nil, err
 	}
-	list, place := fmt.Sprintf("payouts/%s/%d", r.GetSubscriberId(), r.GetState()), new(eventv1.StoredEvent)
+	payout, _ := id.Parse(r.GetPayoutId())
+	list, place := fmt.Sprintf("payouts/%s/%d%s", r.GetSubscriberId(), r.GetState(), r.GetPayoutId()), new(eventv1.StoredEvent)
 	if err := boot.ParsePage(list, r.GetPageToken(), place); err != nil {
 		return nil, err
 	}
 	limit := size(r.GetPageSize())
-	rows, err := s.View.Payouts(ctx, who, book.Stage(r.GetState()), view.Place{Partition: int32(s.Partition), Position: place.GetPosition()}, limit+1)
+	rows, err := s.View.Payouts(ctx, who, payout, book.Stage(r.GetState()), view.Place{Partition: int32(s.Partition), Position: place.GetPosition()}, limit+1)
 	if err != nil {
 		return nil, err
 	}

@@ -44,6 +44,7 @@ func (s *Server) Tell(_ context.Context, _ id.ID, r *es.Record) (*recordv1.Entry
 		e := arm.FundsEarmarked
 		out.BuyerId, out.BidId, out.AgreementId, out.Slots = e.GetBuyerId(), e.GetBidId(), e.GetAgreementId(), e.GetSlots()
 		out.Product, out.UnitPrice = &marketv1.ProductRef{Id: e.GetProductId()}, e.GetUnitPrice()
+		out.NetPrice = record.Net(e.GetUnitPrice(), e.GetCommissionPpm(), e.GetWithholdingPpm())
 	case *settlementv1.Event_EarmarkEnded:
 		e := arm.EarmarkEnded
 		out.BuyerId, out.BidId, out.AgreementId, out.Slots = e.GetBuyerId(), e.GetBidId(), e.GetAgreementId(), e.GetSlotsSettled()

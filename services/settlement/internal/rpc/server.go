@@ -74,7 +74,9 @@ func (s *Server) Deposit(ctx context.Context, r *settlementv1.DepositRequest) (*
 		return nil, err
 	}
 	funds, _ := state.(book.Buyer)
-	return &settlementv1.DepositResponse{Available: s.money(funds.Available), Cursor: cursor(result.Cursor)}, nil
+	return &settlementv1.DepositResponse{
+		Available: s.money(funds.Available), Cursor: cursor(result.Cursor), RecordedBefore: result.Repeated || len(result.Events) == 0,
+	}, nil
 }
 
 // peerWait is how long offers may take to say whether there is such a buyer.
@@ -185,7 +187,7 @@ func (s *Server) TrialBalance(ctx context.Context, r *settlementv1.TrialBalanceR
 	for _, sum := range sums {
 		total += sum.Minor
 		out.Sums = append(out.Sums, &settlementv1.Sum{
-			Kind: settlementv1.AccountKind(sum.Kind), Accounts: sum.Accounts, Balance: s.money(sum.Minor),
+			Kind: settlementv1.AccountKind(sum.Kind), Accounts: sum.Accounts, Balance: s.money(sum.Minor), AccountsSha256: sum.Digest,
 		})
 	}
 	out.Total = s.money(total)

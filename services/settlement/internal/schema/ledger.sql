@@ -20,6 +20,7 @@ create table line (
     type      text        not null,
     bid       uuid,
     delivery  uuid,
+    payout    uuid,
     at        timestamptz not null,
     primary key (partition, position, ordinal)
 );

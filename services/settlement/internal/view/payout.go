@@ -22,12 +22,12 @@ type paying struct {
 func (b *batch) pay(r *es.Record, e book.Event) {
 	switch e := e.(type) {
 	case book.PayoutRequested:
-		b.post(r, e.Postings, id.ID{}, id.ID{})
+		b.post(r, e.Postings, of{payout: e.Payout.ID})
 	case book.PayoutInstructed:
 	case book.PayoutSettled:
-		b.post(r, e.Postings, id.ID{}, id.ID{})
+		b.post(r, e.Postings, of{payout: e.Payout.ID})
 	case book.PayoutReturned:
-		b.post(r, e.Postings, id.ID{}, id.ID{})
+		b.post(r, e.Postings, of{payout: e.Payout.ID})
 	default:
 		return
 	}
@@ -71,12 +71,12 @@ type Payout struct {
 	EndToEnd, ValueDate, Reference, Reason string
 }
 
-// Payouts lists payouts before a place, newest first; of everybody where subscriber is zero, in any stage where stage is.
-func (v View) Payouts(ctx context.Context, subscriber id.ID, stage book.Stage, before Place, limit int) ([]Payout, error) {
+// Payouts lists payouts before a place, newest first; of everybody where subscriber is zero, in any stage where stage is, all where payout is.
+func (v View) Payouts(ctx context.Context, subscriber, payout id.ID, stage book.Stage, before Place, limit int) ([]Payout, error) {
 	rows, err := v.Pool.Query(ctx, `
 		select partition, position, payout, subscriber, amount, method, state, requested_at, instructed_at, ended_at, end_to_end, value_date, reference, reason
-		from ledger.payout where ($1::uuid is null or subscriber = $1) and ($2 = 0 or state = $2) and ($4 = 0 or (partition, position) < ($3, $4))
-		order by partition desc, position desc limit $5`, known(&subscriber), int16(stage), before.Partition, before.Position, limit)
+		from ledger.payout where ($1::uuid is null or subscriber = $1) and ($2 = 0 or state = $2) and ($6::uuid is null or payout = $6) and ($4 = 0 or (partition, position) < ($3, $4))
+		order by partition desc, position desc limit $5`, known(&subscriber), int16(stage), before.Partition, before.Position, limit, known(&payout))
 	if err != nil {
 		return nil, fmt.Errorf("view: payouts: %w", err)
 	}

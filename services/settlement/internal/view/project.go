@@ -15,9 +15,9 @@ import (
 )
 
 // Fold is the version of Project: another one means rebuilding.
-const Fold = 4
+const Fold = 5
 
-// ErrUnbalanced: the database refused account rows, as their changes do not sum to zero.
+// ErrUnbalanced: the postings of an event do not sum to zero, or the database, which sums once more, refused a batch's account rows.
 var ErrUnbalanced = errors.New("view: account changes do not sum to zero")
 
 // account is a row's key.
@@ -38,6 +38,8 @@ type batch struct {
 	payouts  []paying
 	due      map[deadline]bool    // to add
 	over     map[string]time.Time // by stream, up to when those of before the batch are removed
+
+	unbalanced bool // the event just added
 }
 
 type change struct {
@@ -50,8 +52,11 @@ type line struct {
 	ordinal int16
 	account
 	minor, balance int64
-	bid, delivery  id.ID
+	of             of
 }
+
+// of is what postings are about; zero where they are about no such thing.
+type of struct{ bid, delivery, payout id.ID }
 
 type deadline struct {
 	stream string
@@ -96,20 +101,20 @@ func (b *batch) add(r *es.Record) error {
 	}
 	switch e := e.(type) {
 	case book.Deposited:
-		b.post(r, e.Postings, id.ID{}, id.ID{})
+		b.post(r, e.Postings, of{})
 	case book.Held:
-		b.post(r, e.Postings, e.Bid.ID, id.ID{})
+		b.post(r, e.Postings, of{bid: e.Bid.ID})
 		h := b.hold(e.Bid, e.Buyer)
 		h.initial += e.Amount
 		h.held += e.Amount
 	case book.HoldReleased:
-		b.post(r, e.Postings, e.Bid.ID, id.ID{})
+		b.post(r, e.Postings, of{bid: e.Bid.ID})
 		b.hold(e.Bid, e.Buyer).held -= e.Amount
 	case book.EarmarkEnded:
-		b.post(r, e.Postings, e.Bid.ID, id.ID{})
+		b.post(r, e.Postings, of{bid: e.Bid.ID})
 		b.hold(e.Bid, e.Buyer).held -= e.Released
 	case book.Settled:
-		b.post(r, e.Postings, e.Bid.ID, e.Delivery.ID)
+		b.post(r, e.Postings, of{bid: e.Bid.ID, delivery: e.Delivery.ID})
 		n := earning{position: r.Position, partition: r.Partition, at: r.At, settled: e}
 		h := b.hold(e.Bid, e.Buyer)
 		for _, p := range e.Postings {
@@ -132,10 +137,13 @@ func (b *batch) add(r *es.Record) error {
 		}
 		b.earnings = append(b.earnings, n)
 	case book.Matured:
-		b.post(r, e.Postings, id.ID{}, id.ID{})
+		b.post(r, e.Postings, of{})
 		b.matured(b.matures(e.Book, e.Subscriber, e.UpTo))
 	default:
 		b.pay(r, e)
+	}
+	if b.unbalanced {
+		return fmt.Errorf("%w: partition %d, position %d", ErrUnbalanced, r.Partition, r.Position)
 	}
 	return nil
 }
@@ -157,8 +165,10 @@ func (b *batch) matured(upTo deadline) {
 	}
 }
 
-func (b *batch) post(r *es.Record, postings []book.Posting, bid, delivery id.ID) {
+func (b *batch) post(r *es.Record, postings []book.Posting, about of) {
+	var sum int64
 	for i, p := range postings {
+		sum += p.Minor
 		key := account{p.Account, p.Owner}
 		c := b.accounts[key]
 		if c == nil {
@@ -168,8 +178,9 @@ func (b *batch) post(r *es.Record, postings []book.Posting, bid, delivery id.ID)
 		}
 		c.delta += p.Minor
 		c.residual, c.told = p.Residual, r.Position
-		b.lines = append(b.lines, line{at: r, ordinal: int16(i), account: key, minor: p.Minor, balance: c.delta, bid: bid, delivery: delivery})
+		b.lines = append(b.lines, line{at: r, ordinal: int16(i), account: key, minor: p.Minor, balance: c.delta, of: about})
 	}
+	b.unbalanced = sum != 0
 }
 
 func (b *batch) hold(bid book.BidID, buyer book.BuyerID) *hold {
@@ -283,19 +294,19 @@ func (b *batch) writeLines(ctx context.Context, tx pgx.Tx) error {
 	n := len(b.lines)
 	partitions, positions, ordinals, kinds := make([]int32, n), make([]int64, n), make([]int16, n), make([]int16, n)
 	owners, minors, balances, types := make([][16]byte, n), make([]int64, n), make([]int64, n), make([]string, n)
-	bids, deliveries, ats := make([]*[16]byte, n), make([]*[16]byte, n), make([]time.Time, n)
+	bids, deliveries, payouts, ats := make([]*[16]byte, n), make([]*[16]byte, n), make([]*[16]byte, n), make([]time.Time, n)
 	for i := range b.lines {
 		l := &b.lines[i]
 		partitions[i], positions[i], ordinals[i] = int32(l.at.Partition), int64(l.at.Position), l.ordinal
 		kinds[i], owners[i], minors[i], types[i], ats[i] = int16(l.kind), l.owner, l.minor, l.at.Type, l.at.At
 		balances[i] = b.accounts[l.account].before + l.balance
-		bids[i], deliveries[i] = known(&l.bid), known(&l.delivery)
+		bids[i], deliveries[i], payouts[i] = known(&l.of.bid), known(&l.of.delivery), known(&l.of.payout)
 	}
 	_, err := tx.Exec(ctx, `
-		insert into line (partition, position, ordinal, kind, owner, minor, balance, type, bid, delivery, at)
+		insert into line (partition, position, ordinal, kind, owner, minor, balance, type, bid, delivery, payout, at)
 		select * from unnest($1::integer[], $2::bigint[], $3::smallint[], $4::smallint[], $5::uuid[], $6::bigint[], $7::bigint[],
-			$8::text[], $9::uuid[], $10::uuid[], $11::timestamptz[])`,
-		partitions, positions, ordinals, kinds, owners, minors, balances, types, bids, deliveries, ats)
+			$8::text[], $9::uuid[], $10::uuid[], $11::uuid[], $12::timestamptz[])`,
+		partitions, positions, ordinals, kinds, owners, minors, balances, types, bids, deliveries, payouts, ats)
 	if err != nil {
 		return fmt.Errorf("view: lines: %w", err)
 	}

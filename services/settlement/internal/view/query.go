@@ -91,28 +91,23 @@ type Line struct {
 	Place          Place
 	Type           string
 	Minor, Balance int64
-	Bid, Delivery  id.ID // zero where there is none
-	At             time.Time
+	// Zero where there is none.
+	Bid, Delivery, Payout id.ID
+	At                    time.Time
 }
 
 // Lines lists an account's postings after a place, oldest first. Postings of nothing, which only tell a residual, are left out.
 func (v View) Lines(ctx context.Context, kind book.Kind, owner id.ID, after Place, limit int) ([]Line, error) {
 	rows, err := v.Pool.Query(ctx, `
-		select partition, position, ordinal, type, minor, balance, bid, delivery, at
-		from ledger.line where kind = $1 and owner = $2 and minor <> 0 and (partition, position, ordinal) > ($3, $4, $5)
-		order by partition, position, ordinal limit $6`, int16(kind), [16]byte(owner), after.Partition, after.Position, after.Ordinal, limit)
+		select partition, position, ordinal, type, minor, balance, coalesce(bid, $7), coalesce(delivery, $7), coalesce(payout, $7), at
+		from ledger.line where kind = $1 and owner = $2 and minor <> 0 and (partition, position, ordinal) > ($3, $4, $5::integer)
+		order by partition, position, ordinal limit $6`, int16(kind), [16]byte(owner), after.Partition, after.Position, after.Ordinal, limit, [16]byte{})
 	if err != nil {
 		return nil, fmt.Errorf("view: statement: %w", err)
 	}
 	lines, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (l Line, err error) {
-		var bid, delivery *[16]byte
-		err = row.Scan(&l.Place.Partition, &l.Place.Position, &l.Place.Ordinal, &l.Type, &l.Minor, &l.Balance, &bid, &delivery, &l.At)
-		if bid != nil {
-			l.Bid = *bid
-		}
-		if delivery != nil {
-			l.Delivery = *delivery
-		}
+		err = row.Scan(&l.Place.Partition, &l.Place.Position, &l.Place.Ordinal, &l.Type, &l.Minor, &l.Balance,
+			(*[16]byte)(&l.Bid), (*[16]byte)(&l.Delivery), (*[16]byte)(&l.Payout), &l.At)
 		return l, err
 	})
 	if err != nil {
@@ -126,19 +121,21 @@ type Sum struct {
 	Kind     book.Kind
 	Accounts int64 // with a balance
 	Minor    int64
+	Digest   []byte // over these accounts, as the contract's Sum says
 }
 
 // Trial sums every kind of account as of a position of a partition.
 func (v View) Trial(ctx context.Context, partition int32, asOf int64) ([]Sum, error) {
 	rows, err := v.Pool.Query(ctx, `
-		select kind, count(*) filter (where balance <> 0), sum(balance)::bigint
+		select kind, count(*) filter (where balance <> 0), sum(balance)::bigint,
+			sha256(convert_to(coalesce(string_agg(owner || ' ' || balance || e'\n', '' order by owner) filter (where balance <> 0), ''), 'UTF8'))
 		from (select kind, owner, sum(minor) as balance from ledger.line where partition = $1 and position <= $2 group by kind, owner) as a
 		group by kind order by kind`, partition, asOf)
 	if err != nil {
 		return nil, fmt.Errorf("view: trial balance: %w", err)
 	}
 	sums, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s Sum, err error) {
-		err = row.Scan(&s.Kind, &s.Accounts, &s.Minor)
+		err = row.Scan(&s.Kind, &s.Accounts, &s.Minor, &s.Digest)
 		return s, err
 	})
 	if err != nil {

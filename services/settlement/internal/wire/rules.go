@@ -12,7 +12,7 @@ import (
 )
 
 // Fold is the version of the book's Evolve and Touches, and of the rows' form.
-const Fold = 3
+const Fold = 4
 
 // Rules are the book's as the engine wants them.
 func Rules(l book.Ledger, c Codec) es.Rules[book.State, book.Command, book.Event] {
@@ -43,7 +43,7 @@ func Rules(l book.Ledger, c Codec) es.Rules[book.State, book.Command, book.Event
 			return out, nil
 		},
 		Evolve: func(s book.State, on es.Stream, e es.Entry[book.Event]) book.State {
-			return l.Evolve(s, Place(on), e.Event)
+			return l.Evolve(s, Place(on), e.Event, e.At)
 		},
 		Touch: func(e es.Entry[book.Event]) []es.Stream {
 			touched := book.Touches(book.Entry{On: Place(e.Stream), Event: e.Event})

@@ -56,7 +56,7 @@ func EncodeState(s book.State) ([]byte, error) {
 		}
 	case book.Payout:
 		w = append(append(w, rowPayout), s.Subscriber.ID[:]...)
-		w = rowInts(w, int64(s.Stage), s.Amount, s.Asked, s.Credited)
+		w = rowInts(w, int64(s.Stage), s.Amount, s.Asked, s.Credited, s.RequestedAt.UnixMicro())
 		for _, v := range [...]string{s.EndToEnd, s.ValueDate, s.Reference, s.Reason} {
 			w = rowText(w, v)
 		}
@@ -102,7 +102,7 @@ func DecodeState(b []byte) (book.State, error) {
 		s = e
 	case rowPayout:
 		s = book.Payout{
-			Subscriber: book.SubscriberID{ID: r.id()}, Stage: book.Stage(r.int()), Amount: r.int(), Asked: r.int(), Credited: r.int(),
+			Subscriber: book.SubscriberID{ID: r.id()}, Stage: book.Stage(r.int()), Amount: r.int(), Asked: r.int(), Credited: r.int(), RequestedAt: time.UnixMicro(r.int()).UTC(),
 			EndToEnd: r.text(), ValueDate: r.text(), Reference: r.text(), Reason: r.text(),
 		}
 	case rowTold:

@@ -251,6 +251,8 @@ const (
 	Reason_REASON_AWAITED_LIMIT Reason = 20
 	// The account is closed.
 	Reason_REASON_ACCOUNT_CLOSED Reason = 21
+	// Other rules stand than those to be replaced: they are to be read again.
+	Reason_REASON_RULES_CHANGED Reason = 22
 )
 
 // Enum value maps for Reason.
@@ -278,6 +280,7 @@ var (
 		19: "REASON_MATCHING_OFF",
 		20: "REASON_AWAITED_LIMIT",
 		21: "REASON_ACCOUNT_CLOSED",
+		22: "REASON_RULES_CHANGED",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":           0,
@@ -302,6 +305,7 @@ var (
 		"REASON_MATCHING_OFF":          19,
 		"REASON_AWAITED_LIMIT":         20,
 		"REASON_ACCOUNT_CLOSED":        21,
+		"REASON_RULES_CHANGED":         22,
 	}
 )
 
@@ -2172,7 +2176,7 @@ const file_obole_consent_v1_events_proto_rawDesc = "" +
 	"\x19EXPIRY_REASON_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12EXPIRY_REASON_TIME\x10\x01\x12\x18\n" +
 	"\x14EXPIRY_REASON_VOIDED\x10\x02\x12\x1b\n" +
-	"\x17EXPIRY_REASON_FULFILLED\x10\x03*\xc0\x04\n" +
+	"\x17EXPIRY_REASON_FULFILLED\x10\x03*\xda\x04\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19REASON_SUBSCRIBER_UNKNOWN\x10\x01\x12\x1c\n" +
@@ -2196,7 +2200,8 @@ const file_obole_consent_v1_events_proto_rawDesc = "" +
 	"\x17REASON_ATTEMPT_REPEATED\x10\x12\x12\x17\n" +
 	"\x13REASON_MATCHING_OFF\x10\x13\x12\x18\n" +
 	"\x14REASON_AWAITED_LIMIT\x10\x14\x12\x19\n" +
-	"\x15REASON_ACCOUNT_CLOSED\x10\x15B\xc9\x01\n" +
+	"\x15REASON_ACCOUNT_CLOSED\x10\x15\x12\x18\n" +
+	"\x14REASON_RULES_CHANGED\x10\x16B\xc9\x01\n" +
 	"\x14com.obole.consent.v1B\vEventsProtoP\x01ZBgithub.com/obole-market/obole/proto/gen/obole/consent/v1;consentv1\xa2\x02\x03OCX\xaa\x02\x10Obole.Consent.V1\xca\x02\x10Obole\\Consent\\V1\xe2\x02\x1cObole\\Consent\\V1\\GPBMetadata\xea\x02\x12Obole::Consent::V1b\x06proto3"
 
 var (

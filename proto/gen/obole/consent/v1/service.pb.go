@@ -383,8 +383,11 @@ type SetRulesRequest struct {
 	Rules *Rules `protobuf:"bytes,2,opt,name=rules,proto3" json:"rules,omitempty"`
 	// Chosen by the caller, 1 to 64 bytes.
 	IdempotencyKey string `protobuf:"bytes,3,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The rules that these replace, as GetRules answered them: where others stand, set elsewhere since, the call is refused with RULES_CHANGED
+	// and nothing of them is lost. Absent replaces whatever stands.
+	Over          *Rules `protobuf:"bytes,4,opt,name=over,proto3" json:"over,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SetRulesRequest) Reset() {
@@ -436,6 +439,13 @@ func (x *SetRulesRequest) GetIdempotencyKey() string {
 		return x.IdempotencyKey
 	}
 	return ""
+}
+
+func (x *SetRulesRequest) GetOver() *Rules {
+	if x != nil {
+		return x.Over
+	}
+	return nil
 }
 
 // SetRulesResponse answers SetRules.
@@ -790,7 +800,9 @@ func (x *IsEnrolledRequest) GetSubscriberId() string {
 type IsEnrolledResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whether the person was taken in.
-	Enrolled      bool `protobuf:"varint,1,opt,name=enrolled,proto3" json:"enrolled,omitempty"`
+	Enrolled bool `protobuf:"varint,1,opt,name=enrolled,proto3" json:"enrolled,omitempty"`
+	// Whether the account was closed: nothing comes in about the person any more.
+	Closed        bool `protobuf:"varint,2,opt,name=closed,proto3" json:"closed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -828,6 +840,13 @@ func (*IsEnrolledResponse) Descriptor() ([]byte, []int) {
 func (x *IsEnrolledResponse) GetEnrolled() bool {
 	if x != nil {
 		return x.Enrolled
+	}
+	return false
+}
+
+func (x *IsEnrolledResponse) GetClosed() bool {
+	if x != nil {
+		return x.Closed
 	}
 	return false
 }
@@ -1802,7 +1821,7 @@ func (x *Account) GetAuthorityUri() string {
 // GetAccountResponse answers GetAccount.
 type GetAccountResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The account.
+	// The account; unset for somebody who has not joined.
 	Account       *Account `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2254,7 +2273,9 @@ type CheckRequest struct {
 	// Whose.
 	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
 	// Which.
-	AgreementId   string `protobuf:"bytes,2,opt,name=agreement_id,json=agreementId,proto3" json:"agreement_id,omitempty"`
+	AgreementId string `protobuf:"bytes,2,opt,name=agreement_id,json=agreementId,proto3" json:"agreement_id,omitempty"`
+	// What the caller has heard of. With any, the log is asked, and the answer is not of up to a quarter of a second ago.
+	After         *v1.Cursor `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2303,13 +2324,23 @@ func (x *CheckRequest) GetAgreementId() string {
 	return ""
 }
 
+func (x *CheckRequest) GetAfter() *v1.Cursor {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
 // CheckResponse answers Check.
 type CheckResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whether use is allowed, as far as Check may know.
 	Allowed bool `protobuf:"varint,1,opt,name=allowed,proto3" json:"allowed,omitempty"`
 	// Why not.
-	Reason        Reason `protobuf:"varint,2,opt,name=reason,proto3,enum=obole.consent.v1.Reason" json:"reason,omitempty"`
+	Reason Reason `protobuf:"varint,2,opt,name=reason,proto3,enum=obole.consent.v1.Reason" json:"reason,omitempty"`
+	// With EXPIRED: the consent ended by itself, the buyer may still hold what it was given under it, and the person has neither withdrawn that since
+	// nor paused everything.
+	Held          bool `protobuf:"varint,3,opt,name=held,proto3" json:"held,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2356,6 +2387,13 @@ func (x *CheckResponse) GetReason() Reason {
 		return x.Reason
 	}
 	return Reason_REASON_UNSPECIFIED
+}
+
+func (x *CheckResponse) GetHeld() bool {
+	if x != nil {
+		return x.Held
+	}
+	return false
 }
 
 // CheckManyRequest names several consents.
@@ -3110,11 +3148,12 @@ const file_obole_consent_v1_service_proto_rawDesc = "" +
 	"\bat_least\x18\x04 \x01(\rB\t\xbaH\x06*\x04\x18x(\x01R\aatLeast\x122\n" +
 	"\x0fidempotency_key\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"C\n" +
 	"\x11AssureAgeResponse\x12.\n" +
-	"\x06cursor\x18\x01 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\xab\x01\n" +
+	"\x06cursor\x18\x01 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\xd8\x01\n" +
 	"\x0fSetRulesRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x125\n" +
 	"\x05rules\x18\x02 \x01(\v2\x17.obole.consent.v1.RulesB\x06\xbaH\x03\xc8\x01\x01R\x05rules\x122\n" +
-	"\x0fidempotency_key\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"B\n" +
+	"\x0fidempotency_key\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\x12+\n" +
+	"\x04over\x18\x04 \x01(\v2\x17.obole.consent.v1.RulesR\x04over\"B\n" +
 	"\x10SetRulesResponse\x12.\n" +
 	"\x06cursor\x18\x01 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"n\n" +
 	"\x0fGetRulesRequest\x12-\n" +
@@ -3136,9 +3175,10 @@ const file_obole_consent_v1_service_proto_rawDesc = "" +
 	"\x06paused\x18\x06 \x01(\bR\x06paused\x121\n" +
 	"\x06policy\x18\a \x01(\v2\x19.obole.event.v1.PolicyRefR\x06policy\"B\n" +
 	"\x11IsEnrolledRequest\x12-\n" +
-	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\"0\n" +
+	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\"H\n" +
 	"\x12IsEnrolledResponse\x12\x1a\n" +
-	"\benrolled\x18\x01 \x01(\bR\benrolled\"\xb6\x01\n" +
+	"\benrolled\x18\x01 \x01(\bR\benrolled\x12\x16\n" +
+	"\x06closed\x18\x02 \x01(\bR\x06closed\"\xb6\x01\n" +
 	"\x0fWithdrawRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12.\n" +
 	"\fagreement_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\vagreementId\x12\x10\n" +
@@ -3245,13 +3285,15 @@ const file_obole_consent_v1_service_proto_rawDesc = "" +
 	"\x13WatchRecordResponse\x12,\n" +
 	"\x05entry\x18\x01 \x01(\v2\x16.obole.record.v1.EntryR\x05entry\x12\x1f\n" +
 	"\vwatch_token\x18\x02 \x01(\tR\n" +
-	"watchToken\"j\n" +
+	"watchToken\"\x98\x01\n" +
 	"\fCheckRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12+\n" +
-	"\fagreement_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\vagreementId\"[\n" +
+	"\fagreement_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\vagreementId\x12,\n" +
+	"\x05after\x18\x03 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"o\n" +
 	"\rCheckResponse\x12\x18\n" +
 	"\aallowed\x18\x01 \x01(\bR\aallowed\x120\n" +
-	"\x06reason\x18\x02 \x01(\x0e2\x18.obole.consent.v1.ReasonR\x06reason\"W\n" +
+	"\x06reason\x18\x02 \x01(\x0e2\x18.obole.consent.v1.ReasonR\x06reason\x12\x12\n" +
+	"\x04held\x18\x03 \x01(\bR\x04held\"W\n" +
 	"\x10CheckManyRequest\x12C\n" +
 	"\x06checks\x18\x01 \x03(\v2\x1e.obole.consent.v1.CheckRequestB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\x06checks\"L\n" +
 	"\x11CheckManyResponse\x127\n" +
@@ -3433,93 +3475,95 @@ var file_obole_consent_v1_service_proto_depIdxs = []int32{
 	47, // 2: obole.consent.v1.AssureAgeRequest.level:type_name -> obole.consent.v1.AssuranceLevel
 	48, // 3: obole.consent.v1.AssureAgeResponse.cursor:type_name -> obole.event.v1.Cursor
 	49, // 4: obole.consent.v1.SetRulesRequest.rules:type_name -> obole.consent.v1.Rules
-	48, // 5: obole.consent.v1.SetRulesResponse.cursor:type_name -> obole.event.v1.Cursor
-	48, // 6: obole.consent.v1.GetRulesRequest.after:type_name -> obole.event.v1.Cursor
-	49, // 7: obole.consent.v1.GetRulesResponse.rules:type_name -> obole.consent.v1.Rules
-	48, // 8: obole.consent.v1.GetProfileRequest.after:type_name -> obole.event.v1.Cursor
-	50, // 9: obole.consent.v1.GetProfileResponse.not_eligible:type_name -> obole.consent.v1.Reason
-	49, // 10: obole.consent.v1.GetProfileResponse.rules:type_name -> obole.consent.v1.Rules
-	51, // 11: obole.consent.v1.GetProfileResponse.policy:type_name -> obole.event.v1.PolicyRef
-	48, // 12: obole.consent.v1.WithdrawResponse.cursor:type_name -> obole.event.v1.Cursor
-	48, // 13: obole.consent.v1.PauseResponse.cursor:type_name -> obole.event.v1.Cursor
-	48, // 14: obole.consent.v1.ResumeResponse.cursor:type_name -> obole.event.v1.Cursor
-	0,  // 15: obole.consent.v1.Consent.state:type_name -> obole.consent.v1.ConsentState
-	52, // 16: obole.consent.v1.Consent.record:type_name -> obole.consent.v1.Record
-	50, // 17: obole.consent.v1.Consent.refused:type_name -> obole.consent.v1.Reason
-	48, // 18: obole.consent.v1.Consent.ended:type_name -> obole.event.v1.Cursor
-	48, // 19: obole.consent.v1.ListConsentsRequest.after:type_name -> obole.event.v1.Cursor
-	19, // 20: obole.consent.v1.ListConsentsResponse.consents:type_name -> obole.consent.v1.Consent
-	48, // 21: obole.consent.v1.GetAccountRequest.after:type_name -> obole.event.v1.Cursor
-	53, // 22: obole.consent.v1.Kept.retention:type_name -> obole.event.v1.Retention
-	47, // 23: obole.consent.v1.Account.level:type_name -> obole.consent.v1.AssuranceLevel
-	50, // 24: obole.consent.v1.Account.not_eligible:type_name -> obole.consent.v1.Reason
-	23, // 25: obole.consent.v1.Account.kept:type_name -> obole.consent.v1.Kept
-	51, // 26: obole.consent.v1.Account.policy:type_name -> obole.event.v1.PolicyRef
-	24, // 27: obole.consent.v1.GetAccountResponse.account:type_name -> obole.consent.v1.Account
-	23, // 28: obole.consent.v1.CloseAccountResponse.kept:type_name -> obole.consent.v1.Kept
-	51, // 29: obole.consent.v1.CloseAccountResponse.policy:type_name -> obole.event.v1.PolicyRef
-	48, // 30: obole.consent.v1.CloseAccountResponse.cursor:type_name -> obole.event.v1.Cursor
-	48, // 31: obole.consent.v1.ListRecordRequest.after:type_name -> obole.event.v1.Cursor
-	48, // 32: obole.consent.v1.ListRecordRequest.only:type_name -> obole.event.v1.Cursor
-	54, // 33: obole.consent.v1.ListRecordResponse.entries:type_name -> obole.record.v1.Entry
-	54, // 34: obole.consent.v1.WatchRecordResponse.entry:type_name -> obole.record.v1.Entry
-	50, // 35: obole.consent.v1.CheckResponse.reason:type_name -> obole.consent.v1.Reason
-	32, // 36: obole.consent.v1.CheckManyRequest.checks:type_name -> obole.consent.v1.CheckRequest
-	33, // 37: obole.consent.v1.CheckManyResponse.checks:type_name -> obole.consent.v1.CheckResponse
-	48, // 38: obole.consent.v1.ReleaseResponse.cursor:type_name -> obole.event.v1.Cursor
-	36, // 39: obole.consent.v1.ReleaseManyRequest.releases:type_name -> obole.consent.v1.ReleaseRequest
-	37, // 40: obole.consent.v1.Released.permit:type_name -> obole.consent.v1.ReleaseResponse
-	50, // 41: obole.consent.v1.Released.refused:type_name -> obole.consent.v1.Reason
-	39, // 42: obole.consent.v1.ReleaseManyResponse.releases:type_name -> obole.consent.v1.Released
-	48, // 43: obole.consent.v1.BarBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
-	48, // 44: obole.consent.v1.UnbarBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
-	1,  // 45: obole.consent.v1.ConsentService.Enrol:input_type -> obole.consent.v1.EnrolRequest
-	3,  // 46: obole.consent.v1.ConsentService.AssureAge:input_type -> obole.consent.v1.AssureAgeRequest
-	5,  // 47: obole.consent.v1.ConsentService.SetRules:input_type -> obole.consent.v1.SetRulesRequest
-	7,  // 48: obole.consent.v1.ConsentService.GetRules:input_type -> obole.consent.v1.GetRulesRequest
-	9,  // 49: obole.consent.v1.ConsentService.GetProfile:input_type -> obole.consent.v1.GetProfileRequest
-	11, // 50: obole.consent.v1.ConsentService.IsEnrolled:input_type -> obole.consent.v1.IsEnrolledRequest
-	13, // 51: obole.consent.v1.ConsentService.Withdraw:input_type -> obole.consent.v1.WithdrawRequest
-	15, // 52: obole.consent.v1.ConsentService.Pause:input_type -> obole.consent.v1.PauseRequest
-	17, // 53: obole.consent.v1.ConsentService.Resume:input_type -> obole.consent.v1.ResumeRequest
-	20, // 54: obole.consent.v1.ConsentService.ListConsents:input_type -> obole.consent.v1.ListConsentsRequest
-	22, // 55: obole.consent.v1.ConsentService.GetAccount:input_type -> obole.consent.v1.GetAccountRequest
-	26, // 56: obole.consent.v1.ConsentService.CloseAccount:input_type -> obole.consent.v1.CloseAccountRequest
-	28, // 57: obole.consent.v1.ConsentService.ListRecord:input_type -> obole.consent.v1.ListRecordRequest
-	30, // 58: obole.consent.v1.ConsentService.WatchRecord:input_type -> obole.consent.v1.WatchRecordRequest
-	32, // 59: obole.consent.v1.ConsentService.Check:input_type -> obole.consent.v1.CheckRequest
-	34, // 60: obole.consent.v1.ConsentService.CheckMany:input_type -> obole.consent.v1.CheckManyRequest
-	36, // 61: obole.consent.v1.ConsentService.Release:input_type -> obole.consent.v1.ReleaseRequest
-	38, // 62: obole.consent.v1.ConsentService.ReleaseMany:input_type -> obole.consent.v1.ReleaseManyRequest
-	41, // 63: obole.consent.v1.ConsentService.CountLive:input_type -> obole.consent.v1.CountLiveRequest
-	43, // 64: obole.consent.v1.ConsentService.BarBuyer:input_type -> obole.consent.v1.BarBuyerRequest
-	45, // 65: obole.consent.v1.ConsentService.UnbarBuyer:input_type -> obole.consent.v1.UnbarBuyerRequest
-	2,  // 66: obole.consent.v1.ConsentService.Enrol:output_type -> obole.consent.v1.EnrolResponse
-	4,  // 67: obole.consent.v1.ConsentService.AssureAge:output_type -> obole.consent.v1.AssureAgeResponse
-	6,  // 68: obole.consent.v1.ConsentService.SetRules:output_type -> obole.consent.v1.SetRulesResponse
-	8,  // 69: obole.consent.v1.ConsentService.GetRules:output_type -> obole.consent.v1.GetRulesResponse
-	10, // 70: obole.consent.v1.ConsentService.GetProfile:output_type -> obole.consent.v1.GetProfileResponse
-	12, // 71: obole.consent.v1.ConsentService.IsEnrolled:output_type -> obole.consent.v1.IsEnrolledResponse
-	14, // 72: obole.consent.v1.ConsentService.Withdraw:output_type -> obole.consent.v1.WithdrawResponse
-	16, // 73: obole.consent.v1.ConsentService.Pause:output_type -> obole.consent.v1.PauseResponse
-	18, // 74: obole.consent.v1.ConsentService.Resume:output_type -> obole.consent.v1.ResumeResponse
-	21, // 75: obole.consent.v1.ConsentService.ListConsents:output_type -> obole.consent.v1.ListConsentsResponse
-	25, // 76: obole.consent.v1.ConsentService.GetAccount:output_type -> obole.consent.v1.GetAccountResponse
-	27, // 77: obole.consent.v1.ConsentService.CloseAccount:output_type -> obole.consent.v1.CloseAccountResponse
-	29, // 78: obole.consent.v1.ConsentService.ListRecord:output_type -> obole.consent.v1.ListRecordResponse
-	31, // 79: obole.consent.v1.ConsentService.WatchRecord:output_type -> obole.consent.v1.WatchRecordResponse
-	33, // 80: obole.consent.v1.ConsentService.Check:output_type -> obole.consent.v1.CheckResponse
-	35, // 81: obole.consent.v1.ConsentService.CheckMany:output_type -> obole.consent.v1.CheckManyResponse
-	37, // 82: obole.consent.v1.ConsentService.Release:output_type -> obole.consent.v1.ReleaseResponse
-	40, // 83: obole.consent.v1.ConsentService.ReleaseMany:output_type -> obole.consent.v1.ReleaseManyResponse
-	42, // 84: obole.consent.v1.ConsentService.CountLive:output_type -> obole.consent.v1.CountLiveResponse
-	44, // 85: obole.consent.v1.ConsentService.BarBuyer:output_type -> obole.consent.v1.BarBuyerResponse
-	46, // 86: obole.consent.v1.ConsentService.UnbarBuyer:output_type -> obole.consent.v1.UnbarBuyerResponse
-	66, // [66:87] is the sub-list for method output_type
-	45, // [45:66] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	49, // 5: obole.consent.v1.SetRulesRequest.over:type_name -> obole.consent.v1.Rules
+	48, // 6: obole.consent.v1.SetRulesResponse.cursor:type_name -> obole.event.v1.Cursor
+	48, // 7: obole.consent.v1.GetRulesRequest.after:type_name -> obole.event.v1.Cursor
+	49, // 8: obole.consent.v1.GetRulesResponse.rules:type_name -> obole.consent.v1.Rules
+	48, // 9: obole.consent.v1.GetProfileRequest.after:type_name -> obole.event.v1.Cursor
+	50, // 10: obole.consent.v1.GetProfileResponse.not_eligible:type_name -> obole.consent.v1.Reason
+	49, // 11: obole.consent.v1.GetProfileResponse.rules:type_name -> obole.consent.v1.Rules
+	51, // 12: obole.consent.v1.GetProfileResponse.policy:type_name -> obole.event.v1.PolicyRef
+	48, // 13: obole.consent.v1.WithdrawResponse.cursor:type_name -> obole.event.v1.Cursor
+	48, // 14: obole.consent.v1.PauseResponse.cursor:type_name -> obole.event.v1.Cursor
+	48, // 15: obole.consent.v1.ResumeResponse.cursor:type_name -> obole.event.v1.Cursor
+	0,  // 16: obole.consent.v1.Consent.state:type_name -> obole.consent.v1.ConsentState
+	52, // 17: obole.consent.v1.Consent.record:type_name -> obole.consent.v1.Record
+	50, // 18: obole.consent.v1.Consent.refused:type_name -> obole.consent.v1.Reason
+	48, // 19: obole.consent.v1.Consent.ended:type_name -> obole.event.v1.Cursor
+	48, // 20: obole.consent.v1.ListConsentsRequest.after:type_name -> obole.event.v1.Cursor
+	19, // 21: obole.consent.v1.ListConsentsResponse.consents:type_name -> obole.consent.v1.Consent
+	48, // 22: obole.consent.v1.GetAccountRequest.after:type_name -> obole.event.v1.Cursor
+	53, // 23: obole.consent.v1.Kept.retention:type_name -> obole.event.v1.Retention
+	47, // 24: obole.consent.v1.Account.level:type_name -> obole.consent.v1.AssuranceLevel
+	50, // 25: obole.consent.v1.Account.not_eligible:type_name -> obole.consent.v1.Reason
+	23, // 26: obole.consent.v1.Account.kept:type_name -> obole.consent.v1.Kept
+	51, // 27: obole.consent.v1.Account.policy:type_name -> obole.event.v1.PolicyRef
+	24, // 28: obole.consent.v1.GetAccountResponse.account:type_name -> obole.consent.v1.Account
+	23, // 29: obole.consent.v1.CloseAccountResponse.kept:type_name -> obole.consent.v1.Kept
+	51, // 30: obole.consent.v1.CloseAccountResponse.policy:type_name -> obole.event.v1.PolicyRef
+	48, // 31: obole.consent.v1.CloseAccountResponse.cursor:type_name -> obole.event.v1.Cursor
+	48, // 32: obole.consent.v1.ListRecordRequest.after:type_name -> obole.event.v1.Cursor
+	48, // 33: obole.consent.v1.ListRecordRequest.only:type_name -> obole.event.v1.Cursor
+	54, // 34: obole.consent.v1.ListRecordResponse.entries:type_name -> obole.record.v1.Entry
+	54, // 35: obole.consent.v1.WatchRecordResponse.entry:type_name -> obole.record.v1.Entry
+	48, // 36: obole.consent.v1.CheckRequest.after:type_name -> obole.event.v1.Cursor
+	50, // 37: obole.consent.v1.CheckResponse.reason:type_name -> obole.consent.v1.Reason
+	32, // 38: obole.consent.v1.CheckManyRequest.checks:type_name -> obole.consent.v1.CheckRequest
+	33, // 39: obole.consent.v1.CheckManyResponse.checks:type_name -> obole.consent.v1.CheckResponse
+	48, // 40: obole.consent.v1.ReleaseResponse.cursor:type_name -> obole.event.v1.Cursor
+	36, // 41: obole.consent.v1.ReleaseManyRequest.releases:type_name -> obole.consent.v1.ReleaseRequest
+	37, // 42: obole.consent.v1.Released.permit:type_name -> obole.consent.v1.ReleaseResponse
+	50, // 43: obole.consent.v1.Released.refused:type_name -> obole.consent.v1.Reason
+	39, // 44: obole.consent.v1.ReleaseManyResponse.releases:type_name -> obole.consent.v1.Released
+	48, // 45: obole.consent.v1.BarBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
+	48, // 46: obole.consent.v1.UnbarBuyerResponse.cursor:type_name -> obole.event.v1.Cursor
+	1,  // 47: obole.consent.v1.ConsentService.Enrol:input_type -> obole.consent.v1.EnrolRequest
+	3,  // 48: obole.consent.v1.ConsentService.AssureAge:input_type -> obole.consent.v1.AssureAgeRequest
+	5,  // 49: obole.consent.v1.ConsentService.SetRules:input_type -> obole.consent.v1.SetRulesRequest
+	7,  // 50: obole.consent.v1.ConsentService.GetRules:input_type -> obole.consent.v1.GetRulesRequest
+	9,  // 51: obole.consent.v1.ConsentService.GetProfile:input_type -> obole.consent.v1.GetProfileRequest
+	11, // 52: obole.consent.v1.ConsentService.IsEnrolled:input_type -> obole.consent.v1.IsEnrolledRequest
+	13, // 53: obole.consent.v1.ConsentService.Withdraw:input_type -> obole.consent.v1.WithdrawRequest
+	15, // 54: obole.consent.v1.ConsentService.Pause:input_type -> obole.consent.v1.PauseRequest
+	17, // 55: obole.consent.v1.ConsentService.Resume:input_type -> obole.consent.v1.ResumeRequest
+	20, // 56: obole.consent.v1.ConsentService.ListConsents:input_type -> obole.consent.v1.ListConsentsRequest
+	22, // 57: obole.consent.v1.ConsentService.GetAccount:input_type -> obole.consent.v1.GetAccountRequest
+	26, // 58: obole.consent.v1.ConsentService.CloseAccount:input_type -> obole.consent.v1.CloseAccountRequest
+	28, // 59: obole.consent.v1.ConsentService.ListRecord:input_type -> obole.consent.v1.ListRecordRequest
+	30, // 60: obole.consent.v1.ConsentService.WatchRecord:input_type -> obole.consent.v1.WatchRecordRequest
+	32, // 61: obole.consent.v1.ConsentService.Check:input_type -> obole.consent.v1.CheckRequest
+	34, // 62: obole.consent.v1.ConsentService.CheckMany:input_type -> obole.consent.v1.CheckManyRequest
+	36, // 63: obole.consent.v1.ConsentService.Release:input_type -> obole.consent.v1.ReleaseRequest
+	38, // 64: obole.consent.v1.ConsentService.ReleaseMany:input_type -> obole.consent.v1.ReleaseManyRequest
+	41, // 65: obole.consent.v1.ConsentService.CountLive:input_type -> obole.consent.v1.CountLiveRequest
+	43, // 66: obole.consent.v1.ConsentService.BarBuyer:input_type -> obole.consent.v1.BarBuyerRequest
+	45, // 67: obole.consent.v1.ConsentService.UnbarBuyer:input_type -> obole.consent.v1.UnbarBuyerRequest
+	2,  // 68: obole.consent.v1.ConsentService.Enrol:output_type -> obole.consent.v1.EnrolResponse
+	4,  // 69: obole.consent.v1.ConsentService.AssureAge:output_type -> obole.consent.v1.AssureAgeResponse
+	6,  // 70: obole.consent.v1.ConsentService.SetRules:output_type -> obole.consent.v1.SetRulesResponse
+	8,  // 71: obole.consent.v1.ConsentService.GetRules:output_type -> obole.consent.v1.GetRulesResponse
+	10, // 72: obole.consent.v1.ConsentService.GetProfile:output_type -> obole.consent.v1.GetProfileResponse
+	12, // 73: obole.consent.v1.ConsentService.IsEnrolled:output_type -> obole.consent.v1.IsEnrolledResponse
+	14, // 74: obole.consent.v1.ConsentService.Withdraw:output_type -> obole.consent.v1.WithdrawResponse
+	16, // 75: obole.consent.v1.ConsentService.Pause:output_type -> obole.consent.v1.PauseResponse
+	18, // 76: obole.consent.v1.ConsentService.Resume:output_type -> obole.consent.v1.ResumeResponse
+	21, // 77: obole.consent.v1.ConsentService.ListConsents:output_type -> obole.consent.v1.ListConsentsResponse
+	25, // 78: obole.consent.v1.ConsentService.GetAccount:output_type -> obole.consent.v1.GetAccountResponse
+	27, // 79: obole.consent.v1.ConsentService.CloseAccount:output_type -> obole.consent.v1.CloseAccountResponse
+	29, // 80: obole.consent.v1.ConsentService.ListRecord:output_type -> obole.consent.v1.ListRecordResponse
+	31, // 81: obole.consent.v1.ConsentService.WatchRecord:output_type -> obole.consent.v1.WatchRecordResponse
+	33, // 82: obole.consent.v1.ConsentService.Check:output_type -> obole.consent.v1.CheckResponse
+	35, // 83: obole.consent.v1.ConsentService.CheckMany:output_type -> obole.consent.v1.CheckManyResponse
+	37, // 84: obole.consent.v1.ConsentService.Release:output_type -> obole.consent.v1.ReleaseResponse
+	40, // 85: obole.consent.v1.ConsentService.ReleaseMany:output_type -> obole.consent.v1.ReleaseManyResponse
+	42, // 86: obole.consent.v1.ConsentService.CountLive:output_type -> obole.consent.v1.CountLiveResponse
+	44, // 87: obole.consent.v1.ConsentService.BarBuyer:output_type -> obole.consent.v1.BarBuyerResponse
+	46, // 88: obole.consent.v1.ConsentService.UnbarBuyer:output_type -> obole.consent.v1.UnbarBuyerResponse
+	68, // [68:89] is the sub-list for method output_type
+	47, // [47:68] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_obole_consent_v1_service_proto_init() }

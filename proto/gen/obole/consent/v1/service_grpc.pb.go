@@ -58,13 +58,14 @@ type ConsentServiceClient interface {
 	Enrol(ctx context.Context, in *EnrolRequest, opts ...grpc.CallOption) (*EnrolResponse, error)
 	// AssureAge records what the operator learnt of a person's age.
 	AssureAge(ctx context.Context, in *AssureAgeRequest, opts ...grpc.CallOption) (*AssureAgeResponse, error)
-	// SetRules replaces a person's rules as a whole.
+	// SetRules replaces a person's rules as a whole. Refused with RULES_CHANGED where others stand than those to be replaced, and with
+	// ACCOUNT_CLOSED once the person has left.
 	SetRules(ctx context.Context, in *SetRulesRequest, opts ...grpc.CallOption) (*SetRulesResponse, error)
 	// GetRules reads a person's own rules.
 	GetRules(ctx context.Context, in *GetRulesRequest, opts ...grpc.CallOption) (*GetRulesResponse, error)
 	// GetProfile tells offers what it may show to a person who asks; nothing of it is stored there.
 	GetProfile(ctx context.Context, in *GetProfileRequest, opts ...grpc.CallOption) (*GetProfileResponse, error)
-	// IsEnrolled says whether a person was taken in, as of this moment.
+	// IsEnrolled says whether a person was taken in and whether they have left, as of this moment.
 	IsEnrolled(ctx context.Context, in *IsEnrolledRequest, opts ...grpc.CallOption) (*IsEnrolledResponse, error)
 	// Withdraw ends one consent or all, at once. No reason is asked. An agreement of which nothing is known here may be on its way: its
 	// acceptance will be refused. At most 64 may be awaited so, for as long as an acceptance may take to be answered; then
@@ -89,8 +90,8 @@ type ConsentServiceClient interface {
 	WatchRecord(ctx context.Context, in *WatchRecordRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchRecordResponse], error)
 	// Check says whether a consent allows use. It commits nothing: a key leaves by Release only, which decides on the state of its
 	// moment. Check answers from what the process that is asked knows: withdrawals, pauses and suspensions that this process has
-	// recorded count at once, those that another process of the service has recorded after at most 250 ms. While the log has been out
-	// of reach for longer than that, nothing is answered.
+	// recorded count at once, those that another process of the service has recorded after at most 250 ms, or at once where the caller says
+	// that it has heard of something (after). While the log has been out of reach for longer than that, nothing is answered.
 	Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckResponse, error)
 	// CheckMany is Check for many, in their order.
 	CheckMany(ctx context.Context, in *CheckManyRequest, opts ...grpc.CallOption) (*CheckManyResponse, error)
@@ -352,13 +353,14 @@ type ConsentServiceServer interface {
 	Enrol(context.Context, *EnrolRequest) (*EnrolResponse, error)
 	// AssureAge records what the operator learnt of a person's age.
 	AssureAge(context.Context, *AssureAgeRequest) (*AssureAgeResponse, error)
-	// SetRules replaces a person's rules as a whole.
+	// SetRules replaces a person's rules as a whole. Refused with RULES_CHANGED where others stand than those to be replaced, and with
+	// ACCOUNT_CLOSED once the person has left.
 	SetRules(context.Context, *SetRulesRequest) (*SetRulesResponse, error)
 	// GetRules reads a person's own rules.
 	GetRules(context.Context, *GetRulesRequest) (*GetRulesResponse, error)
 	// GetProfile tells offers what it may show to a person who asks; nothing of it is stored there.
 	GetProfile(context.Context, *GetProfileRequest) (*GetProfileResponse, error)
-	// IsEnrolled says whether a person was taken in, as of this moment.
+	// IsEnrolled says whether a person was taken in and whether they have left, as of this moment.
 	IsEnrolled(context.Context, *IsEnrolledRequest) (*IsEnrolledResponse, error)
 	// Withdraw ends one consent or all, at once. No reason is asked. An agreement of which nothing is known here may be on its way: its
 	// acceptance will be refused. At most 64 may be awaited so, for as long as an acceptance may take to be answered; then
@@ -383,8 +385,8 @@ type ConsentServiceServer interface {
 	WatchRecord(*WatchRecordRequest, grpc.ServerStreamingServer[WatchRecordResponse]) error
 	// Check says whether a consent allows use. It commits nothing: a key leaves by Release only, which decides on the state of its
 	// moment. Check answers from what the process that is asked knows: withdrawals, pauses and suspensions that this process has
-	// recorded count at once, those that another process of the service has recorded after at most 250 ms. While the log has been out
-	// of reach for longer than that, nothing is answered.
+	// recorded count at once, those that another process of the service has recorded after at most 250 ms, or at once where the caller says
+	// that it has heard of something (after). While the log has been out of reach for longer than that, nothing is answered.
 	Check(context.Context, *CheckRequest) (*CheckResponse, error)
 	// CheckMany is Check for many, in their order.
 	CheckMany(context.Context, *CheckManyRequest) (*CheckManyResponse, error)

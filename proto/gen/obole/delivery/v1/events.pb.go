@@ -106,6 +106,8 @@ const (
 	EndReason_END_REASON_SUSPENDED EndReason = 5
 	// The days are over and no valid slot is left.
 	EndReason_END_REASON_NO_SLOTS EndReason = 6
+	// The buyer has kept it as long as was agreed: only an order to delete says so. No rule emits it yet.
+	EndReason_END_REASON_RETENTION EndReason = 7
 )
 
 // Enum value maps for EndReason.
@@ -118,6 +120,7 @@ var (
 		4: "END_REASON_VOIDED",
 		5: "END_REASON_SUSPENDED",
 		6: "END_REASON_NO_SLOTS",
+		7: "END_REASON_RETENTION",
 	}
 	EndReason_value = map[string]int32{
 		"END_REASON_UNSPECIFIED": 0,
@@ -127,6 +130,7 @@ var (
 		"END_REASON_VOIDED":      4,
 		"END_REASON_SUSPENDED":   5,
 		"END_REASON_NO_SLOTS":    6,
+		"END_REASON_RETENTION":   7,
 	}
 )
 
@@ -286,6 +290,8 @@ const (
 	Reason_REASON_POINT_UNKNOWN Reason = 32
 	// The point was corrected already: the newer one is to be corrected.
 	Reason_REASON_POINT_SUPERSEDED Reason = 33
+	// The account is closed: nothing comes in about the person any more.
+	Reason_REASON_ACCOUNT_CLOSED Reason = 34
 )
 
 // Enum value maps for Reason.
@@ -321,6 +327,7 @@ var (
 		31: "REASON_SOURCE_DISCONNECTED",
 		32: "REASON_POINT_UNKNOWN",
 		33: "REASON_POINT_SUPERSEDED",
+		34: "REASON_ACCOUNT_CLOSED",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":          0,
@@ -353,6 +360,7 @@ var (
 		"REASON_SOURCE_DISCONNECTED":  31,
 		"REASON_POINT_UNKNOWN":        32,
 		"REASON_POINT_SUPERSEDED":     33,
+		"REASON_ACCOUNT_CLOSED":       34,
 	}
 )
 
@@ -2959,7 +2967,7 @@ const file_obole_delivery_v1_events_proto_rawDesc = "" +
 	"\x0eROUTE_OPERATOR\x10\x01\x12\x14\n" +
 	"\x10ROUTE_DATA_ACT_4\x10\x02\x12\x14\n" +
 	"\x10ROUTE_DATA_ACT_5\x10\x03\x12\x11\n" +
-	"\rROUTE_GDPR_20\x10\x04*\xbd\x01\n" +
+	"\rROUTE_GDPR_20\x10\x04*\xd7\x01\n" +
 	"\tEndReason\x12\x1a\n" +
 	"\x16END_REASON_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14END_REASON_FULFILLED\x10\x01\x12\x18\n" +
@@ -2967,14 +2975,15 @@ const file_obole_delivery_v1_events_proto_rawDesc = "" +
 	"\x12END_REASON_EXPIRED\x10\x03\x12\x15\n" +
 	"\x11END_REASON_VOIDED\x10\x04\x12\x18\n" +
 	"\x14END_REASON_SUSPENDED\x10\x05\x12\x17\n" +
-	"\x13END_REASON_NO_SLOTS\x10\x06*\xb1\x01\n" +
+	"\x13END_REASON_NO_SLOTS\x10\x06\x12\x18\n" +
+	"\x14END_REASON_RETENTION\x10\a*\xb1\x01\n" +
 	"\vDisputeCode\x12\x1c\n" +
 	"\x18DISPUTE_CODE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12DISPUTE_CODE_EMPTY\x10\x01\x12\x1e\n" +
 	"\x1aDISPUTE_CODE_UNDECRYPTABLE\x10\x02\x12\x17\n" +
 	"\x13DISPUTE_CODE_SCHEMA\x10\x03\x12\x1a\n" +
 	"\x16DISPUTE_CODE_DUPLICATE\x10\x04\x12\x17\n" +
-	"\x13DISPUTE_CODE_FORGED\x10\x05*\xa1\x06\n" +
+	"\x13DISPUTE_CODE_FORGED\x10\x05*\xbc\x06\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17REASON_DELIVERY_UNKNOWN\x10\x01\x12\x1a\n" +
@@ -3006,7 +3015,8 @@ const file_obole_delivery_v1_events_proto_rawDesc = "" +
 	"\x18REASON_SOURCE_RESTRICTED\x10\x1e\x12\x1e\n" +
 	"\x1aREASON_SOURCE_DISCONNECTED\x10\x1f\x12\x18\n" +
 	"\x14REASON_POINT_UNKNOWN\x10 \x12\x1b\n" +
-	"\x17REASON_POINT_SUPERSEDED\x10!B\xd0\x01\n" +
+	"\x17REASON_POINT_SUPERSEDED\x10!\x12\x19\n" +
+	"\x15REASON_ACCOUNT_CLOSED\x10\"B\xd0\x01\n" +
 	"\x15com.obole.delivery.v1B\vEventsProtoP\x01ZDgithub.com/obole-market/obole/proto/gen/obole/delivery/v1;deliveryv1\xa2\x02\x03ODX\xaa\x02\x11Obole.Delivery.V1\xca\x02\x11Obole\\Delivery\\V1\xe2\x02\x1dObole\\Delivery\\V1\\GPBMetadata\xea\x02\x13Obole::Delivery::V1b\x06proto3"
 
 var (

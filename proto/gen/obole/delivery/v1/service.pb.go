@@ -28,6 +28,128 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Flaw is what is wrong with a value of a file, or of a point. A refusal's fact "flaw" says it, without the prefix and followed by the field's
+// name, as in "NOT_NUMBER TotalSteps"; the fact "field" says the same in English words.
+type Flaw int32
+
+const (
+	// Unset.
+	Flaw_FLAW_UNSPECIFIED Flaw = 0
+	// Nothing stands there.
+	Flaw_FLAW_MISSING Flaw = 1
+	// No number at all.
+	Flaw_FLAW_NOT_NUMBER Flaw = 2
+	// A number of what is counted in wholes.
+	Flaw_FLAW_NOT_WHOLE Flaw = 3
+	// More, less or finer than can be measured.
+	Flaw_FLAW_OUT_OF_RANGE Flaw = 4
+	// No date or time as the file writes them.
+	Flaw_FLAW_NOT_TIME Flaw = 5
+	// A time or day that the zone's clock left out.
+	Flaw_FLAW_NEVER_SHOWN Flaw = 6
+	// Before any device was there.
+	Flaw_FLAW_TOO_EARLY Flaw = 7
+	// Still to come.
+	Flaw_FLAW_TOO_LATE Flaw = 8
+	// An end before its beginning.
+	Flaw_FLAW_BACKWARDS Flaw = 9
+	// Of time, more than a day.
+	Flaw_FLAW_TOO_LONG Flaw = 10
+	// No time zone, or not the one that was named.
+	Flaw_FLAW_NO_ZONE Flaw = 11
+	// None of what may stand there.
+	Flaw_FLAW_NOT_ALLOWED Flaw = 12
+	// Nothing may stand there.
+	Flaw_FLAW_OUT_OF_PLACE Flaw = 13
+	// Another value of the same row says otherwise.
+	Flaw_FLAW_CONTRARY Flaw = 14
+	// Other cells than the header names.
+	Flaw_FLAW_CELLS Flaw = 15
+	// A quotation mark that belongs nowhere.
+	Flaw_FLAW_QUOTE Flaw = 16
+	// More text than a row or element may have.
+	Flaw_FLAW_TOO_LARGE Flaw = 17
+	// No JSON.
+	Flaw_FLAW_SYNTAX Flaw = 18
+	// JSON of another form.
+	Flaw_FLAW_SHAPE Flaw = 19
+)
+
+// Enum value maps for Flaw.
+var (
+	Flaw_name = map[int32]string{
+		0:  "FLAW_UNSPECIFIED",
+		1:  "FLAW_MISSING",
+		2:  "FLAW_NOT_NUMBER",
+		3:  "FLAW_NOT_WHOLE",
+		4:  "FLAW_OUT_OF_RANGE",
+		5:  "FLAW_NOT_TIME",
+		6:  "FLAW_NEVER_SHOWN",
+		7:  "FLAW_TOO_EARLY",
+		8:  "FLAW_TOO_LATE",
+		9:  "FLAW_BACKWARDS",
+		10: "FLAW_TOO_LONG",
+		11: "FLAW_NO_ZONE",
+		12: "FLAW_NOT_ALLOWED",
+		13: "FLAW_OUT_OF_PLACE",
+		14: "FLAW_CONTRARY",
+		15: "FLAW_CELLS",
+		16: "FLAW_QUOTE",
+		17: "FLAW_TOO_LARGE",
+		18: "FLAW_SYNTAX",
+		19: "FLAW_SHAPE",
+	}
+	Flaw_value = map[string]int32{
+		"FLAW_UNSPECIFIED":  0,
+		"FLAW_MISSING":      1,
+		"FLAW_NOT_NUMBER":   2,
+		"FLAW_NOT_WHOLE":    3,
+		"FLAW_OUT_OF_RANGE": 4,
+		"FLAW_NOT_TIME":     5,
+		"FLAW_NEVER_SHOWN":  6,
+		"FLAW_TOO_EARLY":    7,
+		"FLAW_TOO_LATE":     8,
+		"FLAW_BACKWARDS":    9,
+		"FLAW_TOO_LONG":     10,
+		"FLAW_NO_ZONE":      11,
+		"FLAW_NOT_ALLOWED":  12,
+		"FLAW_OUT_OF_PLACE": 13,
+		"FLAW_CONTRARY":     14,
+		"FLAW_CELLS":        15,
+		"FLAW_QUOTE":        16,
+		"FLAW_TOO_LARGE":    17,
+		"FLAW_SYNTAX":       18,
+		"FLAW_SHAPE":        19,
+	}
+)
+
+func (x Flaw) Enum() *Flaw {
+	p := new(Flaw)
+	*p = x
+	return p
+}
+
+func (x Flaw) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Flaw) Descriptor() protoreflect.EnumDescriptor {
+	return file_obole_delivery_v1_service_proto_enumTypes[0].Descriptor()
+}
+
+func (Flaw) Type() protoreflect.EnumType {
+	return &file_obole_delivery_v1_service_proto_enumTypes[0]
+}
+
+func (x Flaw) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Flaw.Descriptor instead.
+func (Flaw) EnumDescriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{0}
+}
+
 // DeliveryState says where a delivery stands.
 type DeliveryState int32
 
@@ -77,11 +199,11 @@ func (x DeliveryState) String() string {
 }
 
 func (DeliveryState) Descriptor() protoreflect.EnumDescriptor {
-	return file_obole_delivery_v1_service_proto_enumTypes[0].Descriptor()
+	return file_obole_delivery_v1_service_proto_enumTypes[1].Descriptor()
 }
 
 func (DeliveryState) Type() protoreflect.EnumType {
-	return &file_obole_delivery_v1_service_proto_enumTypes[0]
+	return &file_obole_delivery_v1_service_proto_enumTypes[1]
 }
 
 func (x DeliveryState) Number() protoreflect.EnumNumber {
@@ -90,7 +212,7 @@ func (x DeliveryState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use DeliveryState.Descriptor instead.
 func (DeliveryState) EnumDescriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{0}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{1}
 }
 
 // ConnectSourceRequest describes a source.
@@ -464,7 +586,7 @@ type ImportHeader struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whose.
 	SubscriberId string `protobuf:"bytes,1,opt,name=subscriber_id,json=subscriberId,proto3" json:"subscriber_id,omitempty"`
-	// Source.
+	// Source; empty where connect names a new one. One of the two is set.
 	SourceId string `protobuf:"bytes,2,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
 	// Name of the file, for error messages only; at most 255 bytes.
 	FileName string `protobuf:"bytes,3,opt,name=file_name,json=fileName,proto3" json:"file_name,omitempty"`
@@ -473,7 +595,9 @@ type ImportHeader struct {
 	// Which person of a file with several, as the file names them. It is not stored.
 	Person string `protobuf:"bytes,5,opt,name=person,proto3" json:"person,omitempty"`
 	// Take only these days; unset means all.
-	Days          *v11.Days `protobuf:"bytes,6,opt,name=days,proto3" json:"days,omitempty"`
+	Days *v11.Days `protobuf:"bytes,6,opt,name=days,proto3" json:"days,omitempty"`
+	// The file brings its own source: it is connected if the file is kept, and is not there if the file is refused.
+	Connect       *NewSource `protobuf:"bytes,7,opt,name=connect,proto3" json:"connect,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -550,6 +674,77 @@ func (x *ImportHeader) GetDays() *v11.Days {
 	return nil
 }
 
+func (x *ImportHeader) GetConnect() *NewSource {
+	if x != nil {
+		return x.Connect
+	}
+	return nil
+}
+
+// NewSource is a source that comes with its first file. It is the one that ConnectSource with the same key names.
+type NewSource struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Importer that reads it.
+	Importer string `protobuf:"bytes,1,opt,name=importer,proto3" json:"importer,omitempty"`
+	// How its measurements come.
+	Route Route `protobuf:"varint,2,opt,name=route,proto3,enum=obole.delivery.v1.Route" json:"route,omitempty"`
+	// Chosen by the caller, 1 to 64 bytes. Another file under the same key comes from the same source.
+	IdempotencyKey string `protobuf:"bytes,3,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *NewSource) Reset() {
+	*x = NewSource{}
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NewSource) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NewSource) ProtoMessage() {}
+
+func (x *NewSource) ProtoReflect() protoreflect.Message {
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NewSource.ProtoReflect.Descriptor instead.
+func (*NewSource) Descriptor() ([]byte, []int) {
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *NewSource) GetImporter() string {
+	if x != nil {
+		return x.Importer
+	}
+	return ""
+}
+
+func (x *NewSource) GetRoute() Route {
+	if x != nil {
+		return x.Route
+	}
+	return Route_ROUTE_UNSPECIFIED
+}
+
+func (x *NewSource) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
 // ImportRequest is the header, then the bytes.
 type ImportRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -566,7 +761,7 @@ type ImportRequest struct {
 
 func (x *ImportRequest) Reset() {
 	*x = ImportRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[6]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -578,7 +773,7 @@ func (x *ImportRequest) String() string {
 func (*ImportRequest) ProtoMessage() {}
 
 func (x *ImportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[6]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -591,7 +786,7 @@ func (x *ImportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportRequest.ProtoReflect.Descriptor instead.
 func (*ImportRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{6}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ImportRequest) GetPart() isImportRequest_Part {
@@ -649,14 +844,16 @@ type ImportResponse struct {
 	// SHA-256 of the bytes as they came.
 	FileSha256 []byte `protobuf:"bytes,4,opt,name=file_sha256,json=fileSha256,proto3" json:"file_sha256,omitempty"`
 	// How far this answer reaches.
-	Cursor        *v1.Cursor `protobuf:"bytes,5,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	Cursor *v1.Cursor `protobuf:"bytes,5,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// Source from which it came.
+	SourceId      string `protobuf:"bytes,6,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ImportResponse) Reset() {
 	*x = ImportResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[7]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -668,7 +865,7 @@ func (x *ImportResponse) String() string {
 func (*ImportResponse) ProtoMessage() {}
 
 func (x *ImportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[7]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -681,7 +878,7 @@ func (x *ImportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportResponse.ProtoReflect.Descriptor instead.
 func (*ImportResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{7}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ImportResponse) GetImportId() string {
@@ -719,6 +916,13 @@ func (x *ImportResponse) GetCursor() *v1.Cursor {
 	return nil
 }
 
+func (x *ImportResponse) GetSourceId() string {
+	if x != nil {
+		return x.SourceId
+	}
+	return ""
+}
+
 // PutPointsRequest is one batch.
 type PutPointsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -736,7 +940,7 @@ type PutPointsRequest struct {
 
 func (x *PutPointsRequest) Reset() {
 	*x = PutPointsRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[8]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -748,7 +952,7 @@ func (x *PutPointsRequest) String() string {
 func (*PutPointsRequest) ProtoMessage() {}
 
 func (x *PutPointsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[8]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -761,7 +965,7 @@ func (x *PutPointsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutPointsRequest.ProtoReflect.Descriptor instead.
 func (*PutPointsRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{8}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PutPointsRequest) GetSubscriberId() string {
@@ -813,7 +1017,7 @@ type PutPointsResponse struct {
 
 func (x *PutPointsResponse) Reset() {
 	*x = PutPointsResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[9]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -825,7 +1029,7 @@ func (x *PutPointsResponse) String() string {
 func (*PutPointsResponse) ProtoMessage() {}
 
 func (x *PutPointsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[9]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -838,7 +1042,7 @@ func (x *PutPointsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutPointsResponse.ProtoReflect.Descriptor instead.
 func (*PutPointsResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{9}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PutPointsResponse) GetIdempotencyKey() string {
@@ -898,7 +1102,7 @@ type RestrictSourceRequest struct {
 
 func (x *RestrictSourceRequest) Reset() {
 	*x = RestrictSourceRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[10]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -910,7 +1114,7 @@ func (x *RestrictSourceRequest) String() string {
 func (*RestrictSourceRequest) ProtoMessage() {}
 
 func (x *RestrictSourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[10]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -923,7 +1127,7 @@ func (x *RestrictSourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestrictSourceRequest.ProtoReflect.Descriptor instead.
 func (*RestrictSourceRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{10}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RestrictSourceRequest) GetSubscriberId() string {
@@ -958,7 +1162,7 @@ type RestrictSourceResponse struct {
 
 func (x *RestrictSourceResponse) Reset() {
 	*x = RestrictSourceResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[11]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -970,7 +1174,7 @@ func (x *RestrictSourceResponse) String() string {
 func (*RestrictSourceResponse) ProtoMessage() {}
 
 func (x *RestrictSourceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[11]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -983,7 +1187,7 @@ func (x *RestrictSourceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestrictSourceResponse.ProtoReflect.Descriptor instead.
 func (*RestrictSourceResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{11}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RestrictSourceResponse) GetCursor() *v1.Cursor {
@@ -1008,7 +1212,7 @@ type LiftRestrictionRequest struct {
 
 func (x *LiftRestrictionRequest) Reset() {
 	*x = LiftRestrictionRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[12]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1020,7 +1224,7 @@ func (x *LiftRestrictionRequest) String() string {
 func (*LiftRestrictionRequest) ProtoMessage() {}
 
 func (x *LiftRestrictionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[12]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1033,7 +1237,7 @@ func (x *LiftRestrictionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LiftRestrictionRequest.ProtoReflect.Descriptor instead.
 func (*LiftRestrictionRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{12}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *LiftRestrictionRequest) GetSubscriberId() string {
@@ -1068,7 +1272,7 @@ type LiftRestrictionResponse struct {
 
 func (x *LiftRestrictionResponse) Reset() {
 	*x = LiftRestrictionResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[13]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1080,7 +1284,7 @@ func (x *LiftRestrictionResponse) String() string {
 func (*LiftRestrictionResponse) ProtoMessage() {}
 
 func (x *LiftRestrictionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[13]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1093,7 +1297,7 @@ func (x *LiftRestrictionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LiftRestrictionResponse.ProtoReflect.Descriptor instead.
 func (*LiftRestrictionResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{13}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *LiftRestrictionResponse) GetCursor() *v1.Cursor {
@@ -1118,7 +1322,7 @@ type DisconnectSourceRequest struct {
 
 func (x *DisconnectSourceRequest) Reset() {
 	*x = DisconnectSourceRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[14]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1130,7 +1334,7 @@ func (x *DisconnectSourceRequest) String() string {
 func (*DisconnectSourceRequest) ProtoMessage() {}
 
 func (x *DisconnectSourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[14]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1143,7 +1347,7 @@ func (x *DisconnectSourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectSourceRequest.ProtoReflect.Descriptor instead.
 func (*DisconnectSourceRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{14}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DisconnectSourceRequest) GetSubscriberId() string {
@@ -1178,7 +1382,7 @@ type DisconnectSourceResponse struct {
 
 func (x *DisconnectSourceResponse) Reset() {
 	*x = DisconnectSourceResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[15]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1190,7 +1394,7 @@ func (x *DisconnectSourceResponse) String() string {
 func (*DisconnectSourceResponse) ProtoMessage() {}
 
 func (x *DisconnectSourceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[15]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1203,7 +1407,7 @@ func (x *DisconnectSourceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectSourceResponse.ProtoReflect.Descriptor instead.
 func (*DisconnectSourceResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{15}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DisconnectSourceResponse) GetCursor() *v1.Cursor {
@@ -1228,7 +1432,7 @@ type ReconnectSourceRequest struct {
 
 func (x *ReconnectSourceRequest) Reset() {
 	*x = ReconnectSourceRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[16]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1240,7 +1444,7 @@ func (x *ReconnectSourceRequest) String() string {
 func (*ReconnectSourceRequest) ProtoMessage() {}
 
 func (x *ReconnectSourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[16]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1253,7 +1457,7 @@ func (x *ReconnectSourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReconnectSourceRequest.ProtoReflect.Descriptor instead.
 func (*ReconnectSourceRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{16}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ReconnectSourceRequest) GetSubscriberId() string {
@@ -1288,7 +1492,7 @@ type ReconnectSourceResponse struct {
 
 func (x *ReconnectSourceResponse) Reset() {
 	*x = ReconnectSourceResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[17]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1300,7 +1504,7 @@ func (x *ReconnectSourceResponse) String() string {
 func (*ReconnectSourceResponse) ProtoMessage() {}
 
 func (x *ReconnectSourceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[17]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1313,7 +1517,7 @@ func (x *ReconnectSourceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReconnectSourceResponse.ProtoReflect.Descriptor instead.
 func (*ReconnectSourceResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{17}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ReconnectSourceResponse) GetCursor() *v1.Cursor {
@@ -1339,7 +1543,7 @@ type CorrectPointRequest struct {
 
 func (x *CorrectPointRequest) Reset() {
 	*x = CorrectPointRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[18]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1351,7 +1555,7 @@ func (x *CorrectPointRequest) String() string {
 func (*CorrectPointRequest) ProtoMessage() {}
 
 func (x *CorrectPointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[18]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1364,7 +1568,7 @@ func (x *CorrectPointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CorrectPointRequest.ProtoReflect.Descriptor instead.
 func (*CorrectPointRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{18}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CorrectPointRequest) GetSubscriberId() string {
@@ -1405,7 +1609,7 @@ type CorrectPointResponse struct {
 
 func (x *CorrectPointResponse) Reset() {
 	*x = CorrectPointResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[19]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1417,7 +1621,7 @@ func (x *CorrectPointResponse) String() string {
 func (*CorrectPointResponse) ProtoMessage() {}
 
 func (x *CorrectPointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[19]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1430,7 +1634,7 @@ func (x *CorrectPointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CorrectPointResponse.ProtoReflect.Descriptor instead.
 func (*CorrectPointResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{19}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CorrectPointResponse) GetPointId() string {
@@ -1482,7 +1686,7 @@ type ListPointsRequest struct {
 
 func (x *ListPointsRequest) Reset() {
 	*x = ListPointsRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[20]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1494,7 +1698,7 @@ func (x *ListPointsRequest) String() string {
 func (*ListPointsRequest) ProtoMessage() {}
 
 func (x *ListPointsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[20]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1507,7 +1711,7 @@ func (x *ListPointsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPointsRequest.ProtoReflect.Descriptor instead.
 func (*ListPointsRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{20}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListPointsRequest) GetSubscriberId() string {
@@ -1565,7 +1769,7 @@ type Superseded struct {
 
 func (x *Superseded) Reset() {
 	*x = Superseded{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[21]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1577,7 +1781,7 @@ func (x *Superseded) String() string {
 func (*Superseded) ProtoMessage() {}
 
 func (x *Superseded) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[21]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1590,7 +1794,7 @@ func (x *Superseded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Superseded.ProtoReflect.Descriptor instead.
 func (*Superseded) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{21}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Superseded) GetPoint() []byte {
@@ -1614,7 +1818,7 @@ type ListPointsResponse struct {
 	Points [][]byte `protobuf:"bytes,1,rep,name=points,proto3" json:"points,omitempty"`
 	// Empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	// Points of this page's days that were corrected; a day whose points are on two pages has them on the later one. They are used in nothing.
+	// Points that were corrected: those of a day follow its points. Both together are at most a page. They are used in nothing.
 	Superseded    []*Superseded `protobuf:"bytes,3,rep,name=superseded,proto3" json:"superseded,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1622,7 +1826,7 @@ type ListPointsResponse struct {
 
 func (x *ListPointsResponse) Reset() {
 	*x = ListPointsResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[22]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1634,7 +1838,7 @@ func (x *ListPointsResponse) String() string {
 func (*ListPointsResponse) ProtoMessage() {}
 
 func (x *ListPointsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[22]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1647,7 +1851,7 @@ func (x *ListPointsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPointsResponse.ProtoReflect.Descriptor instead.
 func (*ListPointsResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{22}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListPointsResponse) GetPoints() [][]byte {
@@ -1696,7 +1900,7 @@ type GetSeriesRequest struct {
 
 func (x *GetSeriesRequest) Reset() {
 	*x = GetSeriesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[23]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1708,7 +1912,7 @@ func (x *GetSeriesRequest) String() string {
 func (*GetSeriesRequest) ProtoMessage() {}
 
 func (x *GetSeriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[23]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1721,7 +1925,7 @@ func (x *GetSeriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSeriesRequest.ProtoReflect.Descriptor instead.
 func (*GetSeriesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{23}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GetSeriesRequest) GetSubscriberId() string {
@@ -1794,14 +1998,16 @@ type Bucket struct {
 	// Sum of all.
 	Sum int64 `protobuf:"varint,5,opt,name=sum,proto3" json:"sum,omitempty"`
 	// Mean of all, rounded to the nearest.
-	Mean          int64 `protobuf:"varint,6,opt,name=mean,proto3" json:"mean,omitempty"`
+	Mean int64 `protobuf:"varint,6,opt,name=mean,proto3" json:"mean,omitempty"`
+	// Local days of it that have a measurement, at least 1: sum over days is the mean of a day.
+	Days          uint32 `protobuf:"varint,7,opt,name=days,proto3" json:"days,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Bucket) Reset() {
 	*x = Bucket{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[24]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1813,7 +2019,7 @@ func (x *Bucket) String() string {
 func (*Bucket) ProtoMessage() {}
 
 func (x *Bucket) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[24]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1826,7 +2032,7 @@ func (x *Bucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bucket.ProtoReflect.Descriptor instead.
 func (*Bucket) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{24}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Bucket) GetFrom() int64 {
@@ -1871,6 +2077,13 @@ func (x *Bucket) GetMean() int64 {
 	return 0
 }
 
+func (x *Bucket) GetDays() uint32 {
+	if x != nil {
+		return x.Days
+	}
+	return 0
+}
+
 // GetSeriesResponse is a series, gathered.
 type GetSeriesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1896,7 +2109,7 @@ type GetSeriesResponse struct {
 
 func (x *GetSeriesResponse) Reset() {
 	*x = GetSeriesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[25]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1908,7 +2121,7 @@ func (x *GetSeriesResponse) String() string {
 func (*GetSeriesResponse) ProtoMessage() {}
 
 func (x *GetSeriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[25]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1921,7 +2134,7 @@ func (x *GetSeriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSeriesResponse.ProtoReflect.Descriptor instead.
 func (*GetSeriesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{25}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetSeriesResponse) GetMeasure() string {
@@ -2001,7 +2214,7 @@ type GetHoursRequest struct {
 
 func (x *GetHoursRequest) Reset() {
 	*x = GetHoursRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[26]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2013,7 +2226,7 @@ func (x *GetHoursRequest) String() string {
 func (*GetHoursRequest) ProtoMessage() {}
 
 func (x *GetHoursRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[26]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2026,7 +2239,7 @@ func (x *GetHoursRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHoursRequest.ProtoReflect.Descriptor instead.
 func (*GetHoursRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{26}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GetHoursRequest) GetSubscriberId() string {
@@ -2088,7 +2301,7 @@ type Hour struct {
 
 func (x *Hour) Reset() {
 	*x = Hour{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[27]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2100,7 +2313,7 @@ func (x *Hour) String() string {
 func (*Hour) ProtoMessage() {}
 
 func (x *Hour) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[27]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2113,7 +2326,7 @@ func (x *Hour) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hour.ProtoReflect.Descriptor instead.
 func (*Hour) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{27}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Hour) GetWeekday() uint32 {
@@ -2167,7 +2380,7 @@ type GetHoursResponse struct {
 
 func (x *GetHoursResponse) Reset() {
 	*x = GetHoursResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[28]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2179,7 +2392,7 @@ func (x *GetHoursResponse) String() string {
 func (*GetHoursResponse) ProtoMessage() {}
 
 func (x *GetHoursResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[28]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2192,7 +2405,7 @@ func (x *GetHoursResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHoursResponse.ProtoReflect.Descriptor instead.
 func (*GetHoursResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{28}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *GetHoursResponse) GetMeasure() string {
@@ -2261,7 +2474,7 @@ type GetPlacesRequest struct {
 
 func (x *GetPlacesRequest) Reset() {
 	*x = GetPlacesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[29]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2273,7 +2486,7 @@ func (x *GetPlacesRequest) String() string {
 func (*GetPlacesRequest) ProtoMessage() {}
 
 func (x *GetPlacesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[29]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2286,7 +2499,7 @@ func (x *GetPlacesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPlacesRequest.ProtoReflect.Descriptor instead.
 func (*GetPlacesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{29}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *GetPlacesRequest) GetSubscriberId() string {
@@ -2346,7 +2559,7 @@ type Place struct {
 
 func (x *Place) Reset() {
 	*x = Place{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[30]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2358,7 +2571,7 @@ func (x *Place) String() string {
 func (*Place) ProtoMessage() {}
 
 func (x *Place) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[30]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2371,7 +2584,7 @@ func (x *Place) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Place.ProtoReflect.Descriptor instead.
 func (*Place) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{30}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Place) GetCell() string {
@@ -2457,7 +2670,7 @@ type Spot struct {
 
 func (x *Spot) Reset() {
 	*x = Spot{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[31]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2469,7 +2682,7 @@ func (x *Spot) String() string {
 func (*Spot) ProtoMessage() {}
 
 func (x *Spot) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[31]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2482,7 +2695,7 @@ func (x *Spot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Spot.ProtoReflect.Descriptor instead.
 func (*Spot) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{31}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Spot) GetLatitude() int32 {
@@ -2524,7 +2737,7 @@ type GetPlacesResponse struct {
 
 func (x *GetPlacesResponse) Reset() {
 	*x = GetPlacesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[32]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2536,7 +2749,7 @@ func (x *GetPlacesResponse) String() string {
 func (*GetPlacesResponse) ProtoMessage() {}
 
 func (x *GetPlacesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[32]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2549,7 +2762,7 @@ func (x *GetPlacesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPlacesResponse.ProtoReflect.Descriptor instead.
 func (*GetPlacesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{32}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *GetPlacesResponse) GetPlaces() []*Place {
@@ -2621,7 +2834,7 @@ type GetSummaryRequest struct {
 
 func (x *GetSummaryRequest) Reset() {
 	*x = GetSummaryRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[33]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2633,7 +2846,7 @@ func (x *GetSummaryRequest) String() string {
 func (*GetSummaryRequest) ProtoMessage() {}
 
 func (x *GetSummaryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[33]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2646,7 +2859,7 @@ func (x *GetSummaryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSummaryRequest.ProtoReflect.Descriptor instead.
 func (*GetSummaryRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{33}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *GetSummaryRequest) GetSubscriberId() string {
@@ -2676,7 +2889,7 @@ type Quantity struct {
 
 func (x *Quantity) Reset() {
 	*x = Quantity{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[34]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2688,7 +2901,7 @@ func (x *Quantity) String() string {
 func (*Quantity) ProtoMessage() {}
 
 func (x *Quantity) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[34]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2701,7 +2914,7 @@ func (x *Quantity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quantity.ProtoReflect.Descriptor instead.
 func (*Quantity) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{34}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Quantity) GetMeasure() string {
@@ -2733,7 +2946,7 @@ type Share struct {
 
 func (x *Share) Reset() {
 	*x = Share{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[35]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2745,7 +2958,7 @@ func (x *Share) String() string {
 func (*Share) ProtoMessage() {}
 
 func (x *Share) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[35]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2758,7 +2971,7 @@ func (x *Share) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Share.ProtoReflect.Descriptor instead.
 func (*Share) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{35}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Share) GetSourceId() string {
@@ -2805,7 +3018,7 @@ type Category struct {
 
 func (x *Category) Reset() {
 	*x = Category{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[36]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2817,7 +3030,7 @@ func (x *Category) String() string {
 func (*Category) ProtoMessage() {}
 
 func (x *Category) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[36]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2830,7 +3043,7 @@ func (x *Category) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Category.ProtoReflect.Descriptor instead.
 func (*Category) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{36}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Category) GetSchema() string {
@@ -2895,7 +3108,7 @@ type GetSummaryResponse struct {
 
 func (x *GetSummaryResponse) Reset() {
 	*x = GetSummaryResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[37]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2907,7 +3120,7 @@ func (x *GetSummaryResponse) String() string {
 func (*GetSummaryResponse) ProtoMessage() {}
 
 func (x *GetSummaryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[37]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2920,7 +3133,7 @@ func (x *GetSummaryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSummaryResponse.ProtoReflect.Descriptor instead.
 func (*GetSummaryResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{37}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *GetSummaryResponse) GetCategories() []*Category {
@@ -2950,7 +3163,7 @@ type ExportPointsRequest struct {
 
 func (x *ExportPointsRequest) Reset() {
 	*x = ExportPointsRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[38]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2962,7 +3175,7 @@ func (x *ExportPointsRequest) String() string {
 func (*ExportPointsRequest) ProtoMessage() {}
 
 func (x *ExportPointsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[38]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2975,7 +3188,7 @@ func (x *ExportPointsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportPointsRequest.ProtoReflect.Descriptor instead.
 func (*ExportPointsRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{38}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ExportPointsRequest) GetSubscriberId() string {
@@ -3007,7 +3220,7 @@ type SchemaDocument struct {
 
 func (x *SchemaDocument) Reset() {
 	*x = SchemaDocument{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[39]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3019,7 +3232,7 @@ func (x *SchemaDocument) String() string {
 func (*SchemaDocument) ProtoMessage() {}
 
 func (x *SchemaDocument) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[39]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3032,7 +3245,7 @@ func (x *SchemaDocument) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SchemaDocument.ProtoReflect.Descriptor instead.
 func (*SchemaDocument) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{39}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *SchemaDocument) GetUri() string {
@@ -3077,7 +3290,7 @@ type ExportPointsResponse struct {
 
 func (x *ExportPointsResponse) Reset() {
 	*x = ExportPointsResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[40]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3089,7 +3302,7 @@ func (x *ExportPointsResponse) String() string {
 func (*ExportPointsResponse) ProtoMessage() {}
 
 func (x *ExportPointsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[40]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3102,7 +3315,7 @@ func (x *ExportPointsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportPointsResponse.ProtoReflect.Descriptor instead.
 func (*ExportPointsResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{40}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ExportPointsResponse) GetSchema() string {
@@ -3172,7 +3385,7 @@ type PreviewPackageRequest struct {
 
 func (x *PreviewPackageRequest) Reset() {
 	*x = PreviewPackageRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[41]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3184,7 +3397,7 @@ func (x *PreviewPackageRequest) String() string {
 func (*PreviewPackageRequest) ProtoMessage() {}
 
 func (x *PreviewPackageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[41]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3197,7 +3410,7 @@ func (x *PreviewPackageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewPackageRequest.ProtoReflect.Descriptor instead.
 func (*PreviewPackageRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{41}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *PreviewPackageRequest) GetSubscriberId() string {
@@ -3281,7 +3494,7 @@ type PreviewPackageResponse struct {
 
 func (x *PreviewPackageResponse) Reset() {
 	*x = PreviewPackageResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[42]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3293,7 +3506,7 @@ func (x *PreviewPackageResponse) String() string {
 func (*PreviewPackageResponse) ProtoMessage() {}
 
 func (x *PreviewPackageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[42]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3306,7 +3519,7 @@ func (x *PreviewPackageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewPackageResponse.ProtoReflect.Descriptor instead.
 func (*PreviewPackageResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{42}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *PreviewPackageResponse) GetRows() []byte {
@@ -3376,7 +3589,7 @@ type GetFactsRequest struct {
 
 func (x *GetFactsRequest) Reset() {
 	*x = GetFactsRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[43]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3388,7 +3601,7 @@ func (x *GetFactsRequest) String() string {
 func (*GetFactsRequest) ProtoMessage() {}
 
 func (x *GetFactsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[43]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3401,7 +3614,7 @@ func (x *GetFactsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFactsRequest.ProtoReflect.Descriptor instead.
 func (*GetFactsRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{43}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *GetFactsRequest) GetSubscriberId() string {
@@ -3428,7 +3641,7 @@ type Stock struct {
 
 func (x *Stock) Reset() {
 	*x = Stock{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[44]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3440,7 +3653,7 @@ func (x *Stock) String() string {
 func (*Stock) ProtoMessage() {}
 
 func (x *Stock) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[44]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3453,7 +3666,7 @@ func (x *Stock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stock.ProtoReflect.Descriptor instead.
 func (*Stock) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{44}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Stock) GetProduct() string {
@@ -3497,7 +3710,7 @@ type GetFactsResponse struct {
 
 func (x *GetFactsResponse) Reset() {
 	*x = GetFactsResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[45]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3509,7 +3722,7 @@ func (x *GetFactsResponse) String() string {
 func (*GetFactsResponse) ProtoMessage() {}
 
 func (x *GetFactsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[45]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3522,7 +3735,7 @@ func (x *GetFactsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFactsResponse.ProtoReflect.Descriptor instead.
 func (*GetFactsResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{45}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *GetFactsResponse) GetFacts() []*Fact {
@@ -3550,7 +3763,7 @@ type EstimateAudienceRequest struct {
 
 func (x *EstimateAudienceRequest) Reset() {
 	*x = EstimateAudienceRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[46]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3562,7 +3775,7 @@ func (x *EstimateAudienceRequest) String() string {
 func (*EstimateAudienceRequest) ProtoMessage() {}
 
 func (x *EstimateAudienceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[46]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3575,7 +3788,7 @@ func (x *EstimateAudienceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EstimateAudienceRequest.ProtoReflect.Descriptor instead.
 func (*EstimateAudienceRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{46}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *EstimateAudienceRequest) GetTerms() *v11.Terms {
@@ -3596,7 +3809,7 @@ type EstimateAudienceResponse struct {
 
 func (x *EstimateAudienceResponse) Reset() {
 	*x = EstimateAudienceResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[47]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3608,7 +3821,7 @@ func (x *EstimateAudienceResponse) String() string {
 func (*EstimateAudienceResponse) ProtoMessage() {}
 
 func (x *EstimateAudienceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[47]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3621,7 +3834,7 @@ func (x *EstimateAudienceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EstimateAudienceResponse.ProtoReflect.Descriptor instead.
 func (*EstimateAudienceResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{47}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *EstimateAudienceResponse) GetPeople() uint32 {
@@ -3642,7 +3855,7 @@ type DescribeProductRequest struct {
 
 func (x *DescribeProductRequest) Reset() {
 	*x = DescribeProductRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[48]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3654,7 +3867,7 @@ func (x *DescribeProductRequest) String() string {
 func (*DescribeProductRequest) ProtoMessage() {}
 
 func (x *DescribeProductRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[48]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3667,7 +3880,7 @@ func (x *DescribeProductRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeProductRequest.ProtoReflect.Descriptor instead.
 func (*DescribeProductRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{48}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *DescribeProductRequest) GetProduct() *v11.ProductRef {
@@ -3690,7 +3903,7 @@ type Rung struct {
 
 func (x *Rung) Reset() {
 	*x = Rung{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[49]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3702,7 +3915,7 @@ func (x *Rung) String() string {
 func (*Rung) ProtoMessage() {}
 
 func (x *Rung) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[49]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3715,7 +3928,7 @@ func (x *Rung) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rung.ProtoReflect.Descriptor instead.
 func (*Rung) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{49}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Rung) GetId() string {
@@ -3751,7 +3964,7 @@ type ProductField struct {
 
 func (x *ProductField) Reset() {
 	*x = ProductField{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[50]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3763,7 +3976,7 @@ func (x *ProductField) String() string {
 func (*ProductField) ProtoMessage() {}
 
 func (x *ProductField) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[50]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3776,7 +3989,7 @@ func (x *ProductField) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProductField.ProtoReflect.Descriptor instead.
 func (*ProductField) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{50}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ProductField) GetId() string {
@@ -3839,7 +4052,7 @@ type Product struct {
 
 func (x *Product) Reset() {
 	*x = Product{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[51]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3851,7 +4064,7 @@ func (x *Product) String() string {
 func (*Product) ProtoMessage() {}
 
 func (x *Product) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[51]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3864,7 +4077,7 @@ func (x *Product) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Product.ProtoReflect.Descriptor instead.
 func (*Product) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{51}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Product) GetRef() *v11.ProductRef {
@@ -3938,7 +4151,7 @@ type DescribeProductResponse struct {
 
 func (x *DescribeProductResponse) Reset() {
 	*x = DescribeProductResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[52]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3950,7 +4163,7 @@ func (x *DescribeProductResponse) String() string {
 func (*DescribeProductResponse) ProtoMessage() {}
 
 func (x *DescribeProductResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[52]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3963,7 +4176,7 @@ func (x *DescribeProductResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeProductResponse.ProtoReflect.Descriptor instead.
 func (*DescribeProductResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{52}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *DescribeProductResponse) GetProduct() *Product {
@@ -4000,7 +4213,7 @@ type ListProductsRequest struct {
 
 func (x *ListProductsRequest) Reset() {
 	*x = ListProductsRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[53]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4012,7 +4225,7 @@ func (x *ListProductsRequest) String() string {
 func (*ListProductsRequest) ProtoMessage() {}
 
 func (x *ListProductsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[53]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4025,7 +4238,7 @@ func (x *ListProductsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProductsRequest.ProtoReflect.Descriptor instead.
 func (*ListProductsRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{53}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ListProductsRequest) GetPageSize() uint32 {
@@ -4059,7 +4272,7 @@ type AudienceFact struct {
 
 func (x *AudienceFact) Reset() {
 	*x = AudienceFact{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[54]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4071,7 +4284,7 @@ func (x *AudienceFact) String() string {
 func (*AudienceFact) ProtoMessage() {}
 
 func (x *AudienceFact) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[54]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4084,7 +4297,7 @@ func (x *AudienceFact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AudienceFact.ProtoReflect.Descriptor instead.
 func (*AudienceFact) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{54}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *AudienceFact) GetId() string {
@@ -4130,7 +4343,7 @@ type ListProductsResponse struct {
 
 func (x *ListProductsResponse) Reset() {
 	*x = ListProductsResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[55]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4142,7 +4355,7 @@ func (x *ListProductsResponse) String() string {
 func (*ListProductsResponse) ProtoMessage() {}
 
 func (x *ListProductsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[55]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4155,7 +4368,7 @@ func (x *ListProductsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProductsResponse.ProtoReflect.Descriptor instead.
 func (*ListProductsResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{55}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ListProductsResponse) GetProducts() []*Product {
@@ -4222,7 +4435,7 @@ type Delivery struct {
 
 func (x *Delivery) Reset() {
 	*x = Delivery{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[56]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4234,7 +4447,7 @@ func (x *Delivery) String() string {
 func (*Delivery) ProtoMessage() {}
 
 func (x *Delivery) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[56]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4247,7 +4460,7 @@ func (x *Delivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
 func (*Delivery) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{56}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *Delivery) GetDeliveryId() string {
@@ -4382,7 +4595,7 @@ type Deletion struct {
 
 func (x *Deletion) Reset() {
 	*x = Deletion{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[57]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4394,7 +4607,7 @@ func (x *Deletion) String() string {
 func (*Deletion) ProtoMessage() {}
 
 func (x *Deletion) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[57]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4407,7 +4620,7 @@ func (x *Deletion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deletion.ProtoReflect.Descriptor instead.
 func (*Deletion) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{57}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *Deletion) GetReason() EndReason {
@@ -4445,7 +4658,7 @@ type ListDeliveriesRequest struct {
 
 func (x *ListDeliveriesRequest) Reset() {
 	*x = ListDeliveriesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[58]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4457,7 +4670,7 @@ func (x *ListDeliveriesRequest) String() string {
 func (*ListDeliveriesRequest) ProtoMessage() {}
 
 func (x *ListDeliveriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[58]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4470,7 +4683,7 @@ func (x *ListDeliveriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeliveriesRequest.ProtoReflect.Descriptor instead.
 func (*ListDeliveriesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{58}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ListDeliveriesRequest) GetBuyerId() string {
@@ -4528,7 +4741,7 @@ type ListDeliveriesResponse struct {
 
 func (x *ListDeliveriesResponse) Reset() {
 	*x = ListDeliveriesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[59]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4540,7 +4753,7 @@ func (x *ListDeliveriesResponse) String() string {
 func (*ListDeliveriesResponse) ProtoMessage() {}
 
 func (x *ListDeliveriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[59]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4553,7 +4766,7 @@ func (x *ListDeliveriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeliveriesResponse.ProtoReflect.Descriptor instead.
 func (*ListDeliveriesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{59}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ListDeliveriesResponse) GetDeliveries() []*Delivery {
@@ -4586,7 +4799,7 @@ type WatchDeliveriesRequest struct {
 
 func (x *WatchDeliveriesRequest) Reset() {
 	*x = WatchDeliveriesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[60]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4598,7 +4811,7 @@ func (x *WatchDeliveriesRequest) String() string {
 func (*WatchDeliveriesRequest) ProtoMessage() {}
 
 func (x *WatchDeliveriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[60]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4611,7 +4824,7 @@ func (x *WatchDeliveriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDeliveriesRequest.ProtoReflect.Descriptor instead.
 func (*WatchDeliveriesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{60}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *WatchDeliveriesRequest) GetBuyerId() string {
@@ -4648,7 +4861,7 @@ type WatchDeliveriesResponse struct {
 
 func (x *WatchDeliveriesResponse) Reset() {
 	*x = WatchDeliveriesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[61]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4660,7 +4873,7 @@ func (x *WatchDeliveriesResponse) String() string {
 func (*WatchDeliveriesResponse) ProtoMessage() {}
 
 func (x *WatchDeliveriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[61]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4673,7 +4886,7 @@ func (x *WatchDeliveriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDeliveriesResponse.ProtoReflect.Descriptor instead.
 func (*WatchDeliveriesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{61}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *WatchDeliveriesResponse) GetDelivery() *Delivery {
@@ -4705,7 +4918,7 @@ type FetchPackageRequest struct {
 
 func (x *FetchPackageRequest) Reset() {
 	*x = FetchPackageRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[62]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4717,7 +4930,7 @@ func (x *FetchPackageRequest) String() string {
 func (*FetchPackageRequest) ProtoMessage() {}
 
 func (x *FetchPackageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[62]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4730,7 +4943,7 @@ func (x *FetchPackageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchPackageRequest.ProtoReflect.Descriptor instead.
 func (*FetchPackageRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{62}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *FetchPackageRequest) GetBuyerId() string {
@@ -4767,7 +4980,7 @@ type FetchPackageResponse struct {
 
 func (x *FetchPackageResponse) Reset() {
 	*x = FetchPackageResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[63]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4779,7 +4992,7 @@ func (x *FetchPackageResponse) String() string {
 func (*FetchPackageResponse) ProtoMessage() {}
 
 func (x *FetchPackageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[63]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4792,7 +5005,7 @@ func (x *FetchPackageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchPackageResponse.ProtoReflect.Descriptor instead.
 func (*FetchPackageResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{63}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *FetchPackageResponse) GetOffset() uint64 {
@@ -4828,7 +5041,7 @@ type SignReceiptRequest struct {
 
 func (x *SignReceiptRequest) Reset() {
 	*x = SignReceiptRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[64]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4840,7 +5053,7 @@ func (x *SignReceiptRequest) String() string {
 func (*SignReceiptRequest) ProtoMessage() {}
 
 func (x *SignReceiptRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[64]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4853,7 +5066,7 @@ func (x *SignReceiptRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptRequest.ProtoReflect.Descriptor instead.
 func (*SignReceiptRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{64}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *SignReceiptRequest) GetBuyerId() string {
@@ -4908,7 +5121,7 @@ type SignReceiptResponse struct {
 
 func (x *SignReceiptResponse) Reset() {
 	*x = SignReceiptResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[65]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4920,7 +5133,7 @@ func (x *SignReceiptResponse) String() string {
 func (*SignReceiptResponse) ProtoMessage() {}
 
 func (x *SignReceiptResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[65]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4933,7 +5146,7 @@ func (x *SignReceiptResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptResponse.ProtoReflect.Descriptor instead.
 func (*SignReceiptResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{65}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *SignReceiptResponse) GetSealedKey() []byte {
@@ -4977,7 +5190,7 @@ type SignReceiptsRequest struct {
 
 func (x *SignReceiptsRequest) Reset() {
 	*x = SignReceiptsRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[66]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4989,7 +5202,7 @@ func (x *SignReceiptsRequest) String() string {
 func (*SignReceiptsRequest) ProtoMessage() {}
 
 func (x *SignReceiptsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[66]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5002,7 +5215,7 @@ func (x *SignReceiptsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptsRequest.ProtoReflect.Descriptor instead.
 func (*SignReceiptsRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{66}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *SignReceiptsRequest) GetBuyerId() string {
@@ -5037,7 +5250,7 @@ type SignedReceipt struct {
 
 func (x *SignedReceipt) Reset() {
 	*x = SignedReceipt{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[67]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5049,7 +5262,7 @@ func (x *SignedReceipt) String() string {
 func (*SignedReceipt) ProtoMessage() {}
 
 func (x *SignedReceipt) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[67]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5062,7 +5275,7 @@ func (x *SignedReceipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedReceipt.ProtoReflect.Descriptor instead.
 func (*SignedReceipt) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{67}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *SignedReceipt) GetDeliveryId() string {
@@ -5104,7 +5317,7 @@ type SignReceiptsResponse struct {
 
 func (x *SignReceiptsResponse) Reset() {
 	*x = SignReceiptsResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[68]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5116,7 +5329,7 @@ func (x *SignReceiptsResponse) String() string {
 func (*SignReceiptsResponse) ProtoMessage() {}
 
 func (x *SignReceiptsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[68]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5129,7 +5342,7 @@ func (x *SignReceiptsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignReceiptsResponse.ProtoReflect.Descriptor instead.
 func (*SignReceiptsResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{68}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *SignReceiptsResponse) GetReceipts() []*SignedReceipt {
@@ -5153,14 +5366,16 @@ type ListUsesRequest struct {
 	// Only under this agreement; empty means all.
 	AgreementId string `protobuf:"bytes,5,opt,name=agreement_id,json=agreementId,proto3" json:"agreement_id,omitempty"`
 	// Only this delivery; empty means all.
-	DeliveryId    string `protobuf:"bytes,6,opt,name=delivery_id,json=deliveryId,proto3" json:"delivery_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	DeliveryId string `protobuf:"bytes,6,opt,name=delivery_id,json=deliveryId,proto3" json:"delivery_id,omitempty"`
+	// Only what its buyer was ordered to delete by a moment before this, microseconds since 1970-01-01T00:00Z; 0 means all.
+	DeleteDueBefore int64 `protobuf:"varint,7,opt,name=delete_due_before,json=deleteDueBefore,proto3" json:"delete_due_before,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *ListUsesRequest) Reset() {
 	*x = ListUsesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[69]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5172,7 +5387,7 @@ func (x *ListUsesRequest) String() string {
 func (*ListUsesRequest) ProtoMessage() {}
 
 func (x *ListUsesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[69]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5185,7 +5400,7 @@ func (x *ListUsesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsesRequest.ProtoReflect.Descriptor instead.
 func (*ListUsesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{69}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ListUsesRequest) GetSubscriberId() string {
@@ -5230,6 +5445,13 @@ func (x *ListUsesRequest) GetDeliveryId() string {
 	return ""
 }
 
+func (x *ListUsesRequest) GetDeleteDueBefore() int64 {
+	if x != nil {
+		return x.DeleteDueBefore
+	}
+	return 0
+}
+
 // Use is one delivery about a person.
 type Use struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -5264,14 +5486,16 @@ type Use struct {
 	// To whom the buyer passes it on.
 	Recipients []*v11.Recipient `protobuf:"bytes,15,rep,name=recipients,proto3" json:"recipients,omitempty"`
 	// Event that prepared it.
-	Event         *v1.Cursor `protobuf:"bytes,16,opt,name=event,proto3" json:"event,omitempty"`
+	Event *v1.Cursor `protobuf:"bytes,16,opt,name=event,proto3" json:"event,omitempty"`
+	// The order to delete what was received; unset while there is none.
+	Deletion      *Deletion `protobuf:"bytes,17,opt,name=deletion,proto3" json:"deletion,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Use) Reset() {
 	*x = Use{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[70]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5283,7 +5507,7 @@ func (x *Use) String() string {
 func (*Use) ProtoMessage() {}
 
 func (x *Use) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[70]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5296,7 +5520,7 @@ func (x *Use) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Use.ProtoReflect.Descriptor instead.
 func (*Use) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{70}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *Use) GetDeliveryId() string {
@@ -5411,6 +5635,13 @@ func (x *Use) GetEvent() *v1.Cursor {
 	return nil
 }
 
+func (x *Use) GetDeletion() *Deletion {
+	if x != nil {
+		return x.Deletion
+	}
+	return nil
+}
+
 // ListUsesResponse is a page of uses.
 type ListUsesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -5424,7 +5655,7 @@ type ListUsesResponse struct {
 
 func (x *ListUsesResponse) Reset() {
 	*x = ListUsesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[71]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5436,7 +5667,7 @@ func (x *ListUsesResponse) String() string {
 func (*ListUsesResponse) ProtoMessage() {}
 
 func (x *ListUsesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[71]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5449,7 +5680,7 @@ func (x *ListUsesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsesResponse.ProtoReflect.Descriptor instead.
 func (*ListUsesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{71}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *ListUsesResponse) GetUses() []*Use {
@@ -5477,7 +5708,7 @@ type CountDeliveriesRequest struct {
 
 func (x *CountDeliveriesRequest) Reset() {
 	*x = CountDeliveriesRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[72]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5489,7 +5720,7 @@ func (x *CountDeliveriesRequest) String() string {
 func (*CountDeliveriesRequest) ProtoMessage() {}
 
 func (x *CountDeliveriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[72]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5502,7 +5733,7 @@ func (x *CountDeliveriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountDeliveriesRequest.ProtoReflect.Descriptor instead.
 func (*CountDeliveriesRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{72}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *CountDeliveriesRequest) GetAfter() *v1.Cursor {
@@ -5529,7 +5760,7 @@ type DeliveryCount struct {
 
 func (x *DeliveryCount) Reset() {
 	*x = DeliveryCount{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[73]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5541,7 +5772,7 @@ func (x *DeliveryCount) String() string {
 func (*DeliveryCount) ProtoMessage() {}
 
 func (x *DeliveryCount) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[73]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5554,7 +5785,7 @@ func (x *DeliveryCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryCount.ProtoReflect.Descriptor instead.
 func (*DeliveryCount) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{73}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *DeliveryCount) GetState() DeliveryState {
@@ -5596,7 +5827,7 @@ type CountDeliveriesResponse struct {
 
 func (x *CountDeliveriesResponse) Reset() {
 	*x = CountDeliveriesResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[74]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5608,7 +5839,7 @@ func (x *CountDeliveriesResponse) String() string {
 func (*CountDeliveriesResponse) ProtoMessage() {}
 
 func (x *CountDeliveriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[74]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5621,7 +5852,7 @@ func (x *CountDeliveriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountDeliveriesResponse.ProtoReflect.Descriptor instead.
 func (*CountDeliveriesResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{74}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *CountDeliveriesResponse) GetCounts() []*DeliveryCount {
@@ -5650,7 +5881,7 @@ type ListRecordRequest struct {
 
 func (x *ListRecordRequest) Reset() {
 	*x = ListRecordRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[75]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5662,7 +5893,7 @@ func (x *ListRecordRequest) String() string {
 func (*ListRecordRequest) ProtoMessage() {}
 
 func (x *ListRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[75]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5675,7 +5906,7 @@ func (x *ListRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecordRequest.ProtoReflect.Descriptor instead.
 func (*ListRecordRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{75}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *ListRecordRequest) GetSubscriberId() string {
@@ -5728,7 +5959,7 @@ type ListRecordResponse struct {
 
 func (x *ListRecordResponse) Reset() {
 	*x = ListRecordResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[76]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5740,7 +5971,7 @@ func (x *ListRecordResponse) String() string {
 func (*ListRecordResponse) ProtoMessage() {}
 
 func (x *ListRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[76]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5753,7 +5984,7 @@ func (x *ListRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecordResponse.ProtoReflect.Descriptor instead.
 func (*ListRecordResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{76}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *ListRecordResponse) GetEntries() []*v13.Entry {
@@ -5791,7 +6022,7 @@ type WatchRecordRequest struct {
 
 func (x *WatchRecordRequest) Reset() {
 	*x = WatchRecordRequest{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[77]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5803,7 +6034,7 @@ func (x *WatchRecordRequest) String() string {
 func (*WatchRecordRequest) ProtoMessage() {}
 
 func (x *WatchRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[77]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5816,7 +6047,7 @@ func (x *WatchRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRecordRequest.ProtoReflect.Descriptor instead.
 func (*WatchRecordRequest) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{77}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *WatchRecordRequest) GetSubscriberId() string {
@@ -5846,7 +6077,7 @@ type WatchRecordResponse struct {
 
 func (x *WatchRecordResponse) Reset() {
 	*x = WatchRecordResponse{}
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[78]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5858,7 +6089,7 @@ func (x *WatchRecordResponse) String() string {
 func (*WatchRecordResponse) ProtoMessage() {}
 
 func (x *WatchRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_obole_delivery_v1_service_proto_msgTypes[78]
+	mi := &file_obole_delivery_v1_service_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5871,7 +6102,7 @@ func (x *WatchRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRecordResponse.ProtoReflect.Descriptor instead.
 func (*WatchRecordResponse) Descriptor() ([]byte, []int) {
-	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{78}
+	return file_obole_delivery_v1_service_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *WatchRecordResponse) GetEntry() *v13.Entry {
@@ -5920,25 +6151,32 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\x0fdisconnected_at\x18\b \x01(\x03R\x0edisconnectedAt\"r\n" +
 	"\x13ListSourcesResponse\x123\n" +
 	"\asources\x18\x01 \x03(\v2\x19.obole.delivery.v1.SourceR\asources\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xf4\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xaf\x02\n" +
 	"\fImportHeader\x12-\n" +
-	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12%\n" +
-	"\tsource_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\bsourceId\x12%\n" +
+	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12(\n" +
+	"\tsource_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\bsourceId\x12%\n" +
 	"\tfile_name\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\xff\x01R\bfileName\x12\x1b\n" +
 	"\x04zone\x18\x04 \x01(\tB\a\xbaH\x04r\x02(@R\x04zone\x12\x1f\n" +
 	"\x06person\x18\x05 \x01(\tB\a\xbaH\x04r\x02(@R\x06person\x12)\n" +
-	"\x04days\x18\x06 \x01(\v2\x15.obole.market.v1.DaysR\x04days\"|\n" +
+	"\x04days\x18\x06 \x01(\v2\x15.obole.market.v1.DaysR\x04days\x126\n" +
+	"\aconnect\x18\a \x01(\v2\x1c.obole.delivery.v1.NewSourceR\aconnect\"\xa2\x01\n" +
+	"\tNewSource\x12%\n" +
+	"\bimporter\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01( R\bimporter\x12:\n" +
+	"\x05route\x18\x02 \x01(\x0e2\x18.obole.delivery.v1.RouteB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x05route\x122\n" +
+	"\x0fidempotency_key\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"|\n" +
 	"\rImportRequest\x129\n" +
 	"\x06header\x18\x01 \x01(\v2\x1f.obole.delivery.v1.ImportHeaderH\x00R\x06header\x12!\n" +
 	"\x05chunk\x18\x02 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80\x10H\x00R\x05chunkB\r\n" +
-	"\x04part\x12\x05\xbaH\x02\b\x01\"\xdf\x01\n" +
+	"\x04part\x12\x05\xbaH\x02\b\x01\"\xfc\x01\n" +
 	"\x0eImportResponse\x12\x1b\n" +
 	"\timport_id\x18\x01 \x01(\tR\bimportId\x126\n" +
 	"\barrivals\x18\x02 \x03(\v2\x1a.obole.delivery.v1.ArrivalR\barrivals\x12'\n" +
 	"\x0frepeated_points\x18\x03 \x01(\rR\x0erepeatedPoints\x12\x1f\n" +
 	"\vfile_sha256\x18\x04 \x01(\fR\n" +
 	"fileSha256\x12.\n" +
-	"\x06cursor\x18\x05 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\xc9\x01\n" +
+	"\x06cursor\x18\x05 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\x12\x1b\n" +
+	"\tsource_id\x18\x06 \x01(\tR\bsourceId\"\xc9\x01\n" +
 	"\x10PutPointsRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12%\n" +
 	"\tsource_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\bsourceId\x12+\n" +
@@ -6012,14 +6250,15 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\x04last\x18\x05 \x01(\tB#\xbaH r\x1e2\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$R\x04last\x12\"\n" +
 	"\abuckets\x18\x06 \x01(\rB\b\xbaH\x05*\x03\x18\xd0\x0fR\abuckets\x12(\n" +
 	"\tsource_id\x18\a \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\bsourceId\x12,\n" +
-	"\x05after\x18\b \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\x84\x01\n" +
+	"\x05after\x18\b \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\x98\x01\n" +
 	"\x06Bucket\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x03R\x04from\x12\x16\n" +
 	"\x06points\x18\x02 \x01(\rR\x06points\x12\x14\n" +
 	"\x05least\x18\x03 \x01(\x03R\x05least\x12\x12\n" +
 	"\x04most\x18\x04 \x01(\x03R\x04most\x12\x10\n" +
 	"\x03sum\x18\x05 \x01(\x03R\x03sum\x12\x12\n" +
-	"\x04mean\x18\x06 \x01(\x03R\x04mean\"\x88\x02\n" +
+	"\x04mean\x18\x06 \x01(\x03R\x04mean\x12\x12\n" +
+	"\x04days\x18\a \x01(\rR\x04days\"\x88\x02\n" +
 	"\x11GetSeriesResponse\x12\x18\n" +
 	"\ameasure\x18\x01 \x01(\tR\ameasure\x12\x12\n" +
 	"\x04unit\x18\x02 \x01(\tR\x04unit\x12\x17\n" +
@@ -6282,7 +6521,7 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\arefused\x18\x03 \x01(\x0e2\x19.obole.delivery.v1.ReasonR\arefused\x12\x12\n" +
 	"\x04code\x18\x04 \x01(\rR\x04code\"T\n" +
 	"\x14SignReceiptsResponse\x12<\n" +
-	"\breceipts\x18\x01 \x03(\v2 .obole.delivery.v1.SignedReceiptR\breceipts\"\x9c\x02\n" +
+	"\breceipts\x18\x01 \x03(\v2 .obole.delivery.v1.SignedReceiptR\breceipts\"\xd1\x02\n" +
 	"\x0fListUsesRequest\x12-\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fsubscriberId\x12%\n" +
 	"\tpage_size\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bpageSize\x12'\n" +
@@ -6291,7 +6530,8 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\x05after\x18\x04 \x01(\v2\x16.obole.event.v1.CursorR\x05after\x12.\n" +
 	"\fagreement_id\x18\x05 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\vagreementId\x12,\n" +
 	"\vdelivery_id\x18\x06 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\n" +
-	"deliveryId\"\x93\x05\n" +
+	"deliveryId\x123\n" +
+	"\x11delete_due_before\x18\a \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x0fdeleteDueBefore\"\xcc\x05\n" +
 	"\x03Use\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12!\n" +
@@ -6315,7 +6555,8 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\n" +
 	"recipients\x18\x0f \x03(\v2\x1a.obole.market.v1.RecipientR\n" +
 	"recipients\x12,\n" +
-	"\x05event\x18\x10 \x01(\v2\x16.obole.event.v1.CursorR\x05event\"f\n" +
+	"\x05event\x18\x10 \x01(\v2\x16.obole.event.v1.CursorR\x05event\x127\n" +
+	"\bdeletion\x18\x11 \x01(\v2\x1b.obole.delivery.v1.DeletionR\bdeletion\"f\n" +
 	"\x10ListUsesResponse\x12*\n" +
 	"\x04uses\x18\x01 \x03(\v2\x16.obole.delivery.v1.UseR\x04uses\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"F\n" +
@@ -6349,7 +6590,32 @@ const file_obole_delivery_v1_service_proto_rawDesc = "" +
 	"\x13WatchRecordResponse\x12,\n" +
 	"\x05entry\x18\x01 \x01(\v2\x16.obole.record.v1.EntryR\x05entry\x12\x1f\n" +
 	"\vwatch_token\x18\x02 \x01(\tR\n" +
-	"watchToken*\xbe\x01\n" +
+	"watchToken*\x8c\x03\n" +
+	"\x04Flaw\x12\x14\n" +
+	"\x10FLAW_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fFLAW_MISSING\x10\x01\x12\x13\n" +
+	"\x0fFLAW_NOT_NUMBER\x10\x02\x12\x12\n" +
+	"\x0eFLAW_NOT_WHOLE\x10\x03\x12\x15\n" +
+	"\x11FLAW_OUT_OF_RANGE\x10\x04\x12\x11\n" +
+	"\rFLAW_NOT_TIME\x10\x05\x12\x14\n" +
+	"\x10FLAW_NEVER_SHOWN\x10\x06\x12\x12\n" +
+	"\x0eFLAW_TOO_EARLY\x10\a\x12\x11\n" +
+	"\rFLAW_TOO_LATE\x10\b\x12\x12\n" +
+	"\x0eFLAW_BACKWARDS\x10\t\x12\x11\n" +
+	"\rFLAW_TOO_LONG\x10\n" +
+	"\x12\x10\n" +
+	"\fFLAW_NO_ZONE\x10\v\x12\x14\n" +
+	"\x10FLAW_NOT_ALLOWED\x10\f\x12\x15\n" +
+	"\x11FLAW_OUT_OF_PLACE\x10\r\x12\x11\n" +
+	"\rFLAW_CONTRARY\x10\x0e\x12\x0e\n" +
+	"\n" +
+	"FLAW_CELLS\x10\x0f\x12\x0e\n" +
+	"\n" +
+	"FLAW_QUOTE\x10\x10\x12\x12\n" +
+	"\x0eFLAW_TOO_LARGE\x10\x11\x12\x0f\n" +
+	"\vFLAW_SYNTAX\x10\x12\x12\x0e\n" +
+	"\n" +
+	"FLAW_SHAPE\x10\x13*\xbe\x01\n" +
 	"\rDeliveryState\x12\x1e\n" +
 	"\x1aDELIVERY_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17DELIVERY_STATE_PREPARED\x10\x01\x12\x1c\n" +
@@ -6433,255 +6699,260 @@ func file_obole_delivery_v1_service_proto_rawDescGZIP() []byte {
 	return file_obole_delivery_v1_service_proto_rawDescData
 }
 
-var file_obole_delivery_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_obole_delivery_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 79)
+var file_obole_delivery_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_obole_delivery_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 80)
 var file_obole_delivery_v1_service_proto_goTypes = []any{
-	(DeliveryState)(0),               // 0: obole.delivery.v1.DeliveryState
-	(*ConnectSourceRequest)(nil),     // 1: obole.delivery.v1.ConnectSourceRequest
-	(*ConnectSourceResponse)(nil),    // 2: obole.delivery.v1.ConnectSourceResponse
-	(*ListSourcesRequest)(nil),       // 3: obole.delivery.v1.ListSourcesRequest
-	(*Source)(nil),                   // 4: obole.delivery.v1.Source
-	(*ListSourcesResponse)(nil),      // 5: obole.delivery.v1.ListSourcesResponse
-	(*ImportHeader)(nil),             // 6: obole.delivery.v1.ImportHeader
-	(*ImportRequest)(nil),            // 7: obole.delivery.v1.ImportRequest
-	(*ImportResponse)(nil),           // 8: obole.delivery.v1.ImportResponse
-	(*PutPointsRequest)(nil),         // 9: obole.delivery.v1.PutPointsRequest
-	(*PutPointsResponse)(nil),        // 10: obole.delivery.v1.PutPointsResponse
-	(*RestrictSourceRequest)(nil),    // 11: obole.delivery.v1.RestrictSourceRequest
-	(*RestrictSourceResponse)(nil),   // 12: obole.delivery.v1.RestrictSourceResponse
-	(*LiftRestrictionRequest)(nil),   // 13: obole.delivery.v1.LiftRestrictionRequest
-	(*LiftRestrictionResponse)(nil),  // 14: obole.delivery.v1.LiftRestrictionResponse
-	(*DisconnectSourceRequest)(nil),  // 15: obole.delivery.v1.DisconnectSourceRequest
-	(*DisconnectSourceResponse)(nil), // 16: obole.delivery.v1.DisconnectSourceResponse
-	(*ReconnectSourceRequest)(nil),   // 17: obole.delivery.v1.ReconnectSourceRequest
-	(*ReconnectSourceResponse)(nil),  // 18: obole.delivery.v1.ReconnectSourceResponse
-	(*CorrectPointRequest)(nil),      // 19: obole.delivery.v1.CorrectPointRequest
-	(*CorrectPointResponse)(nil),     // 20: obole.delivery.v1.CorrectPointResponse
-	(*ListPointsRequest)(nil),        // 21: obole.delivery.v1.ListPointsRequest
-	(*Superseded)(nil),               // 22: obole.delivery.v1.Superseded
-	(*ListPointsResponse)(nil),       // 23: obole.delivery.v1.ListPointsResponse
-	(*GetSeriesRequest)(nil),         // 24: obole.delivery.v1.GetSeriesRequest
-	(*Bucket)(nil),                   // 25: obole.delivery.v1.Bucket
-	(*GetSeriesResponse)(nil),        // 26: obole.delivery.v1.GetSeriesResponse
-	(*GetHoursRequest)(nil),          // 27: obole.delivery.v1.GetHoursRequest
-	(*Hour)(nil),                     // 28: obole.delivery.v1.Hour
-	(*GetHoursResponse)(nil),         // 29: obole.delivery.v1.GetHoursResponse
-	(*GetPlacesRequest)(nil),         // 30: obole.delivery.v1.GetPlacesRequest
-	(*Place)(nil),                    // 31: obole.delivery.v1.Place
-	(*Spot)(nil),                     // 32: obole.delivery.v1.Spot
-	(*GetPlacesResponse)(nil),        // 33: obole.delivery.v1.GetPlacesResponse
-	(*GetSummaryRequest)(nil),        // 34: obole.delivery.v1.GetSummaryRequest
-	(*Quantity)(nil),                 // 35: obole.delivery.v1.Quantity
-	(*Share)(nil),                    // 36: obole.delivery.v1.Share
-	(*Category)(nil),                 // 37: obole.delivery.v1.Category
-	(*GetSummaryResponse)(nil),       // 38: obole.delivery.v1.GetSummaryResponse
-	(*ExportPointsRequest)(nil),      // 39: obole.delivery.v1.ExportPointsRequest
-	(*SchemaDocument)(nil),           // 40: obole.delivery.v1.SchemaDocument
-	(*ExportPointsResponse)(nil),     // 41: obole.delivery.v1.ExportPointsResponse
-	(*PreviewPackageRequest)(nil),    // 42: obole.delivery.v1.PreviewPackageRequest
-	(*PreviewPackageResponse)(nil),   // 43: obole.delivery.v1.PreviewPackageResponse
-	(*GetFactsRequest)(nil),          // 44: obole.delivery.v1.GetFactsRequest
-	(*Stock)(nil),                    // 45: obole.delivery.v1.Stock
-	(*GetFactsResponse)(nil),         // 46: obole.delivery.v1.GetFactsResponse
-	(*EstimateAudienceRequest)(nil),  // 47: obole.delivery.v1.EstimateAudienceRequest
-	(*EstimateAudienceResponse)(nil), // 48: obole.delivery.v1.EstimateAudienceResponse
-	(*DescribeProductRequest)(nil),   // 49: obole.delivery.v1.DescribeProductRequest
-	(*Rung)(nil),                     // 50: obole.delivery.v1.Rung
-	(*ProductField)(nil),             // 51: obole.delivery.v1.ProductField
-	(*Product)(nil),                  // 52: obole.delivery.v1.Product
-	(*DescribeProductResponse)(nil),  // 53: obole.delivery.v1.DescribeProductResponse
-	(*ListProductsRequest)(nil),      // 54: obole.delivery.v1.ListProductsRequest
-	(*AudienceFact)(nil),             // 55: obole.delivery.v1.AudienceFact
-	(*ListProductsResponse)(nil),     // 56: obole.delivery.v1.ListProductsResponse
-	(*Delivery)(nil),                 // 57: obole.delivery.v1.Delivery
-	(*Deletion)(nil),                 // 58: obole.delivery.v1.Deletion
-	(*ListDeliveriesRequest)(nil),    // 59: obole.delivery.v1.ListDeliveriesRequest
-	(*ListDeliveriesResponse)(nil),   // 60: obole.delivery.v1.ListDeliveriesResponse
-	(*WatchDeliveriesRequest)(nil),   // 61: obole.delivery.v1.WatchDeliveriesRequest
-	(*WatchDeliveriesResponse)(nil),  // 62: obole.delivery.v1.WatchDeliveriesResponse
-	(*FetchPackageRequest)(nil),      // 63: obole.delivery.v1.FetchPackageRequest
-	(*FetchPackageResponse)(nil),     // 64: obole.delivery.v1.FetchPackageResponse
-	(*SignReceiptRequest)(nil),       // 65: obole.delivery.v1.SignReceiptRequest
-	(*SignReceiptResponse)(nil),      // 66: obole.delivery.v1.SignReceiptResponse
-	(*SignReceiptsRequest)(nil),      // 67: obole.delivery.v1.SignReceiptsRequest
-	(*SignedReceipt)(nil),            // 68: obole.delivery.v1.SignedReceipt
-	(*SignReceiptsResponse)(nil),     // 69: obole.delivery.v1.SignReceiptsResponse
-	(*ListUsesRequest)(nil),          // 70: obole.delivery.v1.ListUsesRequest
-	(*Use)(nil),                      // 71: obole.delivery.v1.Use
-	(*ListUsesResponse)(nil),         // 72: obole.delivery.v1.ListUsesResponse
-	(*CountDeliveriesRequest)(nil),   // 73: obole.delivery.v1.CountDeliveriesRequest
-	(*DeliveryCount)(nil),            // 74: obole.delivery.v1.DeliveryCount
-	(*CountDeliveriesResponse)(nil),  // 75: obole.delivery.v1.CountDeliveriesResponse
-	(*ListRecordRequest)(nil),        // 76: obole.delivery.v1.ListRecordRequest
-	(*ListRecordResponse)(nil),       // 77: obole.delivery.v1.ListRecordResponse
-	(*WatchRecordRequest)(nil),       // 78: obole.delivery.v1.WatchRecordRequest
-	(*WatchRecordResponse)(nil),      // 79: obole.delivery.v1.WatchRecordResponse
-	(Route)(0),                       // 80: obole.delivery.v1.Route
-	(*v1.Cursor)(nil),                // 81: obole.event.v1.Cursor
-	(*Arrival)(nil),                  // 82: obole.delivery.v1.Arrival
-	(*v11.Days)(nil),                 // 83: obole.market.v1.Days
-	(Reason)(0),                      // 84: obole.delivery.v1.Reason
-	(*v11.ProductRef)(nil),           // 85: obole.market.v1.ProductRef
-	(*v11.GrantedField)(nil),         // 86: obole.market.v1.GrantedField
-	(v11.Assurance)(0),               // 87: obole.market.v1.Assurance
-	(*Fact)(nil),                     // 88: obole.delivery.v1.Fact
-	(*v11.Terms)(nil),                // 89: obole.market.v1.Terms
-	(EndReason)(0),                   // 90: obole.delivery.v1.EndReason
-	(*v12.UnitPrice)(nil),            // 91: obole.money.v1.UnitPrice
-	(*v11.Recipient)(nil),            // 92: obole.market.v1.Recipient
-	(*v13.Entry)(nil),                // 93: obole.record.v1.Entry
+	(Flaw)(0),                        // 0: obole.delivery.v1.Flaw
+	(DeliveryState)(0),               // 1: obole.delivery.v1.DeliveryState
+	(*ConnectSourceRequest)(nil),     // 2: obole.delivery.v1.ConnectSourceRequest
+	(*ConnectSourceResponse)(nil),    // 3: obole.delivery.v1.ConnectSourceResponse
+	(*ListSourcesRequest)(nil),       // 4: obole.delivery.v1.ListSourcesRequest
+	(*Source)(nil),                   // 5: obole.delivery.v1.Source
+	(*ListSourcesResponse)(nil),      // 6: obole.delivery.v1.ListSourcesResponse
+	(*ImportHeader)(nil),             // 7: obole.delivery.v1.ImportHeader
+	(*NewSource)(nil),                // 8: obole.delivery.v1.NewSource
+	(*ImportRequest)(nil),            // 9: obole.delivery.v1.ImportRequest
+	(*ImportResponse)(nil),           // 10: obole.delivery.v1.ImportResponse
+	(*PutPointsRequest)(nil),         // 11: obole.delivery.v1.PutPointsRequest
+	(*PutPointsResponse)(nil),        // 12: obole.delivery.v1.PutPointsResponse
+	(*RestrictSourceRequest)(nil),    // 13: obole.delivery.v1.RestrictSourceRequest
+	(*RestrictSourceResponse)(nil),   // 14: obole.delivery.v1.RestrictSourceResponse
+	(*LiftRestrictionRequest)(nil),   // 15: obole.delivery.v1.LiftRestrictionRequest
+	(*LiftRestrictionResponse)(nil),  // 16: obole.delivery.v1.LiftRestrictionResponse
+	(*DisconnectSourceRequest)(nil),  // 17: obole.delivery.v1.DisconnectSourceRequest
+	(*DisconnectSourceResponse)(nil), // 18: obole.delivery.v1.DisconnectSourceResponse
+	(*ReconnectSourceRequest)(nil),   // 19: obole.delivery.v1.ReconnectSourceRequest
+	(*ReconnectSourceResponse)(nil),  // 20: obole.delivery.v1.ReconnectSourceResponse
+	(*CorrectPointRequest)(nil),      // 21: obole.delivery.v1.CorrectPointRequest
+	(*CorrectPointResponse)(nil),     // 22: obole.delivery.v1.CorrectPointResponse
+	(*ListPointsRequest)(nil),        // 23: obole.delivery.v1.ListPointsRequest
+	(*Superseded)(nil),               // 24: obole.delivery.v1.Superseded
+	(*ListPointsResponse)(nil),       // 25: obole.delivery.v1.ListPointsResponse
+	(*GetSeriesRequest)(nil),         // 26: obole.delivery.v1.GetSeriesRequest
+	(*Bucket)(nil),                   // 27: obole.delivery.v1.Bucket
+	(*GetSeriesResponse)(nil),        // 28: obole.delivery.v1.GetSeriesResponse
+	(*GetHoursRequest)(nil),          // 29: obole.delivery.v1.GetHoursRequest
+	(*Hour)(nil),                     // 30: obole.delivery.v1.Hour
+	(*GetHoursResponse)(nil),         // 31: obole.delivery.v1.GetHoursResponse
+	(*GetPlacesRequest)(nil),         // 32: obole.delivery.v1.GetPlacesRequest
+	(*Place)(nil),                    // 33: obole.delivery.v1.Place
+	(*Spot)(nil),                     // 34: obole.delivery.v1.Spot
+	(*GetPlacesResponse)(nil),        // 35: obole.delivery.v1.GetPlacesResponse
+	(*GetSummaryRequest)(nil),        // 36: obole.delivery.v1.GetSummaryRequest
+	(*Quantity)(nil),                 // 37: obole.delivery.v1.Quantity
+	(*Share)(nil),                    // 38: obole.delivery.v1.Share
+	(*Category)(nil),                 // 39: obole.delivery.v1.Category
+	(*GetSummaryResponse)(nil),       // 40: obole.delivery.v1.GetSummaryResponse
+	(*ExportPointsRequest)(nil),      // 41: obole.delivery.v1.ExportPointsRequest
+	(*SchemaDocument)(nil),           // 42: obole.delivery.v1.SchemaDocument
+	(*ExportPointsResponse)(nil),     // 43: obole.delivery.v1.ExportPointsResponse
+	(*PreviewPackageRequest)(nil),    // 44: obole.delivery.v1.PreviewPackageRequest
+	(*PreviewPackageResponse)(nil),   // 45: obole.delivery.v1.PreviewPackageResponse
+	(*GetFactsRequest)(nil),          // 46: obole.delivery.v1.GetFactsRequest
+	(*Stock)(nil),                    // 47: obole.delivery.v1.Stock
+	(*GetFactsResponse)(nil),         // 48: obole.delivery.v1.GetFactsResponse
+	(*EstimateAudienceRequest)(nil),  // 49: obole.delivery.v1.EstimateAudienceRequest
+	(*EstimateAudienceResponse)(nil), // 50: obole.delivery.v1.EstimateAudienceResponse
+	(*DescribeProductRequest)(nil),   // 51: obole.delivery.v1.DescribeProductRequest
+	(*Rung)(nil),                     // 52: obole.delivery.v1.Rung
+	(*ProductField)(nil),             // 53: obole.delivery.v1.ProductField
+	(*Product)(nil),                  // 54: obole.delivery.v1.Product
+	(*DescribeProductResponse)(nil),  // 55: obole.delivery.v1.DescribeProductResponse
+	(*ListProductsRequest)(nil),      // 56: obole.delivery.v1.ListProductsRequest
+	(*AudienceFact)(nil),             // 57: obole.delivery.v1.AudienceFact
+	(*ListProductsResponse)(nil),     // 58: obole.delivery.v1.ListProductsResponse
+	(*Delivery)(nil),                 // 59: obole.delivery.v1.Delivery
+	(*Deletion)(nil),                 // 60: obole.delivery.v1.Deletion
+	(*ListDeliveriesRequest)(nil),    // 61: obole.delivery.v1.ListDeliveriesRequest
+	(*ListDeliveriesResponse)(nil),   // 62: obole.delivery.v1.ListDeliveriesResponse
+	(*WatchDeliveriesRequest)(nil),   // 63: obole.delivery.v1.WatchDeliveriesRequest
+	(*WatchDeliveriesResponse)(nil),  // 64: obole.delivery.v1.WatchDeliveriesResponse
+	(*FetchPackageRequest)(nil),      // 65: obole.delivery.v1.FetchPackageRequest
+	(*FetchPackageResponse)(nil),     // 66: obole.delivery.v1.FetchPackageResponse
+	(*SignReceiptRequest)(nil),       // 67: obole.delivery.v1.SignReceiptRequest
+	(*SignReceiptResponse)(nil),      // 68: obole.delivery.v1.SignReceiptResponse
+	(*SignReceiptsRequest)(nil),      // 69: obole.delivery.v1.SignReceiptsRequest
+	(*SignedReceipt)(nil),            // 70: obole.delivery.v1.SignedReceipt
+	(*SignReceiptsResponse)(nil),     // 71: obole.delivery.v1.SignReceiptsResponse
+	(*ListUsesRequest)(nil),          // 72: obole.delivery.v1.ListUsesRequest
+	(*Use)(nil),                      // 73: obole.delivery.v1.Use
+	(*ListUsesResponse)(nil),         // 74: obole.delivery.v1.ListUsesResponse
+	(*CountDeliveriesRequest)(nil),   // 75: obole.delivery.v1.CountDeliveriesRequest
+	(*DeliveryCount)(nil),            // 76: obole.delivery.v1.DeliveryCount
+	(*CountDeliveriesResponse)(nil),  // 77: obole.delivery.v1.CountDeliveriesResponse
+	(*ListRecordRequest)(nil),        // 78: obole.delivery.v1.ListRecordRequest
+	(*ListRecordResponse)(nil),       // 79: obole.delivery.v1.ListRecordResponse
+	(*WatchRecordRequest)(nil),       // 80: obole.delivery.v1.WatchRecordRequest
+	(*WatchRecordResponse)(nil),      // 81: obole.delivery.v1.WatchRecordResponse
+	(Route)(0),                       // 82: obole.delivery.v1.Route
+	(*v1.Cursor)(nil),                // 83: obole.event.v1.Cursor
+	(*Arrival)(nil),                  // 84: obole.delivery.v1.Arrival
+	(*v11.Days)(nil),                 // 85: obole.market.v1.Days
+	(Reason)(0),                      // 86: obole.delivery.v1.Reason
+	(*v11.ProductRef)(nil),           // 87: obole.market.v1.ProductRef
+	(*v11.GrantedField)(nil),         // 88: obole.market.v1.GrantedField
+	(v11.Assurance)(0),               // 89: obole.market.v1.Assurance
+	(*Fact)(nil),                     // 90: obole.delivery.v1.Fact
+	(*v11.Terms)(nil),                // 91: obole.market.v1.Terms
+	(EndReason)(0),                   // 92: obole.delivery.v1.EndReason
+	(*v12.UnitPrice)(nil),            // 93: obole.money.v1.UnitPrice
+	(*v11.Recipient)(nil),            // 94: obole.market.v1.Recipient
+	(*v13.Entry)(nil),                // 95: obole.record.v1.Entry
 }
 var file_obole_delivery_v1_service_proto_depIdxs = []int32{
-	80,  // 0: obole.delivery.v1.ConnectSourceRequest.route:type_name -> obole.delivery.v1.Route
-	81,  // 1: obole.delivery.v1.ConnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
-	81,  // 2: obole.delivery.v1.ListSourcesRequest.after:type_name -> obole.event.v1.Cursor
-	80,  // 3: obole.delivery.v1.Source.route:type_name -> obole.delivery.v1.Route
-	82,  // 4: obole.delivery.v1.Source.arrivals:type_name -> obole.delivery.v1.Arrival
-	4,   // 5: obole.delivery.v1.ListSourcesResponse.sources:type_name -> obole.delivery.v1.Source
-	83,  // 6: obole.delivery.v1.ImportHeader.days:type_name -> obole.market.v1.Days
-	6,   // 7: obole.delivery.v1.ImportRequest.header:type_name -> obole.delivery.v1.ImportHeader
-	82,  // 8: obole.delivery.v1.ImportResponse.arrivals:type_name -> obole.delivery.v1.Arrival
-	81,  // 9: obole.delivery.v1.ImportResponse.cursor:type_name -> obole.event.v1.Cursor
-	84,  // 10: obole.delivery.v1.PutPointsResponse.refused:type_name -> obole.delivery.v1.Reason
-	81,  // 11: obole.delivery.v1.PutPointsResponse.cursor:type_name -> obole.event.v1.Cursor
-	81,  // 12: obole.delivery.v1.RestrictSourceResponse.cursor:type_name -> obole.event.v1.Cursor
-	81,  // 13: obole.delivery.v1.LiftRestrictionResponse.cursor:type_name -> obole.event.v1.Cursor
-	81,  // 14: obole.delivery.v1.DisconnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
-	81,  // 15: obole.delivery.v1.ReconnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
-	81,  // 16: obole.delivery.v1.CorrectPointResponse.cursor:type_name -> obole.event.v1.Cursor
-	83,  // 17: obole.delivery.v1.ListPointsRequest.days:type_name -> obole.market.v1.Days
-	81,  // 18: obole.delivery.v1.ListPointsRequest.after:type_name -> obole.event.v1.Cursor
-	22,  // 19: obole.delivery.v1.ListPointsResponse.superseded:type_name -> obole.delivery.v1.Superseded
-	81,  // 20: obole.delivery.v1.GetSeriesRequest.after:type_name -> obole.event.v1.Cursor
-	25,  // 21: obole.delivery.v1.GetSeriesResponse.buckets:type_name -> obole.delivery.v1.Bucket
-	83,  // 22: obole.delivery.v1.GetSeriesResponse.gaps:type_name -> obole.market.v1.Days
-	81,  // 23: obole.delivery.v1.GetHoursRequest.after:type_name -> obole.event.v1.Cursor
-	28,  // 24: obole.delivery.v1.GetHoursResponse.hours:type_name -> obole.delivery.v1.Hour
-	81,  // 25: obole.delivery.v1.GetPlacesRequest.after:type_name -> obole.event.v1.Cursor
-	32,  // 26: obole.delivery.v1.Place.spot:type_name -> obole.delivery.v1.Spot
-	83,  // 27: obole.delivery.v1.Place.span:type_name -> obole.market.v1.Days
-	31,  // 28: obole.delivery.v1.GetPlacesResponse.places:type_name -> obole.delivery.v1.Place
-	81,  // 29: obole.delivery.v1.GetSummaryRequest.after:type_name -> obole.event.v1.Cursor
-	83,  // 30: obole.delivery.v1.Share.days:type_name -> obole.market.v1.Days
-	35,  // 31: obole.delivery.v1.Category.quantities:type_name -> obole.delivery.v1.Quantity
-	83,  // 32: obole.delivery.v1.Category.days:type_name -> obole.market.v1.Days
-	36,  // 33: obole.delivery.v1.Category.shares:type_name -> obole.delivery.v1.Share
-	37,  // 34: obole.delivery.v1.GetSummaryResponse.categories:type_name -> obole.delivery.v1.Category
-	45,  // 35: obole.delivery.v1.GetSummaryResponse.stock:type_name -> obole.delivery.v1.Stock
-	81,  // 36: obole.delivery.v1.ExportPointsRequest.after:type_name -> obole.event.v1.Cursor
-	22,  // 37: obole.delivery.v1.ExportPointsResponse.superseded:type_name -> obole.delivery.v1.Superseded
-	40,  // 38: obole.delivery.v1.ExportPointsResponse.schemas:type_name -> obole.delivery.v1.SchemaDocument
-	85,  // 39: obole.delivery.v1.PreviewPackageRequest.product:type_name -> obole.market.v1.ProductRef
-	86,  // 40: obole.delivery.v1.PreviewPackageRequest.fields:type_name -> obole.market.v1.GrantedField
-	83,  // 41: obole.delivery.v1.PreviewPackageRequest.slots:type_name -> obole.market.v1.Days
-	87,  // 42: obole.delivery.v1.PreviewPackageRequest.min_assurance:type_name -> obole.market.v1.Assurance
-	81,  // 43: obole.delivery.v1.PreviewPackageRequest.after:type_name -> obole.event.v1.Cursor
-	83,  // 44: obole.delivery.v1.Stock.days:type_name -> obole.market.v1.Days
-	87,  // 45: obole.delivery.v1.Stock.assurance:type_name -> obole.market.v1.Assurance
-	88,  // 46: obole.delivery.v1.GetFactsResponse.facts:type_name -> obole.delivery.v1.Fact
-	45,  // 47: obole.delivery.v1.GetFactsResponse.stock:type_name -> obole.delivery.v1.Stock
-	89,  // 48: obole.delivery.v1.EstimateAudienceRequest.terms:type_name -> obole.market.v1.Terms
-	85,  // 49: obole.delivery.v1.DescribeProductRequest.product:type_name -> obole.market.v1.ProductRef
-	50,  // 50: obole.delivery.v1.ProductField.rungs:type_name -> obole.delivery.v1.Rung
-	85,  // 51: obole.delivery.v1.Product.ref:type_name -> obole.market.v1.ProductRef
-	51,  // 52: obole.delivery.v1.Product.fields:type_name -> obole.delivery.v1.ProductField
-	52,  // 53: obole.delivery.v1.DescribeProductResponse.product:type_name -> obole.delivery.v1.Product
-	52,  // 54: obole.delivery.v1.ListProductsResponse.products:type_name -> obole.delivery.v1.Product
-	55,  // 55: obole.delivery.v1.ListProductsResponse.facts:type_name -> obole.delivery.v1.AudienceFact
-	85,  // 56: obole.delivery.v1.Delivery.product:type_name -> obole.market.v1.ProductRef
-	0,   // 57: obole.delivery.v1.Delivery.state:type_name -> obole.delivery.v1.DeliveryState
-	84,  // 58: obole.delivery.v1.Delivery.blocked:type_name -> obole.delivery.v1.Reason
-	58,  // 59: obole.delivery.v1.Delivery.deletion:type_name -> obole.delivery.v1.Deletion
-	90,  // 60: obole.delivery.v1.Deletion.reason:type_name -> obole.delivery.v1.EndReason
-	0,   // 61: obole.delivery.v1.ListDeliveriesRequest.state:type_name -> obole.delivery.v1.DeliveryState
-	81,  // 62: obole.delivery.v1.ListDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
-	57,  // 63: obole.delivery.v1.ListDeliveriesResponse.deliveries:type_name -> obole.delivery.v1.Delivery
-	57,  // 64: obole.delivery.v1.WatchDeliveriesResponse.delivery:type_name -> obole.delivery.v1.Delivery
-	81,  // 65: obole.delivery.v1.SignReceiptResponse.cursor:type_name -> obole.event.v1.Cursor
-	65,  // 66: obole.delivery.v1.SignReceiptsRequest.receipts:type_name -> obole.delivery.v1.SignReceiptRequest
-	66,  // 67: obole.delivery.v1.SignedReceipt.key:type_name -> obole.delivery.v1.SignReceiptResponse
-	84,  // 68: obole.delivery.v1.SignedReceipt.refused:type_name -> obole.delivery.v1.Reason
-	68,  // 69: obole.delivery.v1.SignReceiptsResponse.receipts:type_name -> obole.delivery.v1.SignedReceipt
-	81,  // 70: obole.delivery.v1.ListUsesRequest.after:type_name -> obole.event.v1.Cursor
-	85,  // 71: obole.delivery.v1.Use.product:type_name -> obole.market.v1.ProductRef
-	86,  // 72: obole.delivery.v1.Use.fields:type_name -> obole.market.v1.GrantedField
-	0,   // 73: obole.delivery.v1.Use.state:type_name -> obole.delivery.v1.DeliveryState
-	84,  // 74: obole.delivery.v1.Use.blocked:type_name -> obole.delivery.v1.Reason
-	91,  // 75: obole.delivery.v1.Use.unit_price:type_name -> obole.money.v1.UnitPrice
-	92,  // 76: obole.delivery.v1.Use.recipients:type_name -> obole.market.v1.Recipient
-	81,  // 77: obole.delivery.v1.Use.event:type_name -> obole.event.v1.Cursor
-	71,  // 78: obole.delivery.v1.ListUsesResponse.uses:type_name -> obole.delivery.v1.Use
-	81,  // 79: obole.delivery.v1.CountDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
-	0,   // 80: obole.delivery.v1.DeliveryCount.state:type_name -> obole.delivery.v1.DeliveryState
-	84,  // 81: obole.delivery.v1.DeliveryCount.blocked:type_name -> obole.delivery.v1.Reason
-	74,  // 82: obole.delivery.v1.CountDeliveriesResponse.counts:type_name -> obole.delivery.v1.DeliveryCount
-	81,  // 83: obole.delivery.v1.ListRecordRequest.after:type_name -> obole.event.v1.Cursor
-	81,  // 84: obole.delivery.v1.ListRecordRequest.only:type_name -> obole.event.v1.Cursor
-	93,  // 85: obole.delivery.v1.ListRecordResponse.entries:type_name -> obole.record.v1.Entry
-	93,  // 86: obole.delivery.v1.WatchRecordResponse.entry:type_name -> obole.record.v1.Entry
-	1,   // 87: obole.delivery.v1.DeliveryService.ConnectSource:input_type -> obole.delivery.v1.ConnectSourceRequest
-	3,   // 88: obole.delivery.v1.DeliveryService.ListSources:input_type -> obole.delivery.v1.ListSourcesRequest
-	11,  // 89: obole.delivery.v1.DeliveryService.RestrictSource:input_type -> obole.delivery.v1.RestrictSourceRequest
-	13,  // 90: obole.delivery.v1.DeliveryService.LiftRestriction:input_type -> obole.delivery.v1.LiftRestrictionRequest
-	15,  // 91: obole.delivery.v1.DeliveryService.DisconnectSource:input_type -> obole.delivery.v1.DisconnectSourceRequest
-	17,  // 92: obole.delivery.v1.DeliveryService.ReconnectSource:input_type -> obole.delivery.v1.ReconnectSourceRequest
-	19,  // 93: obole.delivery.v1.DeliveryService.CorrectPoint:input_type -> obole.delivery.v1.CorrectPointRequest
-	7,   // 94: obole.delivery.v1.DeliveryService.Import:input_type -> obole.delivery.v1.ImportRequest
-	9,   // 95: obole.delivery.v1.DeliveryService.PutPoints:input_type -> obole.delivery.v1.PutPointsRequest
-	21,  // 96: obole.delivery.v1.DeliveryService.ListPoints:input_type -> obole.delivery.v1.ListPointsRequest
-	24,  // 97: obole.delivery.v1.DeliveryService.GetSeries:input_type -> obole.delivery.v1.GetSeriesRequest
-	34,  // 98: obole.delivery.v1.DeliveryService.GetSummary:input_type -> obole.delivery.v1.GetSummaryRequest
-	27,  // 99: obole.delivery.v1.DeliveryService.GetHours:input_type -> obole.delivery.v1.GetHoursRequest
-	30,  // 100: obole.delivery.v1.DeliveryService.GetPlaces:input_type -> obole.delivery.v1.GetPlacesRequest
-	39,  // 101: obole.delivery.v1.DeliveryService.ExportPoints:input_type -> obole.delivery.v1.ExportPointsRequest
-	42,  // 102: obole.delivery.v1.DeliveryService.PreviewPackage:input_type -> obole.delivery.v1.PreviewPackageRequest
-	44,  // 103: obole.delivery.v1.DeliveryService.GetFacts:input_type -> obole.delivery.v1.GetFactsRequest
-	47,  // 104: obole.delivery.v1.DeliveryService.EstimateAudience:input_type -> obole.delivery.v1.EstimateAudienceRequest
-	49,  // 105: obole.delivery.v1.DeliveryService.DescribeProduct:input_type -> obole.delivery.v1.DescribeProductRequest
-	54,  // 106: obole.delivery.v1.DeliveryService.ListProducts:input_type -> obole.delivery.v1.ListProductsRequest
-	59,  // 107: obole.delivery.v1.DeliveryService.ListDeliveries:input_type -> obole.delivery.v1.ListDeliveriesRequest
-	61,  // 108: obole.delivery.v1.DeliveryService.WatchDeliveries:input_type -> obole.delivery.v1.WatchDeliveriesRequest
-	63,  // 109: obole.delivery.v1.DeliveryService.FetchPackage:input_type -> obole.delivery.v1.FetchPackageRequest
-	65,  // 110: obole.delivery.v1.DeliveryService.SignReceipt:input_type -> obole.delivery.v1.SignReceiptRequest
-	67,  // 111: obole.delivery.v1.DeliveryService.SignReceipts:input_type -> obole.delivery.v1.SignReceiptsRequest
-	70,  // 112: obole.delivery.v1.DeliveryService.ListUses:input_type -> obole.delivery.v1.ListUsesRequest
-	76,  // 113: obole.delivery.v1.DeliveryService.ListRecord:input_type -> obole.delivery.v1.ListRecordRequest
-	78,  // 114: obole.delivery.v1.DeliveryService.WatchRecord:input_type -> obole.delivery.v1.WatchRecordRequest
-	73,  // 115: obole.delivery.v1.DeliveryService.CountDeliveries:input_type -> obole.delivery.v1.CountDeliveriesRequest
-	2,   // 116: obole.delivery.v1.DeliveryService.ConnectSource:output_type -> obole.delivery.v1.ConnectSourceResponse
-	5,   // 117: obole.delivery.v1.DeliveryService.ListSources:output_type -> obole.delivery.v1.ListSourcesResponse
-	12,  // 118: obole.delivery.v1.DeliveryService.RestrictSource:output_type -> obole.delivery.v1.RestrictSourceResponse
-	14,  // 119: obole.delivery.v1.DeliveryService.LiftRestriction:output_type -> obole.delivery.v1.LiftRestrictionResponse
-	16,  // 120: obole.delivery.v1.DeliveryService.DisconnectSource:output_type -> obole.delivery.v1.DisconnectSourceResponse
-	18,  // 121: obole.delivery.v1.DeliveryService.ReconnectSource:output_type -> obole.delivery.v1.ReconnectSourceResponse
-	20,  // 122: obole.delivery.v1.DeliveryService.CorrectPoint:output_type -> obole.delivery.v1.CorrectPointResponse
-	8,   // 123: obole.delivery.v1.DeliveryService.Import:output_type -> obole.delivery.v1.ImportResponse
-	10,  // 124: obole.delivery.v1.DeliveryService.PutPoints:output_type -> obole.delivery.v1.PutPointsResponse
-	23,  // 125: obole.delivery.v1.DeliveryService.ListPoints:output_type -> obole.delivery.v1.ListPointsResponse
-	26,  // 126: obole.delivery.v1.DeliveryService.GetSeries:output_type -> obole.delivery.v1.GetSeriesResponse
-	38,  // 127: obole.delivery.v1.DeliveryService.GetSummary:output_type -> obole.delivery.v1.GetSummaryResponse
-	29,  // 128: obole.delivery.v1.DeliveryService.GetHours:output_type -> obole.delivery.v1.GetHoursResponse
-	33,  // 129: obole.delivery.v1.DeliveryService.GetPlaces:output_type -> obole.delivery.v1.GetPlacesResponse
-	41,  // 130: obole.delivery.v1.DeliveryService.ExportPoints:output_type -> obole.delivery.v1.ExportPointsResponse
-	43,  // 131: obole.delivery.v1.DeliveryService.PreviewPackage:output_type -> obole.delivery.v1.PreviewPackageResponse
-	46,  // 132: obole.delivery.v1.DeliveryService.GetFacts:output_type -> obole.delivery.v1.GetFactsResponse
-	48,  // 133: obole.delivery.v1.DeliveryService.EstimateAudience:output_type -> obole.delivery.v1.EstimateAudienceResponse
-	53,  // 134: obole.delivery.v1.DeliveryService.DescribeProduct:output_type -> obole.delivery.v1.DescribeProductResponse
-	56,  // 135: obole.delivery.v1.DeliveryService.ListProducts:output_type -> obole.delivery.v1.ListProductsResponse
-	60,  // 136: obole.delivery.v1.DeliveryService.ListDeliveries:output_type -> obole.delivery.v1.ListDeliveriesResponse
-	62,  // 137: obole.delivery.v1.DeliveryService.WatchDeliveries:output_type -> obole.delivery.v1.WatchDeliveriesResponse
-	64,  // 138: obole.delivery.v1.DeliveryService.FetchPackage:output_type -> obole.delivery.v1.FetchPackageResponse
-	66,  // 139: obole.delivery.v1.DeliveryService.SignReceipt:output_type -> obole.delivery.v1.SignReceiptResponse
-	69,  // 140: obole.delivery.v1.DeliveryService.SignReceipts:output_type -> obole.delivery.v1.SignReceiptsResponse
-	72,  // 141: obole.delivery.v1.DeliveryService.ListUses:output_type -> obole.delivery.v1.ListUsesResponse
-	77,  // 142: obole.delivery.v1.DeliveryService.ListRecord:output_type -> obole.delivery.v1.ListRecordResponse
-	79,  // 143: obole.delivery.v1.DeliveryService.WatchRecord:output_type -> obole.delivery.v1.WatchRecordResponse
-	75,  // 144: obole.delivery.v1.DeliveryService.CountDeliveries:output_type -> obole.delivery.v1.CountDeliveriesResponse
-	116, // [116:145] is the sub-list for method output_type
-	87,  // [87:116] is the sub-list for method input_type
-	87,  // [87:87] is the sub-list for extension type_name
-	87,  // [87:87] is the sub-list for extension extendee
-	0,   // [0:87] is the sub-list for field type_name
+	82,  // 0: obole.delivery.v1.ConnectSourceRequest.route:type_name -> obole.delivery.v1.Route
+	83,  // 1: obole.delivery.v1.ConnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
+	83,  // 2: obole.delivery.v1.ListSourcesRequest.after:type_name -> obole.event.v1.Cursor
+	82,  // 3: obole.delivery.v1.Source.route:type_name -> obole.delivery.v1.Route
+	84,  // 4: obole.delivery.v1.Source.arrivals:type_name -> obole.delivery.v1.Arrival
+	5,   // 5: obole.delivery.v1.ListSourcesResponse.sources:type_name -> obole.delivery.v1.Source
+	85,  // 6: obole.delivery.v1.ImportHeader.days:type_name -> obole.market.v1.Days
+	8,   // 7: obole.delivery.v1.ImportHeader.connect:type_name -> obole.delivery.v1.NewSource
+	82,  // 8: obole.delivery.v1.NewSource.route:type_name -> obole.delivery.v1.Route
+	7,   // 9: obole.delivery.v1.ImportRequest.header:type_name -> obole.delivery.v1.ImportHeader
+	84,  // 10: obole.delivery.v1.ImportResponse.arrivals:type_name -> obole.delivery.v1.Arrival
+	83,  // 11: obole.delivery.v1.ImportResponse.cursor:type_name -> obole.event.v1.Cursor
+	86,  // 12: obole.delivery.v1.PutPointsResponse.refused:type_name -> obole.delivery.v1.Reason
+	83,  // 13: obole.delivery.v1.PutPointsResponse.cursor:type_name -> obole.event.v1.Cursor
+	83,  // 14: obole.delivery.v1.RestrictSourceResponse.cursor:type_name -> obole.event.v1.Cursor
+	83,  // 15: obole.delivery.v1.LiftRestrictionResponse.cursor:type_name -> obole.event.v1.Cursor
+	83,  // 16: obole.delivery.v1.DisconnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
+	83,  // 17: obole.delivery.v1.ReconnectSourceResponse.cursor:type_name -> obole.event.v1.Cursor
+	83,  // 18: obole.delivery.v1.CorrectPointResponse.cursor:type_name -> obole.event.v1.Cursor
+	85,  // 19: obole.delivery.v1.ListPointsRequest.days:type_name -> obole.market.v1.Days
+	83,  // 20: obole.delivery.v1.ListPointsRequest.after:type_name -> obole.event.v1.Cursor
+	24,  // 21: obole.delivery.v1.ListPointsResponse.superseded:type_name -> obole.delivery.v1.Superseded
+	83,  // 22: obole.delivery.v1.GetSeriesRequest.after:type_name -> obole.event.v1.Cursor
+	27,  // 23: obole.delivery.v1.GetSeriesResponse.buckets:type_name -> obole.delivery.v1.Bucket
+	85,  // 24: obole.delivery.v1.GetSeriesResponse.gaps:type_name -> obole.market.v1.Days
+	83,  // 25: obole.delivery.v1.GetHoursRequest.after:type_name -> obole.event.v1.Cursor
+	30,  // 26: obole.delivery.v1.GetHoursResponse.hours:type_name -> obole.delivery.v1.Hour
+	83,  // 27: obole.delivery.v1.GetPlacesRequest.after:type_name -> obole.event.v1.Cursor
+	34,  // 28: obole.delivery.v1.Place.spot:type_name -> obole.delivery.v1.Spot
+	85,  // 29: obole.delivery.v1.Place.span:type_name -> obole.market.v1.Days
+	33,  // 30: obole.delivery.v1.GetPlacesResponse.places:type_name -> obole.delivery.v1.Place
+	83,  // 31: obole.delivery.v1.GetSummaryRequest.after:type_name -> obole.event.v1.Cursor
+	85,  // 32: obole.delivery.v1.Share.days:type_name -> obole.market.v1.Days
+	37,  // 33: obole.delivery.v1.Category.quantities:type_name -> obole.delivery.v1.Quantity
+	85,  // 34: obole.delivery.v1.Category.days:type_name -> obole.market.v1.Days
+	38,  // 35: obole.delivery.v1.Category.shares:type_name -> obole.delivery.v1.Share
+	39,  // 36: obole.delivery.v1.GetSummaryResponse.categories:type_name -> obole.delivery.v1.Category
+	47,  // 37: obole.delivery.v1.GetSummaryResponse.stock:type_name -> obole.delivery.v1.Stock
+	83,  // 38: obole.delivery.v1.ExportPointsRequest.after:type_name -> obole.event.v1.Cursor
+	24,  // 39: obole.delivery.v1.ExportPointsResponse.superseded:type_name -> obole.delivery.v1.Superseded
+	42,  // 40: obole.delivery.v1.ExportPointsResponse.schemas:type_name -> obole.delivery.v1.SchemaDocument
+	87,  // 41: obole.delivery.v1.PreviewPackageRequest.product:type_name -> obole.market.v1.ProductRef
+	88,  // 42: obole.delivery.v1.PreviewPackageRequest.fields:type_name -> obole.market.v1.GrantedField
+	85,  // 43: obole.delivery.v1.PreviewPackageRequest.slots:type_name -> obole.market.v1.Days
+	89,  // 44: obole.delivery.v1.PreviewPackageRequest.min_assurance:type_name -> obole.market.v1.Assurance
+	83,  // 45: obole.delivery.v1.PreviewPackageRequest.after:type_name -> obole.event.v1.Cursor
+	85,  // 46: obole.delivery.v1.Stock.days:type_name -> obole.market.v1.Days
+	89,  // 47: obole.delivery.v1.Stock.assurance:type_name -> obole.market.v1.Assurance
+	90,  // 48: obole.delivery.v1.GetFactsResponse.facts:type_name -> obole.delivery.v1.Fact
+	47,  // 49: obole.delivery.v1.GetFactsResponse.stock:type_name -> obole.delivery.v1.Stock
+	91,  // 50: obole.delivery.v1.EstimateAudienceRequest.terms:type_name -> obole.market.v1.Terms
+	87,  // 51: obole.delivery.v1.DescribeProductRequest.product:type_name -> obole.market.v1.ProductRef
+	52,  // 52: obole.delivery.v1.ProductField.rungs:type_name -> obole.delivery.v1.Rung
+	87,  // 53: obole.delivery.v1.Product.ref:type_name -> obole.market.v1.ProductRef
+	53,  // 54: obole.delivery.v1.Product.fields:type_name -> obole.delivery.v1.ProductField
+	54,  // 55: obole.delivery.v1.DescribeProductResponse.product:type_name -> obole.delivery.v1.Product
+	54,  // 56: obole.delivery.v1.ListProductsResponse.products:type_name -> obole.delivery.v1.Product
+	57,  // 57: obole.delivery.v1.ListProductsResponse.facts:type_name -> obole.delivery.v1.AudienceFact
+	87,  // 58: obole.delivery.v1.Delivery.product:type_name -> obole.market.v1.ProductRef
+	1,   // 59: obole.delivery.v1.Delivery.state:type_name -> obole.delivery.v1.DeliveryState
+	86,  // 60: obole.delivery.v1.Delivery.blocked:type_name -> obole.delivery.v1.Reason
+	60,  // 61: obole.delivery.v1.Delivery.deletion:type_name -> obole.delivery.v1.Deletion
+	92,  // 62: obole.delivery.v1.Deletion.reason:type_name -> obole.delivery.v1.EndReason
+	1,   // 63: obole.delivery.v1.ListDeliveriesRequest.state:type_name -> obole.delivery.v1.DeliveryState
+	83,  // 64: obole.delivery.v1.ListDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
+	59,  // 65: obole.delivery.v1.ListDeliveriesResponse.deliveries:type_name -> obole.delivery.v1.Delivery
+	59,  // 66: obole.delivery.v1.WatchDeliveriesResponse.delivery:type_name -> obole.delivery.v1.Delivery
+	83,  // 67: obole.delivery.v1.SignReceiptResponse.cursor:type_name -> obole.event.v1.Cursor
+	67,  // 68: obole.delivery.v1.SignReceiptsRequest.receipts:type_name -> obole.delivery.v1.SignReceiptRequest
+	68,  // 69: obole.delivery.v1.SignedReceipt.key:type_name -> obole.delivery.v1.SignReceiptResponse
+	86,  // 70: obole.delivery.v1.SignedReceipt.refused:type_name -> obole.delivery.v1.Reason
+	70,  // 71: obole.delivery.v1.SignReceiptsResponse.receipts:type_name -> obole.delivery.v1.SignedReceipt
+	83,  // 72: obole.delivery.v1.ListUsesRequest.after:type_name -> obole.event.v1.Cursor
+	87,  // 73: obole.delivery.v1.Use.product:type_name -> obole.market.v1.ProductRef
+	88,  // 74: obole.delivery.v1.Use.fields:type_name -> obole.market.v1.GrantedField
+	1,   // 75: obole.delivery.v1.Use.state:type_name -> obole.delivery.v1.DeliveryState
+	86,  // 76: obole.delivery.v1.Use.blocked:type_name -> obole.delivery.v1.Reason
+	93,  // 77: obole.delivery.v1.Use.unit_price:type_name -> obole.money.v1.UnitPrice
+	94,  // 78: obole.delivery.v1.Use.recipients:type_name -> obole.market.v1.Recipient
+	83,  // 79: obole.delivery.v1.Use.event:type_name -> obole.event.v1.Cursor
+	60,  // 80: obole.delivery.v1.Use.deletion:type_name -> obole.delivery.v1.Deletion
+	73,  // 81: obole.delivery.v1.ListUsesResponse.uses:type_name -> obole.delivery.v1.Use
+	83,  // 82: obole.delivery.v1.CountDeliveriesRequest.after:type_name -> obole.event.v1.Cursor
+	1,   // 83: obole.delivery.v1.DeliveryCount.state:type_name -> obole.delivery.v1.DeliveryState
+	86,  // 84: obole.delivery.v1.DeliveryCount.blocked:type_name -> obole.delivery.v1.Reason
+	76,  // 85: obole.delivery.v1.CountDeliveriesResponse.counts:type_name -> obole.delivery.v1.DeliveryCount
+	83,  // 86: obole.delivery.v1.ListRecordRequest.after:type_name -> obole.event.v1.Cursor
+	83,  // 87: obole.delivery.v1.ListRecordRequest.only:type_name -> obole.event.v1.Cursor
+	95,  // 88: obole.delivery.v1.ListRecordResponse.entries:type_name -> obole.record.v1.Entry
+	95,  // 89: obole.delivery.v1.WatchRecordResponse.entry:type_name -> obole.record.v1.Entry
+	2,   // 90: obole.delivery.v1.DeliveryService.ConnectSource:input_type -> obole.delivery.v1.ConnectSourceRequest
+	4,   // 91: obole.delivery.v1.DeliveryService.ListSources:input_type -> obole.delivery.v1.ListSourcesRequest
+	13,  // 92: obole.delivery.v1.DeliveryService.RestrictSource:input_type -> obole.delivery.v1.RestrictSourceRequest
+	15,  // 93: obole.delivery.v1.DeliveryService.LiftRestriction:input_type -> obole.delivery.v1.LiftRestrictionRequest
+	17,  // 94: obole.delivery.v1.DeliveryService.DisconnectSource:input_type -> obole.delivery.v1.DisconnectSourceRequest
+	19,  // 95: obole.delivery.v1.DeliveryService.ReconnectSource:input_type -> obole.delivery.v1.ReconnectSourceRequest
+	21,  // 96: obole.delivery.v1.DeliveryService.CorrectPoint:input_type -> obole.delivery.v1.CorrectPointRequest
+	9,   // 97: obole.delivery.v1.DeliveryService.Import:input_type -> obole.delivery.v1.ImportRequest
+	11,  // 98: obole.delivery.v1.DeliveryService.PutPoints:input_type -> obole.delivery.v1.PutPointsRequest
+	23,  // 99: obole.delivery.v1.DeliveryService.ListPoints:input_type -> obole.delivery.v1.ListPointsRequest
+	26,  // 100: obole.delivery.v1.DeliveryService.GetSeries:input_type -> obole.delivery.v1.GetSeriesRequest
+	36,  // 101: obole.delivery.v1.DeliveryService.GetSummary:input_type -> obole.delivery.v1.GetSummaryRequest
+	29,  // 102: obole.delivery.v1.DeliveryService.GetHours:input_type -> obole.delivery.v1.GetHoursRequest
+	32,  // 103: obole.delivery.v1.DeliveryService.GetPlaces:input_type -> obole.delivery.v1.GetPlacesRequest
+	41,  // 104: obole.delivery.v1.DeliveryService.ExportPoints:input_type -> obole.delivery.v1.ExportPointsRequest
+	44,  // 105: obole.delivery.v1.DeliveryService.PreviewPackage:input_type -> obole.delivery.v1.PreviewPackageRequest
+	46,  // 106: obole.delivery.v1.DeliveryService.GetFacts:input_type -> obole.delivery.v1.GetFactsRequest
+	49,  // 107: obole.delivery.v1.DeliveryService.EstimateAudience:input_type -> obole.delivery.v1.EstimateAudienceRequest
+	51,  // 108: obole.delivery.v1.DeliveryService.DescribeProduct:input_type -> obole.delivery.v1.DescribeProductRequest
+	56,  // 109: obole.delivery.v1.DeliveryService.ListProducts:input_type -> obole.delivery.v1.ListProductsRequest
+	61,  // 110: obole.delivery.v1.DeliveryService.ListDeliveries:input_type -> obole.delivery.v1.ListDeliveriesRequest
+	63,  // 111: obole.delivery.v1.DeliveryService.WatchDeliveries:input_type -> obole.delivery.v1.WatchDeliveriesRequest
+	65,  // 112: obole.delivery.v1.DeliveryService.FetchPackage:input_type -> obole.delivery.v1.FetchPackageRequest
+	67,  // 113: obole.delivery.v1.DeliveryService.SignReceipt:input_type -> obole.delivery.v1.SignReceiptRequest
+	69,  // 114: obole.delivery.v1.DeliveryService.SignReceipts:input_type -> obole.delivery.v1.SignReceiptsRequest
+	72,  // 115: obole.delivery.v1.DeliveryService.ListUses:input_type -> obole.delivery.v1.ListUsesRequest
+	78,  // 116: obole.delivery.v1.DeliveryService.ListRecord:input_type -> obole.delivery.v1.ListRecordRequest
+	80,  // 117: obole.delivery.v1.DeliveryService.WatchRecord:input_type -> obole.delivery.v1.WatchRecordRequest
+	75,  // 118: obole.delivery.v1.DeliveryService.CountDeliveries:input_type -> obole.delivery.v1.CountDeliveriesRequest
+	3,   // 119: obole.delivery.v1.DeliveryService.ConnectSource:output_type -> obole.delivery.v1.ConnectSourceResponse
+	6,   // 120: obole.delivery.v1.DeliveryService.ListSources:output_type -> obole.delivery.v1.ListSourcesResponse
+	14,  // 121: obole.delivery.v1.DeliveryService.RestrictSource:output_type -> obole.delivery.v1.RestrictSourceResponse
+	16,  // 122: obole.delivery.v1.DeliveryService.LiftRestriction:output_type -> obole.delivery.v1.LiftRestrictionResponse
+	18,  // 123: obole.delivery.v1.DeliveryService.DisconnectSource:output_type -> obole.delivery.v1.DisconnectSourceResponse
+	20,  // 124: obole.delivery.v1.DeliveryService.ReconnectSource:output_type -> obole.delivery.v1.ReconnectSourceResponse
+	22,  // 125: obole.delivery.v1.DeliveryService.CorrectPoint:output_type -> obole.delivery.v1.CorrectPointResponse
+	10,  // 126: obole.delivery.v1.DeliveryService.Import:output_type -> obole.delivery.v1.ImportResponse
+	12,  // 127: obole.delivery.v1.DeliveryService.PutPoints:output_type -> obole.delivery.v1.PutPointsResponse
+	25,  // 128: obole.delivery.v1.DeliveryService.ListPoints:output_type -> obole.delivery.v1.ListPointsResponse
+	28,  // 129: obole.delivery.v1.DeliveryService.GetSeries:output_type -> obole.delivery.v1.GetSeriesResponse
+	40,  // 130: obole.delivery.v1.DeliveryService.GetSummary:output_type -> obole.delivery.v1.GetSummaryResponse
+	31,  // 131: obole.delivery.v1.DeliveryService.GetHours:output_type -> obole.delivery.v1.GetHoursResponse
+	35,  // 132: obole.delivery.v1.DeliveryService.GetPlaces:output_type -> obole.delivery.v1.GetPlacesResponse
+	43,  // 133: obole.delivery.v1.DeliveryService.ExportPoints:output_type -> obole.delivery.v1.ExportPointsResponse
+	45,  // 134: obole.delivery.v1.DeliveryService.PreviewPackage:output_type -> obole.delivery.v1.PreviewPackageResponse
+	48,  // 135: obole.delivery.v1.DeliveryService.GetFacts:output_type -> obole.delivery.v1.GetFactsResponse
+	50,  // 136: obole.delivery.v1.DeliveryService.EstimateAudience:output_type -> obole.delivery.v1.EstimateAudienceResponse
+	55,  // 137: obole.delivery.v1.DeliveryService.DescribeProduct:output_type -> obole.delivery.v1.DescribeProductResponse
+	58,  // 138: obole.delivery.v1.DeliveryService.ListProducts:output_type -> obole.delivery.v1.ListProductsResponse
+	62,  // 139: obole.delivery.v1.DeliveryService.ListDeliveries:output_type -> obole.delivery.v1.ListDeliveriesResponse
+	64,  // 140: obole.delivery.v1.DeliveryService.WatchDeliveries:output_type -> obole.delivery.v1.WatchDeliveriesResponse
+	66,  // 141: obole.delivery.v1.DeliveryService.FetchPackage:output_type -> obole.delivery.v1.FetchPackageResponse
+	68,  // 142: obole.delivery.v1.DeliveryService.SignReceipt:output_type -> obole.delivery.v1.SignReceiptResponse
+	71,  // 143: obole.delivery.v1.DeliveryService.SignReceipts:output_type -> obole.delivery.v1.SignReceiptsResponse
+	74,  // 144: obole.delivery.v1.DeliveryService.ListUses:output_type -> obole.delivery.v1.ListUsesResponse
+	79,  // 145: obole.delivery.v1.DeliveryService.ListRecord:output_type -> obole.delivery.v1.ListRecordResponse
+	81,  // 146: obole.delivery.v1.DeliveryService.WatchRecord:output_type -> obole.delivery.v1.WatchRecordResponse
+	77,  // 147: obole.delivery.v1.DeliveryService.CountDeliveries:output_type -> obole.delivery.v1.CountDeliveriesResponse
+	119, // [119:148] is the sub-list for method output_type
+	90,  // [90:119] is the sub-list for method input_type
+	90,  // [90:90] is the sub-list for extension type_name
+	90,  // [90:90] is the sub-list for extension extendee
+	0,   // [0:90] is the sub-list for field type_name
 }
 
 func init() { file_obole_delivery_v1_service_proto_init() }
@@ -6690,7 +6961,7 @@ func file_obole_delivery_v1_service_proto_init() {
 		return
 	}
 	file_obole_delivery_v1_events_proto_init()
-	file_obole_delivery_v1_service_proto_msgTypes[6].OneofWrappers = []any{
+	file_obole_delivery_v1_service_proto_msgTypes[7].OneofWrappers = []any{
 		(*ImportRequest_Header)(nil),
 		(*ImportRequest_Chunk)(nil),
 	}
@@ -6699,8 +6970,8 @@ func file_obole_delivery_v1_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_obole_delivery_v1_service_proto_rawDesc), len(file_obole_delivery_v1_service_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   79,
+			NumEnums:      2,
+			NumMessages:   80,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

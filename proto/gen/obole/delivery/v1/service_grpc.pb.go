@@ -60,7 +60,8 @@ const (
 //
 // Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package, or of the common obole.event.v1.Reason, without its prefix.
 type DeliveryServiceClient interface {
-	// ConnectSource names where measurements of a person will come from.
+	// ConnectSource names where measurements of a person will come from. Of one who has left nothing comes in any more: it is refused with
+	// ACCOUNT_CLOSED, as ReconnectSource, Import and PutPoints are.
 	ConnectSource(ctx context.Context, in *ConnectSourceRequest, opts ...grpc.CallOption) (*ConnectSourceResponse, error)
 	// ListSources lists a person's sources and what came from them.
 	ListSources(ctx context.Context, in *ListSourcesRequest, opts ...grpc.CallOption) (*ListSourcesResponse, error)
@@ -80,9 +81,11 @@ type DeliveryServiceClient interface {
 	// stays. The corrected point is the person's own word, and is trusted no further than a person's own file. Refused with POINT_SUPERSEDED
 	// where the point was corrected since it was read.
 	CorrectPoint(ctx context.Context, in *CorrectPointRequest, opts ...grpc.CallOption) (*CorrectPointResponse, error)
-	// Import reads one file of any size as a stream: first its header, then its bytes. It is kept as a whole or not at all.
+	// Import reads one file of any size as a stream: first its header, then its bytes. It is kept as a whole or not at all, with the source that it
+	// may bring. Of somebody who has left nothing is taken (ACCOUNT_CLOSED).
 	Import(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportRequest, ImportResponse], error)
-	// PutPoints takes finished data points on a stream, a batch a message; each batch is kept as a whole or refused. The same
+	// PutPoints takes finished data points on a stream, a batch a message; each batch is kept as a whole or refused, with ACCOUNT_CLOSED where its person
+	// has left. The same
 	// idempotency key with other points of the person, or another source, is refused with IDEMPOTENCY_CONFLICT. Each point counts to
 	// the rate.
 	PutPoints(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[PutPointsRequest, PutPointsResponse], error)
@@ -118,7 +121,8 @@ type DeliveryServiceClient interface {
 	// WatchDeliveries streams a buyer's deliveries: first those that wait, then each as it is prepared or changes. Every message has a
 	// token: given back, the stream goes on behind that message, with each delivery that has changed since, once, as it stands then.
 	WatchDeliveries(ctx context.Context, in *WatchDeliveriesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchDeliveriesResponse], error)
-	// FetchPackage streams a package's ciphertext from an offset, while the consent lives.
+	// FetchPackage streams a package's ciphertext from an offset, while the consent lives; and where its key has left and all of the agreement
+	// is delivered, for as long after that as the answer with the key comes again, unless the person has withdrawn.
 	FetchPackage(ctx context.Context, in *FetchPackageRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FetchPackageResponse], error)
 	// SignReceipt hands in the receipt and asks for the key: consent's gate decides, and the key leaves within one second of
 	// asking it. A delivery that was released answers again, each time through the gate, and is charged once. Where the consent has
@@ -490,7 +494,8 @@ func (c *deliveryServiceClient) CountDeliveries(ctx context.Context, in *CountDe
 //
 // Refusals carry an ErrorInfo with domain "obole.market" and as reason the name of a Reason of this package, or of the common obole.event.v1.Reason, without its prefix.
 type DeliveryServiceServer interface {
-	// ConnectSource names where measurements of a person will come from.
+	// ConnectSource names where measurements of a person will come from. Of one who has left nothing comes in any more: it is refused with
+	// ACCOUNT_CLOSED, as ReconnectSource, Import and PutPoints are.
 	ConnectSource(context.Context, *ConnectSourceRequest) (*ConnectSourceResponse, error)
 	// ListSources lists a person's sources and what came from them.
 	ListSources(context.Context, *ListSourcesRequest) (*ListSourcesResponse, error)
@@ -510,9 +515,11 @@ type DeliveryServiceServer interface {
 	// stays. The corrected point is the person's own word, and is trusted no further than a person's own file. Refused with POINT_SUPERSEDED
 	// where the point was corrected since it was read.
 	CorrectPoint(context.Context, *CorrectPointRequest) (*CorrectPointResponse, error)
-	// Import reads one file of any size as a stream: first its header, then its bytes. It is kept as a whole or not at all.
+	// Import reads one file of any size as a stream: first its header, then its bytes. It is kept as a whole or not at all, with the source that it
+	// may bring. Of somebody who has left nothing is taken (ACCOUNT_CLOSED).
 	Import(grpc.ClientStreamingServer[ImportRequest, ImportResponse]) error
-	// PutPoints takes finished data points on a stream, a batch a message; each batch is kept as a whole or refused. The same
+	// PutPoints takes finished data points on a stream, a batch a message; each batch is kept as a whole or refused, with ACCOUNT_CLOSED where its person
+	// has left. The same
 	// idempotency key with other points of the person, or another source, is refused with IDEMPOTENCY_CONFLICT. Each point counts to
 	// the rate.
 	PutPoints(grpc.BidiStreamingServer[PutPointsRequest, PutPointsResponse]) error
@@ -548,7 +555,8 @@ type DeliveryServiceServer interface {
 	// WatchDeliveries streams a buyer's deliveries: first those that wait, then each as it is prepared or changes. Every message has a
 	// token: given back, the stream goes on behind that message, with each delivery that has changed since, once, as it stands then.
 	WatchDeliveries(*WatchDeliveriesRequest, grpc.ServerStreamingServer[WatchDeliveriesResponse]) error
-	// FetchPackage streams a package's ciphertext from an offset, while the consent lives.
+	// FetchPackage streams a package's ciphertext from an offset, while the consent lives; and where its key has left and all of the agreement
+	// is delivered, for as long after that as the answer with the key comes again, unless the person has withdrawn.
 	FetchPackage(*FetchPackageRequest, grpc.ServerStreamingServer[FetchPackageResponse]) error
 	// SignReceipt hands in the receipt and asks for the key: consent's gate decides, and the key leaves within one second of
 	// asking it. A delivery that was released answers again, each time through the gate, and is charged once. Where the consent has

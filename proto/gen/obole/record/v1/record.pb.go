@@ -432,7 +432,10 @@ type Entry struct {
 	// Importer of a source, as in "fitabase-csv".
 	Importer string `protobuf:"bytes,31,opt,name=importer,proto3" json:"importer,omitempty"`
 	// What a person has corrected.
-	Corrected     *Corrected `protobuf:"bytes,40,opt,name=corrected,proto3" json:"corrected,omitempty"`
+	Corrected *Corrected `protobuf:"bytes,40,opt,name=corrected,proto3" json:"corrected,omitempty"`
+	// What the person gets of a slot: unit_price less the commission and the tax withheld, at the rates that their card promised. Unset where
+	// the event does not name the rates.
+	NetPrice      *v12.UnitPrice `protobuf:"bytes,41,opt,name=net_price,json=netPrice,proto3" json:"net_price,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -691,6 +694,13 @@ func (x *Entry) GetCorrected() *Corrected {
 	return nil
 }
 
+func (x *Entry) GetNetPrice() *v12.UnitPrice {
+	if x != nil {
+		return x.NetPrice
+	}
+	return nil
+}
+
 var File_obole_record_v1_record_proto protoreflect.FileDescriptor
 
 const file_obole_record_v1_record_proto_rawDesc = "" +
@@ -714,7 +724,7 @@ const file_obole_record_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"supersedes\x18\x04 \x01(\tR\n" +
 	"supersedes\x12!\n" +
-	"\fdelivery_ids\x18\x05 \x03(\tR\vdeliveryIds\"\x88\t\n" +
+	"\fdelivery_ids\x18\x05 \x03(\tR\vdeliveryIds\"\xc0\t\n" +
 	"\x05Entry\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\fR\aeventId\x12,\n" +
 	"\x05place\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x05place\x12\x12\n" +
@@ -753,7 +763,8 @@ const file_obole_record_v1_record_proto_rawDesc = "" +
 	"cardSha256\x12\x1a\n" +
 	"\blanguage\x18\x1e \x01(\tR\blanguage\x12\x1a\n" +
 	"\bimporter\x18\x1f \x01(\tR\bimporter\x128\n" +
-	"\tcorrected\x18( \x01(\v2\x1a.obole.record.v1.CorrectedR\tcorrected*\x87\x01\n" +
+	"\tcorrected\x18( \x01(\v2\x1a.obole.record.v1.CorrectedR\tcorrected\x126\n" +
+	"\tnet_price\x18) \x01(\v2\x19.obole.money.v1.UnitPriceR\bnetPrice*\x87\x01\n" +
 	"\x02By\x12\x12\n" +
 	"\x0eBY_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tBY_PERSON\x10\x01\x12\x0f\n" +
@@ -808,11 +819,12 @@ var file_obole_record_v1_record_proto_depIdxs = []int32{
 	2,  // 11: obole.record.v1.Entry.received:type_name -> obole.record.v1.Received
 	3,  // 12: obole.record.v1.Entry.derived:type_name -> obole.record.v1.Derived
 	4,  // 13: obole.record.v1.Entry.corrected:type_name -> obole.record.v1.Corrected
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	10, // 14: obole.record.v1.Entry.net_price:type_name -> obole.money.v1.UnitPrice
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_obole_record_v1_record_proto_init() }

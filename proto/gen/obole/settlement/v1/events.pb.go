@@ -280,6 +280,8 @@ const (
 	Reason_REASON_PAYOUT_NOT_INSTRUCTED Reason = 17
 	// The payout was settled or returned before.
 	Reason_REASON_PAYOUT_ENDED Reason = 18
+	// The value date is before the day on which the payout was asked for, or more than 7 days ahead.
+	Reason_REASON_VALUE_DATE_INVALID Reason = 19
 )
 
 // Enum value maps for Reason.
@@ -304,6 +306,7 @@ var (
 		16: "REASON_PAYOUT_UNKNOWN",
 		17: "REASON_PAYOUT_NOT_INSTRUCTED",
 		18: "REASON_PAYOUT_ENDED",
+		19: "REASON_VALUE_DATE_INVALID",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":           0,
@@ -325,6 +328,7 @@ var (
 		"REASON_PAYOUT_UNKNOWN":        16,
 		"REASON_PAYOUT_NOT_INSTRUCTED": 17,
 		"REASON_PAYOUT_ENDED":          18,
+		"REASON_VALUE_DATE_INVALID":    19,
 	}
 )
 
@@ -2243,7 +2247,7 @@ const file_obole_settlement_v1_events_proto_rawDesc = "" +
 	"\x19PAYOUT_METHOD_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19PAYOUT_METHOD_BILL_CREDIT\x10\x01\x12\x16\n" +
 	"\x12PAYOUT_METHOD_SEPA\x10\x02\x12\x1a\n" +
-	"\x16PAYOUT_METHOD_DONATION\x10\x03*\xa8\x04\n" +
+	"\x16PAYOUT_METHOD_DONATION\x10\x03*\xc7\x04\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19REASON_INSUFFICIENT_FUNDS\x10\x01\x12\x1c\n" +
@@ -2264,7 +2268,8 @@ const file_obole_settlement_v1_events_proto_rawDesc = "" +
 	"\x19REASON_METHOD_UNAVAILABLE\x10\x0f\x12\x19\n" +
 	"\x15REASON_PAYOUT_UNKNOWN\x10\x10\x12 \n" +
 	"\x1cREASON_PAYOUT_NOT_INSTRUCTED\x10\x11\x12\x17\n" +
-	"\x13REASON_PAYOUT_ENDED\x10\x12B\xde\x01\n" +
+	"\x13REASON_PAYOUT_ENDED\x10\x12\x12\x1d\n" +
+	"\x19REASON_VALUE_DATE_INVALID\x10\x13B\xde\x01\n" +
 	"\x17com.obole.settlement.v1B\vEventsProtoP\x01ZHgithub.com/obole-market/obole/proto/gen/obole/settlement/v1;settlementv1\xa2\x02\x03OSX\xaa\x02\x13Obole.Settlement.V1\xca\x02\x13Obole\\Settlement\\V1\xe2\x02\x1fObole\\Settlement\\V1\\GPBMetadata\xea\x02\x15Obole::Settlement::V1b\x06proto3"
 
 var (

@@ -298,9 +298,11 @@ type DepositResponse struct {
 	// The buyer's available money after it.
 	Available *v1.Money `protobuf:"bytes,1,opt,name=available,proto3" json:"available,omitempty"`
 	// How far this answer reaches.
-	Cursor        *v11.Cursor `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Cursor *v11.Cursor `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// Whether the payment was recorded before: this call has changed nothing.
+	RecordedBefore bool `protobuf:"varint,3,opt,name=recorded_before,json=recordedBefore,proto3" json:"recorded_before,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *DepositResponse) Reset() {
@@ -345,6 +347,13 @@ func (x *DepositResponse) GetCursor() *v11.Cursor {
 		return x.Cursor
 	}
 	return nil
+}
+
+func (x *DepositResponse) GetRecordedBefore() bool {
+	if x != nil {
+		return x.RecordedBefore
+	}
+	return false
 }
 
 // GetFundsRequest names the buyer.
@@ -1588,7 +1597,9 @@ type ListPayoutsRequest struct {
 	// Answer only when this position is seen.
 	After *v11.Cursor `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"`
 	// Only in this state; unset means all.
-	State         PayoutState `protobuf:"varint,5,opt,name=state,proto3,enum=obole.settlement.v1.PayoutState" json:"state,omitempty"`
+	State PayoutState `protobuf:"varint,5,opt,name=state,proto3,enum=obole.settlement.v1.PayoutState" json:"state,omitempty"`
+	// Only this one; empty means all.
+	PayoutId      string `protobuf:"bytes,6,opt,name=payout_id,json=payoutId,proto3" json:"payout_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1656,6 +1667,13 @@ func (x *ListPayoutsRequest) GetState() PayoutState {
 		return x.State
 	}
 	return PayoutState_PAYOUT_STATE_UNSPECIFIED
+}
+
+func (x *ListPayoutsRequest) GetPayoutId() string {
+	if x != nil {
+		return x.PayoutId
+	}
+	return ""
 }
 
 // ListPayoutsResponse is a page of payouts.
@@ -1828,7 +1846,8 @@ type SettlePayoutRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Payout.
 	PayoutId string `protobuf:"bytes,1,opt,name=payout_id,json=payoutId,proto3" json:"payout_id,omitempty"`
-	// Day on which billing counts it, YYYY-MM-DD.
+	// Day of UTC on which billing counts it, YYYY-MM-DD: not before the one on which the payout was asked for, and at most 7 days ahead, else
+	// the call is refused with VALUE_DATE_INVALID.
 	ValueDate string `protobuf:"bytes,2,opt,name=value_date,json=valueDate,proto3" json:"value_date,omitempty"`
 	// What billing calls the credit; may be empty.
 	Reference string `protobuf:"bytes,3,opt,name=reference,proto3" json:"reference,omitempty"`
@@ -2655,7 +2674,9 @@ type Line struct {
 	// Delivery, where there is one.
 	DeliveryId string `protobuf:"bytes,6,opt,name=delivery_id,json=deliveryId,proto3" json:"delivery_id,omitempty"`
 	// Time of the log, microseconds since 1970-01-01T00:00Z.
-	At            int64 `protobuf:"varint,7,opt,name=at,proto3" json:"at,omitempty"`
+	At int64 `protobuf:"varint,7,opt,name=at,proto3" json:"at,omitempty"`
+	// Payout, where there is one.
+	PayoutId      string `protobuf:"bytes,8,opt,name=payout_id,json=payoutId,proto3" json:"payout_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2737,6 +2758,13 @@ func (x *Line) GetAt() int64 {
 		return x.At
 	}
 	return 0
+}
+
+func (x *Line) GetPayoutId() string {
+	if x != nil {
+		return x.PayoutId
+	}
+	return ""
 }
 
 // ListStatementResponse is a page of a statement.
@@ -2857,9 +2885,12 @@ type Sum struct {
 	// Accounts with a balance.
 	Accounts int64 `protobuf:"varint,2,opt,name=accounts,proto3" json:"accounts,omitempty"`
 	// Sum of their balances, credit positive.
-	Balance       *v1.Money `protobuf:"bytes,3,opt,name=balance,proto3" json:"balance,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Balance *v1.Money `protobuf:"bytes,3,opt,name=balance,proto3" json:"balance,omitempty"`
+	// SHA-256 over a line for each of these accounts, in the order of their owners: the owner's id, a space, the balance in minor units,
+	// a line feed. The operator's own account has the id of zeros. So two sides agree on every single balance without naming one.
+	AccountsSha256 []byte `protobuf:"bytes,4,opt,name=accounts_sha256,json=accountsSha256,proto3" json:"accounts_sha256,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Sum) Reset() {
@@ -2909,6 +2940,13 @@ func (x *Sum) GetAccounts() int64 {
 func (x *Sum) GetBalance() *v1.Money {
 	if x != nil {
 		return x.Balance
+	}
+	return nil
+}
+
+func (x *Sum) GetAccountsSha256() []byte {
+	if x != nil {
+		return x.AccountsSha256
 	}
 	return nil
 }
@@ -3198,10 +3236,11 @@ const file_obole_settlement_v1_service_proto_rawDesc = "" +
 	"\treference\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\treference\x12E\n" +
 	"\n" +
 	"value_date\x18\x04 \x01(\tB&\xbaH#\xd8\x01\x01r\x1e2\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$R\tvalueDate\x122\n" +
-	"\x0fidempotency_key\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"v\n" +
+	"\x0fidempotency_key\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x0eidempotencyKey\"\x9f\x01\n" +
 	"\x0fDepositResponse\x123\n" +
 	"\tavailable\x18\x01 \x01(\v2\x15.obole.money.v1.MoneyR\tavailable\x12.\n" +
-	"\x06cursor\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\"\xb4\x01\n" +
+	"\x06cursor\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x06cursor\x12'\n" +
+	"\x0frecorded_before\x18\x03 \x01(\bR\x0erecordedBefore\"\xb4\x01\n" +
 	"\x0fGetFundsRequest\x12#\n" +
 	"\bbuyer_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\abuyerId\x12,\n" +
 	"\x05after\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x05after\x12%\n" +
@@ -3315,14 +3354,15 @@ const file_obole_settlement_v1_service_proto_rawDesc = "" +
 	"value_date\x18\n" +
 	" \x01(\tR\tvalueDate\x12\x1c\n" +
 	"\treference\x18\v \x01(\tR\treference\x129\n" +
-	"\x06reason\x18\f \x01(\x0e2!.obole.settlement.v1.ReturnReasonR\x06reason\"\x86\x02\n" +
+	"\x06reason\x18\f \x01(\x0e2!.obole.settlement.v1.ReturnReasonR\x06reason\"\xb0\x02\n" +
 	"\x12ListPayoutsRequest\x120\n" +
 	"\rsubscriber_id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\fsubscriberId\x12%\n" +
 	"\tpage_size\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12,\n" +
 	"\x05after\x18\x04 \x01(\v2\x16.obole.event.v1.CursorR\x05after\x12@\n" +
-	"\x05state\x18\x05 \x01(\x0e2 .obole.settlement.v1.PayoutStateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05state\"t\n" +
+	"\x05state\x18\x05 \x01(\x0e2 .obole.settlement.v1.PayoutStateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05state\x12(\n" +
+	"\tpayout_id\x18\x06 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\bpayoutId\"t\n" +
 	"\x13ListPayoutsResponse\x125\n" +
 	"\apayouts\x18\x01 \x03(\v2\x1b.obole.settlement.v1.PayoutR\apayouts\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa0\x01\n" +
@@ -3393,7 +3433,7 @@ const file_obole_settlement_v1_service_proto_rawDesc = "" +
 	"\tpage_size\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12,\n" +
-	"\x05after\x18\x04 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\xde\x01\n" +
+	"\x05after\x18\x04 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\xfb\x01\n" +
 	"\x04Line\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x03R\bposition\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12-\n" +
@@ -3402,17 +3442,19 @@ const file_obole_settlement_v1_service_proto_rawDesc = "" +
 	"\x06bid_id\x18\x05 \x01(\tR\x05bidId\x12\x1f\n" +
 	"\vdelivery_id\x18\x06 \x01(\tR\n" +
 	"deliveryId\x12\x0e\n" +
-	"\x02at\x18\a \x01(\x03R\x02at\"p\n" +
+	"\x02at\x18\a \x01(\x03R\x02at\x12\x1b\n" +
+	"\tpayout_id\x18\b \x01(\tR\bpayoutId\"p\n" +
 	"\x15ListStatementResponse\x12/\n" +
 	"\x05lines\x18\x01 \x03(\v2\x19.obole.settlement.v1.LineR\x05lines\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"p\n" +
 	"\x13TrialBalanceRequest\x12+\n" +
 	"\x05as_of\x18\x01 \x01(\v2\x16.obole.event.v1.CursorR\x04asOf\x12,\n" +
-	"\x05after\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\x88\x01\n" +
+	"\x05after\x18\x02 \x01(\v2\x16.obole.event.v1.CursorR\x05after\"\xb1\x01\n" +
 	"\x03Sum\x124\n" +
 	"\x04kind\x18\x01 \x01(\x0e2 .obole.settlement.v1.AccountKindR\x04kind\x12\x1a\n" +
 	"\baccounts\x18\x02 \x01(\x03R\baccounts\x12/\n" +
-	"\abalance\x18\x03 \x01(\v2\x15.obole.money.v1.MoneyR\abalance\"\x9e\x01\n" +
+	"\abalance\x18\x03 \x01(\v2\x15.obole.money.v1.MoneyR\abalance\x12'\n" +
+	"\x0faccounts_sha256\x18\x04 \x01(\fR\x0eaccountsSha256\"\x9e\x01\n" +
 	"\x14TrialBalanceResponse\x12,\n" +
 	"\x04sums\x18\x01 \x03(\v2\x18.obole.settlement.v1.SumR\x04sums\x12+\n" +
 	"\x05total\x18\x02 \x01(\v2\x15.obole.money.v1.MoneyR\x05total\x12+\n" +

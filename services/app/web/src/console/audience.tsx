@@ -36,7 +36,7 @@ export function Conditions({ facts, conditions, wrong, change }: ConditionsProps
           );
         })}
         {wrong && (
-          <p class="wrong" role="alert">
+          <p class="wrong" role="alert" tabIndex={-1}>
             {wrong}
           </p>
         )}
@@ -75,7 +75,7 @@ export function Recipients({ recipients, at, wrong, change }: RecipientsProps) {
           </div>
         ))}
         {wrong && (
-          <p class="wrong" role="alert">
+          <p class="wrong" role="alert" tabIndex={-1}>
             {wrong}
           </p>
         )}

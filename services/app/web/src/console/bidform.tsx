@@ -1,13 +1,13 @@
 // Places a bid. What cannot be read is said beside its part; what the market would refuse, and whom the bid might reach, the service says
 // as one types, before anything is placed.
 import { toJsonString } from "@bufbuild/protobuf";
-import { useEffect, useState } from "preact/compat";
+import { useEffect, useRef, useState } from "preact/compat";
 import { DeliveryService, type AudienceFact, type Product } from "../gen/obole/delivery/v1/service_pb";
 import { Reason } from "../gen/obole/offers/v1/events_pb";
 import { NewBidSchema, OffersService, type Band, type TryBidResponse } from "../gen/obole/offers/v1/service_pb";
 import { SettlementService } from "../gen/obole/settlement/v1/service_pb";
 import { useSpeech, type Speech } from "../i18n";
-import { partOf, readBid, recipientOf, type BidDraft, type FieldDraft, type Part, type RecipientDraft } from "../model/bid";
+import { bounds, partOf, readBid, recipientOf, type BidDraft, type FieldDraft, type Part, type RecipientDraft } from "../model/bid";
 import { offers } from "../net/client";
 import { faultOf, type Fault } from "../net/fault";
 import { useRead, useReads } from "../net/reads";
@@ -15,6 +15,8 @@ import { usePage } from "../page";
 import { Shown } from "../screens/shared";
 import { useAct } from "../ui/act";
 import { Button, Card, Check, Facts, Field, Notice, PageHead, Section, Select } from "../ui/parts";
+import { letGo } from "../ui/kept";
+import { amountWrong, useTyped } from "../ui/typed";
 import { fieldName, productName, purposeName, rungName } from "../ui/words";
 import { Conditions, Recipients } from "./audience";
 import { refusal, Refused } from "./shared";
@@ -71,6 +73,24 @@ function people(s: Speech, band: Band | undefined): string {
   return s.t("bid.audience.between", { least: band.atLeast, below: band.below });
 }
 
+/** What the market would refuse, in words of the page where it has them. */
+function problem(s: Speech, p: TryBidResponse["problems"][number]): string {
+  const part = partOf(p.field);
+  if (p.reason === Reason.TERMS_INVALID && part === "transfer") return s.t("bid.wrong.transfer");
+  if (p.reason === Reason.TERMS_INVALID && part === "quantity") return s.t("bid.wrong.book");
+  const known = refusal(s, Reason[p.reason]);
+  return p.reason === Reason.TERMS_INVALID ? `${known} (${p.field}: ${p.description})` : known;
+}
+
+/** Bounds of a number, to be said where it is not within them. */
+function bound(part: Part, cohortMin: number): { least?: number; most?: number } {
+  if (part === "cohort") return { least: Math.max(1, cohortMin), most: bounds.cohort };
+  return part === "quantity" || part === "most" || part === "retention" ? { least: 1, most: bounds[part] } : {};
+}
+
+// Where the draft is kept while somebody looks at another room.
+const kept = "bid";
+
 interface Said {
   of: string;
   answer?: TryBidResponse;
@@ -82,13 +102,17 @@ function Form({ products, facts, available }: { products: Product[]; facts: Audi
   const { t, locale, money, number } = speech;
   const { me, over } = usePage();
   const reads = useReads();
-  const [d, setDraft] = useState<BidDraft>(() => empty(products[0]));
-  const [tried, setTried] = useState(false);
+  const [d, setDraft] = useTyped<BidDraft>(() => empty(products[0]), (draft, of) => ({ ...draft, price: of(draft.price), fields: draft.fields.map((f) => ({ ...f, share: of(f.share) })) }), kept);
+  // How often it was tried to place it: what is wrong is said from the first time on, and each time the first of it takes the focus.
+  const [tries, setTries] = useState(0);
+  const tried = tries > 0;
+  const form = useRef<HTMLFormElement>(null);
   const [said, setSaid] = useState<Said>();
   const [placed, setPlaced] = useState<string>();
   const product = products.find((p) => p.ref?.id === d.product && p.ref.version === d.version);
   const set = (change: Partial<BidDraft>) => setDraft({ ...d, ...change });
-  const { bid, wrong, recipients } = readBid(locale, me.subject, available.currency, d);
+  const cohortMin = product?.cohortMin ?? 0;
+  const { bid, wrong, recipients, shares } = readBid(locale, me.subject, available.currency, d, { cohortMin, today: new Date().toISOString().slice(0, 10) });
   const key = bid ? toJsonString(NewBidSchema, bid) : "";
 
   // The service is asked when somebody has stopped typing; an answer to what was typed before is thrown away.
@@ -115,10 +139,16 @@ function Form({ products, facts, available }: { products: Product[]; facts: Audi
     const answer = await offers.placeBid({ bid, idempotencyKey });
     reads.wrote(answer.cursor);
     reads.refresh("settlement");
+    letGo(kept);
     setPlaced(money(answer.hold));
   });
 
+  useEffect(() => {
+    if (tries > 0 && !act.busy) form.current?.querySelector<HTMLElement>('[aria-invalid="true"], .wrong[tabindex]')?.focus();
+  }, [tries, act.busy]);
+
   const estimate = said?.of === key ? said.answer : undefined;
+  const short = estimate?.hold !== undefined && estimate.hold.minor > available.minor;
   const problems = new Map<Part, string[]>();
   const note = (part: Part, text: string) => problems.set(part, [...(problems.get(part) ?? []), text]);
   // What is said of one part of one recipient stands there, and not once more below them all.
@@ -128,11 +158,12 @@ function Form({ products, facts, available }: { products: Product[]; facts: Audi
     if (one && one.at < d.recipients.length) ofRecipients.set(`${one.at} ${one.field}`, text);
     else note(partOf(field), text);
   };
-  for (const p of estimate?.problems ?? []) take(p.field, `${refusal(speech, Reason[p.reason])} (${p.field}: ${p.description})`);
+  for (const p of estimate?.problems ?? []) take(p.field, problem(speech, p));
   if (act.fault) for (const f of act.fault.facts) if (partOf(f.name) !== "other") take(f.name, f.text);
   const at = (part: Part): string | undefined => {
     const unread = wrong[part];
-    if (unread) return tried ? t(`bid.wrong.${unread}`) : undefined;
+    const words = unread && t(`bid.wrong.${unread}`, bound(part, cohortMin));
+    if (words) return !tried ? undefined : part === "price" ? amountWrong(speech, d.price, words) : words;
     return problems.get(part)?.join(" ");
   };
   const atRecipient = (index: number, part: keyof RecipientDraft): string | undefined => {
@@ -155,11 +186,12 @@ function Form({ products, facts, available }: { products: Product[]; facts: Audi
 
   return (
     <form
+      ref={form}
       class="stack wide"
       noValidate
       onSubmit={(e) => {
         e.preventDefault();
-        setTried(true);
+        setTries(tries + 1);
         if (bid && !over) act.go();
       }}
     >
@@ -191,14 +223,14 @@ function Form({ products, facts, available }: { products: Product[]; facts: Audi
                       options={(known?.rungs ?? []).map((r) => [r.id, rungName(speech, d.product, f.id, r.id)] as const)}
                     />
                     <Check on={!f.required} change={(optional) => field(f.id, { required: !optional })} label={t("bid.optional")} />
-                    {!f.required && <Field label={t("bid.share")} hint={t("bid.share.hint")} value={f.share} change={(share) => field(f.id, { share })} unit="%" inputMode="decimal" />}
+                    {!f.required && <Field label={t("bid.share")} hint={t("bid.share.hint")} value={f.share} wrong={tried && shares.has(f.id) ? amountWrong(speech, f.share, t("bid.wrong.share")) : undefined} change={(share) => field(f.id, { share })} unit="%" inputMode="decimal" />}
                   </>
                 )}
               </div>
             );
           })}
-          {at("fields") && (
-            <p class="wrong" role="alert">
+          {at("fields") && wrong.fields !== "share" && (
+            <p class="wrong" role="alert" tabIndex={-1}>
               {at("fields")}
             </p>
           )}
@@ -209,14 +241,14 @@ function Form({ products, facts, available }: { products: Product[]; facts: Audi
         <Card>
           <Field label={t("bids.price")} hint={t("bid.price.hint")} value={d.price} wrong={at("price")} change={(price) => set({ price })} unit={available.currency} inputMode="decimal" />
           <Field label={t("bids.quantity")} hint={t("bid.quantity.hint")} value={d.quantity} wrong={at("quantity")} change={(quantity) => set({ quantity })} inputMode="numeric" />
-          <Field label={t("bid.most")} value={d.most} wrong={at("most")} change={(most) => set({ most })} inputMode="numeric" />
-          <Field label={t("bid.cohort")} hint={t("bid.cohort.hint", { n: product?.cohortMin ?? 0 })} value={d.cohort} wrong={at("cohort")} change={(cohort) => set({ cohort })} inputMode="numeric" />
+          <Field label={t("bid.most")} hint={t("bid.most.hint", { most: bounds.most })} value={d.most} wrong={at("most")} change={(most) => set({ most })} inputMode="numeric" />
+          <Field label={t("bid.cohort")} hint={t("bid.cohort.hint", { n: cohortMin })} value={d.cohort} wrong={at("cohort")} change={(cohort) => set({ cohort })} inputMode="numeric" />
         </Card>
       </Section>
       <Section title={t("bid.when")}>
         <Card>
-          <Field label={t("bid.first")} kind="date" value={d.first} wrong={at("days")} change={(first) => set({ first })} />
-          <Field label={t("bid.last")} kind="date" value={d.last} change={(last) => set({ last })} {...(d.first ? { min: d.first } : {})} />
+          <Field label={t("bid.first")} kind="date" value={d.first} wrong={at("first")} change={(first) => set({ first })} />
+          <Field label={t("bid.last")} kind="date" value={d.last} wrong={at("last")} change={(last) => set({ last })} {...(d.first ? { min: d.first } : {})} />
           <Select
             label={t("bid.cadence")}
             value={d.cadence}
@@ -230,7 +262,7 @@ function Form({ products, facts, available }: { products: Product[]; facts: Audi
       </Section>
       <Section title={t("bid.how")}>
         <Card>
-          <Field label={t("bid.retention")} value={d.retention} wrong={at("retention")} change={(retention) => set({ retention })} inputMode="numeric" />
+          <Field label={t("bid.retention")} hint={t("bid.retention.hint", { most: bounds.retention })} value={d.retention} wrong={at("retention")} change={(retention) => set({ retention })} inputMode="numeric" />
           <Select
             label={t("bid.assurance")}
             value={d.assurance}
@@ -262,7 +294,12 @@ function Form({ products, facts, available }: { products: Product[]; facts: Audi
                     [t("funds.available"), money(available)],
                   ]}
                 />
-                {estimate.problems.length === 0 ? <p>{t("bid.fine")}</p> : <p class="wrong">{t("bid.problems", { n: estimate.problems.length, count: number(estimate.problems.length) })}</p>}
+                {short ? (
+                  <p class="wrong">{t("bid.short", { hold: money(estimate.hold), available: money(available) })}</p>
+                ) : estimate.problems.length === 0 ? (
+                  <p>{t("bid.fine")}</p>
+                ) : null}
+                {estimate.problems.length > 0 && <p class="wrong">{t("bid.problems", { n: estimate.problems.length, count: number(estimate.problems.length) })}</p>}
               </>
             ) : (
               <p class="soft">{bid && !(said?.of === key && said.fault) ? t("loading") : t("bid.estimate.wait")}</p>

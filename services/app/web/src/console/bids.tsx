@@ -86,7 +86,7 @@ export function Bids() {
 
 /** The audience in words: every condition must hold, by any of its bands. */
 function conditions(s: Speech, predicates: readonly Predicate[]): string {
-  return predicates.map((p) => `${factName(s, p.fact)}: ${p.bands.map((b) => bandName(s, p.fact, b)).join(" / ")}`).join("; ");
+  return s.list(predicates.map((p) => s.pair(factName(s, p.fact), p.bands.map((b) => bandName(s, p.fact, b)).join(" / "))));
 }
 
 function BidCard({ bid }: { bid: Bid }) {
@@ -137,5 +137,5 @@ function Withdraw({ bid }: { bid: Bid }) {
     reads.wrote(said.cursor);
     return t("bids.withdrawn");
   };
-  return <Decision name={t("bids.withdraw")} title={t("bids.withdraw.ask")} text={t("bids.withdraw.text")} act={act} />;
+  return <Decision name={t("bids.withdraw")} title={t("bids.withdraw.ask")} text={t("bids.withdraw.text")} act={act} testid="bid-withdraw" />;
 }

@@ -98,7 +98,7 @@ function Decide({ buyer, what }: { buyer: Buyer; what: "vet" | "suspend" | "rein
   };
   const title = t(`buyers.${what}.of`, { name });
   return (
-    <Decision name={t(`buyers.${what}`)} label={title} title={title} text={t(`buyers.${what}.text`)} wrong={groupWrong || reasonWrong} act={act}>
+    <Decision name={t(`buyers.${what}`)} label={title} title={title} text={t(`buyers.${what}.text`)} wrong={groupWrong || reasonWrong} act={act} testid={`buyer-${what}`}>
       {(tried) => (
         <>
           {what === "vet" && <Field label={t("buyers.group")} hint={t("buyers.group.hint")} value={group} change={setGroup} wrong={tried && groupWrong ? t("statement.owner.wrong") : undefined} />}

@@ -1,9 +1,9 @@
 // The console: what buyers and staff see, by role. It is a piece of the page of its own, which no subscriber loads.
-import { lazy, Suspense } from "preact/compat";
 import { useSpeech } from "../i18n";
 import { usePage } from "../page";
-import { parts } from "../route";
-import { Bones, Empty, PageHead } from "../ui/parts";
+import { isId, parts } from "../route";
+import { Lost } from "../screens/lost";
+import { later } from "../ui/later";
 import { BidForm } from "./bidform";
 import { Bids } from "./bids";
 import { Buyers } from "./buyers";
@@ -15,7 +15,7 @@ import { roomAt, roomsOf } from "./roles";
 import { Services } from "./services";
 
 // Opening packages is more code than the rest of the console, and only buyers need it.
-const Parcel = lazy(() => import("./parcel").then((m) => ({ default: m.Parcel })));
+const Parcel = later(() => import("./parcel").then((m) => m.Parcel));
 
 export function Console({ path, query }: { path: string; query: URLSearchParams }) {
   const { t } = useSpeech();
@@ -40,21 +40,19 @@ export function Console({ path, query }: { path: string; query: URLSearchParams 
 }
 
 function Room({ path, query, at }: { path: string; query: URLSearchParams; at: string | undefined }) {
-  const { t } = useSpeech();
+  // What a room has below it; the console itself opens the first room.
+  const below = at === undefined ? undefined : path === "/" || parts(path, "/console") ? [] : parts(path, at, 1);
+  const [one] = below ?? [];
+  if (at === "/console/bids" && one === "new") return <BidForm />;
+  if (at === "/console/deliveries" && one !== undefined && isId(one)) return <Parcel key={one} id={one} />;
+  if (below?.length !== 0) return <Lost />;
   switch (at) {
     case "/console/bids":
-      return path === "/console/bids/new" ? <BidForm /> : <Bids />;
+      return <Bids />;
     case "/console/funds":
       return <Funds />;
-    case "/console/deliveries": {
-      const id = parts(path, "/console/deliveries")?.[0];
-      if (id === undefined) return <Deliveries query={query} />;
-      return (
-        <Suspense fallback={<Bones tall />}>
-          <Parcel key={id} id={id} />
-        </Suspense>
-      );
-    }
+    case "/console/deliveries":
+      return <Deliveries query={query} />;
     case "/console/balance":
       return <Balance />;
     case "/console/payouts":
@@ -68,12 +66,5 @@ function Room({ path, query, at }: { path: string; query: URLSearchParams; at: s
     case "/console/services":
       return <Services />;
   }
-  return (
-    <>
-      <PageHead title={t("lost.title")} />
-      <Empty icon="info" title={t("lost.what")} act={<a class="button" href="/">{t("lost.home")}</a>}>
-        {t("lost.text")}
-      </Empty>
-    </>
-  );
+  return <Lost />;
 }

@@ -34,6 +34,20 @@ export function line(s: Speech, d: Delivery): string {
   return `${of} · ${s.moment(d.preparedAt)}`;
 }
 
+/** The order to delete what was received, and by when; it stands there for good, as no buyer can answer it yet. */
+export function order(s: Speech, d: Delivery, now: number): { text: string; late: boolean } | undefined {
+  if (!d.deletion) return undefined;
+  const late = d.deletion.due < BigInt(now) * 1000n;
+  const when = s.date(d.deletion.due);
+  return { late, text: late ? s.t("deliveries.overdue", { when }) : s.t("deliveries.delete", { when }) };
+}
+
+/** The same as a line of a list. */
+function Order({ d }: { d: Delivery }) {
+  const said = order(useSpeech(), d, Date.now());
+  return said ? <span class={`line ${said.late ? "bad" : "warn"}`}>{said.text}</span> : null;
+}
+
 export function Deliveries({ query }: { query: URLSearchParams }) {
   const speech = useSpeech();
   const { t, family, bytes } = speech;
@@ -70,7 +84,7 @@ export function Deliveries({ query }: { query: URLSearchParams }) {
         <LongList
           items={list.items}
           id={(d) => d.deliveryId}
-          rem={6.5}
+          rem={8}
           label={t("deliveries.title")}
           more={list.more}
           row={(d) => (
@@ -80,6 +94,7 @@ export function Deliveries({ query }: { query: URLSearchParams }) {
               </span>
               <StateChip state={d.state} />
               <span class="line">{line(speech, d)}</span>
+              <Order d={d} />
               <span class="line mono tiny">{d.deliveryId}</span>
             </a>
           )}

@@ -12,6 +12,7 @@ import { download } from "../model/download";
 import { compare, Fold, owned, type Compared } from "../model/ledger";
 import { settlement } from "../net/client";
 import { faultOf, type Fault } from "../net/fault";
+import { backoff, pause } from "../net/backoff";
 import { follow } from "../net/follow";
 import { useRead, useReads } from "../net/reads";
 import { usePage } from "../page";
@@ -20,6 +21,7 @@ import { Shown } from "../screens/shared";
 import { NextPage } from "../ui/lists";
 import { usePaged } from "../ui/paged";
 import { Bones, Button, Card, Empty, Field, Notice, PageHead, Section, Select } from "../ui/parts";
+import { Sideways } from "../ui/sideways";
 import { Refused } from "./shared";
 
 const hour = 3_600_000;
@@ -46,7 +48,7 @@ export function Balance() {
             <Notice tone={b.total?.minor === 0n ? "good" : "bad"}>
               <p>{t(b.total?.minor === 0n ? "balance.zero" : "balance.notzero", { total: money(b.total), place: placeText(b.asOf) })}</p>
             </Notice>
-            <div class="scroll" tabIndex={0} role="region" aria-label={t("balance.title")}>
+            <Sideways label={t("balance.title")}>
               <table>
                 <thead>
                   <tr>
@@ -65,7 +67,7 @@ export function Balance() {
                   ))}
                 </tbody>
               </table>
-            </div>
+            </Sideways>
             <div class="row">
               <Button icon="down" onClick={() => file(b)}>
                 {t("finance.csv")}
@@ -119,11 +121,11 @@ function Lines({ kind, owner }: { kind: AccountKind; owner: string }) {
     setBusy(true);
     setFault(undefined);
     try {
-      const rows = [["position", "at", "type", "amount", "balance", "currency", "bid_id", "delivery_id"]];
+      const rows = [["position", "at", "type", "amount", "balance", "currency", "bid_id", "delivery_id", "payout_id"]];
       let pageToken = "";
       do {
         const page = await reads.call(SettlementService.method.listStatement, { account, pageSize: 1000, pageToken });
-        for (const l of page.lines) rows.push([String(l.position), iso(l.at), l.type, plain(l.amount), plain(l.balance), l.amount?.currency ?? "", l.bidId, l.deliveryId]);
+        for (const l of page.lines) rows.push([String(l.position), iso(l.at), l.type, plain(l.amount), plain(l.balance), l.amount?.currency ?? "", l.bidId, l.deliveryId, l.payoutId]);
         pageToken = page.nextPageToken;
       } while (pageToken !== "");
       save(`statement-${(AccountKind[kind] ?? "").toLowerCase()}${owner ? `-${owner}` : ""}.csv`, rows);
@@ -145,7 +147,7 @@ function Lines({ kind, owner }: { kind: AccountKind; owner: string }) {
     >
       {fault && <Refused fault={fault} />}
       {list.error && <Refused fault={list.error} again={list.again} />}
-      <div class="scroll" tabIndex={0} role="region" aria-label={t("statement.title")}>
+      <Sideways label={t("statement.title")}>
         <table>
           <thead>
             <tr>
@@ -160,7 +162,7 @@ function Lines({ kind, owner }: { kind: AccountKind; owner: string }) {
             {list.items.map((l, i) => (
               <tr key={`${l.position} ${i}`}>
                 <td>{moment(l.at)}</td>
-                <td>{family("posted", l.type, l.type)}</td>
+                <td>{l.payoutId === "" ? family("posted", l.type, l.type) : <a href={`/console/payouts?payout=${l.payoutId}`}>{family("posted", l.type, l.type)}</a>}</td>
                 <td class="num">{money(l.amount)}</td>
                 <td class="num">{money(l.balance)}</td>
                 <td class="num">{String(l.position)}</td>
@@ -168,7 +170,7 @@ function Lines({ kind, owner }: { kind: AccountKind; owner: string }) {
             ))}
           </tbody>
         </table>
-      </div>
+      </Sideways>
       <NextPage more={list.more} />
     </Section>
   );
@@ -218,7 +220,7 @@ export function Replay() {
         }
       }
       const trial = await settlement.trialBalance(cursor ? { asOf: cursor } : {}, { signal: end.signal, timeoutMs: 60_000 });
-      const rows = compare(fold.sums(), trial.sums);
+      const rows = compare(await fold.sums(), trial.sums);
       setEnded({ position: fold.position, tail, events: fold.events, broken: fold.broken, rows, currency: trial.total?.currency ?? "EUR" });
     } catch (thrown) {
       const f = faultOf(thrown);
@@ -234,7 +236,7 @@ export function Replay() {
       <PageHead title={t("replay.title")} lead={t("replay.lead")} />
       <Card>
         <div class="row">
-          <Button busy={progress !== undefined} disabled={over} onClick={() => void run()}>
+          <Button busy={progress !== undefined} disabled={over} onClick={() => void run()} testid="replay">
             {t("replay.start")}
           </Button>
           {progress && <Button onClick={() => running.current?.abort()}>{t("replay.stop")}</Button>}
@@ -264,7 +266,7 @@ function Equality({ ended }: { ended: Ended }) {
       <Notice tone={equal ? "good" : "bad"} alert>
         <p>{equal ? t("replay.equal", values) : broken ? t(`replay.${broken.what}`, { position: number(broken.position) }) : t("replay.unequal", values)}</p>
       </Notice>
-      <div class="scroll" tabIndex={0} role="region" aria-label={t("replay.compared")}>
+      <Sideways label={t("replay.compared")}>
         <table>
           <thead>
             <tr>
@@ -285,7 +287,7 @@ function Equality({ ended }: { ended: Ended }) {
             ))}
           </tbody>
         </table>
-      </div>
+      </Sideways>
       <div>
         <Button
           icon="down"
@@ -325,11 +327,14 @@ function Live() {
     const end = new AbortController();
     void (async () => {
       let start: Cursor | undefined;
-      try {
-        start = (await settlement.trialBalance({}, { signal: end.signal, timeoutMs: 60_000 })).asOf;
-      } catch {
-        setLine("broken");
-        return;
+      for (let tried = 0; !start && !end.signal.aborted; tried++) {
+        try {
+          start = (await settlement.trialBalance({}, { signal: end.signal, timeoutMs: 60_000 })).asOf;
+        } catch {
+          if (end.signal.aborted) return;
+          setLine("broken");
+          await pause(backoff(tried, Math.random), end.signal).catch(() => undefined);
+        }
       }
       if (end.signal.aborted) return;
       setLine("live");

@@ -15,7 +15,7 @@ import { usePage } from "../page";
 import { Bones, Button, Card, Empty, Facts, Notice, PageHead, Section } from "../ui/parts";
 import { RowTable } from "../ui/rowtable";
 import { fieldName, productName, purposeName, rungName } from "../ui/words";
-import { line, StateChip } from "./deliveries";
+import { line, order, StateChip } from "./deliveries";
 import { check, fitting, receive, type Received, type Stage } from "./receive";
 import { Refused } from "./shared";
 
@@ -77,7 +77,7 @@ export function Parcel({ id }: { id: string }) {
           </div>
           <p>{line(speech, d)}</p>
           {d.deletion && (
-            <Notice tone="warn">
+            <Notice tone={order(speech, d, Date.now())?.late ? "bad" : "warn"}>
               <p>{t("parcel.delete", { when: moment(d.deletion.due), why: family("endreason", EndReason[d.deletion.reason], EndReason[d.deletion.reason]) })}</p>
             </Notice>
           )}

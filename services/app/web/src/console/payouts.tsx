@@ -19,16 +19,19 @@ const reasons = ["NO_BILL", "CONTRACT_ENDED", "DUPLICATE", "NOT_GIVEN"] as const
 export function Payouts({ query }: { query: URLSearchParams }) {
   const { t, family } = useSpeech();
   const state = states.find((s) => s === query.get("state")) ?? "REQUESTED";
-  const list = usePaged(SettlementService.method.listPayouts, { state: PayoutState[state], pageSize: 100 }, (a) => a.payouts, (p: Payout) => p.payoutId);
+  const payoutId = query.get("payout") ?? ""; // a line of a statement leads to one
+  const list = usePaged(SettlementService.method.listPayouts, payoutId ? { payoutId } : { state: PayoutState[state], pageSize: 100 }, (a) => a.payouts, (p: Payout) => p.payoutId);
   return (
     <>
       <PageHead title={t("payouts.title")} lead={t("payouts.lead")} />
-      <Segments
-        label={t("deliveries.state")}
-        value={state}
-        change={(s) => go(`/console/payouts?state=${s}`, true)}
-        options={states.map((s) => [s, family("payout.state", s, s)] as const)}
-      />
+      {!payoutId && (
+        <Segments
+          label={t("deliveries.state")}
+          value={state}
+          change={(s) => go(`/console/payouts?state=${s}`, true)}
+          options={states.map((s) => [s, family("payout.state", s, s)] as const)}
+        />
+      )}
       {list.error && <Problem fault={list.error} again={list.again} />}
       {list.stale && <Stale at={list.at} />}
       {!list.items && !list.error && <Bones tall />}
@@ -70,9 +73,14 @@ function PayoutCard({ payout }: { payout: Payout }) {
   );
 }
 
+// Milliseconds by which the day on which billing counts a credit may lie ahead: the contract's bound of SettlePayout.value_date.
+const ahead = 7 * 86_400_000;
+const utcDay = (millis: number): string => new Date(millis).toISOString().slice(0, 10);
+
 /** One thing that finance says of a payout. */
 function Tell({ payout, what }: { payout: Payout; what: "instruct" | "settle" | "return" }) {
-  const { t, money, family } = useSpeech();
+  const speech = useSpeech();
+  const { t, money, family } = speech;
   const reads = useReads();
   const [as, setAs] = useState("");
   const [day, setDay] = useState("");
@@ -80,7 +88,9 @@ function Tell({ payout, what }: { payout: Payout; what: "instruct" | "settle" | 
   const [reason, setReason] = useState<(typeof reasons)[number]>("NO_BILL");
   const long = (text: string, most: number) => new TextEncoder().encode(text.trim()).length > most;
   const asWrong = what === "instruct" && (as.trim() === "" || long(as, 35));
-  const dayWrong = what === "settle" && !/^\d{4}-\d{2}-\d{2}$/.test(day);
+  const earliest = utcDay(Number(payout.requestedAt / 1000n));
+  const latest = utcDay(Date.now() + ahead);
+  const dayWrong = what === "settle" && !(/^\d{4}-\d{2}-\d{2}$/.test(day) && day >= earliest && day <= latest);
   const referenceWrong = what === "settle" && long(reference, 64);
   const amount = money(payout.amount);
   const act = async (idempotencyKey: string) => {
@@ -100,7 +110,7 @@ function Tell({ payout, what }: { payout: Payout; what: "instruct" | "settle" | 
       {(tried) => (
         <>
           {what === "instruct" && <Field label={t("payouts.as")} hint={t("payouts.as.hint")} value={as} change={setAs} wrong={tried && asWrong ? t("payouts.as.wrong") : undefined} />}
-          {what === "settle" && <Field label={t("payouts.day")} kind="date" value={day} change={setDay} wrong={tried && dayWrong ? t("payouts.day.wrong") : undefined} />}
+          {what === "settle" && <Field label={t("payouts.day")} kind="date" value={day} change={setDay} min={earliest} max={latest} wrong={tried && dayWrong ? t("payouts.day.wrong", { first: speech.day(earliest), last: speech.day(latest) }) : undefined} />}
           {what === "settle" && <Field label={t("payouts.reference")} hint={t("payouts.reference.hint")} value={reference} change={setReference} wrong={tried && referenceWrong ? t("payouts.reference.wrong") : undefined} />}
           {what === "return" && (
             <Select

@@ -12,6 +12,7 @@ import { useRead } from "../net/reads";
 import { usePage } from "../page";
 import { Shown } from "../screens/shared";
 import { Bones, Card, Chip, Empty, Facts, More, PageHead, Problem, Section } from "../ui/parts";
+import { Sideways } from "../ui/sideways";
 import { Parked } from "./parked";
 import { refusal } from "./shared";
 
@@ -96,7 +97,7 @@ function Service({ name }: { name: Name }) {
               ]}
             />
             <More title={t("services.readers")}>
-              <div class="scroll" tabIndex={0} role="region" aria-label={`${title}: ${t("services.readers")}`}>
+              <Sideways label={`${title}: ${t("services.readers")}`}>
                 <table>
                   <thead>
                     <tr>
@@ -115,7 +116,7 @@ function Service({ name }: { name: Name }) {
                     ))}
                   </tbody>
                 </table>
-              </div>
+              </Sideways>
             </More>
             <Parked log={logs[name]} parked={seen.parked} more={seen.more} again={again} />
           </>
@@ -128,7 +129,7 @@ function Service({ name }: { name: Name }) {
 /** Deliveries by where they stand, and what stopped them. */
 function Stopped() {
   const speech = useSpeech();
-  const { t, family, number, moment } = speech;
+  const { t, family, number, moment, pair } = speech;
   const counts = useRead(DeliveryService.method.countDeliveries, {});
   return (
     <Section title={t("services.deliveries")}>
@@ -137,7 +138,7 @@ function Stopped() {
           c.counts.length === 0 ? (
             <Empty icon="down" title={t("deliveries.none")} />
           ) : (
-            <div class="scroll" tabIndex={0} role="group" aria-label={t("services.deliveries")}>
+            <Sideways label={pair(t("services.deliveries"), t("category.as.table"))}>
               <table>
                 <thead>
                   <tr>
@@ -158,7 +159,7 @@ function Stopped() {
                   ))}
                 </tbody>
               </table>
-            </div>
+            </Sideways>
           )
         }
       </Shown>

@@ -34,8 +34,36 @@ describe("what a person types", () => {
     ["en", "1,234.5", 1_234_500_000n],
     ["fr", "1 234,5", 1_234_500_000n],
     ["en", "3", 3_000_000n],
+    ["en", "1.234", 1_234_000n],
+    ["fr", "1,234", 1_234_000n],
+    ["es", "0.064", 64_000n],
+    ["en", "1,234,567", 1_234_567_000_000n],
+    ["en", "1 234", 1_234_000_000n],
   ])("is read in %s: %s", (locale, text, want) => expect(f.micros(locale, text)).toBe(want));
   it.each(["", "-1", "abc", "1.2.3", "0.0000001", "1e3", "0,05", "1,00", "1,0000", ",500", "1,,000", "1.5,000"])("is refused: %s", (text) => expect(f.micros("en", text)).toBeUndefined());
+  it.each([
+    ["en", "0,064", ["0.064"]],
+    ["en", "0,05", ["0.05"]],
+    ["en", "1,234", ["1234", "1.234"]],
+    ["es", "1.234", ["1234", "1,234"]],
+    ["fr", "12.500", ["12500", "12,500"]],
+    ["en", "0 064", []],
+    ["en", "01,234", ["01.234"]],
+    ["en", "abc", []],
+    ["en", "1.50", []],
+  ] as const)("is not guessed in %s: %s may be meant as %s", (locale, text, want) => {
+    expect(f.ways(locale, text)).toEqual(want);
+    if (want.length > 0) expect(f.micros(locale, text)).toBeUndefined();
+    for (const way of want) expect(f.micros(locale, way)).toBeDefined();
+  });
+  it.each([
+    ["en", "es", "1.234", "1,234"],
+    ["es", "en", "0,0640", "0.0640"],
+    ["en", "fr", "12,345.6", "12345,6"],
+    ["en", "fr", "7", "7"],
+    ["en", "fr", "1,234", "1,234"],
+    ["en", "fr", "", ""],
+  ])("stays the same number from %s to %s: %s is %s", (from, to, text, want) => expect(f.retyped(from, to, text)).toBe(want));
 });
 
 describe("time", () => {
@@ -53,7 +81,7 @@ describe("time", () => {
     expect(f.ago("fr", at(86_400), now)).toBe("demain");
     expect(f.ago("en-GB", at(-30 * 86_400), now)).toBe("15 Oct 2023");
   });
-  it("groups and names months", () => expect(f.month("fr", "2026-04")).toBe("avril 2026"));
+  it("groups and names months", () => expect([f.month("fr", "2026-04"), f.month("fr", "nonsense")]).toEqual(["avril 2026", "nonsense"]));
 });
 
 it("writes bytes in the unit that fits", () => {

@@ -106,7 +106,8 @@ export function monthKey(micros: bigint): string {
 
 /** A month key as words, as in "avril 2026". */
 export function month(locale: string, key: string): string {
-  return new Intl.DateTimeFormat(locale, { month: "long", year: "numeric", timeZone: "UTC" }).format(Date.parse(`${key}-01T00:00:00Z`));
+  const at = Date.parse(`${key}-01T00:00:00Z`);
+  return Number.isNaN(at) ? key : new Intl.DateTimeFormat(locale, { month: "long", year: "numeric", timeZone: "UTC" }).format(at);
 }
 
 const steps: [Intl.RelativeTimeFormatUnit, number][] = [
@@ -138,19 +139,65 @@ export function list(locale: string, items: string[]): string {
   return new Intl.ListFormat(locale, { style: "long", type: "conjunction" }).format(items);
 }
 
-/** What a person typed as a number, in their locale's or the plain notation, as millionths; undefined when it is none. */
-export function micros(locale: string, text: string): bigint | undefined {
+interface Marks {
+  group: string;
+  point: string;
+}
+
+// A locale's marks; whatever white space it groups by is written as a plain blank.
+function marksOf(locale: string): Marks {
   const parts = new Intl.NumberFormat(locale).formatToParts(1234567.5);
-  const group = parts.find((p) => p.type === "group")?.value ?? "";
-  const point = parts.find((p) => p.type === "decimal")?.value ?? ".";
-  const plain = text.trim().replace(/[\s\u00a0\u202f]/g, "");
-  // "1.50" typed in a locale that writes "1,50" is meant as a price, not as 150.
-  if (point !== "." && !plain.includes(point) && /^\d+\.\d{1,6}$/.test(plain)) return toMicros(plain);
-  const [whole = ""] = plain.split(point);
-  const groups = group === "" ? [whole] : whole.split(group);
-  // "0,05" typed in a locale that writes "0.05" is not meant as 5: only what stands in threes is a group.
-  if (groups.length > 1 && !groups.every((g, i) => (i === 0 ? /^\d{1,3}$/ : /^\d{3}$/).test(g))) return undefined;
-  return toMicros(groups.join("") + plain.slice(whole.length).replace(point, "."));
+  const of = (type: string, otherwise: string) => (parts.find((p) => p.type === type)?.value ?? otherwise).replace(/\s/g, " ");
+  return { group: of("group", " "), point: of("decimal", ".") };
+}
+
+// What a text of digits, blanks and marks may mean, as plain decimals, the locale's own meaning first.
+function readings(locale: string, text: string): { means: string[]; odd: boolean } {
+  const { group, point } = marksOf(locale);
+  const plain = text.trim().replace(/\s/g, " ");
+  const means = new Set<string>();
+  const [whole = "", part, ...rest] = plain.split(point);
+  const threes = whole.split(whole.includes(" ") ? " " : group);
+  // Only what stands in threes is grouped, and what is grouped does not begin with a nought: "0,05" is not 5, nor "0,064" 64.
+  const grouped = threes.length > 1 && threes.every((g, i) => (i === 0 ? /^[1-9]\d{0,2}$/ : /^\d{3}$/).test(g));
+  if (rest.length === 0 && (/^\d+$/.test(whole) || grouped)) means.add(threes.join("") + (part === undefined ? "" : `.${part}`));
+  // The other mark, alone, may be meant as the decimal one, whatever the locale writes: "1.50" is a price, not 150. Before just three digits
+  // it may be meant to group them as well.
+  const [, before = "", mark = point, behind = ""] = /^(\d+)([.,])(\d{1,6})$/.exec(plain) ?? [];
+  if (mark !== point) {
+    if (/^[1-9]\d{0,2}$/.test(before) && behind.length === 3) means.add(before + behind);
+    means.add(`${before}.${behind}`);
+  }
+  return { means: [...means].filter((m) => toMicros(m) !== undefined), odd: mark === "," && mark !== point };
+}
+
+/**
+ * What a person typed as a number, in their locale's or the plain notation, as millionths; undefined when it is none, or when it may mean
+ * another as well: an amount is never guessed. A comma for a point is nobody's notation where a point is written.
+ */
+export function micros(locale: string, text: string): bigint | undefined {
+  const { means, odd } = readings(locale, text);
+  const [one, ...others] = means;
+  return one === undefined || others.length > 0 || odd ? undefined : toMicros(one);
+}
+
+/** How to write what `micros` refuses though it looks like a number, so that it has one meaning; none where it has. */
+export function ways(locale: string, text: string): string[] {
+  return micros(locale, text) === undefined ? readings(locale, text).means.map((r) => r.replace(".", marksOf(locale).point)) : [];
+}
+
+/** Millionths as a person would type them, ungrouped, with at least so many decimals. */
+export function typed(locale: string, value: bigint, digits = 0): string {
+  const [whole = "0", part = ""] = decimal(value, 6).replace(/0+$/, "").split(".");
+  const padded = part.padEnd(digits, "0");
+  return padded === "" ? whole : `${whole}${marksOf(locale).point}${padded}`;
+}
+
+/** The same number in another locale's notation; what is none stays as it was typed. */
+export function retyped(from: string, to: string, text: string): string {
+  const { point } = marksOf(from);
+  const value = micros(from, text);
+  return value === undefined ? text : typed(to, value, text.includes(point) ? text.trim().length - text.trim().lastIndexOf(point) - 1 : 0);
 }
 
 function toMicros(plain: string): bigint | undefined {

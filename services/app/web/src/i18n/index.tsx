@@ -64,6 +64,8 @@ export class Speech {
     const found = (this.messages as Record<string, unknown>)[`${name}.${id}`];
     return typeof found === "string" ? found : fallback;
   };
+  /** A name with what belongs to it, set as the language sets a colon. */
+  pair = (name: string, value: string): string => this.t("pair", { name, value });
   money = (m: { minor: bigint; currency: string } | undefined): string => (m ? format.money(this.locale, m.minor, m.currency || "EUR") : "–");
   price = (p: { micros: bigint; currency: string } | undefined): string => (p ? format.price(this.locale, p.micros, p.currency || "EUR") : "–");
   number = (n: number | bigint, digits = 0): string => format.number(this.locale, n, digits);

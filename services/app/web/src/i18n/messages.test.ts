@@ -7,7 +7,7 @@ import en from "./messages/en.json";
 import es from "./messages/es.json";
 import fr from "./messages/fr.json";
 import { Reason as ConsentReason } from "../gen/obole/consent/v1/events_pb";
-import { DeliveryState } from "../gen/obole/delivery/v1/service_pb";
+import { DeliveryState, Flaw } from "../gen/obole/delivery/v1/service_pb";
 import { Retention } from "../gen/obole/event/v1/event_pb";
 import { By } from "../gen/obole/record/v1/record_pb";
 import { EventSchema as ConsentEvent } from "../gen/obole/consent/v1/events_pb";
@@ -69,6 +69,7 @@ describe("messages", () => {
     const missing = (family: string, names: (string | undefined)[]) => names.filter((n) => n !== undefined && n !== "UNSPECIFIED" && !(`${family}.${n}` in known));
     const values = (e: Record<string, string | number>) => Object.keys(e).filter((k) => Number.isNaN(Number(k)));
     expect(missing("delivery", values(DeliveryState))).toEqual([]);
+    expect(missing("flaw", values(Flaw))).toEqual([]);
     expect(missing("retention", values(Retention))).toEqual([]);
     expect(missing("by", values(By))).toEqual([]);
     // These two answer services, never a person.
@@ -77,6 +78,15 @@ describe("messages", () => {
     // What is about a buyer or the book alone is in nobody's record.
     const personal = [...arms(ConsentEvent), ...arms(DeliveryEvent), ...arms(SettlementEvent)].filter((n) => !/^(buyer_|funds_deposited|funds_held|hold_|period_)/.test(n));
     expect(missing("event", personal)).toEqual([]);
+  });
+
+  it("are set as French is: nothing that belongs to a word's end begins the next line", () => {
+    const wrong = Object.entries(fr).flatMap(([key, message]) =>
+      (typeof message === "string" ? [message] : Object.values(message as Record<string, string>))
+        .filter((text) => /[^\u00a0](»|:(?=\s|$))|[^\u202f][;!?%]|«(?!\u00a0)/.test(text))
+        .map((text) => `${key}: ${text}`),
+    );
+    expect(wrong).toEqual([]);
   });
 
   it("never speak of selling a person's data", () => {

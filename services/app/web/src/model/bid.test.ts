@@ -4,6 +4,9 @@ import { partOf, readBid, recipientOf, used, type BidDraft } from "./bid";
 
 const buyer = "6f6a3f4e-0d3b-4f58-9a54-3c6d2e1b7a90";
 
+const known = { cohortMin: 5, today: "2026-11-27" };
+const read = (locale: string, d: BidDraft) => readBid(locale, buyer, "EUR", d, known);
+
 const draft = (change: Partial<BidDraft> = {}): BidDraft => ({
   product: "daily-steps",
   version: "1",
@@ -37,7 +40,7 @@ const draft = (change: Partial<BidDraft> = {}): BidDraft => ({
 
 describe("a bid that is typed", () => {
   it("is read with every digit", () => {
-    const { bid, wrong } = readBid("fr-FR", buyer, "EUR", draft());
+    const { bid, wrong } = read("fr-FR", draft());
     expect(wrong).toEqual({});
     expect(bid?.buyerId).toBe(buyer);
     expect(bid?.quantity).toBe(1500);
@@ -58,34 +61,35 @@ describe("a bid that is typed", () => {
   });
 
   it("names each part that cannot be read", () => {
-    const { bid, wrong } = readBid("en-IE", buyer, "EUR", draft({ price: "0", quantity: "0", cohort: "x", most: "367", first: "2026-12-01", closes: "", retention: "3651", purpose: "" }));
+    const { bid, wrong } = read("en-IE", draft({ price: "0", quantity: "0", cohort: "x", most: "367", first: "2026-12-01", closes: "", retention: "3651", purpose: "" }));
     expect(bid).toBeUndefined();
-    expect(wrong).toEqual({ price: "price", quantity: "number", cohort: "number", most: "number", days: "order", closes: "day", retention: "number", purpose: "none", fields: "share" });
+    expect(wrong).toEqual({ price: "price", quantity: "number", cohort: "number", most: "number", last: "order", closes: "day", retention: "number", purpose: "none", fields: "share" });
   });
 
   it("wants a required field, and shares that leave something for it", () => {
     const field = (required: boolean, share: string) => ({ id: "steps", asked: true, rung: "exact", required, share });
-    expect(readBid("fr-BE", buyer, "EUR", draft({ fields: [field(false, "10")] })).wrong).toEqual({ fields: "none" });
-    expect(readBid("fr-BE", buyer, "EUR", draft({ fields: [field(true, ""), field(false, "60"), field(false, "40")] })).wrong).toEqual({ fields: "share" });
-    expect(readBid("fr-BE", buyer, "EUR", draft({ fields: [field(true, ""), field(false, "60"), field(false, "39.9999")] })).wrong).toEqual({});
-    expect(readBid("fr-BE", buyer, "EUR", draft({ fields: [field(true, ""), field(false, "0.00001")] })).wrong).toEqual({ fields: "share" });
+    expect(read("fr-BE", draft({ fields: [field(false, "10")] })).wrong).toEqual({ fields: "required" });
+    expect(read("fr-BE", draft({ fields: [field(true, ""), field(false, "60"), field(false, "40")] })).wrong).toEqual({ fields: "shares" });
+    expect(read("fr-BE", draft({ fields: [field(true, ""), field(false, "60"), field(false, "39.9999")] })).wrong).toEqual({});
+    expect(read("fr-BE", draft({ fields: [field(true, ""), field(false, "0.00001")] })).wrong).toEqual({ fields: "share" });
+    expect([...read("fr-BE", draft({ fields: [field(true, ""), { ...field(false, "x"), id: "energy" }] })).shares]).toEqual(["energy"]);
   });
 });
 
 describe("whoever else receives it", () => {
   const recipient = { name: "A laboratory", country: "BE", purpose: "To analyse it" };
-  const read = (recipients: BidDraft["recipients"]) => readBid("en-IE", buyer, "EUR", draft({ price: "1", recipients, fields: [{ id: "steps", asked: true, rung: "exact", required: true, share: "" }] }));
+  const to = (recipients: BidDraft["recipients"]) => read("en-IE", draft({ price: "1", recipients, fields: [{ id: "steps", asked: true, rung: "exact", required: true, share: "" }] }));
   it("is named by what of it cannot be read", () => {
-    const r = read([recipient, { name: " ", country: "Belgium", purpose: "x".repeat(501) }]);
+    const r = to([recipient, { name: " ", country: "Belgium", purpose: "x".repeat(501) }]);
     expect(r.bid).toBeUndefined();
     expect(r.wrong).toEqual({ recipients: "recipient" });
     expect(r.recipients).toEqual([{}, { name: "name", country: "country", purpose: "use" }]);
   });
   it("may be nobody, or eight, and a name as long as the contract takes", () => {
-    expect(read([]).bid?.terms?.recipients).toEqual([]);
-    expect(read(Array.from({ length: 8 }, () => ({ ...recipient, name: "é".repeat(200) }))).wrong).toEqual({});
-    expect(read(Array.from({ length: 9 }, () => recipient)).wrong).toEqual({ recipients: "recipients" });
-    expect(read([{ ...recipient, name: "é".repeat(201) }]).recipients).toEqual([{ name: "name" }]);
+    expect(to([]).bid?.terms?.recipients).toEqual([]);
+    expect(to(Array.from({ length: 8 }, () => ({ ...recipient, name: "é".repeat(200) }))).wrong).toEqual({});
+    expect(to(Array.from({ length: 9 }, () => recipient)).wrong).toEqual({ recipients: "recipients" });
+    expect(to([{ ...recipient, name: "é".repeat(201) }]).recipients).toEqual([{ name: "name" }]);
   });
 });
 
@@ -93,20 +97,34 @@ describe("conditions and days", () => {
   const plain = { price: "1", fields: [{ id: "steps", asked: true, rung: "exact", required: true, share: "" }] };
   it("are three at most", () => {
     const conditions = ["a", "b", "c", "d"].map((fact) => ({ fact, bands: ["x"] }));
-    expect(readBid("en-IE", buyer, "EUR", draft({ ...plain, conditions })).wrong).toEqual({ conditions: "conditions" });
-    expect(readBid("en-IE", buyer, "EUR", draft({ ...plain, conditions: conditions.slice(0, 3) })).wrong).toEqual({});
+    expect(read("en-IE", draft({ ...plain, conditions })).wrong).toEqual({ conditions: "conditions" });
+    expect(read("en-IE", draft({ ...plain, conditions: conditions.slice(0, 3) })).wrong).toEqual({});
+  });
+  it("hold the contract's bounds", () => {
+    const wrong = (change: Partial<BidDraft>) => read("en-IE", draft({ ...plain, ...change })).wrong;
+    expect(wrong({ last: "" })).toEqual({ last: "day" });
+    expect(wrong({ first: "" })).toEqual({ first: "day" });
+    expect(wrong({ last: "2027-11-02" })).toEqual({});
+    expect(wrong({ last: "2027-11-03" })).toEqual({ last: "span" });
+    expect(wrong({ closes: "2026-11-26" })).toEqual({ closes: "past" });
+    expect(wrong({ closes: "2026-11-27" })).toEqual({});
+    expect(wrong({ closes: "2027-11-27" })).toEqual({});
+    expect(wrong({ closes: "2027-11-28" })).toEqual({ closes: "far" });
+    expect(wrong({ cohort: "4" })).toEqual({ cohort: "number" });
+    expect(wrong({ cohort: "5" })).toEqual({});
   });
   it("open no later than they close", () => {
-    expect(readBid("en-IE", buyer, "EUR", draft({ ...plain, opens: "2027-01-01" })).wrong).toEqual({ opens: "opens" });
-    expect(readBid("en-IE", buyer, "EUR", draft({ ...plain, opens: "soon" })).wrong).toEqual({ opens: "day" });
-    expect(readBid("en-IE", buyer, "EUR", draft({ ...plain, opens: "2026-12-31" })).bid?.opensAt).toBe(BigInt(Date.UTC(2026, 11, 31)) * 1000n);
+    expect(read("en-IE", draft({ ...plain, opens: "2027-01-01" })).wrong).toEqual({ opens: "opens" });
+    expect(read("en-IE", draft({ ...plain, opens: "soon" })).wrong).toEqual({ opens: "day" });
+    expect(read("en-IE", draft({ ...plain, opens: "2026-12-31" })).bid?.opensAt).toBe(BigInt(Date.UTC(2026, 11, 31)) * 1000n);
   });
 });
 
 describe("a refusal", () => {
   it("belongs to the part of the form that it names", () => {
     expect(partOf("bid.terms.unit_price.micros")).toBe("price");
-    expect(partOf("bid.terms.slots.last")).toBe("days");
+    expect(partOf("bid.terms.slots.last")).toBe("last");
+    expect(partOf("bid.terms.slots.first")).toBe("first");
     expect(partOf("bid.terms.fields[2].rung")).toBe("fields");
     expect(partOf("bid.cohort_min")).toBe("cohort");
     expect(partOf("bid.terms.recipients[0].country")).toBe("recipients");

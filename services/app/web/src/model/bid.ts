@@ -54,6 +54,9 @@ export interface BidDraft {
 }
 
 /** Bounds of the contract. */
+export const bounds = { quantity: 10_000_000, most: 366, retention: 3650, cohort: 1_000_000 } as const;
+
+/** Of what there may be so many, or so many characters. */
 export const most = { conditions: 3, recipients: 8, name: 200, purpose: 500 } as const;
 
 /** Parts of the form that can be wrong. "other" is what the form does not ask for. */
@@ -64,7 +67,8 @@ export type Part =
   | "quantity"
   | "cohort"
   | "most"
-  | "days"
+  | "first"
+  | "last"
   | "opens"
   | "closes"
   | "conditions"
@@ -76,7 +80,7 @@ export type Part =
   | "other";
 
 /** Why a part cannot be read. */
-export type Wrong = "number" | "price" | "day" | "order" | "none" | "share" | "opens" | "conditions" | "recipient" | "recipients" | "name" | "country" | "use";
+export type Wrong = "number" | "price" | "day" | "order" | "span" | "past" | "far" | "none" | "required" | "share" | "shares" | "opens" | "conditions" | "recipient" | "recipients" | "name" | "country" | "use";
 
 /** What of one recipient cannot be read. */
 export type RecipientWrong = Partial<Record<keyof RecipientDraft, Wrong>>;
@@ -86,40 +90,57 @@ export interface Reading {
   wrong: Partial<Record<Part, Wrong>>;
   /** One for each recipient of the draft. */
   recipients: RecipientWrong[];
+  /** Ids of optional fields whose share cannot be read. */
+  shares: ReadonlySet<string>;
 }
 
 const day = /^\d{4}-\d{2}-\d{2}$/;
 
-function count(text: string, most: number): number | undefined {
+/** What is known beside the draft. */
+export interface Known {
+  /** Fewest people that the product allows. */
+  cohortMin: number;
+  /** The day that it is, in UTC, YYYY-MM-DD. */
+  today: string;
+}
+
+// Days between two calendar days.
+const between = (a: string, b: string): number => Math.round((Date.parse(`${b}T00:00:00Z`) - Date.parse(`${a}T00:00:00Z`)) / 86_400_000);
+
+function count(text: string, least: number, most: number): number | undefined {
   const plain = text.trim().replace(/[\s\u00a0\u202f]/g, "");
   if (!/^\d{1,9}$/.test(plain)) return undefined;
   const n = Number(plain);
-  return n >= 1 && n <= most ? n : undefined;
+  return n >= least && n <= most ? n : undefined;
 }
 
 /**
  * Reads a draft. Bounds are the contract's own; everything that takes knowledge of the market is left to TryBid. The bid closes when the
  * chosen day is over in UTC.
  */
-export function readBid(locale: string, buyerId: string, currency: string, d: BidDraft): Reading {
+export function readBid(locale: string, buyerId: string, currency: string, d: BidDraft, known: Known): Reading {
   const wrong: Reading["wrong"] = {};
-  const number = (part: Part, text: string, most: number): number => {
-    const n = count(text, most);
+  const number = (part: keyof typeof bounds, text: string, least = 1): number => {
+    const n = count(text, least, bounds[part]);
     if (n === undefined) wrong[part] = "number";
     return n ?? 0;
   };
   const price = micros(locale, d.price);
   if (price === undefined || price === 0n) wrong.price = "price";
-  const quantity = number("quantity", d.quantity, 10_000_000);
-  const perPerson = number("most", d.most, 366);
-  const retention = number("retention", d.retention, 3650);
-  const cohort = d.cohort.trim() === "" ? 0 : number("cohort", d.cohort, 1_000_000);
+  const quantity = number("quantity", d.quantity);
+  const perPerson = number("most", d.most);
+  const retention = number("retention", d.retention);
+  const cohort = d.cohort.trim() === "" ? 0 : number("cohort", d.cohort, Math.max(1, known.cohortMin));
   if (d.product === "") wrong.product = "none";
   if (d.purpose === "") wrong.purpose = "none";
-  if (!day.test(d.first) || !day.test(d.last)) wrong.days = "day";
-  else if (d.last < d.first) wrong.days = "order";
+  if (!day.test(d.first)) wrong.first = "day";
+  if (!day.test(d.last)) wrong.last = "day";
+  else if (!wrong.first && d.last < d.first) wrong.last = "order";
+  else if (!wrong.first && between(d.first, d.last) > 366) wrong.last = "span";
   const closes = day.test(d.closes) ? Date.parse(`${d.closes}T00:00:00Z`) : Number.NaN;
   if (Number.isNaN(closes)) wrong.closes = "day";
+  else if (d.closes < known.today) wrong.closes = "past";
+  else if (between(known.today, d.closes) > 365) wrong.closes = "far"; // it closes when that day is over: 366 days ahead at most
   // An opening day is optional; the first moment of it is meant, and it may be the closing one's own.
   const opens = d.opens === "" ? 0 : day.test(d.opens) ? Date.parse(`${d.opens}T00:00:00Z`) : Number.NaN;
   if (Number.isNaN(opens)) wrong.opens = "day";
@@ -130,13 +151,16 @@ export function readBid(locale: string, buyerId: string, currency: string, d: Bi
   if (recipients.length > most.recipients) wrong.recipients = "recipients";
   else if (recipients.some((r) => Object.keys(r).length > 0)) wrong.recipients = "recipient";
   const asked = d.fields.filter((f) => f.asked);
-  if (!asked.some((f) => f.required)) wrong.fields = "none";
-  const shares = asked.map((f) => (f.required ? 0 : ppm(locale, f.share)));
-  if (shares.some((s) => s === undefined) || shares.reduce<number>((sum, s) => sum + (s ?? 0), 0) >= 1_000_000) wrong.fields = "share";
-  if (Object.keys(wrong).length > 0) return { bid: undefined, wrong, recipients };
+  if (!asked.some((f) => f.required)) wrong.fields = "required";
+  const ppms = asked.map((f) => (f.required ? 0 : ppm(locale, f.share)));
+  const shares = new Set(asked.filter((_, i) => ppms[i] === undefined).map((f) => f.id));
+  if (shares.size > 0) wrong.fields ??= "share";
+  else if (ppms.reduce<number>((sum, s) => sum + (s ?? 0), 0) >= 1_000_000) wrong.fields = "shares";
+  if (Object.keys(wrong).length > 0) return { bid: undefined, wrong, recipients, shares };
   return {
     wrong,
     recipients,
+    shares,
     bid: create(NewBidSchema, {
       buyerId,
       quantity,
@@ -150,7 +174,7 @@ export function readBid(locale: string, buyerId: string, currency: string, d: Bi
         maxSlotsPerPerson: perPerson,
         slots: { first: d.first, last: d.last },
         cadence: Cadence[d.cadence],
-        fields: asked.map((f, i) => ({ id: f.id, rung: f.rung, required: f.required, sharePpm: shares[i] ?? 0 })),
+        fields: asked.map((f, i) => ({ id: f.id, rung: f.rung, required: f.required, sharePpm: ppms[i] ?? 0 })),
         predicates: conditions,
         recipients: d.recipients.map((r) => ({ legalName: r.name.trim(), country: r.country.trim().toUpperCase(), purpose: r.purpose.trim() })),
         minAssurance: Assurance[d.assurance],
@@ -184,7 +208,8 @@ const parts: readonly (readonly [prefix: string, part: Part])[] = [
   ["terms.purpose", "purpose"],
   ["terms.unit_price", "price"],
   ["terms.max_slots_per_person", "most"],
-  ["terms.slots", "days"],
+  ["terms.slots.last", "last"],
+  ["terms.slots", "first"],
   ["terms.cadence", "cadence"],
   ["terms.fields", "fields"],
   ["terms.transfer_tool", "transfer"],

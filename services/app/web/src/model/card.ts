@@ -1,6 +1,8 @@
 // The card: what a person is shown is exactly what is hashed into the event.
 import { fromBinary } from "@bufbuild/protobuf";
-import { CardSchema, type Card, type Offer } from "../gen/obole/offers/v1/service_pb";
+import { ConsentState } from "../gen/obole/consent/v1/service_pb";
+import type { Licence } from "../gen/obole/market/v1/market_pb";
+import { CardSchema, OfferState, type Card, type Offer } from "../gen/obole/offers/v1/service_pb";
 
 export interface Shown {
   card: Card;
@@ -31,6 +33,27 @@ export function netOf(card: Pick<Card, "net" | "fields">, left: ReadonlySet<stri
   let net = card.net?.micros ?? 0n;
   for (const f of card.fields) if (!f.required && left.has(f.id)) net -= f.net?.micros ?? 0n;
   return net < 0n ? 0n : net;
+}
+
+/** What the person gets of a slot of an agreement, rounded as the ledger rounds, in millionths. */
+export function netAgreed(l: Pick<Licence, "unitPrice" | "commissionPpm" | "withholdingPpm">): bigint {
+  const price = l.unitPrice?.micros ?? 0n;
+  const left = price - (price * BigInt(l.commissionPpm)) / 1_000_000n;
+  return left - (left * BigInt(l.withholdingPpm)) / 1_000_000n;
+}
+
+/** What became of an offer. Only an open one asks anything, only an agreement that lives pays for anything to come. */
+export type Standing = "open" | "waiting" | "living" | "declined" | "void" | "withdrawn" | "ended" | "finished";
+
+/** Where an offer stands, by its own word and by that of the consent that answers it: consent knows of a withdrawal first. */
+export function standing(offer: OfferState, consent: ConsentState | undefined): Standing {
+  if (offer === OfferState.DECLINED) return "declined";
+  if (consent === ConsentState.WITHDRAWN) return "withdrawn"; // whatever that has come to
+  if (offer === OfferState.VOIDED || consent === ConsentState.REFUSED) return "void";
+  if (consent === ConsentState.EXPIRED) return "ended";
+  if (offer === OfferState.FINISHED) return "finished";
+  if (offer === OfferState.AGREED || consent !== undefined) return "living";
+  return offer === OfferState.ACCEPTED ? "waiting" : "open";
 }
 
 /** The most that could come of it: net of a slot, times the slots that can be paid at most, in millionths. */

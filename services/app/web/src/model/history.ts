@@ -49,3 +49,11 @@ export function entryId(e: Entry): string {
   const p = e.place;
   return `${p?.service ?? ""}/${p?.partition ?? 0}/${p?.position ?? 0n}`;
 }
+
+/** The place in a log that an address names; undefined where it names none. */
+export function placeOf(query: URLSearchParams): { partition: number; position: bigint } | undefined {
+  const partition = query.get("partition") ?? "0";
+  const position = query.get("position") ?? "";
+  if (!/^\d{1,5}$/.test(partition) || !/^[1-9]\d{0,17}$/.test(position)) return undefined;
+  return { partition: Number(partition), position: BigInt(position) };
+}

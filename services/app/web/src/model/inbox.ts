@@ -1,9 +1,10 @@
 // What is worth telling a person, made of what is recorded: nothing is sent, nothing counts down, nothing asks to come back.
 import type { Consent } from "../gen/obole/consent/v1/service_pb";
+import type { Use } from "../gen/obole/delivery/v1/service_pb";
 import type { Entry } from "../gen/obole/record/v1/record_pb";
 
 export type Letter =
-  | { kind: "overdue"; at: bigint; entry: Entry }
+  | { kind: "overdue"; at: bigint; use: Use }
   | { kind: "ending"; at: bigint; consent: Consent }
   | { kind: "terms" | "rules"; at: bigint; consent: Consent; was: string; is: string }
   | { kind: "delivered" | "paid" | "available" | "credited" | "returned" | "ended" | "voided" | "blocked"; at: bigint; entry: Entry };
@@ -50,12 +51,13 @@ export function newestOf(products: readonly { ref?: { id: string; version: strin
   return out;
 }
 
-/** Letters, the urgent first, else newest first. `now` in microseconds since 1970. */
-export function letters(entries: readonly Entry[], ending: readonly Consent[], now: bigint, terms: readonly Letter[] = []): Letter[] {
-  const attested = new Set(entries.filter((e) => e.type === "deletion_attested").map((e) => e.agreementId));
-  const overdue: Letter[] = entries
-    .filter((e) => e.type === "deletion_ordered" && e.due > 0n && e.due < now && !attested.has(e.agreementId))
-    .map((entry) => ({ kind: "overdue", at: entry.due, entry }));
+/**
+ * Letters, the urgent first, else newest first. `overdue` are deliveries that a buyer had to delete and has not: they are asked for by
+ * themselves, so that they are told however much has happened since, each agreement once.
+ */
+export function letters(entries: readonly Entry[], ending: readonly Consent[], overdue: readonly Use[], terms: readonly Letter[] = []): Letter[] {
+  const byAgreement = new Map(overdue.map((use) => [use.agreementId, use]));
+  const late: Letter[] = [...byAgreement.values()].map((use) => ({ kind: "overdue", at: use.deletion?.due ?? 0n, use }));
   const soon: Letter[] = ending.map((consent) => ({ kind: "ending", at: consent.record?.licence?.expiresAt ?? 0n, consent }));
   const rest: Letter[] = [];
   for (const entry of entries) {
@@ -63,5 +65,5 @@ export function letters(entries: readonly Entry[], ending: readonly Consent[], n
     if (kind) rest.push({ kind, at: entry.at, entry });
   }
   const byTime = (a: Letter, b: Letter) => (a.at === b.at ? 0 : a.at > b.at ? -1 : 1);
-  return [...overdue.sort(byTime), ...soon.sort((a, b) => -byTime(a, b)), ...terms, ...rest.sort(byTime)];
+  return [...late.sort(byTime), ...soon.sort((a, b) => -byTime(a, b)), ...terms, ...rest.sort(byTime)];
 }

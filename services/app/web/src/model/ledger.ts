@@ -4,6 +4,9 @@ import type { StoredEvent } from "../gen/obole/event/v1/event_pb";
 import { AccountKind, EventSchema, type Posting } from "../gen/obole/settlement/v1/events_pb";
 import type { Sum } from "../gen/obole/settlement/v1/service_pb";
 
+/** Stands for the owner of the operator's own accounts. */
+const nobody = "00000000-0000-0000-0000-000000000000";
+
 /** Sums of one kind of account. */
 export interface KindSum {
   kind: AccountKind;
@@ -11,6 +14,8 @@ export interface KindSum {
   accounts: number;
   /** Minor units, credit positive. */
   minor: bigint;
+  /** Over these accounts, as the contract's Sum says. */
+  digest: Uint8Array;
 }
 
 /** What an event posts; undefined where it is of a kind that this page does not know. */
@@ -42,13 +47,21 @@ export class Fold {
     }
   }
 
-  sums(): KindSum[] {
-    return [...this.balances]
-      .map(([kind, accounts]) => {
-        const balances = [...accounts.values()];
-        return { kind, accounts: balances.filter((b) => b !== 0n).length, minor: balances.reduce((sum, b) => sum + b, 0n) };
-      })
-      .sort((a, b) => a.kind - b.kind);
+  sums(): Promise<KindSum[]> {
+    return Promise.all(
+      [...this.balances]
+        .sort(([a], [b]) => a - b)
+        .map(async ([kind, accounts]) => {
+          const balances = [...accounts].filter(([, b]) => b !== 0n);
+          const lines = balances.map(([owner, b]) => `${owner || nobody} ${b}\n`).sort();
+          return {
+            kind,
+            accounts: balances.length,
+            minor: balances.reduce((sum, [, b]) => sum + b, 0n),
+            digest: new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(lines.join("")))),
+          };
+        }),
+    );
   }
 
   private broke(what: "hole" | "unknown" | "unbalanced", position: bigint): void {
@@ -66,12 +79,13 @@ export interface Compared {
 
 /** Compares both, kind by kind. A kind that one side leaves out has no account with a balance. */
 export function compare(here: readonly KindSum[], sums: readonly Sum[]): Compared[] {
-  const there: KindSum[] = sums.map((s) => ({ kind: s.kind, accounts: Number(s.accounts), minor: s.balance?.minor ?? 0n }));
+  const there: KindSum[] = sums.map((s) => ({ kind: s.kind, accounts: Number(s.accounts), minor: s.balance?.minor ?? 0n, digest: s.accountsSha256 }));
   const kinds = [...new Set([...here, ...there].map((s) => s.kind))].sort((a, b) => a - b);
   return kinds.map((kind) => {
     const h = here.find((s) => s.kind === kind);
     const t = there.find((s) => s.kind === kind);
-    return { kind, here: h, there: t, equal: (h?.minor ?? 0n) === (t?.minor ?? 0n) && (h?.accounts ?? 0) === (t?.accounts ?? 0) };
+    const same = h && t ? String(h.digest) === String(t.digest) : true;
+    return { kind, here: h, there: t, equal: same && (h?.minor ?? 0n) === (t?.minor ?? 0n) && (h?.accounts ?? 0) === (t?.accounts ?? 0) };
   });
 }
 

@@ -1,16 +1,16 @@
 import { create } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { ConsentSchema } from "../gen/obole/consent/v1/service_pb";
-import { BucketSchema } from "../gen/obole/delivery/v1/service_pb";
+import { BucketSchema, UseSchema } from "../gen/obole/delivery/v1/service_pb";
 import { EntrySchema, type Entry } from "../gen/obole/record/v1/record_pb";
 import { decodePolicy } from "../net/session";
 import { join } from "../ui/paged";
 import { visible } from "../ui/window";
 import { guess } from "./importer";
-import { entryId, merge } from "./history";
+import { entryId, merge, placeOf } from "./history";
 import { changed, letters, newestOf } from "./inbox";
 import { readRows } from "./rows";
-import { bucketsFor, grid, isoDay, shiftDay, smooth, trend } from "./series";
+import { bucketsFor, grid, isoDay, look, quantity, shiftDay, smooth, trend } from "./series";
 
 const entry = (service: string, position: number, at: number, more: Partial<Entry> = {}) =>
   create(EntrySchema, { at: BigInt(at), place: { service, partition: 0, position: BigInt(position) }, type: "consent_given", ...(more as object) });
@@ -40,16 +40,27 @@ describe("the histories as one", () => {
   });
 });
 
+it.each([
+  ["position=7", { partition: 0, position: 7n }],
+  ["partition=3&position=900719925474099267", { partition: 3, position: 900719925474099267n }],
+  ["position=abc", undefined],
+  ["position=0", undefined],
+  ["position=-1", undefined],
+  ["position=1e3", undefined],
+  ["partition=x&position=1", undefined],
+  ["", undefined],
+] as const)("the place that an address names: %s", (query, want) => expect(placeOf(new URLSearchParams(query))).toEqual(want));
+
 describe("the inbox", () => {
-  const ordered = (agreementId: string, due: number) => entry("delivery", due, 10, { type: "deletion_ordered", agreementId, due: BigInt(due) });
-  it("tells of a deletion only when it is overdue and not attested", () => {
-    const entries = [ordered("a", 50), ordered("b", 500), ordered("c", 60), entry("delivery", 1, 20, { type: "deletion_attested", agreementId: "c" })];
-    const told = letters(entries, [], 100n);
-    expect(told.map((l) => [l.kind, "entry" in l ? l.entry.agreementId : ""])).toEqual([["overdue", "a"]]);
+  const ordered = (agreementId: string, due: number, deliveryId = "") => create(UseSchema, { agreementId, deliveryId, deletion: { due: BigInt(due) } });
+  it("tells of each agreement once whose data had to be deleted, the newest first, whatever else has happened", () => {
+    const many = Array.from({ length: 300 }, (_, i) => entry("settlement", i + 1, 1000 + i, { type: "delivery_settled" }));
+    const told = letters(many, [], [ordered("a", 50, "1"), ordered("c", 60), ordered("a", 50, "2")]);
+    expect(told.slice(0, 3).map((l) => [l.kind, "use" in l ? l.use.agreementId : ""])).toEqual([["overdue", "c"], ["overdue", "a"], ["paid", ""]]);
   });
   it("puts what will end before what has happened, soonest first, and leaves out the rest", () => {
     const ending = [300n, 200n].map((expiresAt) => create(ConsentSchema, { record: { licence: { expiresAt } } }));
-    const told = letters([entry("delivery", 1, 1, { type: "delivery_released" }), entry("settlement", 1, 2, { type: "delivery_settled" }), entry("settlement", 2, 3, { type: "payout_settled" }), entry("settlement", 3, 4, { type: "payout_returned" }), entry("settlement", 4, 5, { type: "payout_requested" }), entry("consent", 1, 3)], ending, 100n);
+    const told = letters([entry("delivery", 1, 1, { type: "delivery_released" }), entry("settlement", 1, 2, { type: "delivery_settled" }), entry("settlement", 2, 3, { type: "payout_settled" }), entry("settlement", 3, 4, { type: "payout_returned" }), entry("settlement", 4, 5, { type: "payout_requested" }), entry("consent", 1, 3)], ending, []);
     expect(told.map((l) => [l.kind, Number(l.at)])).toEqual([
       ["ending", 200],
       ["ending", 300],
@@ -71,7 +82,7 @@ describe("terms that have changed", () => {
       ["terms", "9", "10"],
       ["rules", "2", "3"],
     ]);
-    expect(letters([entry("delivery", 1, 1, { type: "delivery_released" })], [], 5n, told).map((l) => l.kind)).toEqual(["terms", "rules", "delivered"]);
+    expect(letters([entry("delivery", 1, 1, { type: "delivery_released" })], [], [], told).map((l) => l.kind)).toEqual(["terms", "rules", "delivered"]);
   });
   it("are none where nothing is known of what is in force", () => {
     expect(changed([made("steps", "9", "BE", "3")], { products: new Map(), policy: undefined })).toEqual([]);
@@ -80,9 +91,9 @@ describe("terms that have changed", () => {
 
 describe("each kind of letter", () => {
   it("has the event that it is made of", () => {
-    const kinds = (type: string) => letters([entry("delivery", 1, 10, { type, due: 5n })], [], 100n).map((l) => l.kind);
-    expect(["delivery_released", "delivery_settled", "earnings_matured", "consent_expired", "offer_voided", "delivery_blocked", "deletion_ordered"].map(kinds)).toEqual([
-      ["delivered"], ["paid"], ["available"], ["ended"], ["voided"], ["blocked"], ["overdue"],
+    const kinds = (type: string) => letters([entry("delivery", 1, 10, { type, due: 5n })], [], []).map((l) => l.kind);
+    expect(["delivery_released", "delivery_settled", "earnings_matured", "consent_expired", "offer_voided", "delivery_blocked"].map(kinds)).toEqual([
+      ["delivered"], ["paid"], ["available"], ["ended"], ["voided"], ["blocked"],
     ]);
     expect(kinds("consent_given")).toEqual([]);
   });
@@ -90,6 +101,13 @@ describe("each kind of letter", () => {
 
 const day = 86_400_000_000n;
 const bucket = (n: number, mean: number) => create(BucketSchema, { from: BigInt(n) * day, points: 1, mean: BigInt(mean), sum: BigInt(mean) * 2n, least: BigInt(mean), most: BigInt(mean) });
+
+it("says of several days what one of those that were measured had", () => {
+  const week = { sum: 70_000n, mean: 500n, days: 5 };
+  expect(quantity(week, true)).toBe(14_000);
+  expect(quantity(week, false)).toBe(500);
+  expect(quantity({ sum: 9n, mean: 3n, days: 1 }, true)).toBe(9);
+});
 
 describe("a series", () => {
   it("has a gap where nothing was measured", () => {
@@ -110,6 +128,21 @@ describe("a series", () => {
     expect(bucketsFor("2016-04-12", "2016-05-12")).toBe(31);
     expect(bucketsFor("2012-01-01", "2016-05-12")).toBe(400);
   });
+  it("is looked at closer, wider, earlier and later, and never past its ends", () => {
+    const whole = { first: "2016-04-01", last: "2016-04-30" };
+    const at = { first: "2016-04-11", last: "2016-04-20" };
+    expect(look(at, whole, "closer")).toEqual({ first: "2016-04-13", last: "2016-04-17" });
+    expect(look(at, whole, "wider")).toEqual({ first: "2016-04-06", last: "2016-04-25" });
+    expect(look({ first: "2016-04-06", last: "2016-04-25" }, whole, "wider")).toEqual(whole);
+    expect(look(whole, whole, "wider")).toBeUndefined();
+    expect(look(at, whole, "earlier")).toEqual({ first: "2016-04-06", last: "2016-04-15" });
+    expect(look({ first: "2016-04-02", last: "2016-04-11" }, whole, "earlier")).toEqual({ first: "2016-04-01", last: "2016-04-10" });
+    expect(look({ first: "2016-04-01", last: "2016-04-10" }, whole, "earlier")).toBeUndefined();
+    expect(look({ first: "2016-04-19", last: "2016-04-28" }, whole, "later")).toEqual({ first: "2016-04-21", last: "2016-04-30" });
+    expect(look({ first: "2016-04-30", last: "2016-04-30" }, whole, "closer")).toBeUndefined();
+    expect(look({ first: "2016-04-10", last: "2016-04-10" }, whole, "earlier")).toEqual({ first: "2016-04-09", last: "2016-04-09" });
+    expect(look({ first: "2016-04-29", last: "2016-04-30" }, whole, "wider")).toEqual({ first: "2016-04-27", last: "2016-04-30" });
+  });
   it("counts days by its own clock", () => {
     expect(isoDay(1_460_419_200_000_000n)).toBe("2016-04-12");
     expect(shiftDay("2016-03-01", -1)).toBe("2016-02-29");
@@ -118,8 +151,7 @@ describe("a series", () => {
 
 it("reads the rows that would leave, and leaves out what is none", () => {
   const bytes = new TextEncoder().encode('{"person":"p1","date":"2016-04-12"}\nno row\n[1]\n{"person":"p1","steps":200}\n');
-  expect(readRows(bytes, 10)).toEqual({ columns: ["person", "date", "steps"], rows: [["p1", "2016-04-12", ""], ["p1", "", "200"]] });
-  expect(readRows(bytes, 1).rows).toHaveLength(1);
+  expect(readRows(bytes)).toEqual({ columns: ["person", "date", "steps"], rows: [["p1", "2016-04-12", ""], ["p1", "", "200"]] });
 });
 
 describe("long lists", () => {

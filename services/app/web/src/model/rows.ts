@@ -5,12 +5,11 @@ export interface Rows {
   rows: string[][];
 }
 
-/** Reads at most `limit` rows. A line that is no object is left out. */
-export function readRows(bytes: Uint8Array, limit: number): Rows {
+/** Reads the rows. A line that is no object is left out. */
+export function readRows(bytes: Uint8Array): Rows {
   const columns: string[] = [];
   const objects: Record<string, unknown>[] = [];
   for (const line of new TextDecoder().decode(bytes).split("\n")) {
-    if (objects.length >= limit) break;
     if (line.trim() === "") continue;
     let value: unknown;
     try {

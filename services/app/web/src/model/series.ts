@@ -12,10 +12,13 @@ export interface Grid {
 
 const perSecond = 1_000_000n;
 
-/** What a bucket says: the sum where quantities add up, else the mean. */
-export function quantity(b: Bucket, addsUp: boolean): number {
-  return Number(addsUp ? b.sum : b.mean);
+/** What a bucket says: where quantities add up the sum, of several days the mean of those that were measured; else the mean of all. */
+export function quantity(b: Pick<Bucket, "sum" | "mean" | "days">, addsUp: boolean): number {
+  return addsUp ? Number(b.sum) / Math.max(1, b.days) : Number(b.mean);
 }
+
+/** The most days that are asked for at once: ten years. */
+export const mostDays = 3660;
 
 /** Buckets on an even grid from the first to the last. */
 export function grid(s: Pick<GetSeriesResponse, "buckets" | "width" | "addsUp">): Grid {
@@ -97,4 +100,28 @@ export function later(a: string, b: string): string {
 export function bucketsFor(first: string, last: string): number {
   const days = Math.round((Date.parse(`${last}T00:00:00Z`) - Date.parse(`${first}T00:00:00Z`)) / 86_400_000) + 1;
   return days <= 14 ? 400 : Math.min(days, 400);
+}
+
+/** Days on screen, both ends included. */
+export interface Range {
+  first: string;
+  last: string;
+}
+
+const count = (r: Range): number => Math.round((Date.parse(`${r.last}T00:00:00Z`) - Date.parse(`${r.first}T00:00:00Z`)) / 86_400_000) + 1;
+
+export type Look = "closer" | "wider" | "earlier" | "later";
+
+/** What is on screen after one step: half as many days or twice as many around the same middle, or half a screen to a side; undefined where there is no more. */
+export function look(at: Range, whole: Range, how: Look): Range | undefined {
+  const n = count(at);
+  const most = count(whole);
+  if (how === "closer" ? n <= 1 : how === "wider" ? n >= most : how === "earlier" ? at.first <= whole.first : at.last >= whole.last) return undefined;
+  const size = how === "closer" ? Math.ceil(n / 2) : how === "wider" ? Math.min(most, 2 * n) : n;
+  const half = Math.max(1, Math.floor(n / 2));
+  const step = how === "earlier" ? -half : how === "later" ? half : Math.trunc((n - size) / 2);
+  const wanted = shiftDay(at.first, step);
+  const end = shiftDay(whole.last, 1 - size);
+  const first = later(whole.first, wanted < end ? wanted : end);
+  return { first, last: shiftDay(first, size - 1) };
 }

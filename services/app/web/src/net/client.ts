@@ -16,11 +16,21 @@ export function onSessionEnd(then: () => void): () => void {
   return () => sessionEnded.delete(then);
 }
 
+const notOwners = new Set<() => void>();
+
+/** Calls back when a call is refused because what it asks for is somebody else's. Answers with how to stop. */
+export function onNotOwner(then: () => void): () => void {
+  notOwners.add(then);
+  return () => notOwners.delete(then);
+}
+
 const watchSession: Interceptor = (next) => async (request) => {
   try {
     return await next(request);
   } catch (thrown) {
-    if (faultOf(thrown).kind === "session") for (const then of sessionEnded) then();
+    const { kind, reason } = faultOf(thrown);
+    if (kind === "session") for (const then of sessionEnded) then();
+    if (reason === "NOT_OWNER") for (const then of notOwners) then();
     throw thrown;
   }
 };

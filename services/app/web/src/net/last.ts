@@ -57,8 +57,13 @@ export async function wipe(): Promise<void> {
   await run("readwrite", (s) => s.clear());
 }
 
+/** Keeps nothing more of whoever was here. */
+export function keepNothing(): void {
+  left = true;
+}
+
 /** Forgets everything and keeps nothing more: an answer that was on its way when somebody left may come after. */
 export async function leave(): Promise<void> {
-  left = true;
+  keepNothing();
   await wipe();
 }

@@ -42,14 +42,10 @@ const items = (v: unknown): unknown[] => (Array.isArray(v) ? (v as unknown[]) : 
 
 /** Who is signed in; undefined when nobody is. */
 export async function whoAmI(): Promise<Me | undefined> {
-  try {
-    const me = object(await get("/api/me"));
-    return { subject: text(me.subject), name: text(me.name), roles: items(me.roles).map(text), ends: text(me.ends), gpc: me.gpc === true };
-  } catch (thrown) {
-    const fault = faultOf(thrown);
-    if (fault.kind === "session") return undefined;
-    throw fault;
-  }
+  const said = object(await get("/api/session"));
+  if (said.me === undefined) return undefined;
+  const me = object(said.me);
+  return { subject: text(me.subject), name: text(me.name), roles: items(me.roles).map(text), ends: text(me.ends), gpc: me.gpc === true };
 }
 
 /** What the page needs before anybody has signed in. */

@@ -4,7 +4,8 @@ import { ImportResponseSchema, type ImportResponse } from "../gen/obole/delivery
 import { Fault, faultOfBody } from "./fault";
 
 export interface Upload {
-  source: string;
+  /** Where it comes from: a source that is there, or the importer of one that the file brings. */
+  from: { source: string } | { importer: string };
   file: File;
   zone: string;
   person: string;
@@ -15,7 +16,7 @@ export interface Upload {
 
 /** Sends a file. Rejects with a Fault; where a row could not be read, its facts name line and field. */
 export function upload(u: Upload): Promise<ImportResponse> {
-  const query = new URLSearchParams({ source: u.source, name: u.file.name.slice(0, 120), zone: u.zone });
+  const query = new URLSearchParams({ ...u.from, name: u.file.name.slice(0, 120), zone: u.zone });
   if (u.person !== "") query.set("person", u.person);
   return new Promise((resolve, reject) => {
     // fetch cannot tell how much has gone up.

@@ -4,21 +4,20 @@ import { Route } from "../gen/obole/delivery/v1/events_pb";
 import type { ImportResponse, Source } from "../gen/obole/delivery/v1/service_pb";
 import { useSpeech } from "../i18n";
 import { guess, importers } from "../model/importer";
-import { delivery, newKey } from "../net/client";
 import { Fault, faultOf } from "../net/fault";
 import { useReads } from "../net/reads";
 import { upload } from "../net/upload";
 import { usePage } from "../page";
 import { Icon } from "../ui/icon";
 import { Button, Card, Field, Notice, Problem, Section, Select } from "../ui/parts";
-import { importerName, schemaName } from "../ui/words";
+import { flawOf, flawText, importerName, schemaName } from "../ui/words";
 
 type State = { kind: "idle" } | { kind: "sending"; sent: number } | { kind: "done"; answer: ImportResponse } | { kind: "failed"; fault: Fault };
 
 export function Bring({ sources }: { sources: Source[] }) {
   const speech = useSpeech();
   const { t, bytes, number, days } = speech;
-  const { me, config, over } = usePage();
+  const { config, over } = usePage();
   const reads = useReads();
   const [file, setFile] = useState<File>();
   const [importer, setImporter] = useState<string>(importers[0]);
@@ -72,13 +71,9 @@ export function Bring({ sources }: { sources: Source[] }) {
     setState({ kind: "sending", sent: 0 });
     stop.current = new AbortController();
     try {
-      let source = sources.find((s) => s.importer === importer && s.route === Route.GDPR_20)?.sourceId;
-      if (!source) {
-        const said = await delivery.connectSource({ subscriberId: me.subject, importer, route: Route.GDPR_20, idempotencyKey: newKey() });
-        reads.wrote(said.cursor);
-        source = said.sourceId;
-      }
-      const answer = await upload({ source, file, zone, person: person.trim(), progress: (sent) => setState({ kind: "sending", sent }), signal: stop.current.signal });
+      const source = sources.find((s) => s.importer === importer && s.route === Route.GDPR_20)?.sourceId;
+      const from = source ? { source } : { importer };
+      const answer = await upload({ from, file, zone, person: person.trim(), progress: (sent) => setState({ kind: "sending", sent }), signal: stop.current.signal });
       setState({ kind: "done", answer });
       reads.wrote(answer.cursor);
       reads.happened("offers");
@@ -89,6 +84,7 @@ export function Bring({ sources }: { sources: Source[] }) {
   };
 
   const busy = state.kind === "sending";
+  const noZone = state.kind === "failed" && state.fault.reason === "" && flawOf(state.fault).field === "zone";
   return (
     <Section title={t("bring.title")}>
       <Card>
@@ -113,7 +109,7 @@ export function Bring({ sources }: { sources: Source[] }) {
         {file && (
           <>
             <Select label={t("bring.importer")} value={importer} change={setImporter} options={importers.map((i) => [i, importerName(speech, i)] as const)} />
-            <Field label={t("bring.zone")} hint={t("bring.zone.hint")} value={zone} change={setZone} autoComplete="off" />
+            <Field label={t("bring.zone")} hint={t("bring.zone.hint")} value={zone} change={setZone} wrong={noZone ? t("bring.zone.wrong") : undefined} autoComplete="off" />
             {importer === "fitabase-csv" && <Field label={t("bring.person")} hint={t("bring.person.hint")} value={person} change={setPerson} autoComplete="off" />}
             <div class="row">
               <Button kind="main" icon="file" busy={busy} disabled={over} onClick={() => void send()} testid="import">
@@ -131,7 +127,14 @@ export function Bring({ sources }: { sources: Source[] }) {
             </p>
           </div>
         )}
-        {state.kind === "done" && (
+        {state.kind === "done" && state.answer.arrivals.length === 0 && state.answer.repeatedPoints === 0 && (
+          <Notice tone="warn">
+            <p role="status" data-testid="import-nothing">
+              {t("bring.nothing")}
+            </p>
+          </Notice>
+        )}
+        {state.kind === "done" && (state.answer.arrivals.length > 0 || state.answer.repeatedPoints > 0) && (
           <Notice tone="good">
             <p role="status" data-testid="imported">
               <strong>{t("bring.done")}</strong>
@@ -139,26 +142,27 @@ export function Bring({ sources }: { sources: Source[] }) {
             <ul>
               {state.answer.arrivals.map((a) => (
                 <li key={a.schema}>
-                  {schemaName(speech, a.schema)}: {number(a.points)} {a.days ? `(${days(a.days)})` : ""}
+                  {speech.pair(schemaName(speech, a.schema), number(a.points))} {a.days ? `(${days(a.days)})` : ""}
                 </li>
               ))}
             </ul>
             {state.answer.repeatedPoints > 0 && <p>{t("bring.repeated", { n: state.answer.repeatedPoints })}</p>}
           </Notice>
         )}
-        {state.kind === "failed" && <Failed fault={state.fault} again={() => void send()} />}
+        {state.kind === "failed" && !noZone && <Failed fault={state.fault} again={() => void send()} />}
       </Card>
     </Section>
   );
 }
 
 function Failed({ fault, again }: { fault: Fault; again: () => void }) {
-  const { t } = useSpeech();
+  const speech = useSpeech();
+  const { t } = speech;
   if (fault.reason !== "ROW_INVALID") return <Problem fault={fault} again={again} />;
   return (
     <Notice tone="bad" alert>
       <p data-testid="import-error">
-        <strong>{t("bring.row", { line: fault.fact("line") ?? "?" })}</strong> {t("bring.row.field", { field: fault.fact("field") ?? "?" })}
+        <strong>{t("bring.row", { line: fault.fact("line") ?? "?" })}</strong> {flawText(speech, fault)}
       </p>
       <p>{t("bring.row.nothing")}</p>
     </Notice>

@@ -2,12 +2,14 @@
 import { useMemo, useState } from "preact/compat";
 import { DeliveryService, type Category as Held, type GetSeriesResponse } from "../gen/obole/delivery/v1/service_pb";
 import { useSpeech, type Speech } from "../i18n";
-import { bucketsFor, grid, isoDay, later, quantity, shiftDay, smooth, trend } from "../model/series";
+import { bucketsFor, grid, isoDay, later, mostDays, quantity, shiftDay, smooth, trend, type Range } from "../model/series";
 import { useRead } from "../net/reads";
 import { usePage } from "../page";
+import { Looker } from "../ui/looker";
 import { Plot } from "../ui/plot";
 import { Button, Card, Chip, Empty, Facts, PageHead, Section, Segments, Select } from "../ui/parts";
 import { importerName, measureName, productName, schemaName } from "../ui/words";
+import { Sideways } from "../ui/sideways";
 import { Correct, correctable } from "./correct";
 import { Shown } from "./shared";
 
@@ -52,9 +54,10 @@ function Held({ category: c }: { category: Held }) {
   const begin = c.days?.first ?? "";
   const [measure, setMeasure] = useState("");
   const [span, setSpan] = useState<Span>("quarter");
-  const [zoomed, setZoomed] = useState<{ first: string; last: string }>();
+  const [zoomed, setZoomed] = useState<Range>();
   const range = zoomed ?? { first: span === "all" ? begin : later(begin, shiftDay(last, 1 - spanDays[span])), last };
-  const read = useRead(DeliveryService.method.getSeries, { subscriberId: me.subject, schema: c.schema, measure, first: later(range.first, shiftDay(range.last, -3659)), last: range.last, buckets: bucketsFor(range.first, range.last) });
+  const first = later(range.first, shiftDay(range.last, 1 - mostDays));
+  const read = useRead(DeliveryService.method.getSeries, { subscriberId: me.subject, schema: c.schema, measure, first, last: range.last, buckets: bucketsFor(first, range.last) });
   const sources = useRead(DeliveryService.method.listSources, { subscriberId: me.subject, pageSize: 1000 });
   const pickSpan = (s: Span) => {
     setSpan(s);
@@ -88,8 +91,14 @@ function Held({ category: c }: { category: Held }) {
           options={c.quantities.map((q) => [q.measure, measureName(speech, q.measure)] as const)}
         />
       )}
+      {first > range.first && (
+        <p class="soft small" data-testid="cut">
+          {t("category.cut", { first: speech.day(first) })}
+        </p>
+      )}
+      <Looker at={{ first, last: range.last }} whole={{ first: begin, last }} change={setZoomed} />
       <Shown read={read} tall>
-        {(s) => <Series series={s} schema={c.schema} zoom={(a, b) => setZoomed({ first: isoDay(BigInt(Math.floor(a)) * 1_000_000n), last: isoDay(BigInt(Math.floor(b)) * 1_000_000n) })} />}
+        {(s) => <Series series={s} schema={c.schema} look={setZoomed} />}
       </Shown>
       <Trend category={c} measure={measure} last={last} />
       <Section title={t("category.from")}>
@@ -101,7 +110,7 @@ function Held({ category: c }: { category: Held }) {
                 const source = sources.data?.sources.find((x) => x.sourceId === s.sourceId);
                 return [
                   importerName(speech, source?.importer ?? ""),
-                  `${t("data.points", { n: Number(s.points), points: number(s.points) })}, ${days(s.days)}${source && source.importedAt > 0n ? `. ${t("source.last")}: ${speech.moment(source.importedAt)}` : ""}`,
+                  `${t("data.points", { n: Number(s.points), points: number(s.points) })}, ${days(s.days)}${source && source.importedAt > 0n ? `. ${speech.pair(t("source.last"), speech.moment(source.importedAt))}` : ""}`,
                 ] as const;
               }),
               [t("category.products"), c.products.length > 0 ? list(c.products.map((p) => productName(speech, p))) : t("category.products.none")],
@@ -115,9 +124,11 @@ function Held({ category: c }: { category: Held }) {
 }
 
 const rowsShown = 31;
+const day1 = 86_400_000_000n;
+const dayOf = (seconds: number): string => isoDay(BigInt(Math.floor(seconds)) * 1_000_000n);
 
 /** One quantity over time, as a plot or as a table. */
-export function Series({ series: s, schema, zoom }: { series: GetSeriesResponse; schema: string; zoom: (from: number, to: number) => void }) {
+export function Series({ series: s, schema, look }: { series: GetSeriesResponse; schema: string; look: (days: Range) => void }) {
   const speech = useSpeech();
   const { t, number, day } = speech;
   const [as, setAs] = useState<"plot" | "table">("plot");
@@ -132,7 +143,7 @@ export function Series({ series: s, schema, zoom }: { series: GetSeriesResponse;
     const bars = s.addsUp;
     const value = scaled(g.value);
     const lines: Parameters<typeof Plot>[0]["lines"] = [{ name: measureName(speech, s.measure), values: value, color: 1, kind: bars ? "bars" : "line" }];
-    if (daily && value.length >= 14) lines.push({ name: t("category.week.mean"), values: smooth(value), color: 2, kind: "dashed" });
+    if (s.width === day1 && value.length >= 14) lines.push({ name: t("category.week.mean"), values: smooth(value), color: 2, kind: "dashed" });
     return { x: g.x, lines };
   }, [s, speech]);
   if (s.buckets.length === 0)
@@ -160,23 +171,23 @@ export function Series({ series: s, schema, zoom }: { series: GetSeriesResponse;
             ["table", t("category.as.table")],
           ]}
         />
-        <span class="soft small">{unit.unit}</span>
+        <span class="soft small">{s.addsUp && s.width > day1 ? t("category.per.day", { unit: unit.unit, n: Number(s.width / day1) }) : unit.unit}</span>
       </div>
       {as === "plot" ? (
         <>
-          <Plot x={drawn.x} lines={drawn.lines} unit={unit.unit} summary={summary} zoom={zoom} width={Number(s.width / 1_000_000n)} write={write} />
+          <Plot x={drawn.x} lines={drawn.lines} unit={unit.unit} summary={summary} zoom={(from, to) => look({ first: dayOf(from), last: dayOf(to) })} width={Number(s.width / 1_000_000n)} write={write} />
           <p class="tiny soft">{t("category.zoom")}</p>
         </>
       ) : (
         <>
           <p class="small soft">{summary}</p>
-          <div class="scroll" tabIndex={0} role="region" aria-label={t("category.as.table")}>
+          <Sideways label={t("category.as.table")}>
             <table class={edits ? "edits" : undefined}>
               <thead>
                 <tr>
                   <th scope="col">{daily && s.width === 86_400_000_000n ? t("category.day") : t("category.from.when")}</th>
                   <th scope="col" class="end">
-                    {s.addsUp ? t("category.sum") : t("category.mean")}
+                    {s.width > day1 ? t("category.mean.day") : s.addsUp ? t("category.sum") : t("category.mean")}
                   </th>
                   {edits && <th scope="col" class="end">{t("correct.column")}</th>}
                   {!single && (
@@ -218,7 +229,7 @@ export function Series({ series: s, schema, zoom }: { series: GetSeriesResponse;
                 ))}
               </tbody>
             </table>
-          </div>
+          </Sideways>
           {!edits && correctable(schema) && <p class="tiny soft">{t("correct.shorter")}</p>}
           {correcting !== "" && <Correct schema={schema} measure={s.measure} day={correcting} close={() => setCorrecting("")} />}
           {newest.length > rows && (

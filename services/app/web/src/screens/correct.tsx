@@ -2,6 +2,7 @@
 import { useState } from "preact/compat";
 import { DeliveryService } from "../gen/obole/delivery/v1/service_pb";
 import { useSpeech } from "../i18n";
+import { typed } from "../i18n/format";
 import { isMobile } from "../model/mobile";
 import { readPoint, withValue, written, type Listed } from "../model/point";
 import { delivery } from "../net/client";
@@ -9,6 +10,7 @@ import { useRead, useReads } from "../net/reads";
 import { usePage } from "../page";
 import { useAct } from "../ui/act";
 import { Button, Chip, Dialog, Field, Problem } from "../ui/parts";
+import { amountWrong, useTyped } from "../ui/typed";
 import { measureName } from "../ui/words";
 import { Shown } from "./shared";
 
@@ -71,7 +73,7 @@ function Edit({ raw, is, measure, back, done }: { raw: Uint8Array; is: Listed; m
   const { t } = speech;
   const { me, say } = usePage();
   const reads = useReads();
-  const [text, setText] = useState(String(is.value));
+  const [text, setText] = useTyped(() => typed(speech.locale, BigInt(Math.round(is.value * 1e6))), (held, number) => number(held));
   const [wrong, setWrong] = useState("");
   const act = useAct(async (idempotencyKey) => {
     const said = await delivery.correctPoint({ subscriberId: me.subject, point: withValue(raw, measure, written(speech.locale, text) ?? is.value), idempotencyKey });
@@ -82,7 +84,7 @@ function Edit({ raw, is, measure, back, done }: { raw: Uint8Array; is: Listed; m
   });
   const save = () => {
     const to = written(speech.locale, text);
-    const why = to === undefined ? t("correct.number") : to === is.value ? t("correct.same") : "";
+    const why = to === undefined ? amountWrong(speech, text, t("correct.number")) : to === is.value ? t("correct.same") : "";
     setWrong(why);
     if (why === "") act.go();
   };

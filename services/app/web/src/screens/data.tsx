@@ -13,7 +13,8 @@ import { Icon } from "../ui/icon";
 import { Button, Card, Empty, PageHead, Problem, Section } from "../ui/parts";
 import { schemaName } from "../ui/words";
 import { Bring } from "./bring";
-import { Shown } from "./shared";
+import { NotEligible } from "./home";
+import { JoinFirst, Shown, useAccount } from "./shared";
 import { OneSource } from "./source";
 
 export function schemaIcon(schema: string): IconName {
@@ -30,9 +31,13 @@ export function Data() {
   const { me } = usePage();
   const summary = useRead(DeliveryService.method.getSummary, { subscriberId: me.subject });
   const sources = useRead(DeliveryService.method.listSources, { subscriberId: me.subject, pageSize: 1000 });
+  const account = useAccount().data;
+  const stranger = account !== undefined && account.account === undefined;
+  const closed = (account?.account?.closedAt ?? 0n) > 0n;
   return (
     <>
       <PageHead title={t("data.title")} lead={t("data.lead")} />
+      {closed && <NotEligible />}
       {summary.data?.categories.some((c) => isMobile(c.schema)) && (
         <a class="card mobile-way" href="/data/mobile">
           <Icon name="phone" />
@@ -47,7 +52,7 @@ export function Data() {
         {(s) =>
           s.categories.length === 0 ? (
             <Empty icon="data" title={t("data.none")}>
-              {t("data.none.text")}
+              {stranger || closed ? "" : t("data.none.text")}
             </Empty>
           ) : (
             <ul class="plain tiles" aria-label={t("data.categories")}>
@@ -60,7 +65,7 @@ export function Data() {
           )
         }
       </Shown>
-      <Bring sources={sources.data?.sources ?? []} />
+      {stranger ? <JoinFirst /> : closed ? null : <Bring sources={sources.data?.sources ?? []} />}
       <Section title={t("data.sources")}>
         <Shown read={sources}>
           {(s) =>

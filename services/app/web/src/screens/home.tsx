@@ -11,17 +11,18 @@ import { usePage } from "../page";
 import { useAct } from "../ui/act";
 import { Lined } from "../ui/lists";
 import { Card, Chip, Empty, Notice, PageHead, Problem, Section, Switch } from "../ui/parts";
-import { productName, purposeName } from "../ui/words";
+import { callName, productName, purposeName } from "../ui/words";
 import { Join } from "./join";
 import { BuyerName, buyerOf, Shown, useAccount, useBuyers, useLiving, useOffers } from "./shared";
 
 export function Home() {
-  const { t } = useSpeech();
+  const speech = useSpeech();
+  const { t } = speech;
   const { me } = usePage();
   const account = useAccount();
   // Whoever is signed in need not have joined.
-  if (account.error?.reason === "SUBSCRIBER_UNKNOWN") return <Join />;
-  const name = me.name.split(",")[0] ?? "";
+  if (account.data && !account.data.account) return <Join />;
+  const name = callName(speech, me);
   return (
     <>
       <PageHead title={name ? t("home.title", { name }) : t("home.title.nobody")} />
@@ -38,16 +39,23 @@ export function Home() {
 /** Why no paid offer is made, where none is. */
 export function NotEligible() {
   const { t, family } = useSpeech();
+  const { config } = usePage();
   const account = useAccount().data?.account;
   if (!account || account.notEligible === 0) return null;
   const reason = Reason[account.notEligible] ?? "";
+  const ofAge = reason === "AGE_UNKNOWN" || reason === "UNDER_AGE";
   return (
     <Notice>
       <p>
         <strong>{t("eligible.no")}</strong> {family("eligible", reason, t("eligible.other"))}
-        {account.adultAge > 0 && reason !== "COUNTRY_FORBIDS" ? ` ${t("eligible.age", { n: account.adultAge })}` : ""}
+        {ofAge && account.adultAge > 0 ? ` ${t("eligible.age", { n: account.adultAge })}` : ""}
       </p>
-      <p>{t("eligible.still")}</p>
+      {ofAge && (
+        <p>
+          {reason === "AGE_UNKNOWN" ? t("eligible.AGE_UNKNOWN.do") : t("eligible.UNDER_AGE.do")} <a href={`mailto:${config.operator.dpo}`}>{config.operator.dpo}</a>
+        </p>
+      )}
+      <p>{reason === "ACCOUNT_CLOSED" ? t("eligible.closed") : t("eligible.still")}</p>
     </Notice>
   );
 }
@@ -118,11 +126,13 @@ export function PauseAll() {
 function Waiting() {
   const { t } = useSpeech();
   const read = useOffers();
+  const barred = (useAccount().data?.account?.notEligible ?? 0) !== 0;
   return (
     <Section title={t("home.offers")} more={<a href="/offers">{t("home.offers.more")}</a>}>
       <Shown read={read}>
         {(o) => {
           const waiting = o.offers.filter((x) => x.state === OfferState.PRESENTED);
+          if (waiting.length === 0 && barred) return <Empty icon="offers" title={t("home.offers.barred")} />;
           if (waiting.length === 0)
             return (
               <Empty icon="offers" title={t("home.offers.none")} act={<a class="button" href="/rules">{t("home.offers.rules")}</a>}>

@@ -5,6 +5,7 @@ import { byHour, byWeek, depth, peak } from "../model/mobile";
 import { Segments } from "../ui/parts";
 import { useWidth } from "../ui/width";
 import { measureName } from "../ui/words";
+import { Sideways } from "../ui/sideways";
 import { scale } from "./category";
 
 const hour = (speech: Speech, at: number): string => new Intl.DateTimeFormat(speech.locale, { hour: "numeric", minute: "2-digit", timeZone: "UTC" }).format(Date.UTC(2024, 0, 1, at % 24));
@@ -52,7 +53,7 @@ export function Hours({ hours: h, as, change }: { hours: GetHoursResponse; as: H
       {as === "table" && (
         <>
           <p class="small soft">{summary}</p>
-          <div class="scroll" tabIndex={0} role="region" aria-label={t("category.as.table")}>
+          <Sideways label={t("category.as.table")}>
             <table>
               <thead>
                 <tr>
@@ -79,9 +80,23 @@ export function Hours({ hours: h, as, change }: { hours: GetHoursResponse; as: H
                 ))}
               </tbody>
             </table>
-          </div>
+          </Sideways>
         </>
       )}
+    </>
+  );
+}
+
+/** Names an hour in every six, each under the middle of its own; the first one begins with it. */
+function Axis({ from, step, y }: { from: number; step: number; y: number }) {
+  const speech = useSpeech();
+  return (
+    <>
+      {[0, 6, 12, 18].map((i) => (
+        <text key={i} x={from + i * step + (i === 0 ? 0 : step / 2)} y={y} text-anchor={i === 0 ? "start" : "middle"}>
+          {tick(speech, i)}
+        </text>
+      ))}
     </>
   );
 }
@@ -103,17 +118,13 @@ function Bars({ sums, most, write, summary }: { sums: number[]; most: number; wr
               const height = top > 0 ? (v / top) * (tall - 8) : 0;
               return (
                 <g key={i}>
-                  <title>{`${hour(speech, i)}: ${write(v)}`}</title>
+                  <title>{speech.pair(hour(speech, i), write(v))}</title>
                   <rect class="reach" x={i * step} y={0} width={step} height={tall} />
                   {height > 0 && <rect class={i === most ? "bar best" : "bar"} x={i * step + step * 0.14} y={tall - Math.max(2, height)} width={step * 0.72} height={Math.max(2, height)} rx={Math.min(4, step * 0.2)} />}
                 </g>
               );
             })}
-            {[0, 6, 12, 18].map((i) => (
-              <text key={i} x={i * step + (i === 0 ? 0 : step / 2)} y={tall + 18} text-anchor={i === 0 ? "start" : "middle"}>
-                {tick(speech, i)}
-              </text>
-            ))}
+            <Axis from={0} step={step} y={tall + 18} />
           </svg>
         )}
       </div>
@@ -141,16 +152,12 @@ function Week({ week, write, summary }: { week: number[][]; write: (v: number) =
                 </text>
                 {hours.map((v, i) => (
                   <rect key={i} class={`deep-${depth(v, top)}`} x={side + i * step + 0.75} y={d * row + 0.75} width={Math.max(0, step - 1.5)} height={row - 1.5} rx={Math.min(4, step * 0.25)}>
-                    <title>{`${weekday(speech, d, "long")}, ${hour(speech, i)}: ${write(v)}`}</title>
+                    <title>{speech.pair(`${weekday(speech, d, "long")}, ${hour(speech, i)}`, write(v))}</title>
                   </rect>
                 ))}
               </g>
             ))}
-            {[0, 6, 12, 18].map((i) => (
-              <text key={i} x={side + i * step} y={row * 7 + 18}>
-                {tick(speech, i)}
-              </text>
-            ))}
+            <Axis from={side} step={step} y={row * 7 + 18} />
           </svg>
         )}
       </div>

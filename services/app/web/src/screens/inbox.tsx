@@ -1,9 +1,10 @@
 import { useState } from "preact/compat";
 import { ConsentService } from "../gen/obole/consent/v1/service_pb";
 import { DeliveryService } from "../gen/obole/delivery/v1/service_pb";
+import type { Licence } from "../gen/obole/market/v1/market_pb";
 import { useSpeech, type Speech } from "../i18n";
 import { changed, letters, newestOf, type Letter } from "../model/inbox";
-import { merge } from "../model/history";
+import { entryId, merge } from "../model/history";
 import { useRead } from "../net/reads";
 import { usePage } from "../page";
 import { remember, remembered } from "../remember";
@@ -27,6 +28,10 @@ export function Inbox() {
   const living = useLiving();
   const catalogue = useRead(DeliveryService.method.listProducts, { pageSize: 1000 });
   const account = useAccount();
+  const overdue = useRead(DeliveryService.method.listUses, { subscriberId: me.subject, deleteDueBefore: now, pageSize: 1000 });
+  // What has ended says little by itself: the agreement that it was names buyer and product.
+  const consents = useRead(ConsentService.method.listConsents, { subscriberId: me.subject, pageSize: 1000 });
+  const licences = new Map((consents.data?.consents ?? []).map((c) => [c.agreementId, c.record?.licence]));
   const histories = useHistories(100);
   const [more, setMore] = useState(shown);
   const known = histories.every((h) => h.items !== undefined);
@@ -34,8 +39,8 @@ export function Inbox() {
   const stale = histories.find((h) => h.stale);
   const merged = merge(histories.map((h) => ({ entries: h.items ?? [], more: h.more !== undefined })));
   const terms = changed(living.data?.consents ?? [], { products: newestOf(catalogue.data?.products ?? []), policy: account.data?.account?.policy });
-  const all = letters(merged.entries, ending.data?.consents ?? [], BigInt(Date.now()) * 1000n, terms);
-  const buyers = useBuyers([...all.map((l) => ("entry" in l ? l.entry.buyerId : buyerOf(l.consent)))]);
+  const all = letters(merged.entries, ending.data?.consents ?? [], overdue.data?.uses ?? [], terms);
+  const buyers = useBuyers(all.map((l) => ("use" in l ? l.use.buyerId : "consent" in l ? buyerOf(l.consent) : licences.get(l.entry.agreementId)?.buyerId || l.entry.buyerId)));
   const next = merged.next >= 0 ? histories[merged.next]?.more : undefined;
   const name = (id: string) => buyers.get(id)?.legalName ?? t("buyer.unknown");
   const policySeen = remembered("seen-privacy");
@@ -75,9 +80,9 @@ export function Inbox() {
         <div class="list">
           <ul class="plain" aria-label={t("inbox.title")}>
             {all.slice(0, more).map((l) => {
-              const [title, text, href] = write(speech, l, name);
+              const [title, text, href] = write(speech, l, name, licences);
               return (
-                <li key={`${l.kind}${"entry" in l ? `${l.entry.place?.service}${l.entry.place?.partition}/${l.entry.place?.position}` : l.consent.agreementId}`}>
+                <li key={`${l.kind}${"entry" in l ? entryId(l.entry) : "use" in l ? l.use.agreementId : l.consent.agreementId}`}>
                   <a class="item letter" href={href}>
                     <span class="title">
                       <Icon name={icons[l.kind]} />
@@ -123,7 +128,10 @@ const icons: Record<Letter["kind"], IconName> = {
   blocked: "rights",
 };
 
-function write(s: Speech, l: Letter, name: (id: string) => string): [title: string, text: string, href: string] {
+type Licences = ReadonlyMap<string, Licence | undefined>;
+
+function write(s: Speech, l: Letter, name: (id: string) => string, licences: Licences): [title: string, text: string, href: string] {
+  if ("use" in l) return [s.t("inbox.overdue"), s.t("inbox.overdue.text", { buyer: name(l.use.buyerId), when: s.date(l.at) }), `/uses/${l.use.deliveryId}`];
   if (l.kind === "ending") {
     const licence = l.consent.record?.licence;
     return [s.t("inbox.ending"), s.t("inbox.ending.text", { buyer: name(licence?.buyerId ?? ""), product: productName(s, licence?.product?.id ?? "") }), "/uses"];
@@ -134,7 +142,9 @@ function write(s: Speech, l: Letter, name: (id: string) => string): [title: stri
     return [s.t(`inbox.${l.kind}`), s.t(`inbox.${l.kind}.text`, values), "/uses"];
   }
   const e = l.entry;
-  const values = { buyer: name(e.buyerId), product: e.product?.id ? productName(s, e.product.id) : "", amount: s.money(e.amount), n: e.slots, when: s.date(e.due), why: e.reason ? s.family("event.reason", e.reason, e.reason) : "" };
+  const ended = licences.get(e.agreementId);
+  if (l.kind === "ended" && ended) return [s.t("inbox.ended"), s.t("inbox.ended.of", { buyer: name(ended.buyerId), product: productName(s, ended.product?.id ?? "") }), "/uses"];
+  const values = { buyer: name(e.buyerId), product: e.product?.id ? productName(s, e.product.id) : "", amount: s.money(e.amount), n: e.slots, why: e.reason ? s.family("event.reason", e.reason, e.reason) : "" };
   const money = l.kind === "paid" || l.kind === "available" || l.kind === "credited" || l.kind === "returned";
   const href = e.deliveryId ? `/uses/${e.deliveryId}` : money ? "/money" : "/uses";
   return [s.t(`inbox.${l.kind}`), s.t(`inbox.${l.kind}.text`, values), href];

@@ -5,6 +5,7 @@ import { useSpeech } from "../i18n";
 import { consent } from "../net/client";
 import { useReads } from "../net/reads";
 import { usePage } from "../page";
+import { remember, remembered } from "../remember";
 import { useAct } from "../ui/act";
 import { Button, Card, Field, PageHead, Problem, Select } from "../ui/parts";
 import { Explain } from "./explain";
@@ -14,7 +15,7 @@ export function Join() {
   const { config, over, say } = usePage();
   const { me } = usePage();
   const reads = useReads();
-  const [explained, setExplained] = useState(false);
+  const [explained, setExplained] = useState(remembered("welcomed") === "yes"); // who has read it before signing in need not again
   const countries = [...new Set([config.operator.country, ...config.authorities.map((a) => a.country)])].filter((c) => c !== "");
   const [land, setLand] = useState(config.operator.country || countries[0] || "BE");
   const [born, setBorn] = useState("");
@@ -24,7 +25,16 @@ export function Join() {
     reads.refreshAll();
     say(t("join.done"));
   });
-  if (!explained) return <Explain done={() => setExplained(true)} last={t("join.go")} />;
+  if (!explained)
+    return (
+      <Explain
+        done={() => {
+          remember("welcomed", "yes");
+          setExplained(true);
+        }}
+        last={t("join.go")}
+      />
+    );
   return (
     <>
       <PageHead title={t("join.title")} lead={t("join.lead")} />

@@ -4,20 +4,16 @@ import { useState } from "preact/compat";
 import { DeliveryService, type Category, type GetPlacesResponse } from "../gen/obole/delivery/v1/service_pb";
 import { useSpeech } from "../i18n";
 import { isMobile, mobile } from "../model/mobile";
-import { bucketsFor, isoDay, later, shiftDay } from "../model/series";
+import { bucketsFor, later, shiftDay, type Range } from "../model/series";
 import { useRead } from "../net/reads";
 import { usePage } from "../page";
 import { Button, Card, Empty, Notice, PageHead, Section, Segments } from "../ui/parts";
+import { Looker } from "../ui/looker";
 import { schemaName } from "../ui/words";
 import { Series } from "./category";
 import { Hours, type HoursAs } from "./hours";
 import { Places, volumeText } from "./places";
 import { Shown } from "./shared";
-
-interface Days {
-  first: string;
-  last: string;
-}
 
 type Span = "month" | "quarter" | "all";
 const spanDays: Record<Exclude<Span, "all">, number> = { month: 31, quarter: 92 };
@@ -73,7 +69,7 @@ function Held({ categories }: { categories: Category[] }) {
           ["all", t("category.all")],
         ]}
       />
-      <Shown read={places}>{(p) => <Figures places={p} days={days} />}</Shown>
+      <Shown read={places}>{(p) => <Figures places={p} days={days} has={(schema) => categories.some((c) => c.schema === schema)} />}</Shown>
       {kind && (
         <>
           <Section
@@ -99,13 +95,15 @@ function Held({ categories }: { categories: Category[] }) {
   );
 }
 
-function Figures({ places: p, days }: { places: GetPlacesResponse; days: Days }) {
+function Figures({ places: p, days, has }: { places: GetPlacesResponse; days: Range; has: (schema: string) => boolean }) {
   const speech = useSpeech();
   const { t, number } = speech;
+  // Of what has never come nobody knows how much there was: that is no zero.
+  const known = (schema: string, value: string, hint: string) => (has(schema) ? ([value, hint] as const) : (["–", t("mobile.none.of")] as const));
   const rows: (readonly [string, string, string])[] = [
-    [t("mobile.calls"), number(p.calls), t("mobile.talked", { hours: number(Number(p.talked) / 3600, 1) })],
-    [t("mobile.messages"), number(p.messages), t("mobile.people", { n: p.correspondents })],
-    [t("mobile.data"), volumeText(speech, Number(p.data)), speech.days(days)],
+    [t("mobile.calls"), ...known(mobile.call, number(p.calls), t("mobile.talked", { hours: number(Number(p.talked) / 3600, 1) }))],
+    [t("mobile.messages"), ...known(mobile.message, number(p.messages), t("mobile.people", { n: p.correspondents }))],
+    [t("mobile.data"), ...known(mobile.use, volumeText(speech, Number(p.data)), speech.days(days))],
     [t("mobile.cells"), number(p.places.length + p.more), t("mobile.cells.hint")],
   ];
   return (
@@ -121,10 +119,10 @@ function Figures({ places: p, days }: { places: GetPlacesResponse; days: Days })
   );
 }
 
-function ByDay({ kind, days }: { kind: Kind; days: Days }) {
+function ByDay({ kind, days }: { kind: Kind; days: Range }) {
   const { t } = useSpeech();
   const { me } = usePage();
-  const [zoomed, setZoomed] = useState<Days>();
+  const [zoomed, setZoomed] = useState<Range>();
   const range = zoomed ?? days;
   const read = useRead(DeliveryService.method.getSeries, { subscriberId: me.subject, schema: kind, ...range, buckets: bucketsFor(range.first, range.last) });
   return (
@@ -136,14 +134,15 @@ function ByDay({ kind, days }: { kind: Kind; days: Days }) {
           </Button>
         </div>
       )}
+      <Looker at={range} whole={days} change={setZoomed} />
       <Shown read={read} tall>
-        {(s) => <Series series={s} schema={kind} zoom={(a, b) => setZoomed({ first: isoDay(BigInt(Math.floor(a)) * 1_000_000n), last: isoDay(BigInt(Math.floor(b)) * 1_000_000n) })} />}
+        {(s) => <Series series={s} schema={kind} look={setZoomed} />}
       </Shown>
     </>
   );
 }
 
-function ByHour({ kind, days }: { kind: Kind; days: Days }) {
+function ByHour({ kind, days }: { kind: Kind; days: Range }) {
   const { t } = useSpeech();
   const { me } = usePage();
   const [as, setAs] = useState<HoursAs>("day");

@@ -4,7 +4,7 @@ import { useSpeech, type Speech } from "../i18n";
 import { earned } from "../model/earned";
 import { useRead } from "../net/reads";
 import { usePage } from "../page";
-import { go } from "../route";
+import { go, isId } from "../route";
 import { Lined } from "../ui/lists";
 import { LongList } from "../ui/longlist";
 import { usePaged } from "../ui/paged";
@@ -12,10 +12,14 @@ import { Bones, Card, Empty, PageHead, Problem, Section, Segments, Stale } from 
 import { productName } from "../ui/words";
 import { AskPayout, Payouts } from "./payouts";
 import { placeText } from "./use";
+import { Lost } from "./lost";
 import { BuyerName, Shown, useBuyers } from "./shared";
 
 type By = "month" | "buyer" | "product";
 const groups: Record<By, EarningGroup> = { month: EarningGroup.MONTH, buyer: EarningGroup.BUYER, product: EarningGroup.PRODUCT };
+
+// What a key of an address must look like to be one of those sums.
+const isKey: Record<By, (key: string) => boolean> = { month: (k) => /^\d{4}-(0[1-9]|1[0-2])$/.test(k), buyer: isId, product: (k) => /^[a-z][a-z0-9-]{0,39}$/.test(k) };
 
 export function Money({ query }: { query: URLSearchParams }) {
   const { t, money, price } = useSpeech();
@@ -23,6 +27,7 @@ export function Money({ query }: { query: URLSearchParams }) {
   const earnings = useRead(SettlementService.method.getEarnings, { subscriberId: me.subject });
   const by = (["month", "buyer", "product"] as const).find((b) => b === query.get("by")) ?? "month";
   const key = query.get("key") ?? "";
+  if (key !== "" && !isKey[by](key)) return <Lost />;
   return (
     <>
       <PageHead title={t("money.title")} lead={t("money.lead")} {...(key ? { back: { href: `/money?by=${by}`, text: t("money.title") } } : {})} />

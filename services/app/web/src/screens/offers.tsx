@@ -1,16 +1,23 @@
 import { fromBinary } from "@bufbuild/protobuf";
+import { ConsentService, type ConsentState } from "../gen/obole/consent/v1/service_pb";
 import { CardSchema, OfferState, type Offer } from "../gen/obole/offers/v1/service_pb";
 import { useSpeech } from "../i18n";
+import { standing, type Standing } from "../model/card";
+import { useRead } from "../net/reads";
+import { usePage } from "../page";
 import { Chip, Empty, PageHead, Section } from "../ui/parts";
 import { productName, purposeName } from "../ui/words";
+import { StandingChip } from "./answered";
 import { NotEligible } from "./home";
-import { Shown, useAccount, useOffers } from "./shared";
+import { Shown, useAccount, useOffers, useSlot } from "./shared";
 
 export function Offers({ query }: { query: URLSearchParams }) {
   const { t } = useSpeech();
   const declinedToo = query.has("declined");
   const read = useOffers(declinedToo);
   const account = useAccount();
+  const consents = useConsents();
+  const barred = (account.data?.account?.notEligible ?? 0) !== 0; // why is said above
   return (
     <>
       <PageHead title={t("offers.title")} lead={t("offers.lead")} />
@@ -22,7 +29,7 @@ export function Offers({ query }: { query: URLSearchParams }) {
           const hidden = o.hiddenByFloor + o.hiddenByRules;
           return (
             <>
-              {waiting.length === 0 ? (
+              {waiting.length === 0 && barred ? null : waiting.length === 0 ? (
                 <Empty icon="offers" title={t("offers.none")} act={<a class="button" href="/data">{t("offers.none.act")}</a>}>
                   {t("offers.none.text")}
                 </Empty>
@@ -30,7 +37,7 @@ export function Offers({ query }: { query: URLSearchParams }) {
                 <ul class="plain stack" aria-label={t("offers.waiting")}>
                   {waiting.map((x) => (
                     <li key={x.offerId}>
-                      <OfferCard offer={x} declinedToo={declinedToo} />
+                      <OfferCard offer={x} as="open" declinedToo={declinedToo} />
                     </li>
                   ))}
                 </ul>
@@ -50,7 +57,7 @@ export function Offers({ query }: { query: URLSearchParams }) {
                   <ul class="plain stack">
                     {answered.map((x) => (
                       <li key={x.offerId}>
-                        <OfferCard offer={x} deep />
+                        <OfferCard offer={x} as={standing(x.state, consents.get(x.agreementId))} deep />
                       </li>
                     ))}
                   </ul>
@@ -64,30 +71,19 @@ export function Offers({ query }: { query: URLSearchParams }) {
   );
 }
 
-/** Where an offer stands. */
-export function OfferStateChip({ state }: { state: OfferState }) {
-  const { t } = useSpeech();
-  switch (state) {
-    case OfferState.ACCEPTED:
-      return <Chip icon="clock">{t("offer.state.accepted")}</Chip>;
-    case OfferState.AGREED:
-      return <Chip tone="good">{t("offer.state.agreed")}</Chip>;
-    case OfferState.DECLINED:
-      return <Chip>{t("offer.state.declined")}</Chip>;
-    case OfferState.VOIDED:
-      return <Chip>{t("offer.state.voided")}</Chip>;
-    case OfferState.FINISHED:
-      return <Chip>{t("offer.state.finished")}</Chip>;
-    default:
-      return null;
-  }
+// What a person gave consent to, by agreement: an offer alone does not say what became of it.
+function useConsents(): Map<string, ConsentState> {
+  const { me } = usePage();
+  const read = useRead(ConsentService.method.listConsents, { subscriberId: me.subject, pageSize: 200 });
+  return new Map((read.data?.consents ?? []).map((c) => [c.agreementId, c.state]));
 }
 
-function OfferCard({ offer, deep, declinedToo }: { offer: Offer; deep?: boolean; declinedToo?: boolean }) {
+function OfferCard({ offer, as, deep, declinedToo }: { offer: Offer; as: Standing; deep?: boolean; declinedToo?: boolean }) {
   const speech = useSpeech();
-  const { t, price, days, country } = speech;
+  const { t, price, days, country, family } = speech;
   const card = fromBinary(CardSchema, offer.card);
   const product = card.product?.id ?? "";
+  const slot = useSlot(product);
   return (
     <a class="card offer" href={`/offers/${offer.offerId}${declinedToo ? "?declined" : ""}`}>
       <div class="row apart">
@@ -95,17 +91,20 @@ function OfferCard({ offer, deep, declinedToo }: { offer: Offer; deep?: boolean;
           {deep ? <h3>{card.buyerName}</h3> : <h2>{card.buyerName}</h2>}
           <p class="soft small">{country(card.buyerCountry)}</p>
         </div>
-        <OfferStateChip state={offer.state} />
+        <StandingChip as={as} />
       </div>
       <p>
         {t("offers.asks", { product: productName(speech, product), purpose: purposeName(speech, card.purpose) })} <span class="soft">{days(card.slots)}</span>
       </p>
-      <div class="row apart">
-        <span>
-          <strong class="coin num">{card.fields.every((f) => f.required) ? price(card.net) : t("offers.upto", { price: price(card.net) })}</strong> <span class="soft small">{t("offers.perday")}</span>
-        </span>
-        {card.explicitStep && <Chip icon="heart">{t("offers.health")}</Chip>}
-      </div>
+      {as === "void" && offer.voided !== "" && <p class="soft small">{family("reason", offer.voided, "")}</p>}
+      {as === "open" && (
+        <div class="row apart">
+          <span>
+            <strong class="coin num">{card.fields.every((f) => f.required) ? price(card.net) : t("offers.upto", { price: price(card.net) })}</strong> <span class="soft small">{t(`offers.per.${slot}`)}</span>
+          </span>
+          {card.explicitStep && <Chip icon="heart">{t("offers.health")}</Chip>}
+        </div>
+      )}
     </a>
   );
 }

@@ -3,7 +3,7 @@ import { useState } from "preact/compat";
 import { PayoutMethod } from "../gen/obole/settlement/v1/events_pb";
 import { PayoutState, ReturnReason, SettlementService, type Payout } from "../gen/obole/settlement/v1/service_pb";
 import { useSpeech, type Speech } from "../i18n";
-import { decimal, exponent } from "../i18n/format";
+import { exponent, typed } from "../i18n/format";
 import { asked } from "../model/payout";
 import { settlement } from "../net/client";
 import { useReads } from "../net/reads";
@@ -11,15 +11,17 @@ import { usePage } from "../page";
 import { useAct } from "../ui/act";
 import { Lined } from "../ui/lists";
 import { usePaged } from "../ui/paged";
+import { amountWrong, useTyped } from "../ui/typed";
 import { Button, Chip, Dialog, Field, Notice, Problem, Section, Stale } from "../ui/parts";
 
 /** Asks for money. What is typed is kept as it was when the question was opened: what comes meanwhile is not asked for unseen. */
 export function AskPayout({ available, currency, stale }: { available: bigint; currency: string; stale: boolean }) {
-  const { t, money, locale } = useSpeech();
+  const speech = useSpeech();
+  const { t, money, locale } = speech;
   const { me, over, say } = usePage();
   const reads = useReads();
   const [open, setOpen] = useState(false);
-  const [text, setText] = useState("");
+  const [text, setText] = useTyped(() => "", (typed, number) => number(typed));
   const minor = asked(locale, text, available, currency);
   const act = useAct(async (idempotencyKey) => {
     if (minor === undefined) return;
@@ -30,8 +32,8 @@ export function AskPayout({ available, currency, stale }: { available: bigint; c
     reads.wrote(said.cursor);
   });
   const ask = () => {
-    const point = new Intl.NumberFormat(locale).formatToParts(1.5).find((p) => p.type === "decimal")?.value ?? ".";
-    setText(decimal(available, exponent(currency)).replace(".", point));
+    const digits = exponent(currency);
+    setText(typed(locale, available * 10n ** BigInt(6 - digits), digits));
     act.clear();
     setOpen(true);
   };
@@ -51,7 +53,7 @@ export function AskPayout({ available, currency, stale }: { available: bigint; c
           inputMode="decimal"
           value={text}
           change={setText}
-          wrong={minor === undefined ? t("payout.wrong", { amount: money({ minor: available, currency }) }) : undefined}
+          wrong={minor === undefined ? amountWrong(speech, text, t("payout.wrong", { amount: money({ minor: available, currency }) })) : undefined}
         />
         <ol class="small next">
           <li>{t("payout.next.now")}</li>

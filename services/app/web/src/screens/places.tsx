@@ -6,6 +6,7 @@ import { useSpeech, type Speech } from "../i18n";
 import { atlas, letter, volume, type Atlas } from "../model/mobile";
 import { Button, Card, Empty, Segments } from "../ui/parts";
 import { useWidth } from "../ui/width";
+import { Sideways } from "../ui/sideways";
 
 const rowsShown = 8;
 
@@ -44,7 +45,7 @@ export function Places({ places: p }: { places: GetPlacesResponse }) {
           <PlainMap places={p.places} close={view === "close"} all={all} />
         </>
       )}
-      <Table places={p.places.slice(0, rows)} all={all} />
+      <Table places={p.places} shown={rows} all={all} />
       {p.places.length > rows && (
         <div>
           <Button onClick={() => setRows(rows + 50)}>{t("act.more")}</Button>
@@ -60,52 +61,47 @@ export function Places({ places: p }: { places: GetPlacesResponse }) {
 
 const part = (x: Place, all: number): number => Math.round((x.points / Math.max(1, all)) * 1000) * 1000;
 
-function Table({ places, all }: { places: Place[]; all: number }) {
+function Table({ places, shown, all }: { places: Place[]; shown: number; all: number }) {
   const speech = useSpeech();
   const { t, number } = speech;
+  // What the operator has sent nothing of is no zero: its column is left out.
+  const columns = [
+    { name: t("mobile.share"), of: (x: Place) => speech.percent(part(x, all)), some: true },
+    { name: t("mobile.stayed"), of: (x: Place) => `${number(Number(x.stayed) / 3600, 1)} h`, some: places.some((x) => x.stayed > 0n) },
+    { name: t("mobile.calls"), of: (x: Place) => number(x.calls), some: places.some((x) => x.calls > 0) },
+    { name: t("mobile.messages"), of: (x: Place) => number(x.messages), some: places.some((x) => x.messages > 0) },
+    { name: t("mobile.data"), of: (x: Place) => volumeText(speech, Number(x.data)), some: places.some((x) => x.data > 0n) },
+    { name: t("mobile.on.days"), of: (x: Place) => number(x.days), some: true },
+  ].filter((c) => c.some);
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label={`${t("mobile.places")}: ${t("category.as.table")}`}>
+    <Sideways label={speech.pair(t("mobile.places"), t("category.as.table"))}>
       <table class="places">
         <thead>
           <tr>
             <th scope="col">{t("mobile.rank")}</th>
             <th scope="col">{t("mobile.cell")}</th>
-            <th scope="col" class="end">
-              {t("mobile.share")}
-            </th>
-            <th scope="col" class="end">
-              {t("mobile.stayed")}
-            </th>
-            <th scope="col" class="end">
-              {t("mobile.calls")}
-            </th>
-            <th scope="col" class="end">
-              {t("mobile.messages")}
-            </th>
-            <th scope="col" class="end">
-              {t("mobile.data")}
-            </th>
-            <th scope="col" class="end">
-              {t("mobile.on.days")}
-            </th>
+            {columns.map((c) => (
+              <th key={c.name} scope="col" class="end">
+                {c.name}
+              </th>
+            ))}
           </tr>
         </thead>
         <tbody>
-          {places.map((x, i) => (
+          {places.slice(0, shown).map((x, i) => (
             <tr key={x.cell}>
               <td class="soft">{letter(i)}</td>
               <th scope="row">{x.cell}</th>
-              <td class="end num">{speech.percent(part(x, all))}</td>
-              <td class="end num">{`${number(Number(x.stayed) / 3600, 1)} h`}</td>
-              <td class="end num">{number(x.calls)}</td>
-              <td class="end num">{number(x.messages)}</td>
-              <td class="end num">{volumeText(speech, Number(x.data))}</td>
-              <td class="end num">{number(x.days)}</td>
+              {columns.map((c) => (
+                <td key={c.name} class="end num">
+                  {c.of(x)}
+                </td>
+              ))}
             </tr>
           ))}
         </tbody>
       </table>
-    </div>
+    </Sideways>
   );
 }
 

@@ -5,13 +5,15 @@ import { readRows } from "../model/rows";
 import { useRead } from "../net/reads";
 import { usePage } from "../page";
 import { More, Notice } from "../ui/parts";
+import { RowTable } from "../ui/rowtable";
 import { Shown } from "./shared";
 
-const shown = 8;
+// A pseudonym is known by its beginning.
+const short = (text: string): string => (text.length > 20 ? `${text.slice(0, 10)}…` : text);
 
 /** The very rows that would leave with the chosen fields, and how the person would be named in them. */
 export function Preview({ offer, card, fields }: { offer: Offer; card: Card; fields: string[] }) {
-  const { t, number } = useSpeech();
+  const { t } = useSpeech();
   const { me } = usePage();
   const read = useRead(DeliveryService.method.previewPackage, {
     subscriberId: me.subject,
@@ -32,35 +34,11 @@ export function Preview({ offer, card, fields }: { offer: Offer; card: Card; fie
                 <p>{p.takenSlots > 0 ? t("preview.taken", { n: p.takenSlots }) : t("preview.none")}</p>
               </Notice>
             );
-          const table = readRows(p.rows, shown);
+          const table = readRows(p.rows);
           return (
             <>
               <p class="small">{t("preview.text", { n: p.rowCount, valid: p.validSlots, expected: p.expectedSlots })}</p>
-              <div class="scroll" tabIndex={0} role="region" aria-label={t("preview.title")}>
-                <table>
-                  <thead>
-                    <tr>
-                      {table.columns.map((c) => (
-                        <th key={c} scope="col">
-                          {c}
-                        </th>
-                      ))}
-                    </tr>
-                  </thead>
-                  <tbody>
-                    {table.rows.map((r, i) => (
-                      <tr key={i}>
-                        {r.map((v, j) => (
-                          <td key={j} class="num">
-                            {v.length > 20 ? `${v.slice(0, 10)}…` : v}
-                          </td>
-                        ))}
-                      </tr>
-                    ))}
-                  </tbody>
-                </table>
-              </div>
-              {p.rowCount > shown && <p class="soft small">{t("preview.more", { n: number(p.rowCount - shown) })}</p>}
+              <RowTable label={t("preview.title")} columns={table.columns} count={table.rows.length} cell={(row, column) => short(table.rows[row]?.[column] ?? "")} />
               <p class="small">{t("preview.person")}</p>
               <More title={t("preview.raw")}>
                 <pre class="rows" tabIndex={0} aria-label={t("preview.raw")}>

@@ -4,9 +4,7 @@ import { useSpeech } from "../i18n";
 import { faultOf, type Fault } from "../net/fault";
 import { readPolicy, type Block, type Policy } from "../net/session";
 import { Bones, Card, PageHead, Problem, Section } from "../ui/parts";
-
-/** The policy as a screen of its own. */
-export const Privacy = PolicyPage;
+import { Sideways } from "../ui/sideways";
 
 export function PolicyPage() {
   const { t, day, language } = useSpeech();
@@ -17,6 +15,10 @@ export function PolicyPage() {
     readPolicy(language).then(setPolicy, (thrown: unknown) => setFault(faultOf(thrown)));
   };
   useEffect(ask, [language]);
+  // The place that the address names is there only now.
+  useEffect(() => {
+    if (policy && location.hash) document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
+  }, [policy?.version]);
   if (!policy)
     return (
       <>
@@ -76,7 +78,7 @@ function OneBlock({ block, label }: { block: Block; label: string }) {
       </ul>
     );
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label={`${label}: ${block.head.join(", ")}`}>
+    <Sideways label={`${label}: ${block.head.join(", ")}`}>
       <table>
         {block.head.length > 0 && (
           <thead>
@@ -99,6 +101,6 @@ function OneBlock({ block, label }: { block: Block; label: string }) {
           ))}
         </tbody>
       </table>
-    </div>
+    </Sideways>
   );
 }

@@ -9,13 +9,14 @@ import { SettlementService } from "../gen/obole/settlement/v1/service_pb";
 import { useSpeech } from "../i18n";
 import { hex } from "../model/card";
 import { download } from "../model/download";
-import { entryId, merge } from "../model/history";
+import { entryId, merge, placeOf } from "../model/history";
 import { faultOf, type Fault } from "../net/fault";
 import { useRead, useReads } from "../net/reads";
 import { usePage } from "../page";
 import { usePaged, type Paged } from "../ui/paged";
 import { Bones, Button, Card, Dialog, Empty, Facts, PageHead, Problem, Stale } from "../ui/parts";
 import { LongList } from "../ui/longlist";
+import { Lost } from "./lost";
 import { Shown, useBuyers } from "./shared";
 import { byWhom, detail, sentence } from "./tell";
 
@@ -35,9 +36,9 @@ export function useHistories(pageSize = size): Paged<Entry>[] {
 
 export function Record({ query }: { query: URLSearchParams }) {
   const service = query.get("service");
-  if (service === "delivery" || service === "settlement")
-    return <Only service={service} partition={Number(query.get("partition") ?? "0")} position={BigInt(query.get("position") ?? "0")} />;
-  return <All />;
+  if (service !== "delivery" && service !== "settlement") return <All />;
+  const at = placeOf(query);
+  return at ? <Only service={service} partition={at.partition} position={at.position} /> : <Lost />;
 }
 
 function All() {
@@ -90,7 +91,7 @@ function All() {
 
 function EntryFacts({ entry: e, buyers }: { entry: Entry; buyers: ReturnType<typeof useBuyers> }) {
   const speech = useSpeech();
-  const { t, exact, date } = speech;
+  const { t, exact, date, price } = speech;
   const what = detail(speech, e);
   const id = (label: string, value: string) => value !== "" && ([label, <span class="mono">{value}</span>] as const);
   return (
@@ -99,6 +100,7 @@ function EntryFacts({ entry: e, buyers }: { entry: Entry; buyers: ReturnType<typ
         [t("record.when"), exact(e.at)],
         [t("record.by"), byWhom(speech, e, buyers)],
         what !== "" && [t("record.what"), what],
+        e.unitPrice !== undefined && [t("offer.gross"), price(e.unitPrice)],
         e.due > 0n && [t("record.due"), date(e.due)],
         e.scope.length > 0 && [t("record.scope"), t("record.scope.n", { n: e.scope.length })],
         e.forgotten && [t("record.forgotten"), t("record.forgotten.text")],

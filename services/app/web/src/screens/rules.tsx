@@ -1,35 +1,44 @@
 // Rules: what a person never wants, and how much. Each says what it does now; what a change would do is shown before it is saved.
-import { create, equals } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { useEffect, useMemo, useState } from "preact/compat";
 import { RulesSchema, type Rules as Set } from "../gen/obole/consent/v1/events_pb";
 import { ConsentService } from "../gen/obole/consent/v1/service_pb";
 import { DeliveryService, type Product } from "../gen/obole/delivery/v1/service_pb";
 import { OffersService, RuleKind, type PreviewRulesResponse } from "../gen/obole/offers/v1/service_pb";
-import { useSpeech } from "../i18n";
-import { decimal, exponent, micros } from "../i18n/format";
+import { useSpeech, type Speech } from "../i18n";
+import { micros } from "../i18n/format";
+import { currency, draftOf, fieldsOf, limitOf, rebase, sameRules, wantedOf, type Both, type Draft } from "../model/rules";
 import { consent } from "../net/client";
+import { faultOf } from "../net/fault";
 import { useRead, useReads } from "../net/reads";
 import { usePage } from "../page";
 import { useAct } from "../ui/act";
 import { Button, Card, Check, Dialog, Field, Notice, PageHead, Problem, Section, Switch } from "../ui/parts";
+import { amountWrong, useTyped } from "../ui/typed";
 import { productName, purposeName } from "../ui/words";
-import { BuyerName, Shown, useBuyers, useLiving } from "./shared";
-import { buyerOf } from "./shared";
-
-const currency = "EUR";
+import { BuyerName, buyerOf, JoinFirst, Shown, slotOf, useAccount, useBuyers } from "./shared";
 
 export function Rules() {
   const { t } = useSpeech();
+  const account = useAccount();
+  return (
+    <>
+      <PageHead title={t("rules.title")} lead={t("rules.lead")} />
+      <Shown read={account} tall>
+        {(a) => (a.account ? <Standing /> : <JoinFirst />)}
+      </Shown>
+    </>
+  );
+}
+
+function Standing() {
   const { me } = usePage();
   const rules = useRead(ConsentService.method.getRules, { subscriberId: me.subject });
   const products = useRead(DeliveryService.method.listProducts, { pageSize: 1000 });
   return (
-    <>
-      <PageHead title={t("rules.title")} lead={t("rules.lead")} />
-      <Shown read={rules} tall>
-        {(r) => <Shown read={products}>{(p) => <Form stands={r.rules ?? create(RulesSchema)} products={p.products} stale={rules.stale} />}</Shown>}
-      </Shown>
-    </>
+    <Shown read={rules} tall>
+      {(r) => <Shown read={products}>{(p) => <Form stands={r.rules ?? create(RulesSchema)} products={p.products} stale={rules.stale} />}</Shown>}
+    </Shown>
   );
 }
 
@@ -37,74 +46,71 @@ function effect(preview: PreviewRulesResponse | undefined, kind: RuleKind, subje
   return preview?.effects.find((e) => e.kind === kind && e.subject === subject)?.hides ?? 0;
 }
 
-/** Millionths as the plain number that a person would type in the locale. */
-export function typed(locale: string, value: bigint): string {
-  const text = decimal(value, 6).replace(/0+$/, "");
-  const [whole = "0", part = ""] = text.split(".");
-  const point = new Intl.NumberFormat(locale).formatToParts(1.5).find((p) => p.type === "decimal")?.value ?? ".";
-  return `${whole}${point}${part.padEnd(exponent(currency), "0")}`;
-}
-
 function Form({ stands, products, stale }: { stands: Set; products: Product[]; stale: boolean }) {
   const speech = useSpeech();
   const { t, locale } = speech;
   const { me, config, over, say } = usePage();
   const reads = useReads();
-  const [rules, setRules] = useState<Set>(stands);
-  const [floors, setFloors] = useState<Record<string, string>>(() => texts(stands, locale));
-  const [limit, setLimit] = useState(stands.maxAgreements > 0 ? String(stands.maxAgreements) : "");
+  const [draft, setDraft] = useTyped<Draft>(
+    () => draftOf(locale, stands),
+    (d, number) => ({ ...d, floors: Object.fromEntries(Object.entries(d.floors).map(([product, text]) => [product, number(text)])) }),
+  );
+  const { rules, floors, limit } = draft;
+  const setFloors = (to: Record<string, string>) => setDraft({ ...draft, floors: to });
+  const setLimit = (to: string) => setDraft({ ...draft, limit: to });
+  const setRules = (to: Set) => setDraft({ ...draft, rules: to });
   const [health, setHealth] = useState(false);
   const [agree, setAgree] = useState(false);
-  const living = useLiving();
+  // Whoever withdrew from a buyer may never want it again, so agreements that have ended count as well; so does whoever asks now.
+  const consents = useRead(ConsentService.method.listConsents, { subscriberId: me.subject, pageSize: 1000 });
+  const asking = useRead(OffersService.method.listOffers, { subscriberId: me.subject, language: speech.language, pageSize: 200 });
 
-  // Rules that were set elsewhere come in only while nothing was typed here.
+  // The rules that the draft was made over. What is set elsewhere comes in where nothing was touched here; where something was, it is said.
   const [base, setBase] = useState(stands);
+  const [elsewhere, setElsewhere] = useState<Both>();
+  const kinds = products.map((x) => x.ref?.id ?? "");
   useEffect(() => {
-    if (equals(RulesSchema, base, stands)) return;
-    if (equals(RulesSchema, rules, base)) {
-      setRules(stands);
-      setFloors(texts(stands, locale));
-      setLimit(stands.maxAgreements > 0 ? String(stands.maxAgreements) : "");
-    }
+    if (sameRules(base, stands)) return;
+    const touched = !sameRules(wantedOf(locale, draft, kinds), base) || Object.keys(wrong).length > 0;
+    const merged = rebase(locale, draft, base, stands);
+    setDraft(merged.draft);
     setBase(stands);
+    setElsewhere(touched && !sameRules(wantedOf(locale, merged.draft, kinds), stands) ? merged.both : undefined);
   }, [stands]);
 
   const wrong: Record<string, string> = {};
-  for (const [product, text] of Object.entries(floors)) if (text.trim() !== "" && micros(locale, text) === undefined) wrong[product] = t("rules.floor.wrong");
-  const limitWrong = limit.trim() !== "" && !/^\d{1,6}$/.test(limit.trim()) ? t("rules.limit.wrong") : undefined;
+  for (const [product, text] of Object.entries(floors)) if (text.trim() !== "" && micros(locale, text) === undefined) wrong[product] = amountWrong(speech, text, t("rules.floor.wrong"));
+  const limitWrong = limitOf(limit) === undefined ? t("rules.limit.wrong") : undefined;
   const valid = Object.keys(wrong).length === 0 && !limitWrong;
 
-  const wanted = useMemo(
-    () =>
-      create(RulesSchema, {
-        ...fields(rules),
-        floors: products.flatMap((p) => {
-          const id = p.ref?.id ?? "";
-          const value = micros(locale, floors[id] ?? "");
-          return value === undefined || value === 0n ? [] : [{ product: id, micros: value, currency }];
-        }),
-        maxAgreements: limitWrong ? rules.maxAgreements : Number(limit.trim() || "0"),
-      }),
-    [rules, floors, limit, products, locale],
-  );
-  const changed = !equals(RulesSchema, normal(wanted), normal(stands));
+  const wanted = useMemo(() => wantedOf(locale, draft, kinds), [rules, floors, limit, products, locale]);
+  const changed = !sameRules(wanted, stands) || !valid;
   const preview = useRead(OffersService.method.previewRules, changed && valid ? { subscriberId: me.subject, rules: wanted } : { subscriberId: me.subject });
   const p = preview.data;
 
   const save = useAct(async (idempotencyKey) => {
-    const said = await consent.setRules({ subscriberId: me.subject, rules: wanted, idempotencyKey });
-    reads.wrote(said.cursor);
+    try {
+      const said = await consent.setRules({ subscriberId: me.subject, rules: wanted, over: base, idempotencyKey });
+      setBase(wanted);
+      setElsewhere(undefined);
+      reads.wrote(said.cursor);
+    } catch (thrown) {
+      if (faultOf(thrown).reason === "RULES_CHANGED") reads.refresh("consent"); // what was set comes in, and the person decides anew
+      throw thrown;
+    }
     reads.refresh("offers");
-    setBase(wanted);
     say(t("rules.saved"));
   });
 
   const set = (change: Partial<Pick<Set, "matching" | "matchingHealth" | "purposesNever" | "buyersNever" | "productsNever">>) =>
-    setRules(create(RulesSchema, { ...fields(rules), ...change }));
+    setRules(create(RulesSchema, { ...fieldsOf(rules), ...change }));
   const toggle = (list: string[], id: string, on: boolean) => (on ? [...list.filter((x) => x !== id), id] : list.filter((x) => x !== id));
   const purposes = [...new Set([...products.flatMap((x) => x.purposes), ...stands.purposesNever])];
-  const known = [...new Set([...(living.data?.consents ?? []).map(buyerOf), ...stands.buyersNever, ...rules.buyersNever])].filter((b) => b !== "");
-  const buyers = useBuyers(known);
+  const ids = new Set([...(consents.data?.consents ?? []).map(buyerOf), ...(asking.data?.offers ?? []).map((o) => o.buyerId), ...stands.buyersNever, ...rules.buyersNever]);
+  ids.delete("");
+  const buyers = useBuyers(ids);
+  const nameOf = (id: string) => buyers.get(id)?.legalName ?? id;
+  const known = [...ids].sort((a, b) => nameOf(a).localeCompare(nameOf(b), locale));
   const hides = (n: number) => (n > 0 ? t("rules.hides", { n }) : t("rules.hides.none"));
 
   return (
@@ -229,12 +235,19 @@ function Form({ stands, products, stale }: { stands: Set; products: Product[]; s
 
       {changed && (
         <section class="stack decide" aria-label={t("rules.change")}>
+          {elsewhere && (
+            <Notice tone="warn" alert>
+              <p data-testid="rules-elsewhere">
+                {t("rules.elsewhere")} {elsewhereText(speech, elsewhere, stands)}
+              </p>
+            </Notice>
+          )}
           <Notice tone={p && p.newlyHidden > 0 ? "warn" : "plain"}>
             <p data-testid="rules-preview" aria-live="polite">
               {!valid
                 ? t("rules.preview.wrong")
                 : p && !preview.loading
-                  ? t("rules.preview", { hidden: p.newlyHidden, shown: p.newlyShown })
+                  ? t("rules.preview", { hidden: t("rules.preview.hidden", { n: p.newlyHidden }), shown: t("rules.preview.shown", { n: p.newlyShown }) })
                   : preview.error
                     ? t("rules.preview.none")
                     : t("loading")}
@@ -244,9 +257,9 @@ function Form({ stands, products, stale }: { stands: Set; products: Product[]; s
           <div class="choice">
             <Button
               onClick={() => {
-                setRules(stands);
-                setFloors(texts(stands, locale));
-                setLimit(stands.maxAgreements > 0 ? String(stands.maxAgreements) : "");
+                setDraft(draftOf(locale, stands));
+                setElsewhere(undefined);
+                save.clear();
               }}
             >
               {t("rules.undo")}
@@ -293,27 +306,13 @@ function Form({ stands, products, stale }: { stands: Set; products: Product[]; s
   );
 }
 
-function slotOf(slot: string): "day" | "night" | "week" {
-  return slot === "person-night" ? "night" : slot === "person-week" ? "week" : "day";
-}
-
-function texts(rules: Set, locale: string): Record<string, string> {
-  return Object.fromEntries(rules.floors.map((f) => [f.product, typed(locale, f.micros)]));
-}
-
-// A message's fields without what makes it a message: spread as it is, `create` would take the copy for a finished message.
-function fields(r: Set) {
-  const { matching, matchingHealth, purposesNever, buyersNever, productsNever, maxAgreements } = r;
-  return { floors: r.floors, matching, matchingHealth, purposesNever, buyersNever, productsNever, maxAgreements };
-}
-
-// The same rules in another order are the same rules.
-function normal(rules: Set): Set {
-  return create(RulesSchema, {
-    ...fields(rules),
-    floors: [...rules.floors].sort((a, b) => (a.product < b.product ? -1 : 1)),
-    purposesNever: [...rules.purposesNever].sort(),
-    buyersNever: [...rules.buyersNever].sort(),
-    productsNever: [...rules.productsNever].sort(),
+// What was changed here and elsewhere to different ends, with what it is elsewhere.
+function elsewhereText(s: Speech, both: Both, stands: Set): string {
+  const out = both.floors.map((product) => {
+    const floor = stands.floors.find((f) => f.product === product);
+    return s.pair(productName(s, product), floor ? s.price(floor) : s.t("rules.elsewhere.none"));
   });
+  if (both.limit) out.push(s.pair(s.t("rules.limit.label"), stands.maxAgreements > 0 ? s.number(stands.maxAgreements) : s.t("rules.elsewhere.none")));
+  if (both.matching) out.push(s.pair(s.t("rules.matching.on"), stands.matching ? s.t("rules.elsewhere.on") : s.t("rules.elsewhere.off")));
+  return out.length > 0 ? s.t("rules.elsewhere.both", { what: s.list(out) }) : "";
 }

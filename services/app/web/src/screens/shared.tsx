@@ -2,11 +2,12 @@
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/compat";
 import { ConsentService, type Consent } from "../gen/obole/consent/v1/service_pb";
+import { DeliveryService } from "../gen/obole/delivery/v1/service_pb";
 import { OffersService, type BuyerCard } from "../gen/obole/offers/v1/service_pb";
 import { useSpeech } from "../i18n";
 import { useRead, type Read } from "../net/reads";
 import { usePage } from "../page";
-import { Bones, Problem, Stale } from "../ui/parts";
+import { Bones, Empty, Problem, Stale } from "../ui/parts";
 
 /** Shows what was read; else bones, or what went wrong. What may have changed since is marked. */
 export function Shown<T>({ read, children, tall }: { read: Read<T>; children: (data: T) => ComponentChildren; tall?: boolean }) {
@@ -67,6 +68,29 @@ export function BuyerName({ buyer, id }: { buyer: BuyerCard | undefined; id: str
     <>
       {buyer.legalName} <span class="soft">({country(buyer.country)})</span>
     </>
+  );
+}
+
+export type Slot = "day" | "night" | "week";
+
+/** The unit of a product that is paid for. */
+export function slotOf(slot: string): Slot {
+  return slot === "person-night" ? "night" : slot === "person-week" ? "week" : "day";
+}
+
+/** The same by the product's id. */
+export function useSlot(product: string): Slot {
+  const { data } = useRead(DeliveryService.method.listProducts, { pageSize: 1000 });
+  return slotOf(data?.products.find((p) => p.ref?.id === product)?.slot ?? "");
+}
+
+/** Where only those who have joined can do anything. */
+export function JoinFirst() {
+  const { t } = useSpeech();
+  return (
+    <Empty icon="person" title={t("join.first")} act={<a class="button" href="/">{t("join.act")}</a>}>
+      {t("join.first.text")}
+    </Empty>
   );
 }
 

@@ -110,7 +110,7 @@ export function OneConsent({ consent: c, paused, stale, buyers }: OneProps) {
             [t("uses.price"), <span class="num">{price(l?.unitPrice)}</span>],
             [t("uses.given"), date(c.givenAt)],
             [t("offer.ends"), t("offer.ends.text", { when: date(l?.expiresAt ?? 0n) })],
-            [t("offer.others"), (l?.recipients ?? []).length === 0 ? t("offer.others.none") : (l?.recipients ?? []).map((r) => `${r.legalName}, ${country(r.country)}`).join("; ")],
+            [t("offer.others"), (l?.recipients ?? []).length === 0 ? t("offer.others.none") : speech.list((l?.recipients ?? []).map((r) => `${r.legalName} (${country(r.country)})`))],
             [t("offer.kept"), t("offer.kept.days", { n: l?.retentionDays ?? 0 })],
             [t("uses.count"), t("uses.deliveries.n", { n: c.releases })],
             [t("record.id"), <span class="mono">{c.agreementId}</span>],
@@ -204,20 +204,21 @@ function EndedConsent({ consent: c, buyers }: { consent: Consent; buyers: Return
           ...(c.endedAt > 0n ? [t("uses.ended.at", { when: exact(c.endedAt) })] : []),
         ].join(" · ")}
       </p>
-      {c.state === ConsentState.WITHDRAWN && <Stopped agreement={c.agreementId} released={c.releases} />}
+      {c.state === ConsentState.WITHDRAWN && <Stopped agreement={c.agreementId} />}
     </Card>
   );
 }
 
-function Stopped({ agreement, released }: { agreement: string; released: number }) {
+function Stopped({ agreement }: { agreement: string }) {
   const { t } = useSpeech();
   const { me } = usePage();
   const read = useRead(DeliveryService.method.listUses, { subscriberId: me.subject, agreementId: agreement, pageSize: 1000 });
   if (!read.data) return null;
   const stopped = read.data.uses.filter((u) => u.state === DeliveryState.BLOCKED || u.state === DeliveryState.LAPSED).length;
+  const left = read.data.uses.filter((u) => u.state === DeliveryState.RELEASED).length;
   return (
     <p class="small soft">
-      {stopped > 0 ? t("withdraw.stopped", { n: stopped }) : t("withdraw.stopped.none")} {released > 0 ? t("withdraw.deleted", { n: released }) : ""}
+      {stopped > 0 ? t("withdraw.stopped", { n: stopped }) : t("withdraw.stopped.none")} {left > 0 ? t("withdraw.deleted", { n: left }) : ""}
     </p>
   );
 }

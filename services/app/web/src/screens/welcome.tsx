@@ -1,24 +1,24 @@
 // Before anybody has signed in.
 import { useState } from "preact/compat";
 import { Foot } from "../frame";
-import { useSpeech, type Language } from "../i18n";
+import { useSpeech } from "../i18n";
+import type { Speak } from "../page";
 import type { Config } from "../net/session";
 import { remember, remembered } from "../remember";
 import { LanguageChoice } from "../settings";
 import { Coin } from "../ui/icon";
 import { Notice } from "../ui/parts";
-import { usePlace } from "../route";
+import { signInHere, usePlace } from "../route";
 import { Explain } from "./explain";
 import { PolicyPage } from "./privacy";
 
-export function Welcome({ config, speak }: { config: Config | undefined; speak: (l: Language) => void }) {
+export function Welcome({ config, speak }: { config: Config | undefined; speak: Speak }) {
   const { t, language } = useSpeech();
   const place = usePlace();
   const [explained, setExplained] = useState(remembered("welcomed") === "yes");
   const trouble = place.query.get("login");
   const policy = place.path === "/privacy";
-  const to = policy || place.path === "/" ? "/" : place.path;
-  const login = `/login?to=${encodeURIComponent(to)}&lang=${language}`;
+  const login = policy ? `/login?to=%2F&lang=${language}` : signInHere(language);
   return (
     <div class="frame outside">
       <header class="top">

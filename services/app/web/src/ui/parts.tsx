@@ -3,6 +3,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/compat";
 import { useSpeech } from "../i18n";
 import type { Fault } from "../net/fault";
+import { signInHere } from "../route";
 import { describe } from "./words";
 import { Icon, type IconName } from "./icon";
 
@@ -117,7 +118,7 @@ export function Problem({ fault, again, alert = true }: { fault: Fault; again?: 
         <strong>{what}</strong> {todo}
       </p>
       {signIn ? (
-        <a class="button" href={`/login?to=${encodeURIComponent(location.pathname)}&lang=${speech.language}`}>
+        <a class="button" href={signInHere(speech.language)}>
           {speech.t("login.again")}
         </a>
       ) : (
@@ -358,6 +359,11 @@ export function Dialog({ open, close, title, children }: { open: boolean; close:
     <dialog
       ref={ref}
       aria-labelledby={id}
+      // The page closes it, and not the browser: whoever presses a key right after Escape would else find the page one step behind.
+      onCancel={(e) => {
+        e.preventDefault();
+        close();
+      }}
       // The event also comes, later, when the page has closed it itself: then another question may stand open already.
       onClose={() => {
         if (open) close();

@@ -30,6 +30,10 @@ interface Props {
 
 const style = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+const long = (x: number[]): boolean => (x[x.length - 1] ?? 0) - (x[0] ?? 0) > 366 * 86_400;
+// A day is named with its year where the plot holds more than one.
+const years = (x: number[]): { year?: "numeric" } => (new Date((x[0] ?? 0) * 1000).getUTCFullYear() === new Date((x[x.length - 1] ?? 0) * 1000).getUTCFullYear() ? {} : { year: "numeric" });
+
 export function Plot({ x, lines, unit, summary, zoom, width, write }: Props) {
   const speech = useSpeech();
   const box = useRef<HTMLDivElement>(null);
@@ -54,14 +58,16 @@ export function Plot({ x, lines, unit, summary, zoom, width, write }: Props) {
     const grid = style("--line");
     const font = `12px ${style("--font")}`;
     const day = width >= 86_400;
-    const axisDate = new Intl.DateTimeFormat(speech.locale, { day: "numeric", month: "short", timeZone: "UTC" });
+    const tipDate = new Intl.DateTimeFormat(speech.locale, { day: "numeric", month: "short", ...years(x), timeZone: "UTC" });
+    // Over more than a year the day says less than the year; within it a label has no room for both.
+    const axisDate = long(x) ? new Intl.DateTimeFormat(speech.locale, { month: "short", year: "numeric", timeZone: "UTC" }) : new Intl.DateTimeFormat(speech.locale, { day: "numeric", month: "short", timeZone: "UTC" });
     const axisTime = new Intl.DateTimeFormat(speech.locale, { hour: "2-digit", minute: "2-digit", timeZone: "UTC" });
     const u = new uPlot(
       {
         width: at.clientWidth,
         height: Math.round(Math.min(320, Math.max(200, at.clientWidth * 0.5))),
         tzDate: (ts) => uPlot.tzDate(new Date(ts * 1000), "Etc/UTC"),
-        padding: [12, 8, 0, 0],
+        padding: [12, 24, 0, 0], // half a label of the axis may stand right of the last day
         legend: { show: false },
         cursor: {
           drag: { x: zoom !== undefined, y: false, setScale: false },
@@ -119,12 +125,12 @@ export function Plot({ x, lines, unit, summary, zoom, width, write }: Props) {
                 tip.textContent = "\u00a0";
                 return;
               }
-              const when = day ? axisDate.format(ts * 1000) : `${axisDate.format(ts * 1000)} ${axisTime.format(ts * 1000)}`;
+              const when = day ? tipDate.format(ts * 1000) : `${tipDate.format(ts * 1000)} ${axisTime.format(ts * 1000)}`;
               const said = lines.flatMap((l) => {
                 const v = l.values[i];
                 return v == null ? [] : [lines.length > 1 ? `${l.name} ${write(v)}` : write(v)];
               });
-              tip.textContent = `${when}: ${said.join(" · ") || "–"} ${said.length > 0 ? unit : ""}`;
+              tip.textContent = speech.pair(when, `${said.join(" · ") || "–"} ${said.length > 0 ? unit : ""}`);
             },
           ],
         },

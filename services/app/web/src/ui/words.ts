@@ -8,7 +8,7 @@ export function describe(speech: Speech, fault: Fault): { what: string; todo: st
   const known = fault.reason ? family("reason", fault.reason, "") : "";
   switch (fault.kind) {
     case "offline":
-      return { what: t("fault.offline"), todo: t("fault.offline.do") };
+      return { what: known || t("fault.offline"), todo: t("fault.offline.do") };
     case "unavailable":
       return { what: t("fault.unavailable"), todo: t("fault.unavailable.do") };
     case "wait":
@@ -16,7 +16,8 @@ export function describe(speech: Speech, fault: Fault): { what: string; todo: st
     case "session":
       return { what: t("fault.session"), todo: t("fault.session.do") };
     case "invalid":
-      return { what: known || t("fault.invalid"), todo: fault.facts.map((f) => `${f.name}: ${f.text}`).join("; ") || t("fault.invalid.do") };
+      // A reason of the contract, or the flaw of a value, is said in the page's own words; what the services say of a request otherwise is English.
+      return { what: known || t("fault.invalid"), todo: flawText(speech, fault) || (known ? "" : fault.facts.map((f) => `${f.name}: ${f.text}`).join("; ") || t("fault.invalid.do")) };
     case "conflict":
       return { what: known || t("fault.conflict"), todo: t("fault.conflict.do") };
     case "refused":
@@ -24,8 +25,27 @@ export function describe(speech: Speech, fault: Fault): { what: string; todo: st
     case "missing":
       return { what: known || t("fault.refused"), todo: t("fault.refused.do") };
     default:
-      return { what: t("fault.broken"), todo: t("fault.broken.do") };
+      return { what: known || t("fault.broken"), todo: t("fault.broken.do") };
   }
+}
+
+/** What is wrong with a value, in words, and which field it stands in; the contract's Flaw names it, as in "NOT_NUMBER TotalSteps". */
+export function flawText(s: Speech, fault: Fault): string {
+  const { flaw, field } = flawOf(fault);
+  return s.family("flaw", flaw, "").replace("{field}", field);
+}
+
+/** The flaw that a fault names, and its field; empty where it names none. */
+export function flawOf(fault: Fault): { flaw: string; field: string } {
+  const said = fault.fact("flaw") ?? "";
+  const cut = said.indexOf(" ");
+  return cut < 0 ? { flaw: "", field: "" } : { flaw: said.slice(0, cut), field: said.slice(cut + 1) };
+}
+
+/** What somebody is called here. An issuer may call staff by their role alone: that is a word, not a name. */
+export function callName(s: Speech, me: { name: string; roles: readonly string[] }): string {
+  const role = me.name.toLowerCase();
+  return me.roles.includes(role) ? s.family("role", role, me.name) : (me.name.split(",")[0] ?? "");
 }
 
 /** Name of a product. */

@@ -1,0 +1,1 @@
+import{Fn as e}from"./reads-D3hDTqbN.js";var t=new Map;function n(n,r){let[i,a]=e(()=>n!==void 0&&t.has(n)?t.get(n):r());return[i,e=>{n!==void 0&&t.set(n,e),a(()=>e)}]}function r(e){t.delete(e)}export{n,r as t};

@@ -1,0 +1,1 @@
+function e(e,t,n,r,i=8){return e===0||t<=0?{from:0,to:0}:{from:Math.max(0,Math.min(e-i,Math.floor(n/t)-i)),to:Math.min(e,Math.max(i,Math.ceil((n+r)/t)+i))}}export{e as t};
