@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -238,7 +237,7 @@ func (s *Server) kept(ctx context.Context, p *view.Held) error {
 	if err != nil {
 		return err
 	}
-	if slices.Contains(ring.Erased(), eventv1.Retention_RETENTION_CONTENT) {
+	if forgotten(ring) {
 		return shelf.ErrAgreementEnded
 	}
 	// Of a consent that lives no more, consent says nothing about the buyer.

@@ -102,7 +102,7 @@ func (s *Server) SignReceipt(ctx context.Context, r *deliveryv1.SignReceiptReque
 // gone answers for a delivery whose content key was destroyed. Nothing can be made anew, but consent is asked here as everywhere: a buyer
 // who is suspended, or whose person has paused, gets nothing that was recorded either.
 func (s *Server) gone(ctx context.Context, p *asking) (*deliveryv1.SignReceiptResponse, error) {
-	if slices.Contains(p.ring.Erased(), eventv1.Retention_RETENTION_CONTENT) {
+	if forgotten(p.ring) {
 		return nil, shelf.ErrAgreementEnded
 	}
 	// Where it was destroyed because it never leaves, the tables may not have seen that yet, and there is nothing to ask the gate for.
@@ -119,6 +119,11 @@ func (s *Server) gone(ctx context.Context, p *asking) (*deliveryv1.SignReceiptRe
 	return s.again(ctx, p, shelf.ErrAgreementEnded)
 }
 
+// forgotten says whether the keys of a person's content are gone: nothing of it is given then, whoever remembers it.
+func forgotten(ring *vault.Ring) bool {
+	return slices.Contains(ring.Erased(), eventv1.Retention_RETENTION_CONTENT)
+}
+
 // again gives the answer that was recorded when the delivery was released, to a buyer who lost it and asks when the consent has ended
 // since. It was decided, recorded and charged then, and nothing is in it that was not in it then. no is the answer where there is
 // no such record, where it is too old, and where something else than the end of the consent refuses.
@@ -129,7 +134,7 @@ func (s *Server) again(ctx context.Context, p *asking, no error) (*deliveryv1.Si
 		return nil, no
 	}
 	// The log's writer may remember what was erased since.
-	if slices.Contains(p.ring.Erased(), eventv1.Retention_RETENTION_CONTENT) {
+	if forgotten(p.ring) {
 		return nil, no
 	}
 	d, err := s.onShelf(ctx, p)
